@@ -1,0 +1,80 @@
+"""Soft and sharp: the box blur and the sharpening of Pillow, which the official code uses, on tensors."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from zoo.core.parts import Augmentation
+from zoo.core.seeding import Draws
+from zoo.matting.parts import MattingBatch
+from zoo_plugins.augmentations.chosen import PICTURES, Side, change_chosen, check_range, check_side
+
+
+class BoxBlur(Augmentation):
+    """Blurs one side of the batch with a box of random size.
+
+    Args:
+        side: `foreground` (with its alpha) or `background`.
+        probability: of changing a sample.
+        radius: largest radius in pixels of the canvas; whole radii from 0 (no blur) to this one are equally likely.
+    """
+
+    phase = "canvas"
+
+    def __init__(self, side: Side, probability: float = 0.1, radius: int = 5) -> None:
+        super().__init__()
+        check_side(self, side)
+        check_range(self, 0, 1, probability=probability)
+        check_range(self, 0, 1000, radius=radius)
+        self.side, self.probability, self.radius = side, probability, radius
+
+    def forward(self, batch: MattingBatch, draws: Draws) -> MattingBatch:
+        chosen = draws.chance(self.probability)
+        widths = (2 * draws.integers(0, self.radius + 1) + 1)[chosen]
+        return change_chosen(batch, PICTURES[self.side], chosen, lambda images: box_blur(images, widths))
+
+
+class Sharpen(Augmentation):
+    """Sharpens one side of the batch as Pillow's SHARPEN does, clamped to [0, 1].
+
+    That kernel (32 in the middle, −2 around, over 16) adds 9/8 of the difference to the 3×3 mean. Pillow leaves the
+    outermost pixels as they are; here they are sharpened with the border repeated.
+
+    Args:
+        side: `foreground` (with its alpha) or `background`.
+        probability: of changing a sample.
+    """
+
+    phase = "canvas"
+
+    def __init__(self, side: Side, probability: float = 0.1) -> None:
+        super().__init__()
+        check_side(self, side)
+        check_range(self, 0, 1, probability=probability)
+        self.side, self.probability = side, probability
+
+    def forward(self, batch: MattingBatch, draws: Draws) -> MattingBatch:
+        return change_chosen(batch, PICTURES[self.side], draws.chance(self.probability), _sharpen)
+
+
+def box_blur(images: Tensor, widths: Tensor) -> Tensor:
+    """The mean over a square around each pixel, the border repeated outwards.
+
+    Args:
+        images: (n, C, H, W).
+        widths: (n,) whole numbers ≥ 1, the side of each picture's square; an even one reaches one pixel further right
+            and down.
+    """
+    blurred = [_mean_over_square(image, width) for image, width in zip(images.split(1), widths.tolist(), strict=True)]
+    return torch.cat(blurred)
+
+
+def _mean_over_square(image: Tensor, width: int) -> Tensor:
+    before, after = (width - 1) // 2, width // 2
+    rows = F.avg_pool2d(F.pad(image, (before, after, 0, 0), mode="replicate"), (1, width), stride=1)
+    return F.avg_pool2d(F.pad(rows, (0, 0, before, after), mode="replicate"), (width, 1), stride=1)
+
+
+def _sharpen(images: Tensor) -> Tensor:
+    mean = box_blur(images, torch.full((len(images),), 3))
+    return (images + 9 / 8 * (images - mean)).clamp(0, 1)

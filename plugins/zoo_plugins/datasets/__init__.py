@@ -1,0 +1,1 @@
+"""Where mattes come from: synthetic ones, folders in the official layout, cut-outs, videos."""

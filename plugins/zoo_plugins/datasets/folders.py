@@ -1,0 +1,98 @@
+"""Datasets in folders of pictures: foregrounds with alphas, or RGBA cut-outs, and a folder of backgrounds.
+
+Constructing one lists the files and compares their names; what is in a file is looked at when it is read.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from zoo.matting.folders import find_pairs, read_pair
+from zoo.matting.parts import Matte, MattingDataset
+from zoo.media.images import MediaError, find_images, read_image
+
+
+class BackgroundFolder(MattingDataset):
+    """A dataset whose backgrounds are the pictures of a folder and its subfolders, sorted by path.
+
+    Raises:
+        MediaError: the folder is missing or holds no picture.
+    """
+
+    def __init__(self, backgrounds: str) -> None:
+        self._background_files = find_images(backgrounds)
+
+    @property
+    def background_count(self) -> int:
+        return len(self._background_files)
+
+    def background(self, index: int) -> Tensor:
+        return as_tensor(read_image(self._background_files[index], "RGB"))
+
+
+class MatteFolder(BackgroundFolder):
+    """Foregrounds and alphas in two folders, the layout that the official code trains on.
+
+    The two folders may be nested; `fgr/anna/01.jpg` belongs to `pha/anna/01.png`. Foregrounds are straight, not
+    premultiplied.
+
+    Args:
+        root: the folder that holds the two, such as `VideoMatte240K/train`.
+        backgrounds: a folder of pictures, searched with its subfolders; its whole path, since it is often not in
+            `root`.
+        foregrounds: the foregrounds' folder in `root` (an absolute path works too).
+        alphas: the alphas' folder in `root` (an absolute path works too).
+
+    Raises:
+        MediaError: a folder is missing or empty, or the names of foregrounds and alphas do not match.
+    """
+
+    def __init__(self, root: str, backgrounds: str, foregrounds: str = "fgr", alphas: str = "pha") -> None:
+        super().__init__(backgrounds)
+        self._pairs = find_pairs(Path(root), foregrounds, alphas, find_images)
+
+    def __len__(self) -> int:
+        return len(self._pairs)
+
+    def matte(self, index: int) -> Matte:
+        pair = self._pairs[index]
+        foreground, alpha = read_pair(pair)
+        return Matte(as_tensor(foreground), as_tensor(alpha), pair.name)
+
+
+class CutoutFolder(BackgroundFolder):
+    """RGBA cut-outs: pictures with a transparent background, such as PhotoMatte85's PNG files.
+
+    Args:
+        root: a folder of cut-outs, searched with its subfolders.
+        backgrounds: a folder of pictures, searched with its subfolders; it must not lie in `root`.
+
+    Raises:
+        MediaError: a folder is missing or empty, or one lies in the other.
+    """
+
+    def __init__(self, root: str, backgrounds: str) -> None:
+        super().__init__(backgrounds)
+        if Path(backgrounds).resolve().is_relative_to(Path(root).resolve()):
+            raise MediaError(
+                f"the backgrounds' folder {backgrounds} lies in the cut-outs' folder {root}, where every picture "
+                "is taken for a cut-out; expected two folders side by side: move one of them."
+            )
+        self._root = Path(root)
+        self._files = find_images(root)
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def matte(self, index: int) -> Matte:
+        file = self._files[index]
+        pixels = as_tensor(read_image(file, "RGBA"))
+        return Matte(pixels[:3], pixels[3:], file.relative_to(self._root).with_suffix("").as_posix())
+
+
+def as_tensor(pixels: np.ndarray) -> Tensor:
+    """(H, W) or (H, W, C) → (C, H, W) of the same type: bytes stay bytes, so that workers hand on less."""
+    pixels = pixels[:, :, None] if pixels.ndim == 2 else pixels
+    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))

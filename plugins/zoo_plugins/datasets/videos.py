@@ -1,0 +1,105 @@
+"""A dataset of videos: pairs of clips, foreground and alpha, each frame a matte.
+
+A *clip* is a pair of video files of one name. Index i of the dataset counts through the frames of all clips in turn.
+"""
+
+import os
+from bisect import bisect_right
+from functools import cached_property
+from itertools import accumulate
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rich.console import Console
+from rich.progress import track
+
+from zoo.matting.folders import Pair, find_pairs, index_clips, require_same_size
+from zoo.matting.parts import Matte
+from zoo.media.frame_index import FrameIndex, FrameReader, find_videos
+from zoo_plugins.datasets.folders import BackgroundFolder, as_tensor
+
+MANY = 20
+"""From this many clips on, indexing them is worth a progress bar."""
+
+
+class VideoMattes(BackgroundFolder):
+    """Foregrounds and alphas as videos in two folders, the layout in which VideoMatte240K is distributed.
+
+    `fgr/0001.mp4` belongs to `pha/0001.mp4`, frame by frame. Needs PyAV: `pip install 'ablation-zoo[video]'`. The
+    clips' frames are counted when the dataset is first used, which reads each file once and decodes nothing.
+
+    Args:
+        root: the folder that holds the two, such as `VideoMatte240K/train`.
+        backgrounds: a folder of pictures, searched with its subfolders; its whole path, since it is often not in
+            `root`.
+        foregrounds: the foregrounds' folder in `root` (an absolute path works too).
+        alphas: the alphas' folder in `root` (an absolute path works too).
+        stride: take every `stride`-th frame of a clip, the first one included.
+
+    Raises:
+        MediaError: a folder is missing or empty, or the names of foregrounds and alphas do not match; on use, PyAV is
+            missing, a clip is damaged, or its two files differ in length or size.
+        ValueError: `stride` is below 1.
+    """
+
+    def __init__(
+        self, root: str, backgrounds: str, foregrounds: str = "fgr", alphas: str = "pha", stride: int = 1
+    ) -> None:
+        super().__init__(backgrounds)
+        if stride < 1:
+            raise ValueError(f"VideoMattes(stride={stride}): expected a whole number from 1 on (1 takes every frame).")
+        self._pairs = find_pairs(Path(root), foregrounds, alphas, find_videos)
+        self._stride = stride
+        self._open: _OpenClip | None = None
+
+    def __len__(self) -> int:
+        return self._ends[-1]
+
+    def matte(self, index: int) -> Matte:
+        if not 0 <= index < len(self):
+            raise IndexError(f"frame {index} of {len(self)}")
+        clip = bisect_right(self._ends, index)
+        frame = (index - (self._ends[clip - 1] if clip else 0)) * self._stride
+        foregrounds, alphas = self._readers(clip)
+        foreground, alpha = foregrounds.read(frame, "RGB"), alphas.read(frame, "L")
+        pair = self._pairs[clip]
+        require_same_size(pair, foreground, alpha)
+        return Matte(as_tensor(foreground), as_tensor(alpha), f"{pair.name}/{frame:05d}")
+
+    @cached_property
+    def _clips(self) -> list[tuple[FrameIndex, FrameIndex]]:
+        return [
+            index_clips(pair)
+            for pair in track(
+                self._pairs,
+                "Counting frames",
+                console=Console(stderr=True),
+                transient=True,
+                disable=len(self._pairs) < MANY,
+            )
+        ]
+
+    @cached_property
+    def _ends(self) -> list[int]:
+        """For each clip, the index of the dataset that comes after its last frame."""
+        return list(accumulate(len(foreground.timestamps[:: self._stride]) for foreground, _ in self._clips))
+
+    def _readers(self, clip: int) -> tuple[FrameReader, FrameReader]:
+        """The clip's two readers, kept open for the next frame, in this process only: a fork shares the position."""
+        if self._open is None or (self._open.process, self._open.clip) != (os.getpid(), clip):
+            self._open = _OpenClip.of(clip, self._pairs[clip], self._clips[clip])
+        return self._open.foregrounds, self._open.alphas
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_open": None}
+
+
+class _OpenClip(NamedTuple):
+    process: int
+    clip: int
+    foregrounds: FrameReader
+    alphas: FrameReader
+
+    @classmethod
+    def of(cls, clip: int, pair: Pair, indices: tuple[FrameIndex, FrameIndex]) -> "_OpenClip":
+        return cls(os.getpid(), clip, FrameReader(pair.foreground, indices[0]), FrameReader(pair.alpha, indices[1]))

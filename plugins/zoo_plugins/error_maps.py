@@ -1,0 +1,67 @@
+"""Error maps: where the coarse alpha is likely wrong, which is where refinement is spent.
+
+`PredictedError` is BackgroundMattingV2's own; the others are its ablations.
+"""
+
+import torch
+from torch import Tensor
+
+from zoo.matting.parts import Coarse, ErrorMap, resize
+
+
+class PredictedError(ErrorMap):
+    """The decoder's error channel, trained to be |coarse alpha − true alpha| (paper, section 3.1)."""
+
+    def forward(self, coarse: Coarse, source: Tensor, background: Tensor, target: Tensor | None = None) -> Tensor:
+        return coarse.error
+
+
+class AlphaUncertainty(ErrorMap):
+    """4·α·(1 − α): largest where the coarse alpha is undecided; needs no error channel."""
+
+    def forward(self, coarse: Coarse, source: Tensor, background: Tensor, target: Tensor | None = None) -> Tensor:
+        return 4 * coarse.alpha * (1 - coarse.alpha)
+
+
+class BackgroundDifference(ErrorMap):
+    """Where coarse alpha and picture disagree: the mean over channels of |source − background|, against the coarse alpha.
+
+    Both are averaged to the coarse size; the map is | min(1, difference / scale) − alpha |, so it is large where the picture differs from the
+    background but alpha is low, and the other way round.
+
+    Args:
+        scale: the mean difference of two colours (in [0, 1]) that counts as certainly foreground.
+    """
+
+    def __init__(self, scale: float = 0.25) -> None:
+        super().__init__()
+        if scale <= 0:
+            raise ValueError(f"BackgroundDifference(scale={scale}): expected a scale above 0.")
+        self.scale = scale
+
+    def forward(self, coarse: Coarse, source: Tensor, background: Tensor, target: Tensor | None = None) -> Tensor:
+        difference = (source - background).abs().mean(1, keepdim=True)
+        difference = resize(difference, (coarse.alpha.shape[-2], coarse.alpha.shape[-1]))
+        return ((difference / self.scale).clamp(max=1) - coarse.alpha).abs()
+
+
+class OracleError(ErrorMap):
+    """The true error |coarse alpha − true alpha|: the upper bound for any map. Test time only, it reads the answer."""
+
+    needs_target = True
+
+    def forward(self, coarse: Coarse, source: Tensor, background: Tensor, target: Tensor | None = None) -> Tensor:
+        if self.training:
+            raise ValueError("OracleError reads the true alpha and cannot train; train with PredictedError and use OracleError with `zoo test`.")
+        if target is None:
+            raise ValueError("OracleError needs the true alpha: call the network with target=alpha, or choose PredictedError.")
+        return (resize(coarse.alpha, (target.shape[-2], target.shape[-1])) - target).abs()
+
+
+class NoError(ErrorMap):
+    """Ones everywhere: nothing is known. For selectors that do not rank by error (RandomPatches, AllPatches)."""
+
+    informative = False
+
+    def forward(self, coarse: Coarse, source: Tensor, background: Tensor, target: Tensor | None = None) -> Tensor:
+        return torch.ones_like(coarse.alpha)

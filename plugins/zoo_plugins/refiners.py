@@ -1,0 +1,182 @@
+"""Refiners: the selected 4×4-pixel patches are computed anew from the picture at full size.
+
+`PatchRefiner` has three paths with equal results in evaluation (a test holds them together): *gathered*, the plain one, crops the selected patches;
+*static* does the same with shapes that depend on nothing but sizes, for compilers and exporters; *dense* runs over the whole picture.
+"""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from zoo.matting.parts import PATCH, Coarse, Refiner, resize
+
+DENSE_FROM = 0.2
+"""Share of selected patches from which the dense path computes less: 474,336 multiply-adds a gathered patch against 95,040 a dense one."""
+
+
+class Cells(NamedTuple):
+    """Patches by image, row and column on the grid of patches, (P,) each."""
+
+    image: Tensor
+    row: Tensor
+    column: Tensor
+
+
+class PatchRefiner(Refiner):
+    """BackgroundMattingV2's refiner (paper, section 3.2).
+
+    The coarse result at half size with source and background at half size goes through two convolutions; enlarged to full size (nearest) and joined by
+    source and background, through two more. What a patch sees beyond the picture's border is zero.
+
+    Args:
+        kernel_size: 3, or 1 for the paper's ablation without context.
+    """
+
+    def __init__(self, kernel_size: int = 3) -> None:
+        super().__init__()
+        if kernel_size not in (1, 3):
+            raise ValueError(f"PatchRefiner(kernel_size={kernel_size}): expected 1 or 3.")
+        self.half_margin, self.full_margin = (3, 2) if kernel_size == 3 else (0, 0)
+        self.conv1 = nn.Conv2d(32 + 4 + 6, 24, kernel_size, bias=False)
+        self.bn1 = nn.BatchNorm2d(24)
+        self.conv2 = nn.Conv2d(24, 16, kernel_size, bias=False)
+        self.bn2 = nn.BatchNorm2d(16)
+        self.conv3 = nn.Conv2d(16 + 6, 12, kernel_size, bias=False)
+        self.bn3 = nn.BatchNorm2d(12)
+        self.conv4 = nn.Conv2d(12, 4, kernel_size)
+
+    def forward(
+        self, source: Tensor, background: Tensor, coarse: Coarse, score: Tensor, patches: int | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        height, width = source.shape[-2:]
+        enlarged = resize(torch.cat([coarse.alpha, coarse.foreground], 1), (height, width))
+        if self.training:
+            result, refined = self._train(source, background, coarse, score, patches, enlarged)
+        elif patches == 0:
+            result, refined = enlarged, torch.zeros_like(score)
+        else:
+            images, halves = self._inputs(source, background, coarse)
+            if not torch.compiler.is_compiling() and not torch.jit.is_tracing():
+                result, refined = self.fastest(images, halves, score, patches, enlarged)
+            elif patches is None:
+                result, refined = self.dense(images, halves, score, patches, enlarged)
+            else:
+                result, refined = self.static(images, halves, score, patches, enlarged)
+        return result[:, :1], result[:, 1:], refined
+
+    def fastest(self, images: Tensor, halves: Tensor, score: Tensor, patches: int | None, enlarged: Tensor) -> tuple[Tensor, Tensor]:
+        """Gathered or dense, whichever computes less for this selection."""
+        count = int(selection(score, patches).sum())
+        path = self.dense if count > DENSE_FROM * score.numel() else self.gathered
+        return path(images, halves, score, patches, enlarged)
+
+    def gathered(self, images: Tensor, halves: Tensor, score: Tensor, patches: int | None, enlarged: Tensor) -> tuple[Tensor, Tensor]:
+        """The plain path: crop each selected patch with its margin, convolve, write it back."""
+        selected = selection(score, patches)
+        cells = Cells(*torch.nonzero(selected[:, 0], as_tuple=True))
+        if len(cells.image) == 0:
+            return enlarged, selected.to(score.dtype)
+        return write(enlarged, cells, self._patches(images, halves, cells)), selected.to(score.dtype)
+
+    def static(self, images: Tensor, halves: Tensor, score: Tensor, patches: int | None, enlarged: Tensor) -> tuple[Tensor, Tensor]:
+        """Always `patches` patches an image, the unselected ones among them written back as they were: no shape depends on data."""
+        batch, _, rows, columns = score.shape
+        count = rows * columns if patches is None else min(patches, rows * columns)
+        best = score.flatten(1).topk(count, 1, sorted=False)
+        image = torch.arange(batch, device=score.device).view(-1, 1).expand(batch, count)
+        cells = Cells(image.reshape(-1), (best.indices // columns).reshape(-1), (best.indices % columns).reshape(-1))
+        chosen = best.values > 0
+        before = crop(enlarged, cells, PATCH, 0)
+        after = self._patches(images, halves, cells).to(before.dtype)
+        result = write(enlarged, cells, torch.where(chosen.reshape(-1, 1, 1, 1), after, before))
+        refined = torch.zeros_like(score).flatten(1).scatter(1, best.indices, chosen.to(score.dtype)).view_as(score)
+        return result, refined
+
+    def dense(self, images: Tensor, halves: Tensor, score: Tensor, patches: int | None, enlarged: Tensor) -> tuple[Tensor, Tensor]:
+        """The whole picture through the same convolutions, kept where selected."""
+        selected = selection(score, patches)
+        x = self._full(self._half(F.pad(halves, (self.half_margin,) * 4)), F.pad(images, (self.full_margin,) * 4))
+        everywhere = selected.repeat_interleave(PATCH, 2).repeat_interleave(PATCH, 3)
+        return torch.where(everywhere, x.to(enlarged.dtype), enlarged), selected.to(score.dtype)
+
+    def _train(
+        self, source: Tensor, background: Tensor, coarse: Coarse, score: Tensor, patches: int | None, enlarged: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Dense without a bound, gathered with one: BatchNorm sees other pixels in each, so only the configuration may choose, never the data.
+
+        Where an image has no patch to refine, its best one passes with no effect, so that every parameter always has a gradient (DDP needs it).
+        """
+        images, halves = self._inputs(source, background, coarse)
+        if patches is None:
+            return self.dense(images, halves, score, patches, enlarged)
+        selected = selection(score, patches)
+        passing = selected | (~selected.any((2, 3), keepdim=True) & selection(torch.ones_like(score), 1))
+        cells = Cells(*torch.nonzero(passing[:, 0], as_tuple=True))
+        before = crop(enlarged, cells, PATCH, 0)
+        after = self._patches(images, halves, cells).to(before.dtype)
+        effective = selected[cells.image, 0, cells.row, cells.column].to(before.dtype).view(-1, 1, 1, 1)
+        return write(enlarged, cells, before + effective * (after - before)), selected.to(score.dtype)
+
+    def _inputs(self, source: Tensor, background: Tensor, coarse: Coarse) -> tuple[Tensor, Tensor]:
+        """(B, 6, H, W): source and background; (B, 42, H/2, W/2): the coarse result and both images at half size."""
+        images = torch.cat([source, background], 1)
+        half = (images.shape[-2] // 2, images.shape[-1] // 2)
+        features = resize(torch.cat([coarse.hidden, coarse.alpha, coarse.foreground], 1), half)
+        return images, torch.cat([features, resize(images, half)], 1)
+
+    def _patches(self, images: Tensor, halves: Tensor, cells: Cells) -> Tensor:
+        """The refined patches, (P, 4, 4, 4)."""
+        half = self._half(crop(halves, cells, PATCH // 2, self.half_margin))
+        return self._full(half, crop(images, cells, PATCH, self.full_margin))
+
+    def _half(self, x: Tensor) -> Tensor:
+        """The two convolutions at half size; the margin shrinks by one pixel a side and convolution."""
+        x = F.relu(self.bn1(self.conv1(x)))
+        return F.relu(self.bn2(self.conv2(x)))
+
+    def _full(self, half: Tensor, images: Tensor) -> Tensor:
+        """The two convolutions at full size."""
+        x = F.interpolate(half, scale_factor=2.0, mode="nearest")
+        x = F.relu(self.bn3(self.conv3(torch.cat([x, images.to(x.dtype)], 1))))
+        return self.conv4(x)
+
+
+class NoRefiner(Refiner):
+    """The coarse result enlarged bilinearly. With `base_scale` 1 this is the first training stage, the base network alone."""
+
+    refines = False
+
+    def forward(
+        self, source: Tensor, background: Tensor, coarse: Coarse, score: Tensor, patches: int | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        size = (source.shape[-2], source.shape[-1])
+        if coarse.alpha.shape[-2:] == size:
+            return coarse.alpha, coarse.foreground, torch.zeros_like(score)
+        return resize(coarse.alpha, size), resize(coarse.foreground, size), torch.zeros_like(score)
+
+
+def selection(score: Tensor, patches: int | None) -> Tensor:
+    """Which patches are refined, booleans of the score's shape: those above 0, at most the `patches` highest of each image."""
+    positive = score > 0
+    if patches is None or patches >= score[0].numel():
+        return positive
+    best = score.flatten(1).topk(patches, 1, sorted=False).indices
+    among_best = torch.zeros_like(positive).flatten(1).scatter(1, best, torch.ones_like(best, dtype=torch.bool))
+    return positive & among_best.view_as(positive)
+
+
+def crop(x: Tensor, cells: Cells, size: int, margin: int) -> Tensor:
+    """The cells' squares with a margin, zeros beyond the border: (B, C, H, W) → (P, C, size + 2·margin, size + 2·margin)."""
+    side = size + 2 * margin
+    windows = F.pad(x, (margin,) * 4).permute(0, 2, 3, 1).unfold(1, side, size).unfold(2, side, size)
+    return windows[cells.image, cells.row, cells.column]
+
+
+def write(x: Tensor, cells: Cells, patches: Tensor) -> Tensor:
+    """A copy of x (B, C, H, W) with the patches (P, C, 4, 4) at the cells."""
+    batch, channels, height, width = x.shape
+    grid = x.view(batch, channels, height // PATCH, PATCH, width // PATCH, PATCH).permute(0, 2, 4, 1, 3, 5)
+    grid = grid.index_put((cells.image, cells.row, cells.column), patches.to(x.dtype))
+    return grid.permute(0, 3, 1, 4, 2, 5).reshape(batch, channels, height, width)

@@ -1,0 +1,108 @@
+"""Patch selectors: which 4×4-pixel patches are refined.
+
+Each gives a score for every patch; the refiner takes those above 0, the `patches` highest of each image where there are more (see `PatchSelector`).
+"""
+
+import torch
+from torch import Tensor
+
+from zoo.core.seeding import derive_seed
+from zoo.matting.parts import PatchSelector
+
+
+class TopK(PatchSelector):
+    """The patches of largest error: BackgroundMattingV2's sampling mode, with k counted in patches as in the paper.
+
+    Args:
+        patches: k, the most patches that are refined in an image: 5,000 for HD, 20,000 for 4K (paper, section 4).
+        fixed_count: refine exactly k patches, also where the error is 0 (official `prevent_oversampling=False`), for constant cost.
+    """
+
+    uses_error = True
+
+    def __init__(self, patches: int = 5000, fixed_count: bool = False) -> None:
+        super().__init__()
+        self.patches = at_least(patches, 0, "TopK", "patches")
+        self.fixed_count = fixed_count
+
+    def forward(self, error: Tensor) -> Tensor:
+        return error + torch.finfo(error.dtype).tiny if self.fixed_count else error
+
+
+class Threshold(PatchSelector):
+    """Every patch whose error is above a threshold (strictly): BackgroundMattingV2's thresholding mode.
+
+    Args:
+        threshold: 0.1 in the paper and in the official model's default, 0.7 in the official training script.
+    """
+
+    uses_error = True
+
+    def __init__(self, threshold: float = 0.1) -> None:
+        super().__init__()
+        self.threshold = threshold
+
+    def forward(self, error: Tensor) -> Tensor:
+        return error - self.threshold
+
+
+class RandomPatches(PatchSelector):
+    """A given number of patches at random: the ablation of choosing by error.
+
+    In evaluation the choice depends on (seed, row, column) alone, so that it is the same for every image of a size, in every process and in an
+    exported graph; in training it is drawn anew for each image.
+
+    Args:
+        patches: how many patches are refined in an image.
+        seed: another seed, another choice (in evaluation).
+    """
+
+    def __init__(self, patches: int = 5000, seed: int = 0) -> None:
+        super().__init__()
+        self.patches = at_least(patches, 0, "RandomPatches", "patches")
+        self.seed = seed
+        self._key = derive_seed(seed, "RandomPatches") % 2**31
+
+    def forward(self, error: Tensor) -> Tensor:
+        if self.training:
+            return 1 - torch.rand_like(error, dtype=torch.float32)
+        height, width = error.shape[-2:]
+        rows = torch.arange(height, device=error.device, dtype=torch.int64).view(-1, 1)
+        columns = torch.arange(width, device=error.device, dtype=torch.int64).view(1, -1)
+        bits = scramble(scramble(rows + self._key) + columns)
+        score = (bits + 1).to(torch.float32) / 2**24
+        return score.expand_as(error)
+
+
+class AllPatches(PatchSelector):
+    """Every patch: refinement everywhere (official "full" mode)."""
+
+    def forward(self, error: Tensor) -> Tensor:
+        return torch.ones_like(error)
+
+
+class NoPatches(PatchSelector):
+    """No patch: the coarse result enlarged, with the refiner's weights kept but unused."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patches = 0
+
+    def forward(self, error: Tensor) -> Tensor:
+        return torch.zeros_like(error)
+
+
+def scramble(values: Tensor) -> Tensor:
+    """An integer hash of int64 values to 24 bits (rounds of xor-shift and multiply, kept below 2³¹ so that every device agrees)."""
+    mask = 2**31 - 1
+    for multiplier in (0x45D9F3B, 0x119DE1F3):
+        values = (values & mask) ^ ((values & mask) >> 15)
+        values = (values * multiplier) & mask
+    return (values ^ (values >> 16)) & (2**24 - 1)
+
+
+def at_least(value: int, lowest: int, owner: str, argument: str) -> int:
+    """The value, or a ValueError that says what was expected."""
+    if value < lowest:
+        raise ValueError(f"{owner}({argument}={value}): expected {argument} ≥ {lowest}.")
+    return value

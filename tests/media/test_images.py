@@ -1,0 +1,230 @@
+"""Pictures: what is read is what the file holds, what is written can be read back, bad files get one sentence."""
+
+import os
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from skimage.io import imsave
+
+from zoo.media.images import MediaError, find_images, image_size, read_image, to_tensor, to_uint8, write_image
+
+RANDOM = np.random.default_rng(0)
+
+
+def colours(height=7, width=5, channels=3):
+    return RANDOM.integers(0, 256, (height, width, channels), dtype=np.uint8)
+
+
+def one_sentence(error: pytest.ExceptionInfo) -> str:
+    message = str(error.value)
+    assert "\n" not in message
+    return message
+
+
+def test_8_bit_colour_is_read_as_it_is(tmp_path):
+    pixels = colours()
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    read = read_image(tmp_path / "a.png")
+    assert read.dtype == np.uint8
+    assert (read == pixels).all()
+
+
+def test_16_bit_grey_with_transparency_is_refused(tmp_path):
+    write_16_bit_png(tmp_path / "a.png", RANDOM.integers(0, 65536, (6, 9, 2), dtype=np.uint16))
+    with pytest.raises(MediaError, match="LA;16B"):
+        read_image(tmp_path / "a.png", "L")
+
+
+@pytest.mark.parametrize("ending", ["png", "tif"])
+def test_16_bit_grey_is_exact(tmp_path, ending):
+    values = np.arange(0, 65536, 7, dtype=np.uint16)[: 96 * 97].reshape(96, 97)
+    Image.fromarray(values).save(tmp_path / f"a.{ending}")
+    read = read_image(tmp_path / f"a.{ending}", "L")
+    assert read.dtype == np.float32
+    assert (np.rint(read.astype(np.float64) * 65535) == values).all()
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+def test_16_bit_colour_png_keeps_its_low_bytes(tmp_path, channels):
+    values = RANDOM.integers(0, 65536, (6, 9, channels), dtype=np.uint16)
+    write_16_bit_png(tmp_path / "a.png", values)
+    mode = "RGB" if channels == 3 else "RGBA"
+    assert (np.rint(read_image(tmp_path / "a.png", mode) * 65535.0) == values).all()
+
+
+def test_16_bit_colour_tiff_is_refused(tmp_path):
+    imsave(tmp_path / "a.tif", RANDOM.integers(0, 65536, (6, 9, 3), dtype=np.uint16), check_contrast=False)
+    with pytest.raises(MediaError, match=r"16-bit colour as TIFF.*PNG"):
+        read_image(tmp_path / "a.tif")
+
+
+def test_palette_and_one_bit_pictures(tmp_path):
+    picture = Image.fromarray(colours()).quantize(8)
+    picture.save(tmp_path / "p.png")
+    assert (read_image(tmp_path / "p.png") == np.array(picture.convert("RGB"))).all()
+    bits = colours(channels=1)[:, :, 0] > 99
+    Image.fromarray(bits).save(tmp_path / "b.png")
+    assert (read_image(tmp_path / "b.png", "L") == bits * 255).all()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("ending", ["jpg", "png", "tif"])
+def test_exif_orientation_is_applied_to_pixels_and_size(tmp_path, orientation, ending):
+    corners = np.zeros((32, 48, 3), np.uint8)
+    corners[:16, :24] = 255  # upper left
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(corners).save(tmp_path / f"a.{ending}", exif=exif)
+    read = read_image(tmp_path / f"a.{ending}")
+    upside_down, mirrored, sideways = orientation in (3, 4, 7, 8), orientation in (2, 3, 6, 7), orientation >= 5
+    assert read.shape[:2] == image_size(tmp_path / f"a.{ending}") == ((48, 32) if sideways else (32, 48))
+    row, column = (-2 if upside_down else 1), (-2 if mirrored else 1)
+    assert read[row, column].min() > 250
+    assert (read > 128).mean() == pytest.approx(0.25)
+
+
+def test_exif_orientation_of_16_bit_colour(tmp_path):
+    values = RANDOM.integers(0, 65536, (6, 9, 3), dtype=np.uint16)
+    for orientation in range(1, 9):
+        write_16_bit_png(tmp_path / "deep.png", values, orientation)
+        shallow, exif = Image.fromarray((values >> 8).astype(np.uint8)), Image.Exif()
+        exif[0x0112] = orientation
+        shallow.save(tmp_path / "shallow.png", exif=exif)
+        deep = np.rint(read_image(tmp_path / "deep.png") * 65535.0).astype(np.uint16)
+        assert ((deep >> 8) == read_image(tmp_path / "shallow.png")).all(), orientation
+
+
+def test_a_matte_with_three_equal_channels_is_one_channel(tmp_path):
+    grey = colours(channels=1)
+    Image.fromarray(grey.repeat(3, axis=2)).save(tmp_path / "a.png")
+    assert (read_image(tmp_path / "a.png", "L") == grey[:, :, 0]).all()
+
+
+@pytest.mark.parametrize(("channels", "words"), [(3, "3 differing channels"), (4, "transparency")])
+def test_a_matte_with_differing_channels_is_refused(tmp_path, channels, words):
+    Image.fromarray(colours(channels=channels)).save(tmp_path / "matte.png")
+    with pytest.raises(MediaError, match=words) as error:
+        read_image(tmp_path / "matte.png", "L")
+    assert "matte.png" in one_sentence(error)
+    assert "grey PNG" in one_sentence(error)
+
+
+def test_cutouts(tmp_path):
+    pixels = colours(channels=4)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    assert (read_image(tmp_path / "a.png", "RGBA") == pixels).all()
+    assert (read_image(tmp_path / "a.png", "RGB") == pixels[:, :, :3]).all()
+    Image.fromarray(pixels[:, :, :3]).save(tmp_path / "b.png")
+    with pytest.raises(MediaError, match="no alpha channel"):
+        read_image(tmp_path / "b.png", "RGBA")
+
+
+def test_cmyk_is_refused(tmp_path):
+    Image.fromarray(colours()).convert("CMYK").save(tmp_path / "print.jpg")
+    with pytest.raises(MediaError, match=r"CMYK.*sRGB") as error:
+        read_image(tmp_path / "print.jpg")
+    one_sentence(error)
+
+
+@pytest.mark.parametrize("ending", ["png", "jpg", "webp", "tif", "bmp"])
+def test_a_truncated_file_is_named(tmp_path, ending):
+    path = tmp_path / f"half.{ending}"
+    Image.fromarray(colours(64, 64)).save(path)
+    os.truncate(path, path.stat().st_size // 2)
+    with pytest.raises(MediaError, match=rf"half\.{ending}") as error:
+        read_image(path)
+    one_sentence(error)
+
+
+def test_a_truncated_16_bit_file_is_named(tmp_path):
+    write_16_bit_png(tmp_path / "half.png", RANDOM.integers(0, 65536, (64, 64, 3), dtype=np.uint16))
+    os.truncate(tmp_path / "half.png", 9000)
+    with pytest.raises(MediaError, match=r"half\.png is truncated"):
+        read_image(tmp_path / "half.png")
+
+
+@pytest.mark.parametrize(("content", "words"), [(b"", "empty"), (b"hello", "not a picture")])
+def test_what_is_no_picture_is_named(tmp_path, content, words):
+    (tmp_path / "a.png").write_bytes(content)
+    for read in (read_image, image_size):
+        with pytest.raises(MediaError, match=words) as error:
+            read(tmp_path / "a.png")
+        one_sentence(error)
+    with pytest.raises(MediaError, match="no file"):
+        read_image(tmp_path / "b.png")
+
+
+def test_writing_rounds_and_reads_back(tmp_path):
+    values = torch.tensor([0.0, 0.4999, 0.5001, 1.0, 254.6, 300.0, -2.0]) / 255
+    write_image(tmp_path / "new" / "a.png", values.view(1, 1, -1))
+    assert read_image(tmp_path / "new" / "a.png", "L").tolist() == [[0, 0, 1, 1, 255, 255, 0]]
+    pixels = colours(channels=4)
+    write_image(tmp_path / "a.png", to_tensor(pixels))
+    assert (read_image(tmp_path / "a.png", "RGBA") == pixels).all()
+    assert (to_uint8(to_tensor(pixels[:, :, :3])) == pixels[:, :, :3]).all()
+
+
+def test_tensors_are_float_chw(tmp_path):
+    assert to_tensor(colours()).shape == (3, 7, 5)
+    assert to_tensor(np.full((2, 3), 255, np.uint8)).tolist() == [[[1.0] * 3] * 2]
+    assert to_tensor(np.full((2, 3), 0.25, np.float32)).dtype == torch.float32
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
+    path = write_image(tmp_path / "a.png", np.zeros((4, 4), np.uint8))
+
+    def full_disk(self, name, **kwargs):
+        with open(name, "wb") as file:
+            file.write(b"half")
+        raise OSError("disk full")
+
+    monkeypatch.setattr(Image.Image, "save", full_disk)
+    with pytest.raises(OSError, match="disk full"):
+        write_image(path, np.ones((4, 4), np.uint8))
+    assert os.listdir(tmp_path) == ["a.png"]
+    assert read_image(path, "L").max() == 0
+
+
+def test_broken_values_and_other_endings_are_not_written(tmp_path):
+    with pytest.raises(ValueError, match="NaN"):
+        write_image(tmp_path / "a.png", torch.full((1, 2, 2), float("nan")))
+    with pytest.raises(ValueError, match=r"\.png"):
+        write_image(tmp_path / "a.jpg", torch.zeros(1, 2, 2))
+    with pytest.raises(ValueError, match="shape"):
+        write_image(tmp_path / "a.png", torch.zeros(2, 2, 2))
+    assert not os.listdir(tmp_path)
+
+
+def test_folders_are_searched_in_depth_and_sorted(tmp_path):
+    for name in ("b.JPG", "a/z.png", "a.png", ".hidden.png", ".cache/x.png", "notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert find_images(tmp_path) == [tmp_path / "a" / "z.png", tmp_path / "a.png", tmp_path / "b.JPG"]
+
+
+def test_empty_and_missing_folders_are_named(tmp_path):
+    with pytest.raises(MediaError, match="holds no picture"):
+        find_images(tmp_path)
+    with pytest.raises(MediaError, match="not a folder"):
+        find_images(tmp_path / "missing")
+
+
+def write_16_bit_png(path, values, orientation=None):
+    """Pillow writes no 16-bit colour, so the file is put together by hand."""
+    import struct
+    import zlib
+
+    def chunk(name, data):
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    height, width, channels = values.shape
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    header = struct.pack(">IIBBBBB", width, height, 16, {2: 4, 3: 2, 4: 6}[channels], 0, 0, 0)
+    parts = [chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND", b"")]
+    if orientation is not None:
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        parts.insert(1, chunk(b"eXIf", exif.tobytes()[6:]))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))

@@ -1,0 +1,39 @@
+"""Ablation Zoo: models in which an ablation is a combination of plugins.
+
+    import zoo
+
+    zoo.list_models("bgmv2*")
+    model = zoo.create_model("bgmv2_resnet50", selector={"class_path": "TopK", "init_args": {"patches": 20000}})
+    model = zoo.load("runs/matting/version_0/checkpoints/last.ckpt")
+
+Importing this package imports neither torch nor any plugin.
+"""
+
+from fnmatch import fnmatch
+from typing import TYPE_CHECKING, Any
+
+from zoo.core.registry import get_slot
+
+if TYPE_CHECKING:
+    from zoo.core.models import create_model, load
+
+__all__ = ["create_model", "list_models", "list_plugins", "load"]
+__version__ = "0.1.0"
+
+
+def list_models(pattern: str = "*") -> list[str]:
+    """Names of the models that match a shell pattern, sorted."""
+    return [name for name in get_slot("models").names() if fnmatch(name, pattern)]
+
+
+def list_plugins(slot: str) -> list[str]:
+    """Names of the plugins in a slot (`selectors`, `refiners`, …), sorted; PluginError for an unknown slot."""
+    return get_slot(slot).names()
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("create_model", "load"):
+        from zoo.core import models
+
+        return getattr(models, name)
+    raise AttributeError(f"module 'zoo' has no attribute '{name}'")

@@ -1,0 +1,111 @@
+"""`zoo`: the command line.
+
+`fit`, `validate`, `test` and `predict` are Lightning's; every other command is one file in `zoo.commands`. Neither torch nor any plugin is imported
+before a command needs it.
+"""
+
+import argparse
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+
+LIGHTNING = {
+    "fit": "Train a model.",
+    "validate": "Measure a checkpoint on its validation set.",
+    "test": "Measure a checkpoint on its test sets.",
+    "predict": "Run a checkpoint on pictures.",
+}
+COMMANDS = ("list", "show", "doctor", "matte", "data")
+EXPECTED = (ValueError, LookupError, OSError, FloatingPointError)
+"""What our own code raises for bad input, with one sentence for the user; raised by other code, it is shown with its traceback."""
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run one command, in process.
+
+    Args:
+        args: the words after `zoo`; None takes those of the process.
+
+    Returns:
+        The exit code: 0, or 1 when the command failed, 2 when it was not understood.
+    """
+    words = list(sys.argv[1:] if args is None else args)
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(overview())
+        return 0
+    if words[0] in ("--version", "-V"):
+        from importlib.metadata import version
+
+        print(f"ablation-zoo {version('ablation-zoo')}")
+        return 0
+    command, rest = words[0], words[1:]
+    if command not in LIGHTNING and command not in COMMANDS:
+        from zoo.core.registry import nearest
+
+        print(f"zoo: there is no command '{command}'{nearest(command, [*LIGHTNING, *COMMANDS])}", file=sys.stderr)
+        return 2
+    try:
+        return run_lightning(command, rest) if command in LIGHTNING else run_other(command, rest)
+    except EXPECTED as error:
+        ours = next((cause for cause in causes(error) if is_ours(cause)), None)
+        if os.environ.get("ZOO_TRACEBACK") or ours is None:
+            traceback.print_exc()
+        print(f"zoo {command}: {' '.join(str(ours or error).split())}", file=sys.stderr)
+        return 2 if type(error).__name__ == "CommandLineError" else 1
+    except KeyboardInterrupt:
+        print(f"zoo {command}: interrupted.", file=sys.stderr)
+        return 130
+    except SystemExit as exit_:
+        return exit_.code if isinstance(exit_.code, int) else int(exit_.code is not None)
+
+
+def run() -> None:
+    """The `zoo` script."""
+    sys.exit(main())
+
+
+def run_lightning(command: str, arguments: list[str]) -> int:
+    """One of Lightning's commands."""
+    from zoo.core.command_line import run_command
+
+    run_command(command, arguments)
+    return 0
+
+
+def run_other(command: str, arguments: list[str]) -> int:
+    """A command of `zoo.commands`."""
+    module = importlib.import_module(f"zoo.commands.{command}")
+    parser = argparse.ArgumentParser(prog=f"zoo {command}", description=(module.__doc__ or "").strip())
+    module.add_arguments(parser)
+    return module.run(parser.parse_args(arguments))
+
+
+def overview() -> str:
+    """The help of `zoo` alone: one line a command."""
+    helps = dict(LIGHTNING)
+    for name in COMMANDS:
+        module = importlib.import_module(f"zoo.commands.{name}")
+        helps[name] = (module.__doc__ or "").strip().splitlines()[0]
+    lines = "\n".join(f"  {name:<10} {text}" for name, text in helps.items())
+    return f"zoo: an ablation is a combination of plugins.\n\nusage: zoo COMMAND [options]; `zoo COMMAND --help` explains one.\n\n{lines}"
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """The error and what led to it: a sentence of ours may come wrapped by the parser that was building the part."""
+    current: BaseException | None = error
+    while current is not None:
+        yield current
+        current = current.__cause__ or current.__context__
+
+
+def is_ours(error: BaseException) -> bool:
+    """Whether the error was raised by the zoo or a part, on purpose, rather than somewhere in a library."""
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    if last is None:
+        return False
+    module = last.tb_frame.f_globals.get("__name__", "")
+    return module.split(".")[0] in ("zoo", "zoo_plugins") or module.startswith("zoo_plugin_file_")

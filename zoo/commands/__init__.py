@@ -1,0 +1,1 @@
+"""One file for each command of `zoo` that is not Lightning's own; none imports torch before it must."""

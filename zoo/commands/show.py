@@ -1,0 +1,60 @@
+"""Show one plugin: arguments with defaults, documentation, distribution and licence."""
+
+import argparse
+import inspect
+from importlib.metadata import PackageNotFoundError, metadata
+from typing import Any
+
+import yaml
+
+from zoo.core.registry import Plugin, find_plugin, get_slot
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", help="a name from `zoo list`")
+    parser.add_argument("--plugin", help="a Python file with plugins to register first")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    if arguments.plugin:
+        from zoo.core.registry import load_plugin_file
+
+        load_plugin_file(arguments.plugin)
+    plugin = find_plugin(arguments.name)
+    found = get_slot(plugin.slot).get(plugin.name)
+    print(f"{plugin.name}  (zoo.{plugin.slot}, {plugin.origin}, licence {licence(plugin)})")
+    print(f"{plugin.target}\n")
+    if isinstance(found, dict):
+        print(yaml.safe_dump(found, sort_keys=False))
+        return 0
+    print(inspect.cleandoc(found.__doc__ or "No documentation."))
+    print("\nArguments:")
+    for line in signature_lines(found):
+        print(f"  {line}")
+    return 0
+
+
+def signature_lines(cls: type) -> list[str]:
+    """`name: type = default`, a line an argument."""
+    parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]  # type: ignore[misc]
+    named = [parameter for parameter in parameters if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)]
+    return [f"{parameter.name}: {annotation(parameter.annotation)}{default(parameter)}" for parameter in named] or ["none"]
+
+
+def annotation(value: Any) -> str:
+    """A type as it is written."""
+    return inspect.formatannotation(value).replace("typing.", "")
+
+
+def default(parameter: inspect.Parameter) -> str:
+    """` = value`, or that there is none."""
+    return " (required)" if parameter.default is parameter.empty else f" = {parameter.default!r}"
+
+
+def licence(plugin: Plugin) -> str:
+    """The licence that the plugin's distribution declares."""
+    try:
+        declared = metadata(plugin.distribution)
+    except (PackageNotFoundError, ValueError):
+        return "not declared"
+    return declared.get("License-Expression") or declared.get("License") or "not declared"

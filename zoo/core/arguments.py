@@ -1,0 +1,79 @@
+"""Before the parser sees the command line: checkpoints, named models and shipped configurations become configuration files.
+
+What LightningCLI reads later wins over what it reads earlier, so order is all that is needed for "checkpoint < YAML < command line": the checkpoint's own
+settings become the first `--config`, and `--model=NAME` becomes a `--config` with the named model's spec in its place.
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import yaml
+
+from zoo.core import checkpoint
+from zoo.core.registry import get_slot, load_plugin_file
+
+CONFIGS = next(
+    (folder for folder in (Path(__file__).parents[2] / "configs", Path(__file__).parents[1] / "configs") if folder.is_dir()),
+    Path("configs"),
+)
+"""Where the shipped configurations are: beside the package in a checkout, inside it when installed from a wheel."""
+
+
+@contextmanager
+def expanded(command: str, arguments: list[str]) -> Iterator[list[str]]:
+    """The arguments with checkpoint, named models and shipped configurations in place; temporary files live inside the block.
+
+    Raises:
+        CheckpointError: `--ckpt_path` names no readable checkpoint of ours.
+        PluginError: `--plugin` names a file that cannot be used.
+    """
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="zoo-")))
+        result: list[str] = []
+        for position, (option, value) in enumerate(pairs(arguments)):
+            if option == "--plugin":
+                load_plugin_file(value or "")
+            elif option in ("--config", "-c") and value is not None:
+                result += [option, str(shipped(value))]
+            elif option == "--model" and value in get_slot("models").names():
+                settings = {"model": get_slot("models").get(value)}
+                result += ["--config", write(folder / f"model-{position}.yaml", settings)]
+            else:
+                result += [option] if value is None else [option, value]
+            if option == "--ckpt_path" and value:
+                settings = checkpoint.configuration(value, resume=command == "fit")
+                # Nothing but tensors and plain data is let in by Lightning's own reading either.
+                result = ["--config", write(folder / "checkpoint.yaml", settings), *result, "--weights_only=true"]
+        yield result
+
+
+def pairs(arguments: list[str]) -> Iterator[tuple[str, str | None]]:
+    """Options with their values, whether given as `--option value` or `--option=value`; None for an option without one."""
+    position = 0
+    while position < len(arguments):
+        option, equals, value = arguments[position].partition("=")
+        position += 1
+        if equals:
+            yield option, value
+        elif position < len(arguments) and not arguments[position].startswith("-"):
+            yield option, arguments[position]
+            position += 1
+        else:
+            yield option, None
+
+
+def shipped(value: str) -> Path:
+    """The configuration file: the user's own, or a shipped one by its short name (`matting/quickstart`)."""
+    for candidate in (Path(value), CONFIGS / value, CONFIGS / f"{value}.yaml"):
+        if candidate.is_file():
+            return candidate
+    return Path(value)
+
+
+def write(path: Path, settings: dict[str, Any]) -> str:
+    """Write settings as YAML; returns the path as text."""
+    path.write_text(yaml.safe_dump(settings, sort_keys=False))
+    return str(path)

@@ -1,0 +1,226 @@
+"""Checkpoints that rebuild themselves: read safely, described by specs, loaded without YAML.
+
+A checkpoint of ours is Lightning's plus one entry, `zoo`: plain data with the specs of the module and of its data, the seed, versions, and where each
+plugin came from. It loads with `weights_only=True`, whether the command line made it, Python did, or it was loaded and saved again. Names in it are
+looked up in the slots; nothing that a file says is ever imported.
+"""
+
+from collections.abc import Iterator, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import TYPE_CHECKING, Any
+
+import torch
+from lightning.pytorch import Trainer
+from torch import Tensor, nn
+
+from zoo.core.registry import PluginError, find_plugin
+from zoo.core.seeding import run_seed
+from zoo.core.spec import Part, build, without_downloads
+
+if TYPE_CHECKING:
+    from zoo.core.training import TrainingModule
+
+FORMAT = 1
+"""Version of the `zoo` entry; raised when an older reader could not understand it."""
+
+EVALUATION_SETTINGS = ("precision", "limit_val_batches", "limit_test_batches")
+"""Trainer settings that change what validation gives; a checkpoint carries them so that it can be repeated."""
+
+TRAINING_SETTINGS = ("max_epochs", "max_steps", "accumulate_grad_batches", "gradient_clip_val", "limit_train_batches", "check_val_every_n_epoch")
+"""Trainer settings that change what training gives; a checkpoint carries them so that it can be resumed."""
+
+
+class CheckpointError(ValueError):
+    """A file that cannot be loaded; the message is one sentence for the user."""
+
+
+def read(path: str) -> dict[str, Any]:
+    """What a checkpoint file holds: tensors and plain data, nothing else is let in.
+
+    Raises:
+        CheckpointError: no such file, not a checkpoint, or one that holds more than tensors and plain data.
+    """
+    if not Path(path).is_file():
+        raise CheckpointError(f"there is no checkpoint at {path}.")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except UnpicklingError as error:
+        reason = str(error).split("Unsupported")[-1].split("\n")[0].strip(": ")
+        raise CheckpointError(
+            f"{path} was refused: it holds something other than tensors and plain data ({reason[:120]}); nothing of it was run."
+        ) from error
+    except (RuntimeError, EOFError, ValueError, KeyError) as error:
+        raise CheckpointError(f"{path} is not a readable checkpoint (truncated, or another kind of file).") from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path} holds a {type(content).__name__}; expected a checkpoint or a state dict.")
+    return content
+
+
+def record(content: Mapping[str, Any], path: str) -> dict[str, Any]:
+    """The `zoo` entry of a checkpoint's content; CheckpointError when it has none or is newer than this version reads."""
+    entry = content.get("zoo")
+    if entry is None:
+        raise CheckpointError(
+            f"{path} does not say which model it holds (weights of another origin?): give the model, for example "
+            f"zoo.create_model('bgmv2_resnet50', checkpoint='{Path(path).name}')."
+        )
+    if entry["format"] > FORMAT:
+        raise CheckpointError(f"{path} has format {entry['format']}, this version reads up to {FORMAT}: upgrade ablation-zoo.")
+    return entry
+
+
+def describe(module: "TrainingModule", trainer: Trainer | None) -> dict[str, Any]:
+    """The `zoo` entry for a module and the trainer it is attached to."""
+    data = getattr(trainer, "datamodule", None)
+    specs = {"model": without_downloads(module.spec)}
+    if isinstance(data, Part):
+        specs["data"] = data.spec
+    wanted = (*EVALUATION_SETTINGS, *TRAINING_SETTINGS)
+    settings = {name: getattr(trainer, name) for name in wanted} if trainer is not None else {}
+    settings = {name: value for name, value in settings.items() if not (name.startswith("limit_") and value == 1.0)}
+    return {
+        "format": FORMAT,
+        "name": str(getattr(getattr(trainer, "logger", None), "name", None) or "run"),
+        **specs,
+        "seed": run_seed(),
+        "trainer": settings,
+        "versions": versions(),
+        "plugins": {name: origin(name) for name in sorted(set(class_names(list(specs.values()))))},
+    }
+
+
+def rebuild(path: str) -> "TrainingModule":
+    """The module that a checkpoint describes, with its weights, in training mode.
+
+    Raises:
+        CheckpointError: unreadable, of another origin, a plugin is missing (it says which distribution provided it), or the weights do not fit.
+    """
+    content = read(path)
+    entry = record(content, path)
+    check_plugins(entry, path)
+    module = build(entry["model"])
+    load_all(module, content["state_dict"], path)
+    return module
+
+
+def configuration(path: str, resume: bool) -> dict[str, Any]:
+    """A checkpoint's settings in the form of a configuration file for `zoo fit|validate|test|predict`.
+
+    Args:
+        path: the checkpoint.
+        resume: also how it was being trained, to go on with that.
+    """
+    entry = record(read(path), path)
+    check_plugins(entry, path)
+    wanted = (*EVALUATION_SETTINGS, *TRAINING_SETTINGS) if resume else EVALUATION_SETTINGS
+    trainer = {name: value for name, value in entry["trainer"].items() if name in wanted}
+    settings = {"name": entry["name"], "model": entry["model"], "seed_everything": entry["seed"], "trainer": trainer}
+    return settings | ({"data": entry["data"]} if "data" in entry else {})
+
+
+def check_plugins(entry: Mapping[str, Any], path: str) -> None:
+    """CheckpointError for the first class named in the specs that no slot has: it says who provided it, and nothing is imported."""
+    for name in class_names([entry["model"], entry.get("data")]):
+        try:
+            find_plugin(name)
+        except PluginError as error:
+            provider = entry["plugins"].get(name, "unknown origin")
+            raise CheckpointError(f"{path} was made with '{name}' of {provider}: {error}") from error
+
+
+def read_weights(path: str) -> dict[str, Tensor]:
+    """The state dict in a file: a checkpoint of ours or Lightning's, a DeepLabV3 training file, or a bare state dict."""
+    content = read(path)
+    for key in ("state_dict", "model_state"):
+        if isinstance(content.get(key), Mapping):
+            content = content[key]
+            break
+    weights = {key: value for key, value in content.items() if isinstance(value, Tensor)}
+    if not weights:
+        raise CheckpointError(f"{path} holds no weights; its entries are {', '.join(map(str, list(content)[:8]))}.")
+    return weights
+
+
+def network_weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The network's share of a training module's state dict (keys under `network.`); another state dict is left as it is."""
+    share = {key.removeprefix("network."): value for key, value in state.items() if key.startswith("network.")}
+    return share or dict(state)
+
+
+def load_all(module: nn.Module, state: Mapping[str, Tensor], path: str) -> None:
+    """Load every weight; CheckpointError lists what is missing, unexpected or of another shape."""
+    problems = list(mismatches(module, state))
+    if problems:
+        raise CheckpointError(mismatch_message(path, problems))
+    module.load_state_dict(state)
+
+
+def load_parts(network: nn.Module, state: Mapping[str, Tensor], path: str) -> list[str]:
+    """Load a network's weights, except for the children that have none at all in `state`; returns these children's names.
+
+    Raises:
+        CheckpointError: any other mismatch, or nothing fits.
+    """
+    fresh = [
+        name
+        for name, part in network.named_children()
+        if part.state_dict() and not any(key.startswith(f"{name}.") for key in state)
+    ]
+    problems = [problem for problem in mismatches(network, state) if problem.split(".")[0].removeprefix("missing ") not in fresh]
+    if problems or len(fresh) == sum(1 for part in network.children() if part.state_dict()):
+        raise CheckpointError(mismatch_message(path, problems or ["none of its weights belongs to this network"]))
+    network.load_state_dict(state, strict=False)
+    return fresh
+
+
+def mismatches(module: nn.Module, state: Mapping[str, Tensor]) -> Iterator[str]:
+    """What keeps a state dict from fitting a module, an entry a weight."""
+    expected = module.state_dict()
+    for key, value in expected.items():
+        if key not in state:
+            yield f"missing {key}"
+        elif state[key].shape != value.shape:
+            yield f"{key} has shape {tuple(state[key].shape)}, expected {tuple(value.shape)}"
+    for key in state:
+        if key not in expected:
+            yield f"unexpected {key}"
+
+
+def mismatch_message(path: str, problems: list[str]) -> str:
+    """One sentence with the first few mismatches."""
+    more = f" and {len(problems) - 4} more" if len(problems) > 4 else ""
+    return f"{path} does not fit this model: {'; '.join(problems[:4])}{more}. Choose the model and the parts that it was made with."
+
+
+def class_names(value: Any) -> Iterator[str]:
+    """Every class_path in plain data."""
+    if isinstance(value, Mapping):
+        if isinstance(value.get("class_path"), str):
+            yield value["class_path"]
+        value = list(value.values())
+    if isinstance(value, list):
+        for item in value:
+            yield from class_names(item)
+
+
+def origin(name: str) -> str:
+    """Who provides a plugin, for the record: `ablation-zoo 0.1.0`, or that it is not registered."""
+    try:
+        return find_plugin(name).origin
+    except PluginError:
+        return "a class that is not registered"
+
+
+def versions() -> dict[str, str]:
+    """Versions of the packages that results depend on."""
+    found = {}
+    for package in ("ablation-zoo", "torch", "lightning", "timm", "segmentation-models-pytorch", "torchmetrics"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+

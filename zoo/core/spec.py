@@ -1,0 +1,113 @@
+"""Specs: every part remembers the plain arguments it was built from.
+
+A *spec* is plain data, `{"class_path": "TopK", "init_args": {"patches": 5000}}`: a registered name and its arguments, nested where a part
+holds parts. It is what YAML files, checkpoints and published models hold, and `build` turns it into the part again. A *part* is any object
+whose class derives from `Part`. The metaclass does two things when a part is made: it records the arguments, defaults included, and it
+initialises the part from the part's own random stream. (Doing this around the constructor, rather than inside one, also serves dataclasses
+and subclasses that have a constructor of their own, and leaves pickle and deepcopy alone, since these do not call the constructor.)
+"""
+
+import dataclasses
+import inspect
+from abc import ABCMeta
+from collections.abc import Mapping
+from pathlib import PurePath
+from typing import Any, TypeVar
+
+from zoo.core.registry import find_class
+from zoo.core.seeding import run_seed, stream
+
+Spec = dict[str, Any]
+T = TypeVar("T")
+
+
+class PartType(ABCMeta):
+    """Records the arguments of each part that is made, and gives its initialisation a stream of its own."""
+
+    def __call__(cls: type[T], *args: Any, **kwargs: Any) -> T:
+        with stream(run_seed(), cls.__name__):
+            part = super().__call__(*args, **kwargs)  # type: ignore[misc]
+        object.__setattr__(part, "_arguments", plain_arguments(cls, part, args, kwargs))
+        return part
+
+
+class Part(metaclass=PartType):
+    """Anything that a spec can describe: give the constructor explicit, typed arguments of plain data and other parts, no `**kwargs`."""
+
+    _arguments: dict[str, Any]
+
+    @property
+    def spec(self) -> Spec:
+        """This part as plain data: `{"class_path": name, "init_args": {...}}`, every argument listed."""
+        return {"class_path": type(self).__name__, "init_args": copy_plain(self._arguments)}
+
+
+def plain_arguments(cls: type, part: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Every argument of a constructor call by name, defaults included, as plain data."""
+    signature = inspect.signature(cls.__init__)  # type: ignore[misc]
+    bound = signature.bind(part, *args, **kwargs)
+    bound.apply_defaults()
+    # A class without a constructor of its own inherits nn.Module's, which takes *args and **kwargs and uses neither.
+    named = [name for name, parameter in signature.parameters.items() if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)]
+    return {name: to_plain(bound.arguments[name], f"{cls.__name__}({name}=...)") for name in named[1:]}
+
+
+def to_plain(value: Any, where: str) -> Any:
+    """The value as data that YAML and JSON can hold; parts become specs. TypeError names the argument that is anything else."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, Part):
+        return value.spec
+    if isinstance(value, PurePath):
+        return str(value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: to_plain(getattr(value, field.name), where) for field in dataclasses.fields(value)}
+    if isinstance(value, list | tuple):
+        return [to_plain(item, where) for item in value]
+    if isinstance(value, Mapping):
+        return {str(key): to_plain(item, where) for key, item in value.items()}
+    raise TypeError(
+        f"{where} got {type(value).__name__}; an argument of a part is plain data (None, bool, int, float, str, list, dict) "
+        "or another part, so that the part can be saved and rebuilt."
+    )
+
+
+def copy_plain(value: Any) -> Any:
+    """A deep copy of plain data."""
+    if isinstance(value, dict):
+        return {key: copy_plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [copy_plain(item) for item in value]
+    return value
+
+
+def is_spec(value: Any) -> bool:
+    """Whether the value has the form of a spec."""
+    return isinstance(value, dict) and "class_path" in value and set(value) <= {"class_path", "init_args"}
+
+
+def build(spec: Spec) -> Any:
+    """The part that a spec describes. Names are looked up in the slots; nothing else is ever imported."""
+    arguments = {name: build_nested(value) for name, value in spec.get("init_args", {}).items()}
+    return find_class(spec["class_path"])(**arguments)
+
+
+def build_nested(value: Any) -> Any:
+    """Plain data with every spec inside it built."""
+    if is_spec(value):
+        return build(value)
+    if isinstance(value, dict):
+        return {key: build_nested(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [build_nested(item) for item in value]
+    return value
+
+
+def without_downloads(value: Any) -> Any:
+    """The spec as it is saved: no `checkpoint`, and `pretrained` false, so that rebuilding needs neither a file nor a network."""
+    if isinstance(value, dict):
+        kept = {key: without_downloads(item) for key, item in value.items() if key != "checkpoint"}
+        return {key: False if key == "pretrained" else item for key, item in kept.items()}
+    if isinstance(value, list):
+        return [without_downloads(item) for item in value]
+    return value

@@ -1,0 +1,173 @@
+"""What the LightningModules and data modules of all tasks share.
+
+A network is built from its parts and knows nothing of training; a training module adds loss terms, one learning rate a part, and logging. What it
+writes into a checkpoint is enough to rebuild it, and its data, without any YAML.
+"""
+
+import math
+from abc import abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from lightning.pytorch import LightningDataModule, LightningModule
+from lightning.pytorch.utilities import rank_zero_info
+from torch import Tensor, nn
+
+from zoo.core import checkpoint as checkpoints
+from zoo.core.parts import LossTerm
+from zoo.core.registry import nearest
+from zoo.core.seeding import run_seed, stream
+from zoo.core.spec import Part
+
+
+class TrainingModule(Part, LightningModule):
+    """A network with its training.
+
+    A subclass makes its network, hands it over with the rest, and implements `compute`:
+
+        super().__init__(network, losses, learning_rates, output=MattingOutput, batch=MattingBatch, checkpoint=checkpoint)
+
+    Args:
+        network: pure torch; its direct children are the parts that learning rates and warm starts speak of.
+        losses: loss terms by name.
+        learning_rates: Adam's learning rate for each child of the network that has parameters.
+        output, batch: the record types that the loss terms may read.
+        checkpoint: start from these weights (a warm start, not a resume: see `zoo fit --ckpt_path`).
+
+    Raises:
+        ValueError: a loss term reads a field that nothing produces, a learning rate is missing or names no part.
+    """
+
+    network: nn.Module
+    monitor: str
+    """The logged metric, lower is better, by which `best.ckpt` is chosen."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        losses: Mapping[str, LossTerm],
+        learning_rates: Mapping[str, float],
+        *,
+        output: type,
+        batch: type,
+        checkpoint: str | None = None,
+    ) -> None:
+        super().__init__()
+        check_losses(losses, output, batch)
+        check_learning_rates(learning_rates, network)
+        self.network = network
+        self.losses = nn.ModuleDict(losses)
+        self.learning_rates = dict(learning_rates)
+        if checkpoint is not None:
+            self.warm_start(checkpoint)
+
+    @abstractmethod
+    def compute(self, batch: Any) -> Any:
+        """The network's output for a batch, everything that loss terms and metrics read in it."""
+
+    def forward(self, *inputs: Tensor, **named: Tensor) -> Any:
+        """The network's forward."""
+        return self.network(*inputs, **named)
+
+    # Training
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        # Dropout and random selection draw from a stream of this step's own, so that a resumed run draws what the uninterrupted one did.
+        with stream(run_seed(), "step", self.current_epoch, batch_idx, self.global_rank, device=self.device):
+            output = self.compute(batch)
+        total, terms = self.loss(output, batch)
+        self.log_dict({f"train/{name}": value.detach() for name, value in terms.items()})
+        self.log("train/loss", total.detach(), prog_bar=True)
+        return total
+
+    def loss(self, output: Any, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
+        """The weighted sum of the terms, and each term unweighted; in float32 whatever the training precision.
+
+        Raises:
+            FloatingPointError: a term is not finite.
+        """
+        output, batch = in_float32(output), in_float32(batch)
+        with torch.autocast(self.device.type, enabled=False):
+            terms = {name: term(output, batch) for name, term in self.losses.items() if term.weight != 0}
+        total = torch.stack([self.losses[name].weight * value for name, value in terms.items()]).sum()
+        if not math.isfinite(total.item()):
+            broken = ", ".join(f"{name}={value.item():g}" for name, value in terms.items() if not math.isfinite(value.item()))
+            raise FloatingPointError(
+                f"the loss is not finite at step {self.global_step} ({broken or f'sum={total.item():g}'}); the last checkpoint is intact: "
+                "lower the learning rates, clip gradients (--trainer.gradient_clip_val=1) or train with --trainer.precision=32."
+            )
+        return total, terms
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        groups = [
+            {"params": list(part.parameters()), "lr": self.learning_rates[name], "name": name}
+            for name, part in self.network.named_children()
+            if any(True for _ in part.parameters())
+        ]
+        return torch.optim.Adam(groups)
+
+    # Checkpoints
+
+    def warm_start(self, path: str) -> None:
+        """Take the weights of a file; a part whose weights are all missing in it starts fresh, with a message.
+
+        Raises:
+            CheckpointError: any other mismatch.
+        """
+        state = self.convert_state_dict(checkpoints.read_weights(path))
+        fresh = checkpoints.load_parts(self.network, state, path)
+        if fresh:
+            rank_zero_info(f"{Path(path).name} has no weights for {', '.join(fresh)}: starting fresh there.")
+
+    def convert_state_dict(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Weights of another origin, renamed to the network's; a task that knows official weights overrides this."""
+        return checkpoints.network_weights(state)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint.pop("hyper_parameters", None)
+        checkpoint["zoo"] = checkpoints.describe(self, self.trainer)
+
+    @classmethod
+    def load_from_checkpoint(cls, checkpoint_path: str | Path, **_: Any) -> Self:  # type: ignore[override]
+        """The module that a checkpoint describes, with its weights; what `zoo.load` returns, but in training mode."""
+        module = checkpoints.rebuild(str(checkpoint_path))
+        if not isinstance(module, cls):
+            raise checkpoints.CheckpointError(f"{checkpoint_path} holds a {type(module).__name__}, expected a {cls.__name__}.")
+        return module
+
+
+class DataModule(Part, LightningDataModule):
+    """A data module that a checkpoint can describe, so that `zoo test --ckpt_path` needs nothing else."""
+
+
+def check_losses(losses: Mapping[str, LossTerm], output: type, batch: type) -> None:
+    """ValueError unless every term finds what it reads, and some term has a weight: a term that would silently never run is an error."""
+    produced, given = set(output._fields), set(batch._fields)  # type: ignore[attr-defined]
+    for name, term in losses.items():
+        for wanted, there, place in ((term.reads, produced, "output"), (term.targets, given, "batch")):
+            if missing := sorted(wanted - there):
+                raise ValueError(
+                    f"the loss term '{name}' ({type(term).__name__}) reads {', '.join(missing)}, which the {place} does not have; "
+                    f"it has {', '.join(sorted(there))}."
+                )
+    if not any(term.weight != 0 for term in losses.values()):
+        raise ValueError("losses: expected at least one loss term with a weight other than 0.")
+
+
+def check_learning_rates(learning_rates: Mapping[str, float], network: nn.Module) -> None:
+    """ValueError unless every child with parameters has a learning rate, and every learning rate a child."""
+    children = dict(network.named_children())
+    for name in learning_rates:
+        if name not in children:
+            raise ValueError(f"learning_rates names '{name}', which is no part of the network{nearest(name, list(children))}")
+    for name, part in children.items():
+        if name not in learning_rates and any(True for _ in part.parameters()):
+            raise ValueError(f"learning_rates has none for '{name}': add learning_rates.{name}, for example 1e-4.")
+
+
+def in_float32(record: Any) -> Any:
+    """The record with its half-precision tensors as float32."""
+    values = (value.float() if isinstance(value, Tensor) and value.is_floating_point() else value for value in record)
+    return type(record)(*values)

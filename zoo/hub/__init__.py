@@ -1,0 +1,1 @@
+"""Weights from elsewhere: what others published, in our names."""

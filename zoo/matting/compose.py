@@ -1,0 +1,138 @@
+"""From cut-outs and backgrounds to training batches: the canvas, the crop, and the order of the augmentations.
+
+A training batch is born on a square *canvas*. The canvas steps change foreground and background there, then the whole
+batch is cropped to one size. From then on the background exists twice: as the *scene* behind the person, kept in
+`source` until the foreground is composited onto it, and as the *captured* background, `background`. Scene steps change
+the first; captured steps change what the cameras saw of both.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torchvision.transforms import functional as tv
+
+from zoo.core.parts import Augmentation
+from zoo.core.seeding import Draws
+from zoo.matting.parts import MattingBatch, resize
+
+PHASES = ("canvas", "scene", "captured")
+CROP_PURPOSE = "crop size"
+
+
+def composite(foreground: Tensor, alpha: Tensor, background: Tensor) -> Tensor:
+    """The compositing equation I = F·α + B·(1 − α), of straight colours, as the official code computes it.
+
+    Args:
+        foreground, background: (B, 3, H, W).
+        alpha: (B, 1, H, W).
+    """
+    return foreground * alpha + background * (1 - alpha)
+
+
+def fit_canvas(image: Tensor, size: int, how: Literal["inside", "cover"]) -> Tensor:
+    """Put a picture of any size in the middle of a square canvas, antialiased when it shrinks.
+
+    Args:
+        image: (C, H, W), float or uint8; the result has the same type.
+        size: side of the canvas in pixels.
+        how: `inside` keeps all of the picture and leaves zeros around it, for foreground and alpha alike; `cover` fills
+            the canvas and cuts off what stands out, for backgrounds.
+
+    Raises:
+        ValueError: the picture is empty, or `how` is neither of the two.
+    """
+    height, width = image.shape[-2:]
+    if height == 0 or width == 0:
+        raise ValueError(f"cannot put a picture of {width}x{height} pixels on a canvas; expected at least one pixel.")
+    if how not in ("inside", "cover"):
+        raise ValueError(f"how={how!r}: expected 'inside' (for mattes) or 'cover' (for backgrounds).")
+    longer_or_shorter = max(height, width) if how == "inside" else min(height, width)
+    target = [max(1, round(side * size / longer_or_shorter)) for side in (height, width)]
+    if target != [height, width]:
+        image = tv.resize(image, target, antialias=True)
+    return tv.center_crop(image, [size, size])
+
+
+def random_crop(batch: MattingBatch, sides: Sequence[int], multiple: int = 4) -> MattingBatch:
+    """Resize the batch so that it just covers a random size, and cut that size from the middle (official behaviour).
+
+    Height and width are drawn independently, once for the batch, from the stream of its first sample.
+
+    Args:
+        batch: of any size; `seed` must be given. A trimap is dropped: it no longer fits.
+        sides: lowest and highest side; the highest is excluded.
+        multiple: both sides are rounded down to a multiple of this.
+
+    Raises:
+        ValueError: the range is empty, or holds a side that would be rounded down to nothing.
+    """
+    if len(sides) != 2 or not multiple <= sides[0] < sides[1]:
+        raise ValueError(
+            f"crop sides {list(sides)}: expected two whole numbers, low and high, with {multiple} <= low < high."
+        )
+    draws = Draws(_seeds(batch)[:1], CROP_PURPOSE)
+    width, height = (int(draws.integers(sides[0], sides[1])) // multiple * multiple for _ in range(2))
+    background = _cover_and_cut(batch.background, height, width)
+    return batch._replace(
+        source=background if batch.source is batch.background else _cover_and_cut(batch.source, height, width),
+        background=background,
+        alpha=_cover_and_cut(batch.alpha, height, width),
+        foreground=_cover_and_cut(batch.foreground, height, width),
+        trimap=None,
+    )
+
+
+@torch.no_grad()
+def apply_augmentations(
+    batch: MattingBatch, augmentations: Mapping[str, Augmentation], crop: Sequence[int] | None = None, multiple: int = 4
+) -> MattingBatch:
+    """Run the named steps, phase by phase and within a phase in the mapping's order, and composite the source.
+
+    Each step draws from the streams (sample's seed, step's name), so adding, removing or changing one step leaves the
+    draws of the others as they were. Runs in full precision, whatever the precision of the training.
+
+    Args:
+        batch: foreground, alpha, background and seed are read; `source` is made here and a trimap is dropped.
+        augmentations: the steps by name.
+        crop: lowest and highest side for `random_crop`; None leaves the canvas as it is.
+        multiple: see `random_crop`.
+
+    Raises:
+        ValueError: the batch has no seeds, a step has an unknown phase, or the crop sides are no range.
+    """
+    seeds = _seeds(batch)
+    device = batch.alpha.device
+    for name, step in augmentations.items():
+        if step.phase not in PHASES:
+            raise ValueError(f"augmentation '{name}' has phase {step.phase!r}; expected one of {', '.join(PHASES)}.")
+
+    def run(phase: str, batch: MattingBatch) -> MattingBatch:
+        for name, step in augmentations.items():
+            if step.phase == phase:
+                batch = step(batch, Draws(seeds, name, device))
+        return batch
+
+    with torch.autocast(device.type, enabled=False):
+        batch = run("canvas", batch)
+        batch = batch._replace(source=batch.background, trimap=None)
+        if crop is not None:
+            batch = random_crop(batch, crop, multiple)
+        batch = run("scene", batch)
+        batch = batch._replace(source=composite(batch.foreground, batch.alpha, batch.source))
+        return run("captured", batch)
+
+
+def _seeds(batch: MattingBatch) -> list[int]:
+    """The samples' seeds as numbers: one transfer for all, where they lie on an accelerator."""
+    if batch.seed is None:
+        raise ValueError("the batch has no seeds (seed=None); augmentation needs one integer a sample to draw from.")
+    return batch.seed.tolist()
+
+
+def _cover_and_cut(image: Tensor, height: int, width: int) -> Tensor:
+    """Resize (B, C, H, W) so that it just covers height × width, and cut that out of the middle."""
+    scale = max(height / image.shape[-2], width / image.shape[-1])
+    covering = (max(height, round(image.shape[-2] * scale)), max(width, round(image.shape[-1] * scale)))
+    return tv.center_crop(resize(image, covering), [height, width])

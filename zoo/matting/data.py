@@ -1,0 +1,271 @@
+"""The data module of background matting: from datasets to `MattingBatch`es.
+
+Training pairs each cut-out with another background in every epoch, puts both on a square canvas, and augments, crops and composites the batch on the
+device. Several datasets can follow one another (a *curriculum*), each for its own number of epochs and with its own crop. Validation and test
+pair and disturb always alike.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+from torchvision.transforms import functional as tv
+
+from zoo.core.parts import Augmentation
+from zoo.core.registry import nearest
+from zoo.core.sampling import EvaluationSampler, ResumableLoader, SampleKey, TrainingSampler
+from zoo.core.seeding import derive_seed, run_seed
+from zoo.core.training import DataModule
+from zoo.matting.compose import apply_augmentations, composite, fit_canvas
+from zoo.matting.disturbance import Disturbance, disturb
+from zoo.matting.parts import MattingBatch, MattingDataset
+
+
+@dataclass
+class TrainingStage:
+    """One dataset of the curriculum.
+
+    Args:
+        dataset: cut-outs and backgrounds.
+        canvas: side in pixels of the square that both are put on.
+        crop: lowest and highest side of the random crop, the highest excluded; null leaves the whole canvas.
+        epochs: for how long; null until the end of training (the last stage always lasts until then).
+        batch_size: samples a batch and process; null takes the data module's.
+    """
+
+    dataset: MattingDataset
+    canvas: int = 512
+    crop: list[int] | None = None
+    epochs: int | None = None
+    batch_size: int | None = None
+
+
+@dataclass
+class EvaluationSet:
+    """One validation or test set: every sample is the same in every run.
+
+    Args:
+        dataset: cut-outs and backgrounds.
+        canvas: side in pixels of the square that they are put on; null keeps each cut-out's own size, one a batch.
+        backgrounds_each: how many backgrounds each cut-out is set in (5 in the paper for AIM and Distinctions).
+        disturbance: of the captured background; `severity: 0` captures it perfectly.
+        batch_size: samples a batch.
+    """
+
+    dataset: MattingDataset
+    canvas: int | None = None
+    backgrounds_each: int = 1
+    disturbance: Disturbance = field(default_factory=Disturbance)
+    batch_size: int = 1
+
+
+class MattingData(DataModule):
+    """Training curriculum, validation set and test sets.
+
+    Args:
+        train: the stages of the curriculum by name, in order.
+        augmentations: the random changes of training batches by name, in order; `--data.augmentations.shadow.probability=0` switches one off.
+        validation: the set that `fit` and `validate` measure on.
+        test: sets that `test` measures on, by name.
+        order: names of the stages to run, in this order; null runs all as listed.
+        batch_size: samples a batch and process in training.
+        workers: processes that read and decode; 0 reads in the main process.
+
+    Raises:
+        ValueError: `order` names no stage, or a stage before the last has no `epochs`.
+    """
+
+    def __init__(
+        self,
+        train: dict[str, TrainingStage],
+        augmentations: dict[str, Augmentation],
+        validation: EvaluationSet | None = None,
+        test: dict[str, EvaluationSet] | None = None,
+        order: list[str] | None = None,
+        batch_size: int = 4,
+        workers: int = 2,
+    ) -> None:
+        super().__init__()
+        self.stages = in_order(train, order)
+        self.augmentations = torch.nn.ModuleDict(augmentations)
+        self.validation = validation
+        self.test = test or {}
+        self.batch_size = batch_size
+        self.workers = workers
+
+    def setup(self, stage: str) -> None:
+        if stage == "fit":
+            self._check_epochs()
+            # Another stage is another dataset, so that Lightning must ask again; with one stage the workers live on.
+            self.trainer.reload_dataloaders_every_n_epochs = int(len(self.stages) > 1)
+
+    def stage_at(self, epoch: int) -> TrainingStage:
+        """The stage of the curriculum that this epoch belongs to."""
+        for stage in self.stages.values():
+            if stage.epochs is None or epoch < stage.epochs:
+                return stage
+            epoch -= stage.epochs
+        return stage
+
+    def train_dataloader(self) -> ResumableLoader:
+        epoch, done = self._place()
+        stage = self.stage_at(epoch)
+        samples = TrainingSamples(stage.dataset, stage.canvas, run_seed())
+        batch_size = stage.batch_size or self.batch_size
+        if len(samples) // self.trainer.world_size < batch_size:
+            raise ValueError(
+                f"the training set has {len(samples)} samples for {self.trainer.world_size} process(es), fewer than one batch of {batch_size} each: "
+                "lower --data.batch_size or give more data."
+            )
+        sampler = TrainingSampler(samples, run_seed(), self.trainer.global_rank, self.trainer.world_size, epoch, done * batch_size)
+        return ResumableLoader(
+            samples, batch_size, sampler=sampler, drop_last=True, collate_fn=collate, **self._reading()
+        )
+
+    def val_dataloader(self) -> ResumableLoader | list[Any]:
+        return [] if self.validation is None else self._evaluation_loader(self.validation)
+
+    def test_dataloader(self) -> list[ResumableLoader]:
+        return [self._evaluation_loader(wanted) for wanted in self.test.values()]
+
+    def on_after_batch_transfer(self, batch: MattingBatch, dataloader_idx: int) -> MattingBatch:
+        batch = as_float(batch)
+        if self.trainer.training:
+            crop = self.stage_at(self.trainer.current_epoch).crop
+            return apply_augmentations(batch, self.augmentations, crop)  # type: ignore[arg-type]
+        return batch
+
+    def _place(self) -> tuple[int, int]:
+        """The epoch to train, and how many of its batches are done: more than 0 when resuming inside an epoch."""
+        epoch = self.trainer.current_epoch
+        done = self.trainer.fit_loop.epoch_loop.batch_progress.current.processed
+        if not self.trainer.fit_loop.restarting or done == 0:
+            return epoch, 0
+        stage = self.stage_at(epoch)
+        batches = len(stage.dataset) // self.trainer.world_size // (stage.batch_size or self.batch_size)
+        return (epoch + 1, 0) if done >= batches else (epoch, done)
+
+    def _check_epochs(self) -> None:
+        """ValueError when training ends before the last stage begins: it would silently never run."""
+        last = self.trainer.max_epochs
+        begin = 0
+        for name, stage in self.stages.items():
+            if last is not None and 0 <= last <= begin and begin > 0:
+                raise ValueError(
+                    f"training ends after {last} epochs (--trainer.max_epochs), before stage '{name}' begins (epoch {begin}): "
+                    f"expected at least {begin + 1} epochs, or leave the stage out with --data.order."
+                )
+            begin += stage.epochs or 0
+
+    def _evaluation_loader(self, wanted: EvaluationSet) -> ResumableLoader:
+        samples = EvaluationSamples(wanted)
+        sampler = EvaluationSampler(samples, self.trainer.global_rank, self.trainer.world_size)
+        batch_size = 1 if wanted.canvas is None else wanted.batch_size
+        return ResumableLoader(samples, batch_size, sampler=sampler, collate_fn=collate, **self._reading())
+
+    def _reading(self) -> dict[str, Any]:
+        accelerated = self.trainer.strategy.root_device.type == "cuda"
+        return {"num_workers": self.workers, "pin_memory": accelerated, "persistent_workers": self.workers > 0}
+
+
+class TrainingSamples(Dataset):
+    """Cut-outs on a canvas, each with another background in every epoch.
+
+    Composited and augmented later, on the device: until then `source` is the background.
+    """
+
+    def __init__(self, dataset: MattingDataset, canvas: int, seed: int) -> None:
+        self.dataset = dataset
+        self.canvas = canvas
+        self.seed = seed
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, key: SampleKey) -> MattingBatch:
+        matte = self.dataset.matte(key.index)
+        which = derive_seed(self.seed, "background", key.epoch, key.index) % self.dataset.background_count
+        background = fit_canvas(self.dataset.background(which), self.canvas, "cover")
+        return MattingBatch(
+            source=background,
+            background=background,
+            alpha=fit_canvas(matte.alpha, self.canvas, "inside"),
+            foreground=fit_canvas(matte.foreground, self.canvas, "inside"),
+            name=[matte.name],
+            seed=torch.tensor(derive_seed(self.seed, "sample", key.epoch, key.index)),
+        )
+
+
+class EvaluationSamples(Dataset):
+    """Cut-outs set in fixed backgrounds, captured with a fixed disturbance; the run's seed plays no part."""
+
+    def __init__(self, wanted: EvaluationSet) -> None:
+        self.wanted = wanted
+
+    def __len__(self) -> int:
+        return len(self.wanted.dataset) * self.wanted.backgrounds_each
+
+    def __getitem__(self, index: int) -> MattingBatch:
+        dataset, canvas = self.wanted.dataset, self.wanted.canvas
+        matte = dataset.matte(index // self.wanted.backgrounds_each)
+        background = dataset.background(index % dataset.background_count)
+        foreground, alpha = matte.foreground, matte.alpha
+        if canvas is None:
+            background = cover(background, alpha.shape[-2], alpha.shape[-1])
+        else:
+            background = fit_canvas(background, canvas, "cover")
+            foreground, alpha = fit_canvas(foreground, canvas, "inside"), fit_canvas(alpha, canvas, "inside")
+        foreground, alpha, background = unit(foreground), unit(alpha), unit(background)
+        return MattingBatch(
+            source=composite(foreground, alpha, background),
+            background=disturb(background, self.wanted.disturbance, derive_seed("disturbance", index)),
+            alpha=alpha,
+            foreground=foreground,
+            name=[matte.name],
+        )
+
+
+def in_order(stages: Mapping[str, TrainingStage], order: Sequence[str] | None) -> dict[str, TrainingStage]:
+    """The chosen stages; ValueError when a name is unknown, none is left, or one before the last has no end."""
+    for name in order or []:
+        if name not in stages:
+            raise ValueError(f"data.order names '{name}', which is no training stage{nearest(name, list(stages))}")
+    chosen = {name: stages[name] for name in (stages if order is None else order)}
+    if not chosen:
+        raise ValueError("data.train: expected at least one training stage.")
+    for name in list(chosen)[:-1]:
+        if chosen[name].epochs is None:
+            raise ValueError(f"training stage '{name}' has no epochs, so the stages after it would never run: give it a number of epochs.")
+    return chosen
+
+
+def collate(samples: Sequence[MattingBatch]) -> MattingBatch:
+    """Stack samples to a batch; names are joined."""
+    stacked = {
+        name: torch.stack([getattr(sample, name) for sample in samples])
+        for name in MattingBatch._fields
+        if isinstance(getattr(samples[0], name), Tensor)
+    }
+    return MattingBatch(**stacked, name=[name for sample in samples for name in sample.name or []])
+
+
+def as_float(batch: MattingBatch) -> MattingBatch:
+    """The batch with its images as floats in [0, 1]; workers hand over bytes where they can."""
+    return batch._replace(
+        source=unit(batch.source), background=unit(batch.background), alpha=unit(batch.alpha), foreground=unit(batch.foreground)
+    )
+
+
+def unit(image: Tensor) -> Tensor:
+    """uint8 as float in [0, 1]; a float image as it is."""
+    return image.float() / 255 if image.dtype == torch.uint8 else image
+
+
+def cover(image: Tensor, height: int, width: int) -> Tensor:
+    """The middle of the image, enlarged or shrunk until it just covers this size."""
+    scale = max(height / image.shape[-2], width / image.shape[-1])
+    target = [max(height, round(image.shape[-2] * scale)), max(width, round(image.shape[-1] * scale))]
+    return tv.center_crop(tv.resize(image, target, antialias=True), [height, width])

@@ -1,0 +1,114 @@
+"""The LightningModule of background matting: the network with its losses, metrics and pictures."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torchmetrics import MetricCollection
+
+from zoo.core.parts import Backbone, LossTerm
+from zoo.core.training import TrainingModule
+from zoo.hub.bgmv2 import to_network
+from zoo.matting.metrics import matting_metrics
+from zoo.matting.net import ForegroundKind, MattingNetwork
+from zoo.matting.parts import ErrorMap, MattingBatch, MattingOutput, PatchSelector, Refiner
+from zoo.matting.pictures import log_sheet
+
+PICTURED = 6
+"""How many validation samples are pictured."""
+
+
+class BackgroundMatting(TrainingModule):
+    """BackgroundMattingV2 and everything between it and its ablations.
+
+    The first training stage is `refiner: NoRefiner` with `base_scale: 1`; the second the joint network, started with `checkpoint` from the first.
+
+    Args:
+        backbone: features at strides 2, 4, 8 and 16.
+        error_map: where the coarse alpha is likely wrong.
+        selector: which patches are refined.
+        refiner: how they are refined.
+        losses: loss terms by name; each is listed here, none is implied.
+        learning_rates: Adam's, for `backbone`, `aspp`, `decoder` and `refiner`.
+        foreground: `residual` predicts foreground − source (paper), `direct` the foreground itself.
+        base_scale: size of the base network's input relative to the picture.
+        metrics: the preset that validation and test report, see `zoo.matting.metrics`.
+        checkpoint: weights to start from, ours or official ones; a part that the file knows nothing of starts fresh.
+    """
+
+    network: MattingNetwork
+    monitor = "validation/sad"
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        error_map: ErrorMap,
+        selector: PatchSelector,
+        refiner: Refiner,
+        losses: dict[str, LossTerm],
+        learning_rates: dict[str, float],
+        foreground: ForegroundKind = "residual",
+        base_scale: float = 0.25,
+        metrics: Literal["bgmv2", "rvm", "mmagic"] = "bgmv2",
+        checkpoint: str | None = None,
+    ) -> None:
+        network = MattingNetwork(backbone, error_map, selector, refiner, foreground, base_scale)
+        super().__init__(network, losses, learning_rates, output=MattingOutput, batch=MattingBatch, checkpoint=checkpoint)
+        self.metrics = metrics
+        self.validation_metrics = matting_metrics(metrics, prefix="validation/")
+        self.test_metrics = nn.ModuleDict()
+        self._pictured: list[tuple[MattingBatch, MattingOutput]] = []
+
+    def convert_state_dict(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        return to_network(super().convert_state_dict(state))
+
+    def compute(self, batch: MattingBatch) -> MattingOutput:
+        return self.network(batch.source, batch.background, batch.alpha)
+
+    def on_fit_start(self) -> None:
+        if self.network.error_map.needs_target:
+            raise ValueError(
+                f"{type(self.network.error_map).__name__} reads the true alpha and cannot train: "
+                "train with another error map and use it with `zoo test`."
+            )
+
+    # Validation and test
+
+    def validation_step(self, batch: MattingBatch, batch_idx: int) -> None:
+        output = self.compute(batch)
+        update(self.validation_metrics, batch, output)
+        total, _ = self.loss(output, batch)
+        self.log("validation/loss", total, batch_size=len(batch.alpha), sync_dist=True)
+        self.log_dict(self.validation_metrics)
+        self._keep_for_picture(batch, output)
+
+    def on_validation_epoch_end(self) -> None:
+        if self._pictured and self.trainer.is_global_zero and not self.trainer.sanity_checking:
+            log_sheet(self._pictured, self.trainer, f"epoch_{self.current_epoch:04d}")
+        self._pictured.clear()
+
+    def on_test_start(self) -> None:
+        names = list(getattr(self.trainer.datamodule, "test", {})) or ["data"]
+        template = matting_metrics(self.metrics)
+        self.test_metrics = nn.ModuleDict({name: template.clone(prefix=f"test/{name}/") for name in names}).to(self.device)
+
+    def test_step(self, batch: MattingBatch, batch_idx: int, dataloader_idx: int = 0) -> None:
+        metrics = list(self.test_metrics.values())[dataloader_idx]
+        assert isinstance(metrics, MetricCollection)
+        update(metrics, batch, self.compute(batch))
+        self.log_dict(metrics, add_dataloader_idx=False)
+
+    def predict_step(self, batch: MattingBatch, batch_idx: int) -> MattingOutput:
+        return self.network(batch.source, batch.background)
+
+    def _keep_for_picture(self, batch: MattingBatch, output: MattingOutput) -> None:
+        room = PICTURED - sum(len(kept.alpha) for kept, _ in self._pictured)
+        if room > 0:
+            first = [type(record)(*(value[:room] if isinstance(value, Tensor) else value for value in record)) for record in (batch, output)]
+            self._pictured.append((first[0], first[1]))
+
+
+@torch.no_grad()
+def update(metrics: MetricCollection, batch: MattingBatch, output: MattingOutput) -> None:
+    """Add a batch to the metrics."""
+    metrics.update(output.alpha, batch.alpha, output.foreground, batch.foreground, batch.trimap)

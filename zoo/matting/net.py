@@ -1,0 +1,220 @@
+"""The matting network: backbone, ASPP, decoder, error map, patch selector, refiner.
+
+Pure torch, built from its parts; it knows nothing of training. With timm's `resnet50`, `resnet101` or `mobilenetv2_100`, `PredictedError`, `TopK` and
+`PatchRefiner` it is BackgroundMattingV2, parameter for parameter and number for number.
+"""
+
+import math
+import warnings
+from typing import Literal, get_args
+
+import torch
+import torch.nn.functional as F
+from segmentation_models_pytorch.decoders.deeplabv3.decoder import ASPP
+from torch import Tensor, nn
+
+from zoo.core.parts import Backbone
+from zoo.core.seeding import run_seed, stream
+from zoo.matting.parts import PATCH, Coarse, ErrorMap, MattingOutput, PatchSelector, Refiner, resize
+
+ForegroundKind = Literal["residual", "direct"]
+
+
+class MattingNetwork(nn.Module):
+    """Source and captured background in, alpha and foreground out (paper, section 3).
+
+    Args:
+        backbone: features at strides 2, 4, 8 and 16 of the six channels source and background.
+        error_map: where the coarse alpha is likely wrong.
+        selector: which patches are refined.
+        refiner: how.
+        foreground: `residual`, the network gives foreground − source (paper), or `direct`, the foreground itself.
+        base_scale: size of the base network's input relative to the picture: 1/4 for HD and 1/8 for 4K in the paper, at most 1/2; 1 only without
+            refinement, which is the first training stage.
+
+    Raises:
+        ValueError: parts that do not go together, with what would.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        error_map: ErrorMap,
+        selector: PatchSelector,
+        refiner: Refiner,
+        foreground: ForegroundKind = "residual",
+        base_scale: float = 0.25,
+    ) -> None:
+        super().__init__()
+        check_combination(error_map, selector, refiner, foreground, base_scale)
+        self.foreground = foreground
+        self.base_scale = base_scale
+        with stream(run_seed(), "backbone"):
+            backbone.build(in_channels=6, strides=(2, 4, 8, 16))
+        self.backbone = backbone
+        with stream(run_seed(), "aspp"):
+            self.aspp = make_aspp(backbone.channels[-1])
+        with stream(run_seed(), "decoder"):
+            self.decoder = Decoder(256, [*backbone.channels[-2::-1], 6])
+        self.error_map = error_map
+        self.selector = selector
+        self.refiner = refiner
+        self._clamp_told = False
+
+    def forward(self, source: Tensor, background: Tensor, target: Tensor | None = None) -> MattingOutput:
+        """Matte a picture.
+
+        Args:
+            source: (B, 3, H, W) in [0, 1], any size.
+            background: the same place without the foreground, same shape.
+            target: (B, 1, H, W), the true alpha; only `OracleError` looks at it.
+
+        Raises:
+            ValueError: source and background differ in shape, or are too small for `base_scale`.
+        """
+        check_pair(source, background)
+        height, width = source.shape[-2:]
+        if self.refiner.refines:
+            source, background, target = whole_patches(source), whole_patches(background), whole_patches(target)
+        small = [self._reduce(image) for image in (source, background)]
+        coarse = self._coarse(*small)
+        score, patches = self._score(coarse, source, background, target)
+        alpha, foreground, refined = self.refiner(source, background, coarse, score, patches)
+        return MattingOutput(
+            alpha=alpha[..., :height, :width].clamp(0, 1),
+            foreground=self._absolute(foreground, source)[..., :height, :width],
+            coarse_alpha=coarse.alpha,
+            coarse_foreground=self._absolute(coarse.foreground, small[0]),
+            error=coarse.error,
+            refined=refined,
+        )
+
+    def _reduce(self, image: Tensor) -> Tensor:
+        if self.base_scale == 1:
+            return image
+        height, width = image.shape[-2:]
+        size = (math.floor(height * self.base_scale), math.floor(width * self.base_scale))
+        if min(size) < 1:
+            raise ValueError(
+                f"the picture is {width}×{height} pixels, too small for base_scale={self.base_scale:g}: nothing is left of it; "
+                f"give at least {math.ceil(1 / self.base_scale)} pixels a side or a larger base_scale."
+            )
+        return resize(image, size)
+
+    def _coarse(self, source: Tensor, background: Tensor) -> Coarse:
+        images = torch.cat([source, background], 1)
+        features = self.backbone(images)
+        x = self.decoder(self.aspp(features[-1]), [*features[-2::-1], images])
+        return Coarse(alpha=x[:, 0:1].clamp(0, 1), foreground=x[:, 1:4], error=x[:, 4:5].clamp(0, 1), hidden=F.relu(x[:, 5:]))
+
+    def _score(self, coarse: Coarse, source: Tensor, background: Tensor, target: Tensor | None) -> tuple[Tensor, int | None]:
+        """The selector's score on the grid of patches, and how many patches an image may have at most."""
+        grid = (math.ceil(source.shape[-2] / PATCH), math.ceil(source.shape[-1] / PATCH))
+        if not self.refiner.refines:
+            return coarse.error.new_zeros(source.shape[0], 1, *grid), 0
+        error = self.error_map(coarse, source, background, target)
+        patches = self.selector.patches
+        if patches is not None and patches > grid[0] * grid[1]:
+            self._tell_clamped(patches, grid)
+            patches = grid[0] * grid[1]
+        return self.selector(resize(error.detach(), grid)), patches
+
+    def _tell_clamped(self, patches: int, grid: tuple[int, int]) -> None:
+        if not self._clamp_told and not torch.compiler.is_compiling():
+            self._clamp_told = True
+            warnings.warn(
+                f"{type(self.selector).__name__}(patches={patches}): this picture has only {grid[0] * grid[1]} patches "
+                f"({grid[1]}×{grid[0]}), so all may be refined.",
+                stacklevel=2,
+            )
+
+    def _absolute(self, foreground: Tensor, source: Tensor) -> Tensor:
+        return (foreground + source if self.foreground == "residual" else foreground).clamp(0, 1)
+
+
+class Decoder(nn.Module):
+    """Four times: bilinear up to the next finer feature map, join it, convolve; BatchNorm and ReLU after all but the last.
+
+    Args:
+        in_channels: of the ASPP's result.
+        skip_channels: of the joined maps, coarsest first; the last one is the input image.
+    """
+
+    def __init__(self, in_channels: int, skip_channels: list[int]) -> None:
+        super().__init__()
+        # 37 = 1 alpha + 3 foreground + 1 error + 32 hidden
+        widths = [in_channels, 128, 64, 48, 37]
+        self.conv1 = nn.Conv2d(widths[0] + skip_channels[0], widths[1], 3, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(widths[1])
+        self.conv2 = nn.Conv2d(widths[1] + skip_channels[1], widths[2], 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(widths[2])
+        self.conv3 = nn.Conv2d(widths[2] + skip_channels[2], widths[3], 3, padding=1, bias=False)
+        self.bn3 = nn.BatchNorm2d(widths[3])
+        self.conv4 = nn.Conv2d(widths[3] + skip_channels[3], widths[4], 3, padding=1)
+
+    def forward(self, x: Tensor, skips: list[Tensor]) -> Tensor:
+        """x (B, in_channels, h, w) and the skips, coarsest first → (B, 37, H, W) at the last skip's size."""
+        x = F.relu(self.bn1(self.conv1(join(x, skips[0]))))
+        x = F.relu(self.bn2(self.conv2(join(x, skips[1]))))
+        x = F.relu(self.bn3(self.conv3(join(x, skips[2]))))
+        return self.conv4(join(x, skips[3]))
+
+
+class PooledBatchNorm(nn.BatchNorm2d):
+    """BatchNorm after global pooling. A batch of one leaves one value a channel, which has no variance: then the running statistics serve."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training and x.numel() == x.shape[1]:
+            return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps)
+        return super().forward(x)
+
+
+def make_aspp(in_channels: int) -> ASPP:
+    """DeepLabV3's atrous spatial pyramid pooling with rates 3, 6, 9 and 256 channels, trainable with a batch of one."""
+    aspp = ASPP(in_channels, 256, (3, 6, 9), separable=False, dropout=0.5)
+    pooling = aspp.convs[-1]
+    position = next(index for index, layer in enumerate(pooling) if isinstance(layer, nn.BatchNorm2d))
+    pooling[position] = PooledBatchNorm(pooling[position].num_features)
+    return aspp
+
+
+def join(x: Tensor, skip: Tensor) -> Tensor:
+    """x enlarged to the skip's size, with the skip's channels behind its own."""
+    return torch.cat([resize(x, (skip.shape[-2], skip.shape[-1])), skip], 1)
+
+
+def whole_patches(image: Tensor | None) -> Tensor | None:
+    """The image with its right and bottom edge repeated up to the next multiple of 4 pixels."""
+    if image is None:
+        return None
+    right, bottom = -image.shape[-1] % PATCH, -image.shape[-2] % PATCH
+    return F.pad(image, (0, right, 0, bottom), mode="replicate") if right or bottom else image
+
+
+def check_pair(source: Tensor, background: Tensor) -> None:
+    """ValueError unless both are (B, 3, H, W) of one shape."""
+    if source.ndim != 4 or source.shape[1] != 3:
+        raise ValueError(f"source has shape {tuple(source.shape)}; expected (B, 3, H, W), RGB in [0, 1].")
+    if source.shape != background.shape:
+        raise ValueError(
+            f"source has shape {tuple(source.shape)} but background {tuple(background.shape)}; both must be the same size: resize or align the background."
+        )
+
+
+def check_combination(
+    error_map: ErrorMap, selector: PatchSelector, refiner: Refiner, foreground: str, base_scale: float
+) -> None:
+    """ValueError for parts that do not go together."""
+    if foreground not in get_args(ForegroundKind):
+        raise ValueError(f"foreground={foreground!r}: expected 'residual' or 'direct'.")
+    if not 0 < base_scale <= 1:
+        raise ValueError(f"base_scale={base_scale:g}: expected a number in (0, 1], such as 0.25.")
+    if refiner.refines and base_scale > 0.5:
+        raise ValueError(
+            f"base_scale={base_scale:g} with {type(refiner).__name__}: refinement starts from half size, so expected at most 0.5; "
+            "choose 0.5, 0.25 or 0.125, or NoRefiner."
+        )
+    if refiner.refines and selector.uses_error and not error_map.informative:
+        raise ValueError(
+            f"{type(selector).__name__} ranks patches by error, and {type(error_map).__name__} has none: choose RandomPatches or AllPatches."
+        )

@@ -1,0 +1,222 @@
+"""Hair: thousands of strands that grow from a scalp and fall.
+
+A head is an ellipsoid: x to the right, y down, z towards the viewer, the height of the head as the unit, its centre as the origin. A strand
+starts on the scalp in the direction that it is combed in, then gravity takes over; it cannot enter the head. The strands behind the head are
+drawn before the body, those before it after the face. Each piece of a strand has one of a few shades, by where the light hits it, so hair is
+lighter and darker in bands as real hair is. The strands overlap to a solid mass near the scalp and thin out to single hairs at the tips: this
+is where soft alpha comes from.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zoo.matting.synthetic.canvas import SAMPLES, Canvas, Light
+from zoo.matting.synthetic.colours import Colour
+from zoo.matting.synthetic.curves import ellipse
+
+HEAD = np.array([0.385, 0.505, 0.42])
+"""Radii of the head's ellipsoid."""
+
+SHADES = 10
+"""How many shades of a hair colour there are."""
+
+POINTS = 13
+"""Points of a strand."""
+
+Strands = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class HairStyle:
+    """How hair grows.
+
+    Attributes:
+        length: of a strand, in heads.
+        lift: 0 lies on the head, 1 stands on end.
+        curl: radius of the curls, in heads; 0 is straight.
+        turns: how many curls a strand has.
+        fringe: share of the strands on the forehead that fall into it.
+        flyaway: share of strands that go their own way.
+        fullness: how many strands there are, 1 is usual.
+    """
+
+    length: float
+    lift: float
+    curl: float
+    turns: float
+    fringe: float
+    flyaway: float
+    fullness: float = 1.0
+
+
+def random_style(rng: np.random.Generator) -> HairStyle:
+    """One of the usual ways to wear hair."""
+    kind = rng.choice(["cropped", "short", "bob", "long", "wavy", "curly", "afro"], p=[0.1, 0.2, 0.12, 0.2, 0.18, 0.12, 0.08])
+    u = rng.uniform
+    if kind == "cropped":
+        return HairStyle(u(0.06, 0.12), u(0.3, 0.9), 0, 0, 0, 0.02, 0.8)
+    if kind == "short":
+        return HairStyle(u(0.18, 0.4), u(0.1, 0.8), u(0, 0.02), 1, u(0, 0.8), u(0.02, 0.08))
+    if kind == "bob":
+        return HairStyle(u(0.75, 1.1), u(0, 0.2), u(0, 0.02), 1, u(0, 1), u(0.02, 0.06))
+    if kind == "long":
+        return HairStyle(u(1.3, 2.2), u(0, 0.2), u(0, 0.015), 2, u(0, 0.5), u(0.02, 0.08))
+    if kind == "wavy":
+        return HairStyle(u(1.0, 1.9), u(0.1, 0.4), u(0.03, 0.06), u(2, 4), u(0, 0.5), u(0.04, 0.12), 1.2)
+    if kind == "curly":
+        return HairStyle(u(0.5, 1.1), u(0.3, 0.7), u(0.04, 0.08), u(3, 5), u(0, 0.4), u(0.08, 0.2), 1.3)
+    return HairStyle(u(0.35, 0.8), 1.0, u(0.03, 0.06), u(2, 4), 0, 0.1, 1.6)
+
+
+class Hair:
+    """The hair of one head.
+
+    Args:
+        rng: the subject's draws.
+        style: how it grows.
+        colour: its middle shade.
+        turn: the head's turn to the right, radians.
+        tilt: the head's tilt, radians, clockwise on the screen.
+        count: how many strands.
+        light: what the shades follow.
+    """
+
+    def __init__(
+        self, rng: np.random.Generator, style: HairStyle, colour: Colour, turn: float, tilt: float, count: int, light: Light
+    ) -> None:
+        self.style = style
+        self.colour = colour
+        self.tilt = tilt
+        roots = scalp(rng, int(count * style.fullness))
+        strands = _comb(rng, roots, style)
+        kept = _outside_face(rng, strands, style.fringe)
+        strands, roots = strands[kept], roots[kept]
+        shades = _shade(rng, strands, roots, light)
+        strands = strands @ _about_vertical(turn).T
+        depth = strands[..., 2].mean(axis=1)
+        order = np.argsort(depth)
+        self.strands, self.shades, depth = strands[order], shades[order], depth[order]
+        self.front = depth > (0.02 if style.length > 0.5 else -0.2)
+        self._ramp: list[int] = []
+
+    def draw_back(self, canvas: Canvas) -> None:
+        """What is behind the head, with the mass of hair that hides the background between its strands."""
+        if self.style.length > 0.12:
+            grow = 1.0 + 0.25 * min(self.style.length, 0.6) * (0.3 + self.style.lift)
+            canvas.fill(self._place(ellipse((0, -0.04), HEAD[:2] * grow)), self._paints(canvas)[1])
+        self._draw(canvas, ~self.front)
+
+    def draw_front(self, canvas: Canvas) -> None:
+        """What is before the head."""
+        self._draw(canvas, self.front)
+
+    def _draw(self, canvas: Canvas, which: NDArray[np.bool_]) -> None:
+        strands = self._place(self.strands[which][..., :2])
+        paints = np.array(self._paints(canvas))[self.shades[which]]
+        thickest = int(np.clip(round(0.0045 * canvas.view.scale * SAMPLES), 1, 4))
+        third = (POINTS - 1) // 3
+        for piece, width in enumerate((thickest, thickest, max(1, thickest // 2))):
+            canvas.strands(strands[:, piece * third : (piece + 1) * third + 1], paints[:, piece], width)
+
+    def _paints(self, canvas: Canvas) -> list[int]:
+        if not self._ramp:
+            steps = np.linspace(0.45, 1.7, SHADES)[:, None]
+            gloss = (np.linspace(0, 1, SHADES)[:, None] ** 3) * 0.1
+            self._ramp = [canvas.paint(shade) for shade in (self.colour * steps + gloss).clip(0, 1)]
+        return self._ramp
+
+    def _place(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Tilt about the neck, as the head does."""
+        return tilted(points, self.tilt)
+
+
+def tilted(points: NDArray[np.float64], tilt: float) -> NDArray[np.float64]:
+    """Points (..., 2) of an upright head, turned about the top of the neck."""
+    pivot = np.array([0.0, 0.45])
+    cosine, sine = np.cos(tilt), np.sin(tilt)
+    return (points - pivot) @ np.array([[cosine, -sine], [sine, cosine]]).T + pivot
+
+
+def scalp(rng: np.random.Generator, count: int) -> NDArray[np.float64]:
+    """Directions (N, 3) from the centre of the head to where hair grows: neither in the face nor on the neck."""
+    directions = rng.normal(size=(3 * count, 3))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    x, y, z = directions.T
+    hairline = -0.62 + 0.35 * np.abs(x) + 0.9 * (np.abs(x) > 0.82)
+    face = (z > 0.12) & (y > hairline)
+    grows = ~face & (y < 0.45)
+    return directions[grows][:count]
+
+
+def _about_vertical(turn: float) -> NDArray[np.float64]:
+    cosine, sine = np.cos(turn), np.sin(turn)
+    return np.array([[cosine, 0, sine], [0, 1, 0], [-sine, 0, cosine]])
+
+
+def _comb(rng: np.random.Generator, roots: NDArray[np.float64], style: HairStyle) -> Strands:
+    """The strands' points (N, POINTS, 3)."""
+    count = len(roots)
+    part = rng.uniform(-0.35, 0.35)
+    side = np.where(roots[:, 0] > part * (roots[:, 2] > 0), 1.0, -1.0)
+    combed = np.stack([side * 1.0, np.full(count, 0.35), np.full(count, -0.5)], axis=1) + rng.normal(0, 0.25, (count, 3))
+    fringe = (roots[:, 2] > 0.3) & (rng.random(count) < style.fringe)
+    combed[fringe] = np.array([0.25, 1.0, 0.6]) * np.stack([side, side**2, side**2], axis=1)[fringe] + rng.normal(0, 0.2, (fringe.sum(), 3))
+    combed -= (combed * roots).sum(axis=1, keepdims=True) * roots
+    velocity = combed * (1 - style.lift) + roots * (0.06 + style.lift) + rng.normal(0, 0.08, (count, 3))
+    wild = rng.random(count) < style.flyaway
+    velocity[wild] += rng.normal(0, 0.45, (wild.sum(), 3))
+    velocity /= np.linalg.norm(velocity, axis=1, keepdims=True)
+    length = style.length * rng.uniform(0.7, 1.1, count)
+    length[fringe] = np.minimum(length[fringe], rng.uniform(0.2, 0.38, fringe.sum()))
+    step = (length / (POINTS - 1))[:, None]
+    weight = (1.4 - 1.2 * style.lift) * np.where(wild, 0.4, 1.0)[:, None]
+    drift = rng.normal(0, 0.05, (count, 3))
+    points = [roots * HEAD]
+    for _ in range(POINTS - 1):
+        velocity = velocity + weight * step * np.array([0, 4.0, 0]) + drift * step * 4
+        velocity /= np.linalg.norm(velocity, axis=1, keepdims=True)
+        points.append(_keep_out(points[-1] + velocity * step))
+    return np.stack(points, axis=1) + _curls(rng, count, style)
+
+
+def _keep_out(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Push points out of the head and the neck."""
+    inside = np.linalg.norm(points / (HEAD * 1.02), axis=1, keepdims=True)
+    points = np.where(inside < 1, points / np.maximum(inside, 1e-6), points)
+    below = (points[:, 1] > 0.3) & (np.abs(points[:, 0]) < 0.24)
+    points[:, 0] = np.where(below, np.where(points[:, 0] < 0, -0.24, 0.24), points[:, 0])
+    return points
+
+
+def _curls(rng: np.random.Generator, count: int, style: HairStyle) -> Strands:
+    """Screws (N, POINTS, 3) that widen towards the tip; neighbours are out of step."""
+    along = np.linspace(0, 1, POINTS)
+    phase = rng.uniform(0, 2 * np.pi, (count, 1)) + 2 * np.pi * style.turns * along
+    radius = style.curl * rng.uniform(0.5, 1.3, (count, 1)) * along**0.5
+    return np.stack([radius * np.cos(phase), 0.4 * radius * np.sin(2 * phase), radius * np.sin(phase)], axis=-1)
+
+
+def _outside_face(rng: np.random.Generator, strands: Strands, fringe: float) -> NDArray[np.bool_]:
+    """Which strands leave the eyes, the nose and the mouth free; a few that do not are kept."""
+    x, y, z = np.moveaxis(strands, -1, 0)
+    covers = ((np.abs(x) < 0.25) & (y > (-0.08 if fringe else -0.2)) & (y < 0.6) & (z > 0)).any(axis=1)
+    return ~covers | (rng.random(len(strands)) < 0.01)
+
+
+def _shade(rng: np.random.Generator, strands: Strands, roots: NDArray[np.float64], light: Light) -> NDArray[np.int64]:
+    """A shade for each third of each strand (N, 3): Lambert's law for where it grows, and a highlight where it runs across the light."""
+    third = (POINTS - 1) // 3
+    towards = light.direction / np.linalg.norm(light.direction)
+    middle = strands[:, 2::third][:, :3]
+    outwards = middle / np.linalg.norm(middle, axis=-1, keepdims=True)
+    tangents = strands[:, third::third][:, :3] - strands[:, :-1:third][:, :3]
+    tangents /= np.maximum(np.linalg.norm(tangents, axis=-1, keepdims=True), 1e-6)
+    half = towards + np.array([0, 0, 1.0])
+    half /= np.linalg.norm(half)
+    gloss = (1 - (tangents @ half) ** 2).clip(0, 1) ** 8
+    diffuse = (outwards @ towards).clip(0, 1) * light.strength
+    hidden = np.where(middle[..., 2] < -0.1, -1.5, 0.0)
+    values = 2.0 + 3.5 * diffuse + 2.5 * gloss + hidden + rng.normal(0, 1.0, (len(strands), 1))
+    return np.rint(values).clip(0, SHADES - 1).astype(np.int64)

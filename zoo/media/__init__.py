@@ -1,0 +1,1 @@
+"""Images and video, read and written safely; no task knows a codec."""

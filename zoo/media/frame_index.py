@@ -1,0 +1,194 @@
+"""Any frame of a video, by number.
+
+A video is a series of packets with timestamps; only some of them, the *keyframes*, can be decoded by themselves. The
+*frame index* lists the timestamps of all frames in the order in which they are shown, read from the packets without
+decoding. Frame number i is then reached by seeking to the last keyframe at or before its timestamp and decoding forward
+until that timestamp comes, so that neither a wrong frame rate nor a missing frame count nor a variable rate shifts
+anything.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, NamedTuple, Self
+
+import numpy as np
+
+from zoo.media.images import MediaError
+from zoo.media.videos import EXTENSIONS, _av, _opened, _rgb, _upright, is_video
+
+
+INDEXED = frozenset({"mp4", "matroska", "avi"})
+"""The containers (MP4 and MOV, MKV and WebM, AVI) whose packets tell when each frame is shown."""
+
+
+class FrameIndex(NamedTuple):
+    """Where the frames of one video are."""
+
+    timestamps: tuple[int, ...]
+    """One a frame, ascending, in the units of the video stream."""
+    keyframes: tuple[int, ...]
+    """The numbers of the frames that can be decoded by themselves, ascending."""
+
+
+def find_videos(folder: str | Path) -> list[Path]:
+    """Every video in the folder and its subfolders, sorted by path; hidden ones are left out.
+
+    Raises:
+        MediaError: there is no such folder, or it holds no video.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise MediaError(f"{folder} is not a folder; expected a folder of videos: check the path.")
+    found = [path for path in folder.rglob("*") if is_video(path) and path.is_file()]
+    found = sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))
+    if not found:
+        endings = " ".join(sorted(EXTENSIONS))
+        raise MediaError(
+            f"{folder} holds no video; expected at least one file ending in one of {endings}: check the path."
+        )
+    return found
+
+
+def index_frames(path: str | Path) -> FrameIndex:
+    """The frame index of a video; reads the file once and decodes nothing.
+
+    Raises:
+        MediaError: the file is missing, no video, in a container without exact timestamps, or ends before the frames
+            that its header announces.
+    """
+    path = Path(path)
+    av = _av()
+    keyframe_of: dict[int, bool] = {}
+    packets = 0
+    try:
+        with _opened(path) as (container, stream):
+            containers = INDEXED.intersection(container.format.name.split(","))
+            if not containers or ("avi" in containers and stream.codec_context.has_b_frames):
+                raise _without_timestamps(path, container.format.long_name)
+            for packet in container.demux(stream):
+                if packet.size == 0:
+                    continue
+                packets += 1
+                if packet.is_discard:  # an edit list hides this frame from viewers
+                    continue
+                if packet.pts is None or packet.pts in keyframe_of:
+                    raise _without_timestamps(path, container.format.long_name)
+                keyframe_of[packet.pts] = packet.is_keyframe
+            announced = stream.frames if "mp4" in containers else 0  # only there is it exact
+    except av.error.FFmpegError as error:
+        raise _damaged(path, error) from error
+    if not keyframe_of or packets < announced:
+        raise MediaError(
+            f"{path} ends early: it holds {packets} of {announced or 'its'} frames; expected a whole video: "
+            "copy or export it again."
+        )
+    timestamps = tuple(sorted(keyframe_of))
+    return FrameIndex(timestamps, tuple(number for number, stamp in enumerate(timestamps) if keyframe_of[stamp]))
+
+
+class FrameReader:
+    """Frames of one video in any order; the frame after the last one read costs one step, any other a seek as well.
+
+    A context manager, or call `close`. Not for several threads at once, nor on both sides of a fork.
+
+    Args:
+        path: the video.
+        index: its frame index.
+
+    Raises:
+        MediaError: the file is missing or cannot be opened.
+    """
+
+    def __init__(self, path: str | Path, index: FrameIndex) -> None:
+        self.path = Path(path)
+        self.index = index
+        self._opened = _opened(self.path)
+        self._container, self._stream = self._opened.__enter__()
+        # Data workers are the parallelism, and a fork would lose the decoder's threads.
+        self._stream.codec_context.thread_count = 1
+        self._frames: Iterator[Any] = iter(())
+        self._last: int | None = None
+
+    def read(self, number: int, mode: Literal["RGB", "L"] = "RGB") -> np.ndarray:
+        """Frame `number`, 0 ≤ number < the index's length, upright.
+
+        Returns:
+            uint8, (H, W, 3) or (H, W).
+
+        Raises:
+            MediaError: the frame cannot be decoded.
+        """
+        av = _av()
+        try:
+            frame = self._frame(number)
+        except av.error.FFmpegError as error:
+            raise _damaged(self.path, error) from error
+        if frame is None:
+            raise MediaError(
+                f"frame {number} of {self.path} cannot be decoded; expected {len(self.index.timestamps)} whole frames: "
+                "copy or export the video again."
+            )
+        return _rgb(frame) if mode == "RGB" else _upright(frame.to_ndarray(format="gray"), frame)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._frames = iter(())
+        self._opened.__exit__(None, None, None)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _frame(self, number: int) -> Any:
+        wanted = self.index.timestamps[number]
+        goes_on = self._continues_to(number)
+        self._last = None  # until this one is read: after a fault, the next read seeks
+        if goes_on:
+            frame = self._decode_until(wanted)
+        else:
+            frame = self._decode_from(self._keyframe_before(number), wanted)
+            if frame is None:  # some containers seek to a keyframe that is too late
+                frame = self._decode_from(0, wanted)
+        self._last = None if frame is None else number
+        return frame
+
+    def _continues_to(self, number: int) -> bool:
+        """Whether decoding on from the last frame read reaches this one without passing a keyframe to seek to."""
+        if self._last is None or number <= self._last:
+            return False
+        return number == self._last + 1 or self._keyframe_before(number) <= self._last
+
+    def _keyframe_before(self, number: int) -> int:
+        position = bisect_right(self.index.keyframes, number)
+        return self.index.keyframes[position - 1] if position else 0
+
+    def _decode_from(self, keyframe: int, wanted: int) -> Any:
+        self._container.seek(self.index.timestamps[keyframe], stream=self._stream)
+        self._frames = self._container.decode(self._stream)
+        return self._decode_until(wanted)
+
+    def _decode_until(self, wanted: int) -> Any:
+        """The frame with this timestamp, or None when decoding begins or goes past it."""
+        for frame in self._frames:
+            if frame.pts is not None and frame.pts >= wanted:
+                return frame if frame.pts == wanted else None
+        return None
+
+
+def _without_timestamps(path: Path, container: str) -> MediaError:
+    return MediaError(
+        f"{path} ({container}) does not tell exactly when each frame is shown; expected MP4, MOV, MKV or WebM: "
+        f"convert it, for example with `ffmpeg -i {path.name} -crf 10 {path.stem}.mp4`."
+    )
+
+
+def _damaged(path: Path, error: Any) -> MediaError:
+    return MediaError(
+        f"{path} is truncated or damaged ({error.strerror}); expected a whole video: copy or export it again."
+    )

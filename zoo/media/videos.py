@@ -1,0 +1,368 @@
+"""Videos on disk, read and written frame by frame, so that memory stays constant whatever their length.
+
+*Reading* goes by timestamps, never by counting or seeking: a variable frame rate stays variable. Frames come upright
+(rotation metadata applied) as RGB. A video that ends before its own header says it does gives all its frames first and
+`VideoEndsEarly` then. *Writing* keeps timestamps and sound; a file gets its name when it is complete, and
+`NAME.partial.ENDING` when the work was interrupted, so that nothing already made is lost. PyAV comes with the `video`
+extra and is imported on first use.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from types import ModuleType, TracebackType
+from typing import Any, Self
+from uuid import uuid4
+
+import numpy as np
+
+from zoo.media.images import MediaError
+
+EXTENSIONS = frozenset(
+    {".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".wmv", ".3gp"}
+)
+"""Endings of file names that are taken for videos; upper and lower case alike."""
+
+
+class VideoEndsEarly(MediaError):
+    """All frames that could be read were given, but the video promised more."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One frame and when it is shown."""
+
+    pixels: np.ndarray
+    """(H, W, 3) uint8 RGB, upright."""
+    timestamp: int
+    """In units of `time_base`, counted from the start of the file; each frame's is larger than the last one's."""
+    time_base: Fraction
+    """Seconds."""
+
+    @property
+    def seconds(self) -> float:
+        """When the frame is shown."""
+        return float(self.timestamp * self.time_base)
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What the header and the first frame of a video say."""
+
+    path: Path
+    height: int
+    """Upright, as `width`."""
+    width: int
+    rate: Fraction
+    """Frames a second, on average."""
+    time_base: Fraction
+    """Seconds; the unit of the timestamps."""
+    duration: float | None
+    """Seconds, where the file says it."""
+
+    @property
+    def frame_count(self) -> int | None:
+        """About how many frames there are: for progress bars, not for loops."""
+        return None if self.duration is None else max(1, round(self.duration * self.rate))
+
+
+def is_video(path: str | Path) -> bool:
+    """Whether the name ends like a video's."""
+    return Path(path).suffix.lower() in EXTENSIONS
+
+
+def read_video_info(path: str | Path) -> VideoInfo:
+    """Size, rate and length of a video; decodes its first frame, since only that knows how the picture is turned.
+
+    Raises:
+        MediaError: PyAV is not installed, there is no such file, or no frame of it can be read.
+    """
+    path = Path(path)
+    with _opened(path) as (container, stream):
+        first = next(_decoded(container, stream), None)
+        if first is None:
+            raise MediaError(
+                f"{path} holds no frame that can be decoded; expected a whole video: copy or export it again."
+            )
+        height, width = _upright(np.empty((first.height, first.width), bool), first).shape
+        return VideoInfo(path, height, width, _rate(stream), stream.time_base, _promised_seconds(container, stream))
+
+
+def read_frames(path: str | Path) -> Iterator[Frame]:
+    """The frames of a video in the order in which they are shown.
+
+    Raises:
+        MediaError: as `read_video_info`.
+        VideoEndsEarly: after the last frame that could be read, where the file breaks off or is damaged.
+    """
+    path = Path(path)
+    with _opened(path) as (container, stream):
+        av = _av()
+        start = _start(container, stream)
+        step = max(1, round(1 / (_rate(stream) * stream.time_base)))
+        first = last = end = None
+        count, damage = 0, ""
+        try:
+            for decoded in _decoded(container, stream):
+                timestamp = (last + step if last is not None else 0) if decoded.pts is None else decoded.pts - start
+                if last is not None and timestamp <= last:
+                    timestamp = (
+                        last + 1
+                    )  # two frames with one timestamp: both are kept, since writers refuse equal ones
+                first = timestamp if first is None else first
+                last, end, count = timestamp, timestamp + (decoded.duration or step), count + 1
+                yield Frame(_rgb(decoded), timestamp, stream.time_base)
+        except av.error.FFmpegError as error:
+            damage = f" ({error.strerror})"
+        seconds = 0.0 if first is None or end is None else float((end - first) * stream.time_base)
+        promised = _promised_seconds(container, stream)
+        if damage or not count or (promised is not None and seconds < promised - _tolerance(container, stream)):
+            whole = f" of {promised:.2f} s" if promised is not None else ""
+            raise VideoEndsEarly(
+                f"{path} ends early{damage}: {count} frames, {seconds:.2f} s{whole}, could be read; "
+                "expected a whole video: copy or export it again."
+            )
+
+
+class LoopingVideo:
+    """A video to stand behind another: the frame that is shown at a time, from the start again when it is over."""
+
+    def __init__(self, path: str | Path) -> None:
+        self._path = Path(path)
+        self._step = 1 / float(read_video_info(path).rate)
+        self._shown = 0.0
+        self._current: Frame
+        self._next: Frame | None
+        self._restart(at=0.0)
+
+    def at(self, seconds: float) -> np.ndarray:
+        """(H, W, 3) uint8; times must not go back."""
+        while True:
+            if self._next is None:
+                over = self._shown + self._step
+                if seconds < over:
+                    return self._current.pixels
+                self._restart(at=over)
+            elif self._shown + (self._next.seconds - self._current.seconds) <= seconds:
+                self._shown += self._next.seconds - self._current.seconds
+                self._current, self._next = self._next, self._read()
+            else:
+                return self._current.pixels
+
+    def _restart(self, at: float) -> None:
+        self._frames = read_frames(self._path)
+        self._current = next(self._frames)
+        self._next = self._read()
+        self._shown = at
+
+    def _read(self) -> Frame | None:
+        try:
+            return next(self._frames, None)
+        except VideoEndsEarly:  # what there is of it will do
+            return None
+
+
+class VideoWriter:
+    """Writes frames with the timestamps, and the sound, of the video they were made from.
+
+    H.264 in MP4 (visually lossless, BT.709, 8 bits); with `transparent`, ProRes 4444 in MOV, which editing programs
+    read with its alpha. Sound is copied as it is, or encoded as AAC (mono or stereo) where the container cannot hold
+    it. Used in a `with` block: the file gets its name when the block ends well; when it ends with an error, the frames
+    so far are kept as `NAME.partial.ENDING`.
+
+    Args:
+        path: ends in `.mp4`, or `.mov` with `transparent`.
+        like: the video whose timing and sound are kept.
+    """
+
+    def __init__(self, path: str | Path, like: VideoInfo, transparent: bool = False) -> None:
+        self.path = Path(path)
+        self._like = like
+        self._transparent = transparent
+        self._container: Any = None
+        self._frames = 0
+
+    def __enter__(self) -> Self:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._temporary = self.path.with_name(f".{self.path.stem}.{uuid4().hex[:8]}{self.path.suffix}")
+        self._container = _av().open(str(self._temporary), "w", container_options={"movflags": "+faststart"})
+        self._stream = self._add_video_stream()
+        self._sound = _Sound(self._like.path, self._container)
+        return self
+
+    def write(self, pixels: np.ndarray, frame: Frame) -> None:
+        """Add one picture.
+
+        Args:
+            pixels: (H, W) or (H, W, 3), with `transparent` (H, W, 4); uint8.
+            frame: whose timestamp it gets.
+        """
+        if pixels.ndim == 2:
+            pixels = pixels[:, :, None].repeat(3, axis=2)
+        picture = _av().VideoFrame.from_ndarray(np.ascontiguousarray(pixels), "rgba" if self._transparent else "rgb24")
+        picture = picture.reformat(format=self._stream.codec_context.pix_fmt, dst_colorspace="ITU709")
+        picture.pts, picture.time_base = frame.timestamp, frame.time_base
+        self._container.mux(self._stream.encode(picture))
+        self._sound.copy_until(frame.seconds)
+        self._frames += 1
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self._container.mux(self._stream.encode(None))
+            if kind is None:
+                self._sound.copy_until(float("inf"))
+            self._sound.close()
+            self._container.close()
+            if kind is None:
+                os.replace(self._temporary, self.path)
+            elif self._frames:
+                os.replace(self._temporary, self.path.with_suffix(f".partial{self.path.suffix}"))
+        finally:
+            self._container.close()
+            self._temporary.unlink(missing_ok=True)
+
+    def _add_video_stream(self) -> Any:
+        like = self._like
+        if self._transparent:
+            stream = self._container.add_stream("prores_ks", rate=like.rate, options={"profile": "4444"})
+            stream.pix_fmt = "yuva444p10le"
+        else:
+            stream = self._container.add_stream("libx264", rate=like.rate, options={"crf": "15"})
+            even = like.height % 2 == 0 and like.width % 2 == 0
+            stream.pix_fmt = "yuv420p" if even else "yuv444p"  # halved colour cannot hold an odd side
+        stream.height, stream.width = like.height, like.width
+        stream.codec_context.time_base = stream.time_base = like.time_base
+        context = stream.codec_context
+        context.colorspace = context.color_primaries = context.color_trc = (
+            1  # BT.709, so that players show the same colours
+        )
+        context.color_range = 1
+        return stream
+
+
+class _Sound:
+    """Copies the sound of one video into another, step by step, so that neither is held in memory."""
+
+    def __init__(self, source: Path, output: Any) -> None:
+        self._source = _av().open(str(source))
+        self._output = output
+        self._pending: Any = None
+        self._packets: Iterator[Any] = iter(())
+        track = self._source.streams.best("audio")
+        if track is None:
+            return
+        if track.codec_context.name in output.supported_codecs:
+            self._packets = self._copied(track, output.add_stream_from_template(track))
+        else:
+            layout = "mono" if track.codec_context.layout.nb_channels == 1 else "stereo"
+            encoder = output.add_stream("aac", rate=track.codec_context.sample_rate, layout=layout)
+            self._packets = self._encoded(track, encoder)
+
+    def copy_until(self, seconds: float) -> None:
+        """Write what sounds up to this time."""
+        while True:
+            if self._pending is None:
+                self._pending = next(self._packets, None)
+            packet = self._pending
+            if packet is None or (packet.pts is not None and packet.pts * packet.time_base > seconds):
+                return
+            self._output.mux(packet)
+            self._pending = None
+
+    def close(self) -> None:
+        """Let go of the source."""
+        self._source.close()
+
+    def _copied(self, track: Any, stream: Any) -> Iterator[Any]:
+        start = _start(self._source, track)
+        for packet in self._readable(self._source.demux(track)):
+            if packet.dts is not None:  # the last, empty one has none
+                packet.dts -= start
+                packet.pts = None if packet.pts is None else packet.pts - start
+                packet.stream = stream
+                yield packet
+
+    def _encoded(self, track: Any, stream: Any) -> Iterator[Any]:
+        start = _start(self._source, track)
+        for frame in self._readable(self._source.decode(track)):
+            frame.pts = None if frame.pts is None else frame.pts - start
+            yield from stream.encode(frame)
+        yield from stream.encode(None)
+
+    @staticmethod
+    def _readable(items: Iterator[Any]) -> Iterator[Any]:
+        """Up to the damage, if there is any: that the video ends early is said where its frames are read."""
+        try:
+            yield from items
+        except _av().error.FFmpegError:
+            return
+
+
+def _av() -> ModuleType:
+    try:
+        import av
+    except ImportError as error:
+        raise MediaError("videos need PyAV, which is not installed: pip install 'ablation-zoo[video]'") from error
+    return av
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
+    """The container and its main video stream."""
+    av = _av()
+    if not path.is_file():
+        raise MediaError(f"there is no file {path}; expected a video: check the path.")
+    try:
+        with av.open(str(path)) as container:
+            stream = container.streams.best("video")
+            if stream is None:
+                raise MediaError(f"{path} holds no video stream; expected a video: check the path.")
+            stream.thread_type = "AUTO"
+            yield container, stream
+    except av.error.FFmpegError as error:
+        raise MediaError(
+            f"{path} cannot be read as a video ({error.strerror}); expected a whole video: copy or export it again."
+        ) from error
+
+
+def _decoded(container: Any, stream: Any) -> Iterator[Any]:
+    for packet in container.demux(stream):
+        yield from packet.decode()
+
+
+def _rate(stream: Any) -> Fraction:
+    return stream.average_rate or stream.guessed_rate or Fraction(25)
+
+
+def _start(container: Any, stream: Any) -> int:
+    """The file's first timestamp in units of the stream: pictures and sound count from it alike."""
+    return round(Fraction(container.start_time or 0, 1_000_000) / stream.time_base)
+
+
+def _promised_seconds(container: Any, stream: Any) -> float | None:
+    if stream.duration:
+        return float(stream.duration * stream.time_base)
+    return container.duration / 1_000_000 if container.duration else None
+
+
+def _tolerance(container: Any, stream: Any) -> float:
+    """How many seconds a video may be short of its promise; the length of a whole file may be that of its sound."""
+    longer_sound = not stream.duration and container.streams.audio
+    return max(3 / float(_rate(stream)), 1.0 if longer_sound else 0.1)
+
+
+def _upright(pixels: np.ndarray, decoded: Any) -> np.ndarray:
+    return np.rot90(pixels, round(decoded.rotation / 90))  # both count anticlockwise
+
+
+def _rgb(decoded: Any) -> np.ndarray:
+    """(H, W, 3) uint8, upright; where no colour matrix is named, it is the one that players assume for the size."""
+    unnamed = decoded.colorspace == 2
+    matrix = ("ITU709" if decoded.height >= 720 else "ITU601") if unnamed else None
+    rgb = decoded.reformat(format="rgb24", src_colorspace=matrix)
+    return np.ascontiguousarray(_upright(rgb.to_ndarray(), decoded))
