@@ -10,6 +10,7 @@ import os
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
+from typing import NoReturn
 
 LIGHTNING = {
     "fit": "Train a model.",
@@ -77,9 +78,23 @@ def run_lightning(command: str, arguments: list[str]) -> int:
 def run_other(command: str, arguments: list[str]) -> int:
     """A command of `zoo.commands`."""
     module = importlib.import_module(f"zoo.commands.{command}")
-    parser = argparse.ArgumentParser(prog=f"zoo {command}", description=(module.__doc__ or "").strip())
+    parser = Parser(prog=f"zoo {command}", description=(module.__doc__ or "").strip(), allow_abbrev=False)
     module.add_arguments(parser)
-    return module.run(parser.parse_args(arguments))
+    parsed = parser.parse_args(arguments)
+    try:
+        code = module.run(parsed)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader has seen enough, as in `zoo list | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return code
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that answers a command line it does not understand with one sentence instead of the usage."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message.rstrip('.')}; `{self.prog} --help` explains it.\n")
 
 
 def overview() -> str:
@@ -105,7 +120,13 @@ def is_ours(error: BaseException) -> bool:
     last = error.__traceback__
     while last is not None and last.tb_next is not None:
         last = last.tb_next
-    if last is None:
+    if last is None or isinstance(error, KeyError | IndexError):  # what a mistake in code looks like
         return False
-    module = last.tb_frame.f_globals.get("__name__", "")
-    return module.split(".")[0] in ("zoo", "zoo_plugins") or module.startswith("zoo_plugin_file_")
+    return last.tb_frame.f_globals.get("__name__", "").split(".")[0] in {"zoo"} | plugin_packages()
+
+
+def plugin_packages() -> set[str]:
+    """The top-level packages that plugins live in, built-in or not, and the modules of plugin files."""
+    from zoo.core.registry import SLOTS
+
+    return {plugin.target.split(":")[0].split(".")[0] for slot in SLOTS.values() for claims in slot.plugins().values() for plugin in claims}

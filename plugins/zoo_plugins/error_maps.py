@@ -4,9 +4,10 @@
 """
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from zoo.matting.parts import Coarse, ErrorMap, resize
+from zoo.matting.parts import PATCH, Coarse, ErrorMap, resize
 
 
 class PredictedError(ErrorMap):
@@ -26,7 +27,7 @@ class AlphaUncertainty(ErrorMap):
 class BackgroundDifference(ErrorMap):
     """Where coarse alpha and picture disagree: the mean over channels of |source − background|, against the coarse alpha.
 
-    Both are averaged to the coarse size; the map is | min(1, difference / scale) − alpha |, so it is large where the picture differs from the
+    Both at the coarse size; the map is | min(1, difference / scale) − alpha |, so it is large where the picture differs from the
     background but alpha is low, and the other way round.
 
     Args:
@@ -46,7 +47,10 @@ class BackgroundDifference(ErrorMap):
 
 
 class OracleError(ErrorMap):
-    """The true error |coarse alpha − true alpha|: the upper bound for any map. Test time only, it reads the answer."""
+    """The true error, the mean of |coarse alpha − true alpha| over each patch: the upper bound for any map.
+
+    Test time only, it reads the answer.
+    """
 
     needs_target = True
 
@@ -55,7 +59,9 @@ class OracleError(ErrorMap):
             raise ValueError("OracleError reads the true alpha and cannot train; train with PredictedError and use OracleError with `zoo test`.")
         if target is None:
             raise ValueError("OracleError needs the true alpha: call the network with target=alpha, or choose PredictedError.")
-        return (resize(coarse.alpha, (target.shape[-2], target.shape[-1])) - target).abs()
+        error = (resize(coarse.alpha, (target.shape[-2], target.shape[-1])) - target).abs()
+        # A bilinear resize to the patches would look at four of a patch's sixteen pixels, and miss hair.
+        return F.avg_pool2d(error, PATCH, ceil_mode=True)
 
 
 class NoError(ErrorMap):

@@ -106,7 +106,8 @@ class PatchRefiner(Refiner):
     ) -> tuple[Tensor, Tensor]:
         """Dense without a bound, gathered with one: BatchNorm sees other pixels in each, so only the configuration may choose, never the data.
 
-        Where an image has no patch to refine, its best one passes with no effect, so that every parameter always has a gradient (DDP needs it).
+        An image without a patch to refine passes one all the same, with no effect, so that every parameter always has a
+        gradient (DDP needs it).
         """
         images, halves = self._inputs(source, background, coarse)
         if patches is None:
@@ -116,8 +117,8 @@ class PatchRefiner(Refiner):
         cells = Cells(*torch.nonzero(passing[:, 0], as_tuple=True))
         before = crop(enlarged, cells, PATCH, 0)
         after = self._patches(images, halves, cells).to(before.dtype)
-        effective = selected[cells.image, 0, cells.row, cells.column].to(before.dtype).view(-1, 1, 1, 1)
-        return write(enlarged, cells, before + effective * (after - before)), selected.to(score.dtype)
+        effective = selected[cells.image, 0, cells.row, cells.column].view(-1, 1, 1, 1)
+        return write(enlarged, cells, torch.where(effective, after, before)), selected.to(score.dtype)
 
     def _inputs(self, source: Tensor, background: Tensor, coarse: Coarse) -> tuple[Tensor, Tensor]:
         """(B, 6, H, W): source and background; (B, 42, H/2, W/2): the coarse result and both images at half size."""

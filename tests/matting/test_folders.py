@@ -32,7 +32,11 @@ def test_pairs_are_sorted_and_named_by_their_path_below_the_folder(root: Path) -
 
 def test_endings_do_not_matter(root: Path) -> None:
     (root / "fgr/ben.png").rename(root / "fgr/ben.JPG")
-    assert [pair.foreground.name for pair in find_pairs(root, "fgr", "pha", find_images)] == ["01.png", "02.png", "ben.JPG"]
+    assert [pair.foreground.name for pair in find_pairs(root, "fgr", "pha", find_images)] == [
+        "01.png",
+        "02.png",
+        "ben.JPG",
+    ]
 
 
 def test_dots_in_a_name_are_part_of_it(tmp_path: Path) -> None:
@@ -93,5 +97,5 @@ def test_reading_a_pair_names_both_sizes_when_they_differ(root: Path) -> None:
 
 
 def test_counting_words() -> None:
-    assert counted([1], "alpha") == "1 alpha"
-    assert counted([], "alpha") == "0 alphas"
+    assert counted(1, "alpha") == "1 alpha"
+    assert counted(0, "alpha") == "0 alphas"

@@ -28,7 +28,10 @@ def test_8_bit_colour_is_read_as_it_is(tmp_path):
     Image.fromarray(pixels).save(tmp_path / "a.png")
     read = read_image(tmp_path / "a.png")
     assert read.dtype == np.uint8
+    assert read.flags.writeable
     assert (read == pixels).all()
+    Image.fromarray(pixels[:, :, 0]).save(tmp_path / "grey.png")
+    assert (read_image(tmp_path / "grey.png") == pixels[:, :, :1]).all()
 
 
 def test_16_bit_grey_with_transparency_is_refused(tmp_path):
@@ -136,6 +139,14 @@ def test_a_truncated_file_is_named(tmp_path, ending):
     with pytest.raises(MediaError, match=rf"half\.{ending}") as error:
         read_image(path)
     one_sentence(error)
+
+
+def test_sizes_are_read_without_decoding(tmp_path):
+    for ending in ("png", "jpg"):
+        path = tmp_path / f"half.{ending}"
+        Image.fromarray(colours(64, 96)).save(path)
+        os.truncate(path, path.stat().st_size // 2)
+        assert image_size(path) == (64, 96)
 
 
 def test_a_truncated_16_bit_file_is_named(tmp_path):

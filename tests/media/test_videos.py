@@ -225,7 +225,9 @@ def test_an_interrupted_video_keeps_what_was_written(tmp_path):
 
 def test_a_video_behind_another_loops(tmp_path):
     behind = LoopingVideo(make_video(tmp_path / "a.mp4", times=(0, 40, 80)))
-    values = [round((behind.at(time / 1000).mean() - 20) / 5) for time in (0, 39, 40, 80, 100, 120, 170, 200, 500)]
+    values = [
+        round((behind.at(Fraction(time, 1000)).mean() - 20) / 5) for time in (0, 39, 40, 80, 100, 120, 170, 200, 500)
+    ]
     assert values == [0, 0, 1, 2, 2, 0, 1, 2, 0]
 
 

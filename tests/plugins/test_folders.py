@@ -164,5 +164,5 @@ def test_cutout_without_alpha(cutouts: Path, backgrounds: Path) -> None:
 
 def test_backgrounds_among_the_cutouts_are_refused(cutouts: Path) -> None:
     write_image(cutouts / "places/room.png", picture(4))
-    with pytest.raises(MediaError, match="places lies in the cut-outs' folder .* move one of them"):
+    with pytest.raises(MediaError, match=r"places lies in the cut-outs' folder .* move one of them"):
         CutoutFolder(str(cutouts), str(cutouts / "places"))

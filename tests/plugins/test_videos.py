@@ -79,7 +79,7 @@ def test_stride_takes_every_third_frame_of_each_clip(root: Path, backgrounds: st
         "ben/00000",
     ]
     assert torch.equal(third.matte(2).foreground, every.matte(6).foreground)
-    with pytest.raises(ValueError, match="stride=0.*expected a whole number from 1 on"):
+    with pytest.raises(ValueError, match=r"stride=0.*expected a whole number from 1 on"):
         VideoMattes(str(root), backgrounds, stride=0)
 
 

@@ -67,21 +67,21 @@ def _synth(arguments: argparse.Namespace) -> int:
 
 def _check(folder: Path) -> int:
     from zoo.matting.folder_check import Inspector, find_layouts
+    from zoo.matting.folders import counted
 
     findings = find_layouts(folder)
     inspectors = [Inspector(layout.root, layout) for layout in findings.layouts]
     inspectors += [Inspector(background, None) for background in findings.backgrounds]
     _open_all(inspectors)
     for problem in findings.problems:
-        print(problem)
+        print(f"problem: {problem}")
     for inspector in inspectors:
         _print_report(inspector.report)
+    _print_config(findings.layouts)
     problems = len(findings.problems) + sum(len(inspector.report.problems) for inspector in inspectors)
     if problems:
-        print(f"\n{problems} problem{'' if problems == 1 else 's'}: correct them, then check again.")
-        return 1
-    _print_config(findings.layouts)
-    return 0
+        print(f"{counted(problems, 'problem')} to correct first; then check again.")
+    return 1 if problems else 0
 
 
 def _open_all(inspectors: "list[Inspector]") -> None:
@@ -99,11 +99,11 @@ def _open_all(inspectors: "list[Inspector]") -> None:
 def _print_report(report: "Report") -> None:
     from zoo.matting.folders import listed
 
-    print(f"\n{report.root}: {_contents(report)}")
+    print(f"{report.root}: {_contents(report)}")
     if report.sizes:
         print(f"  sizes: {_sizes(report)}")
-    if report.deep:
-        print(f"  16 bits a channel, read as they are: {len(report.deep)} ({listed(report.deep)})")
+    if report.with_16_bits:
+        print(f"  16 bits a channel, read as they are: {len(report.with_16_bits)} ({listed(report.with_16_bits)})")
     for problem in report.problems[:SHOWN]:
         print(f"  problem: {problem}")
     if len(report.problems) > SHOWN:
@@ -113,15 +113,14 @@ def _print_report(report: "Report") -> None:
 def _contents(report: "Report") -> str:
     from zoo.matting.folders import counted
 
-    items = range(report.items)
     if report.layout is None:
-        return f"{counted(items, 'background')} in order"
+        return f"{counted(report.items, 'background')} in order"
     if report.layout.reader == "CutoutFolder":
-        return f"{counted(items, 'RGBA cut-out')} in order"
+        return f"{counted(report.items, 'RGBA cut-out')} in order"
     folders = f"({report.layout.foregrounds}/ and {report.layout.alphas}/)"
     if report.layout.reader == "VideoMattes":
-        return f"{counted(items, 'clip')} with {counted(range(report.frames), 'frame')} in order {folders}"
-    return f"{counted(items, 'matte')} in order {folders}"
+        return f"{counted(report.items, 'clip')} with {counted(report.frames, 'frame')} in order {folders}"
+    return f"{counted(report.items, 'matte')} in order {folders}"
 
 
 def _sizes(report: "Report") -> str:
@@ -140,10 +139,10 @@ def _print_config(layouts: "list[Layout]") -> None:
 
     if not layouts:
         return
-    print("\nIn a config:\n")
-    print(yaml.safe_dump(_config(layouts), sort_keys=False, allow_unicode=True).rstrip())
+    print("In a config:\n")
+    print(yaml.safe_dump(_config(layouts), sort_keys=False, allow_unicode=True))
     if any(layout.backgrounds is None for layout in layouts):
-        print("\nPATH/TO/BACKGROUNDS is a folder of pictures of places, without the people or things to cut out.")
+        print("PATH/TO/BACKGROUNDS is a folder of pictures of places, without the people or things to cut out.")
 
 
 def _config(layouts: "list[Layout]") -> dict[str, Any]:

@@ -5,8 +5,6 @@ import inspect
 from importlib.metadata import PackageNotFoundError, metadata
 from typing import Any
 
-import yaml
-
 from zoo.core.registry import Plugin, find_plugin, get_slot
 
 
@@ -25,6 +23,8 @@ def run(arguments: argparse.Namespace) -> int:
     print(f"{plugin.name}  (zoo.{plugin.slot}, {plugin.origin}, licence {licence(plugin)})")
     print(f"{plugin.target}\n")
     if isinstance(found, dict):
+        import yaml
+
         print(yaml.safe_dump(found, sort_keys=False))
         return 0
     print(inspect.cleandoc(found.__doc__ or "No documentation."))

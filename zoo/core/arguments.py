@@ -33,10 +33,13 @@ def expanded(command: str, arguments: list[str]) -> Iterator[list[str]]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="zoo-")))
         result: list[str] = []
+        for option, value in pairs(arguments):
+            if option == "--plugin":  # before a checkpoint is looked at, wherever it stands
+                load_plugin_file(value or "")
         for position, (option, value) in enumerate(pairs(arguments)):
             if option == "--plugin":
-                load_plugin_file(value or "")
-            elif option in ("--config", "-c") and value is not None:
+                continue
+            if option in ("--config", "-c") and value is not None:
                 result += [option, str(shipped(value))]
             elif option == "--model" and value in get_slot("models").names():
                 settings = {"model": get_slot("models").get(value)}
@@ -47,6 +50,8 @@ def expanded(command: str, arguments: list[str]) -> Iterator[list[str]]:
                 settings = checkpoint.configuration(value, resume=command == "fit")
                 # Nothing but tensors and plain data is let in by Lightning's own reading either.
                 result = ["--config", write(folder / "checkpoint.yaml", settings), *result, "--weights_only=true"]
+        if command == "predict" and not any(option.startswith("--return_predictions") for option in result):
+            result.append("--return_predictions=false")  # they are written as they come; kept as well, they would fill the memory
         yield result
 
 

@@ -5,25 +5,28 @@ plugin came from. It loads with `weights_only=True`, whether the command line ma
 looked up in the slots; nothing that a file says is ever imported.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
 import torch
 from lightning.pytorch import Trainer
 from torch import Tensor, nn
 
-from zoo.core.registry import PluginError, find_plugin
+from zoo.core.registry import PluginError, find_class, find_plugin
 from zoo.core.seeding import run_seed
-from zoo.core.spec import Part, build, without_downloads
+from zoo.core.spec import Part, build, is_spec, texts_for_parts, without_downloads
 
 if TYPE_CHECKING:
     from zoo.core.training import TrainingModule
 
 FORMAT = 1
 """Version of the `zoo` entry; raised when an older reader could not understand it."""
+
+DESCRIBED = {"name", "model", "seed", "trainer", "plugins"}
+"""What the `zoo` entry always says, besides its format."""
 
 EVALUATION_SETTINGS = ("precision", "limit_val_batches", "limit_test_batches")
 """Trainer settings that change what validation gives; a checkpoint carries them so that it can be repeated."""
@@ -46,12 +49,11 @@ def read(path: str) -> dict[str, Any]:
         raise CheckpointError(f"there is no checkpoint at {path}.")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except UnpicklingError as error:
-        reason = str(error).split("Unsupported")[-1].split("\n")[0].strip(": ")
-        raise CheckpointError(
-            f"{path} was refused: it holds something other than tensors and plain data ({reason[:120]}); nothing of it was run."
-        ) from error
-    except (RuntimeError, EOFError, ValueError, KeyError) as error:
+    except Exception as error:  # the reader fails in many ways on files of another kind
+        if wanted := re.search(r"GLOBAL ([\w.]+)", str(error)):
+            raise CheckpointError(
+                f"{path} was refused: it holds something other than tensors and plain data ({wanted[1]}); nothing of it was run."
+            ) from error
         raise CheckpointError(f"{path} is not a readable checkpoint (truncated, or another kind of file).") from error
     if not isinstance(content, dict):
         raise CheckpointError(f"{path} holds a {type(content).__name__}; expected a checkpoint or a state dict.")
@@ -66,8 +68,12 @@ def record(content: Mapping[str, Any], path: str) -> dict[str, Any]:
             f"{path} does not say which model it holds (weights of another origin?): give the model, for example "
             f"zoo.create_model('bgmv2_resnet50', checkpoint='{Path(path).name}')."
         )
+    if not isinstance(entry, dict) or not isinstance(entry.get("format"), int):
+        raise CheckpointError(f"{path} is damaged: its description of the model is not what this program writes.")
     if entry["format"] > FORMAT:
         raise CheckpointError(f"{path} has format {entry['format']}, this version reads up to {FORMAT}: upgrade ablation-zoo.")
+    if not DESCRIBED <= set(entry) or not all(is_spec(entry[key]) for key in ("model", "data") if key in entry):
+        raise CheckpointError(f"{path} is damaged: its description of the model is not what this program writes.")
     return entry
 
 
@@ -79,7 +85,8 @@ def describe(module: "TrainingModule", trainer: Trainer | None) -> dict[str, Any
         specs["data"] = data.spec
     wanted = (*EVALUATION_SETTINGS, *TRAINING_SETTINGS)
     settings = {name: getattr(trainer, name) for name in wanted} if trainer is not None else {}
-    settings = {name: value for name, value in settings.items() if not (name.startswith("limit_") and value == 1.0)}
+    # 1.0 is all batches, the default; 1 is one batch.
+    settings = {name: value for name, value in settings.items() if not (name.startswith("limit_") and isinstance(value, float) and value == 1.0)}
     return {
         "format": FORMAT,
         "name": str(getattr(getattr(trainer, "logger", None), "name", None) or "run"),
@@ -99,7 +106,7 @@ def rebuild(path: str) -> "TrainingModule":
     """
     content = read(path)
     entry = record(content, path)
-    check_plugins(entry, path)
+    check_plugins(entry, [entry["model"]], path)  # the data it was trained on is not needed
     module = build(entry["model"])
     load_all(module, content["state_dict"], path)
     return module
@@ -113,21 +120,24 @@ def configuration(path: str, resume: bool) -> dict[str, Any]:
         resume: also how it was being trained, to go on with that.
     """
     entry = record(read(path), path)
-    check_plugins(entry, path)
+    check_plugins(entry, [entry["model"], entry.get("data")], path)
     wanted = (*EVALUATION_SETTINGS, *TRAINING_SETTINGS) if resume else EVALUATION_SETTINGS
     trainer = {name: value for name, value in entry["trainer"].items() if name in wanted}
-    settings = {"name": entry["name"], "model": entry["model"], "seed_everything": entry["seed"], "trainer": trainer}
+    seed = entry["seed"] % 2**32  # Python's own may be larger than what seed_everything takes
+    settings = {"name": entry["name"], "model": entry["model"], "seed_everything": seed, "trainer": trainer}
     return settings | ({"data": entry["data"]} if "data" in entry else {})
 
 
-def check_plugins(entry: Mapping[str, Any], path: str) -> None:
-    """CheckpointError for the first class named in the specs that no slot has: it says who provided it, and nothing is imported."""
-    for name in class_names([entry["model"], entry.get("data")]):
+def check_plugins(entry: Mapping[str, Any], specs: list[Any], path: str) -> None:
+    """CheckpointError for the first class named in the specs that no slot has: it says who provided it. Only what slots have is imported."""
+    for name in class_names(specs):
         try:
-            find_plugin(name)
+            find_class(name)
         except PluginError as error:
             provider = entry["plugins"].get(name, "unknown origin")
             raise CheckpointError(f"{path} was made with '{name}' of {provider}: {error}") from error
+    for text in texts_for_parts(specs, None):
+        raise CheckpointError(f"{path} was refused: it names '{text}' where a plugin with its arguments belongs; nothing of it was run.")
 
 
 def read_weights(path: str) -> dict[str, Tensor]:
@@ -150,11 +160,16 @@ def network_weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def load_all(module: nn.Module, state: Mapping[str, Tensor], path: str) -> None:
-    """Load every weight; CheckpointError lists what is missing, unexpected or of another shape."""
+    """Load every weight; CheckpointError where they do not fit."""
+    check_fit(module, state, path)
+    module.load_state_dict(state)
+
+
+def check_fit(module: nn.Module, state: Mapping[str, Tensor], path: str) -> None:
+    """CheckpointError lists what is missing, unexpected or of another shape."""
     problems = list(mismatches(module, state))
     if problems:
         raise CheckpointError(mismatch_message(path, problems))
-    module.load_state_dict(state)
 
 
 def load_parts(network: nn.Module, state: Mapping[str, Tensor], path: str) -> list[str]:

@@ -4,10 +4,11 @@ A run lives in `runs/<name>/<version>/`: config.yaml (everything resolved, regis
 """
 
 import argparse
-import inspect
 import logging
-import re
+import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,14 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from zoo.core import run
-from zoo.core.arguments import expanded, pairs
-from zoo.core.registry import SLOTS, PluginError, find_class, load_plugins, nearest
+from zoo.core.arguments import expanded
+from zoo.core.carried_over import carried_over
+from zoo.core.parser_errors import sentence
+from zoo.core.registry import SLOTS, find_class, load_plugins
 from zoo.core.training import DataModule, TrainingModule
-
 
 STRICT = {"exit_on_error": False, "allow_abbrev": False}
 """Parser settings: errors are raised rather than printed under a wall of usage, and a misspelt option is never taken for a longer one."""
@@ -36,22 +39,42 @@ def run_command(command: str, arguments: list[str]) -> None:
     """Run one of Lightning's commands.
 
     Raises:
-        CommandLineError: an unknown option, value or name, with the nearest known ones.
+        CommandLineError: an unknown option, value or name, with the nearest known ones; a setting that Lightning cannot follow here.
     """
     quiet()
     load_plugins()
-    with expanded(command, arguments) as ready:
+    with expanded(command, arguments) as ready, wandb_finished():
         try:
             ZooCLI([command, *ready])
         except argparse.ArgumentError as error:
-            raise CommandLineError(sentence(str(error))) from None
+            raise CommandLineError(sentence(command, str(error))) from None
+        except MisconfigurationException as error:
+            raise CommandLineError(str(error)) from error
+
+
+@contextmanager
+def wandb_finished() -> Iterator[None]:
+    """Finish the W&B run at the end, as failed after an error; otherwise the next command of this process would be logged into it."""
+    failed = 1
+    try:
+        yield
+        failed = 0
+    finally:
+        wandb = sys.modules.get("wandb")
+        if wandb is not None and wandb.run is not None:
+            wandb.finish(exit_code=failed)
 
 
 def quiet() -> None:
     """Leave out what Lightning prints that helps nobody here: advertisements, and a deprecation inside Lightning itself."""
     warnings.filterwarnings("ignore", message=r".*LeafSpec.*deprecated")
     warnings.filterwarnings("ignore", message=r".*does not have many workers")
-    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(lambda record: "Tip" not in record.getMessage()[:5])
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(is_no_tip)
+
+
+def is_no_tip(record: logging.LogRecord) -> bool:
+    """Whether a log message is not one of Lightning's advertisements."""
+    return "Tip" not in record.getMessage()[:5]
 
 
 class ZooCLI(LightningCLI):
@@ -91,6 +114,7 @@ class ZooCLI(LightningCLI):
         loggers = settings.trainer.logger
         for logger in loggers if isinstance(loggers, list) else [loggers]:
             if isinstance(logger, Namespace) and logger.class_path.endswith("WandbLogger"):
+                _ = self.record.experiment  # makes the run's directory; W&B would otherwise be the first in it, and taken for an older run
                 run.prepare_wandb(logger.init_args, settings.name, self.record.log_dir)
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
@@ -101,7 +125,10 @@ class ZooCLI(LightningCLI):
         callbacks = [*callbacks] if isinstance(callbacks, list) else [callbacks]
         if settings["enable_checkpointing"] is not False:
             callbacks += checkpoint_callbacks(self.model, self.datamodule)
-        return super().instantiate_trainer(logger=[self.record, *others], callbacks=callbacks, **kwargs)
+        try:
+            return super().instantiate_trainer(logger=[self.record, *others], callbacks=callbacks, **kwargs)
+        except ValueError as error:  # a setting of --trainer that only Lightning can judge
+            raise CommandLineError(str(error)) from error
 
 
 class RunRecord(Callback):
@@ -155,14 +182,18 @@ def _by_path() -> dict[str, set[str]]:
 
 
 def check_registered(settings: Namespace) -> None:
-    """CommandLineError when the model or data hold a class that no slot has: it could not be saved by name."""
+    """CommandLineError when the model or data hold a class that no slot has: it could not be saved by name. PluginError when its name is ambiguous."""
     known = _by_path()
     for key in ("model", "data"):
         for path in class_paths(settings.get(key)):
-            if path not in known:
-                raise CommandLineError(
-                    f"{path} is used in {key} but not registered as a plugin: add an entry point for it, or give its file with --plugin."
-                )
+            if path in known:
+                continue
+            name = path.rpartition(".")[2]
+            if any(name in slot.failures for slot in SLOTS.values()):
+                find_class(name)  # says what is wrong with it; the parser found it only because another plugin imported its module
+            raise CommandLineError(
+                f"{path} is used in {key} but not registered as a plugin: add an entry point for it, or give its file with --plugin."
+            )
 
 
 def class_paths(value: Any) -> list[str]:
@@ -175,91 +206,3 @@ def class_paths(value: Any) -> list[str]:
     if isinstance(value, list):
         return [path for item in value for path in class_paths(item)]
     return []
-
-
-def carried_over(parser: LightningArgumentParser, args: list[str], config: Namespace) -> list[str]:
-    """Messages about arguments that a newly chosen class inherits from the one it replaces, a hidden confound of ablations.
-
-    jsonargparse keeps arguments of equal names when the class of a slot changes.
-    """
-    command, given = args[0], list(pairs(args[1:]))
-    chosen = [option[2:] for option, value in given if re.fullmatch(r"--(model|data)\.[\w.]+", option) and value and value[:1].isupper()]
-    configs = [item for option, value in given if option in ("--config", "-c") and value for item in (option, value)]
-    if not chosen or not configs:
-        return []
-    before = parser.parse_args([command, *configs])[command]
-    after = config[command]
-    messages = []
-    for slot in chosen:
-        old, new = find_slot(before, slot), find_slot(after, slot)
-        if old is None or new is None or old.class_path == new.class_path:
-            continue
-        spoken = {option.removeprefix(f"--{slot}.") for option, _ in given}
-        kept = [
-            f"{name}={value}"
-            for name, value in vars(new.get("init_args") or Namespace()).items()
-            if name in vars(old.get("init_args") or Namespace()) and name not in spoken and value == old.init_args[name]
-        ]
-        if kept:
-            messages.append(f"{slot}: {new.class_path.rpartition('.')[2]} keeps {', '.join(kept)} from {old.class_path.rpartition('.')[2]}.")
-    return messages
-
-
-def find_slot(settings: Namespace, path: str) -> Namespace | None:
-    """The settings of one slot, addressed as on the command line (`model.selector`)."""
-    value: Any = settings
-    for key in path.split("."):
-        if isinstance(value, Namespace) and "init_args" in value:
-            value = value.init_args
-        value = value.get(key) if isinstance(value, Namespace | dict) else None
-    return value if isinstance(value, Namespace) and "class_path" in value else None
-
-
-def sentence(message: str) -> str:
-    """One sentence out of the parser's message: what was not understood, where, and the nearest known names."""
-    message = " ".join(message.split())
-    owner = class_name(re.findall(r"Problem with given class_path '([\w.]+)'", message))
-    if option := re.search(r"Option '([\w.]+)' is not accepted", message):
-        return unknown_argument(owner, option[1])
-    if name := re.search(r"(?:Expected a dot import path string|Unable to import (?:module|class)?):? ?'?([\w.]+)", message):
-        return unknown_class(name[1])
-    wrong = re.findall(r"Parser key \"([\w.]+)\": (Expected .*?)\. Got value: (.*?)(?: - |$)", message)
-    if wrong:
-        key, expected, got = wrong[-1]
-        expected = re.sub(r"<class '(?:[\w.]+\.)?(\w+)'>", r"\1", expected[0].lower() + expected[1:])
-        return f"{f'{owner}: ' if owner else ''}{key} got '{got}', {expected}."
-    if unrecognized := re.search(r"[Uu]nrecognized arguments: (--[\w.]+)", message):
-        return f"there is no option {unrecognized[1]}{nearest(unrecognized[1], options(), listed=False)} `--help` lists them all."
-    return message[:600]
-
-
-def options() -> list[str]:
-    """The top-level and trainer options of Lightning's commands."""
-    own = ["--config", "--name", "--runs", "--seed_everything", "--model", "--data", "--ckpt_path", "--plugin"]
-    return own + [f"--trainer.{name}" for name in inspect.signature(Trainer.__init__).parameters if name != "self"]
-
-
-def class_name(paths: list[str]) -> str:
-    """The name of the innermost class that the parser was busy with."""
-    return paths[-1].rpartition(".")[2] if paths else ""
-
-
-def unknown_argument(owner: str, argument: str) -> str:
-    """The sentence about an argument that a plugin does not have."""
-    try:
-        known = [name for name in inspect.signature(find_class(owner).__init__).parameters if name not in ("self", "args", "kwargs")]  # type: ignore[misc]
-    except PluginError:
-        known = []
-    return f"{owner} has no argument '{argument}'{nearest(argument, known)}"
-
-
-def unknown_class(name: str) -> str:
-    """The sentence about a class that is not known, or not usable."""
-    for slot in SLOTS.values():
-        if name in slot.failures:
-            try:
-                slot.get(name)
-            except PluginError as error:
-                return str(error)
-    known = [known for slot in SLOTS.values() if slot.base is not None for known in slot.names()]
-    return f"there is no plugin named '{name}'{nearest(name, known, listed=False)} `zoo list` shows what there is."

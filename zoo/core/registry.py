@@ -52,15 +52,15 @@ class Slot:
     name: str
     word: str
     base: str | None
-    failures: dict[str, Exception] = field(default_factory=dict)
+    failures: dict[str, BaseException] = field(default_factory=dict)
     _loaded: dict[str, Any] = field(default_factory=dict)
     _from_files: dict[str, tuple[Plugin, type]] = field(default_factory=dict)
 
     def plugins(self) -> dict[str, list[Plugin]]:
         """Every name of the slot with the plugins that claim it (more than one: ambiguous), sorted by name. Imports nothing."""
         found: dict[str, list[Plugin]] = {}
-        for entry in _entries(f"zoo.{self.name}"):
-            found.setdefault(entry.name, []).append(_describe(self.name, entry))
+        for plugin in _entries(self.name):
+            found.setdefault(plugin.name, []).append(plugin)
         for name, (plugin, _) in self._from_files.items():
             found.setdefault(name, []).append(plugin)
         return dict(sorted(found.items()))
@@ -100,7 +100,7 @@ class Slot:
         if name not in self._loaded:
             try:
                 self._loaded[name] = self._load(plugin)
-            except Exception as error:  # a plugin may raise anything at import; whatever it was is reported with its owner
+            except (Exception, SystemExit) as error:  # a plugin may raise anything at import; whatever it was is reported with its owner
                 self.failures[name] = error
                 raise PluginError(broken(plugin, error)) from error
             self.failures.pop(name, None)
@@ -188,7 +188,7 @@ def load_plugins() -> None:
         slot.load_all()
 
 
-def all_failures() -> Iterator[tuple[Plugin | None, str, Exception]]:
+def all_failures() -> Iterator[tuple[Plugin | None, str, BaseException]]:
     """What failed to load so far: the plugin (None when ambiguous), its name and the error."""
     for slot in SLOTS.values():
         claims = slot.plugins()
@@ -213,7 +213,7 @@ def load_plugin_file(path: str) -> list[Plugin]:
     sys.modules[name] = module
     try:
         specification.loader.exec_module(module)
-    except Exception as error:  # the file may raise anything; it is named with the reason
+    except (Exception, SystemExit) as error:  # the file may raise anything; it is named with the reason
         del sys.modules[name]
         raise PluginError(f"--plugin {path} failed to import: {type(error).__name__}: {error}") from error
     registered = []
@@ -229,6 +229,12 @@ def load_plugin_file(path: str) -> list[Plugin]:
     return registered
 
 
+def imported(path: str) -> Any:
+    """The class at an import path (`package.module.Class`) if its module is imported already, otherwise None. Imports nothing."""
+    module, _, name = path.rpartition(".")
+    return getattr(sys.modules.get(module), name, None)
+
+
 def nearest(name: str, known: list[str], listed: bool = True) -> str:
     """The end of a sentence about an unknown name: `; did you mean TopK? Known: …`."""
     folded = {option.lower(): option for option in known}
@@ -237,14 +243,15 @@ def nearest(name: str, known: list[str], listed: bool = True) -> str:
     return f"{hint} Known: {', '.join(known) or 'none'}." if listed else hint
 
 
-def broken(plugin: Plugin, error: Exception) -> str:
+def broken(plugin: Plugin, error: BaseException) -> str:
     """The sentence about a plugin that is installed but cannot be used."""
     return f"'{plugin.name}' is installed ({plugin.origin}) but failed to load: {type(error).__name__}: {error}"
 
 
 @cache
-def _entries(group: str) -> tuple[EntryPoint, ...]:
-    return tuple(entry_points(group=group))
+def _entries(slot: str) -> tuple[Plugin, ...]:
+    """The plugins of a slot; cached, since a distribution's metadata is parsed anew at every look."""
+    return tuple(_describe(slot, entry) for entry in entry_points(group=f"zoo.{slot}"))
 
 
 def _describe(slot: str, entry: EntryPoint) -> Plugin:

@@ -62,7 +62,6 @@ def prepare_wandb(settings: Namespace, name: str, directory: str) -> None:
     settings.save_dir = directory
     settings.name = settings.name or f"{name}-{Path(directory).name}"
     settings.project = settings.project if settings.project not in (None, "lightning_logs") else "ablation-zoo"
-    Path(directory).mkdir(parents=True, exist_ok=True)
     if "WANDB_MODE" not in os.environ and not settings.offline and not has_wandb_key():
         settings.offline = True
         print("W&B: no API key found, logging offline; `wandb login` once to log online, `wandb sync` to upload this run later.")

@@ -10,9 +10,10 @@ and subclasses that have a constructor of their own, and leaves pickle and deepc
 import dataclasses
 import inspect
 from abc import ABCMeta
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from enum import Enum
 from pathlib import PurePath
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args, get_type_hints
 
 from zoo.core.registry import find_class
 from zoo.core.seeding import run_seed, stream
@@ -46,6 +47,9 @@ def plain_arguments(cls: type, part: Any, args: tuple[Any, ...], kwargs: dict[st
     """Every argument of a constructor call by name, defaults included, as plain data."""
     signature = inspect.signature(cls.__init__)  # type: ignore[misc]
     bound = signature.bind(part, *args, **kwargs)
+    for field in dataclasses.fields(cls) if dataclasses.is_dataclass(cls) else ():
+        if field.init and field.default_factory is not dataclasses.MISSING:  # its signature has a placeholder for this default
+            bound.arguments.setdefault(field.name, field.default_factory())
     bound.apply_defaults()
     # A class without a constructor of its own inherits nn.Module's, which takes *args and **kwargs and uses neither.
     named = [name for name, parameter in signature.parameters.items() if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)]
@@ -54,8 +58,11 @@ def plain_arguments(cls: type, part: Any, args: tuple[Any, ...], kwargs: dict[st
 
 def to_plain(value: Any, where: str) -> Any:
     """The value as data that YAML and JSON can hold; parts become specs. TypeError names the argument that is anything else."""
-    if value is None or isinstance(value, bool | int | float | str):
+    if value is None or isinstance(value, bool):
         return value
+    for plain in (int, float, str):  # NumPy's numbers and members of enumerations derive from these, and would be pickled as what they are
+        if isinstance(value, plain):
+            return plain.__new__(plain, value.value if isinstance(value, Enum) else value)
     if isinstance(value, Part):
         return value.spec
     if isinstance(value, PurePath):
@@ -101,6 +108,48 @@ def build_nested(value: Any) -> Any:
     if isinstance(value, list):
         return [build_nested(item) for item in value]
     return value
+
+
+def texts_for_parts(value: Any, annotation: Any) -> Iterator[str]:
+    """Every text in plain data that stands where a part belongs: we never write one, and a parser would import what it names."""
+    if isinstance(value, str):
+        if holds_parts(annotation):
+            yield value
+    elif isinstance(value, dict) and "class_path" in value:
+        hints = type_hints(find_class(value["class_path"]).__init__)
+        for name, argument in value.get("init_args", {}).items():
+            yield from texts_for_parts(argument, hints.get(name))
+    elif isinstance(value, dict):
+        fields = {name: hint for record in records(annotation) for name, hint in type_hints(record).items()}
+        for key, item in value.items():
+            yield from texts_for_parts(item, fields.get(key, annotation))
+    elif isinstance(value, list):
+        for item in value:
+            yield from texts_for_parts(item, annotation)
+
+
+def holds_parts(annotation: Any) -> bool:
+    """Whether a value of this type is a part or has parts inside."""
+    if isinstance(annotation, type) and issubclass(annotation, Part):
+        return True
+    inside = [hint for record in records(annotation) for hint in type_hints(record).values()]
+    return any(holds_parts(inner) for inner in [*get_args(annotation), *inside])
+
+
+def type_hints(owner: Any) -> dict[str, Any]:
+    """The types of arguments or fields; none where they name what only a type checker imports."""
+    try:
+        return get_type_hints(owner)
+    except NameError:
+        return {}
+
+
+def records(annotation: Any) -> Iterator[type]:
+    """The dataclasses in a type, those in generics and unions too."""
+    if isinstance(annotation, type) and dataclasses.is_dataclass(annotation):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from records(inner)
 
 
 def without_downloads(value: Any) -> Any:

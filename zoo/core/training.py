@@ -129,6 +129,9 @@ class TrainingModule(Part, LightningModule):
         checkpoint.pop("hyper_parameters", None)
         checkpoint["zoo"] = checkpoints.describe(self, self.trainer)
 
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoints.check_fit(self, checkpoint["state_dict"], str(self.trainer.ckpt_path))
+
     @classmethod
     def load_from_checkpoint(cls, checkpoint_path: str | Path, **_: Any) -> Self:  # type: ignore[override]
         """The module that a checkpoint describes, with its weights; what `zoo.load` returns, but in training mode."""

@@ -104,7 +104,7 @@ def _matching_corners(source: np.ndarray, background: np.ndarray) -> np.ndarray:
     size = (round(source.shape[0] * scale), round(source.shape[1] * scale))
     corners, descriptors = [], []
     for picture in (source, background):
-        # one scale is enough, since the camera hardly moved, and keeps the corners where they are to a fraction of a pixel
+        # one scale is enough for a camera that hardly moved, and finds the corners to a fraction of a pixel
         detector = ORB(n_keypoints=CORNERS, fast_threshold=0.03, n_scales=1)
         try:
             detector.detect_and_extract(rgb2gray(_reduced(picture, size)))

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import functional as tv
 
 from zoo.core.parts import Augmentation
@@ -22,6 +22,7 @@ from zoo.core.training import DataModule
 from zoo.matting.compose import apply_augmentations, composite, fit_canvas
 from zoo.matting.disturbance import Disturbance, disturb
 from zoo.matting.parts import MattingBatch, MattingDataset
+from zoo.matting.prediction import PredictionSamples, PredictionSet
 
 
 @dataclass
@@ -70,6 +71,7 @@ class MattingData(DataModule):
         augmentations: the random changes of training batches by name, in order; `--data.augmentations.shadow.probability=0` switches one off.
         validation: the set that `fit` and `validate` measure on.
         test: sets that `test` measures on, by name.
+        predict: pictures that `predict` mattes.
         order: names of the stages to run, in this order; null runs all as listed.
         batch_size: samples a batch and process in training.
         workers: processes that read and decode; 0 reads in the main process.
@@ -84,6 +86,7 @@ class MattingData(DataModule):
         augmentations: dict[str, Augmentation],
         validation: EvaluationSet | None = None,
         test: dict[str, EvaluationSet] | None = None,
+        predict: PredictionSet | None = None,
         order: list[str] | None = None,
         batch_size: int = 4,
         workers: int = 2,
@@ -93,6 +96,7 @@ class MattingData(DataModule):
         self.augmentations = torch.nn.ModuleDict(augmentations)
         self.validation = validation
         self.test = test or {}
+        self.predict = predict
         self.batch_size = batch_size
         self.workers = workers
 
@@ -122,14 +126,23 @@ class MattingData(DataModule):
             )
         sampler = TrainingSampler(samples, run_seed(), self.trainer.global_rank, self.trainer.world_size, epoch, done * batch_size)
         return ResumableLoader(
-            samples, batch_size, sampler=sampler, drop_last=True, collate_fn=collate, **self._reading()
+            samples, batch_size=batch_size, sampler=sampler, drop_last=True, collate_fn=collate, **self._reading()
         )
 
-    def val_dataloader(self) -> ResumableLoader | list[Any]:
+    def val_dataloader(self) -> DataLoader | list[Any]:
         return [] if self.validation is None else self._evaluation_loader(self.validation)
 
-    def test_dataloader(self) -> list[ResumableLoader]:
+    def test_dataloader(self) -> list[DataLoader]:
+        if not self.test:
+            raise ValueError("there is no test set: add one under data.test, for example --data.test.mine.dataset=MatteFolder.")
         return [self._evaluation_loader(wanted) for wanted in self.test.values()]
+
+    def predict_dataloader(self) -> DataLoader:
+        if self.predict is None:
+            raise ValueError("there is nothing to predict: give --data.predict.source=FOLDER and --data.predict.background=PICTURE_OR_FOLDER.")
+        samples = PredictionSamples(self.predict)
+        sampler = EvaluationSampler(samples, self.trainer.global_rank, self.trainer.world_size)
+        return DataLoader(samples, batch_size=1, sampler=sampler, collate_fn=collate, **self._reading())
 
     def on_after_batch_transfer(self, batch: MattingBatch, dataloader_idx: int) -> MattingBatch:
         batch = as_float(batch)
@@ -140,13 +153,20 @@ class MattingData(DataModule):
 
     def _place(self) -> tuple[int, int]:
         """The epoch to train, and how many of its batches are done: more than 0 when resuming inside an epoch."""
-        epoch = self.trainer.current_epoch
-        done = self.trainer.fit_loop.epoch_loop.batch_progress.current.processed
-        if not self.trainer.fit_loop.restarting or done == 0:
+        epoch, loop = self.trainer.current_epoch, self.trainer.fit_loop
+        inside = loop.epoch_progress.current.ready > loop.epoch_progress.current.processed
+        if not loop.restarting or not inside:
             return epoch, 0
+        done = loop.epoch_loop.batch_progress.current.processed
         stage = self.stage_at(epoch)
         batches = len(stage.dataset) // self.trainer.world_size // (stage.batch_size or self.batch_size)
-        return (epoch + 1, 0) if done >= batches else (epoch, done)
+        if done < batches:
+            return epoch, done
+        # The checkpoint was written after the epoch's last batch. Lightning would compare its count with the length of the next epoch, which
+        # may belong to another stage: say that the epoch is over, as a checkpoint from its end says.
+        loop.epoch_progress.increment_processed()
+        loop.restarting = False
+        return epoch + 1, 0
 
     def _check_epochs(self) -> None:
         """ValueError when training ends before the last stage begins: it would silently never run."""
@@ -160,11 +180,11 @@ class MattingData(DataModule):
                 )
             begin += stage.epochs or 0
 
-    def _evaluation_loader(self, wanted: EvaluationSet) -> ResumableLoader:
+    def _evaluation_loader(self, wanted: EvaluationSet) -> DataLoader:
         samples = EvaluationSamples(wanted)
         sampler = EvaluationSampler(samples, self.trainer.global_rank, self.trainer.world_size)
         batch_size = 1 if wanted.canvas is None else wanted.batch_size
-        return ResumableLoader(samples, batch_size, sampler=sampler, collate_fn=collate, **self._reading())
+        return DataLoader(samples, batch_size=batch_size, sampler=sampler, collate_fn=collate, **self._reading())
 
     def _reading(self) -> dict[str, Any]:
         accelerated = self.trainer.strategy.root_device.type == "cuda"
@@ -243,13 +263,15 @@ def in_order(stages: Mapping[str, TrainingStage], order: Sequence[str] | None) -
 
 
 def collate(samples: Sequence[MattingBatch]) -> MattingBatch:
-    """Stack samples to a batch; names are joined."""
-    stacked = {
-        name: torch.stack([getattr(sample, name) for sample in samples])
-        for name in MattingBatch._fields
-        if isinstance(getattr(samples[0], name), Tensor)
-    }
-    return MattingBatch(**stacked, name=[name for sample in samples for name in sample.name or []])
+    """Stack samples to a batch; names are joined. Images stay bytes only where all samples' are: a folder may mix 8-bit and 16-bit files."""
+
+    def stack(tensors: list[Tensor]) -> Tensor:
+        alike = len({tensor.dtype for tensor in tensors}) == 1
+        return torch.stack(tensors if alike else [unit(tensor) for tensor in tensors])
+
+    stacked = {name: [getattr(sample, name) for sample in samples] for name in MattingBatch._fields if name != "name"}
+    tensors = {name: stack(values) for name, values in stacked.items() if isinstance(values[0], Tensor)}
+    return MattingBatch(**tensors, name=[name for sample in samples for name in sample.name or []])
 
 
 def as_float(batch: MattingBatch) -> MattingBatch:

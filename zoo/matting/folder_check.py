@@ -64,7 +64,7 @@ class Report:
     """Frames of all usable clips."""
     sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
     """(height, width) → how many items have it."""
-    deep: list[str] = field(default_factory=list)
+    with_16_bits: list[str] = field(default_factory=list)
     """Names of items that hold 16 bits a channel: no fault, they are read as fractions."""
     problems: list[str] = field(default_factory=list)
 
@@ -75,7 +75,7 @@ class Inspection(NamedTuple):
     name: str
     problems: tuple[str, ...] = ()
     size: tuple[int, int] | None = None
-    deep: bool = False
+    has_16_bits: bool = False
     frames: int = 0
 
 
@@ -99,10 +99,11 @@ def find_layouts(folder: Path) -> Findings:
     if not folder.is_dir():
         raise MediaError(f"{folder} is not a folder; expected one with mattes in it: check the path.")
     findings = Findings([], [], [])
-    if _named(folder, BACKGROUNDS):
+    named = folder.resolve()  # `.` has no name
+    if _named(named, BACKGROUNDS):
         return findings._replace(backgrounds=[folder])
-    if _named(folder, FOREGROUNDS + ALPHAS) and _is_one_of_two(folder):
-        findings.problems.append(f"{folder} is one of two folders that belong together: check {folder.parent} instead.")
+    if _named(named, FOREGROUNDS + ALPHAS) and _is_one_of_two(named):
+        findings.problems.append(f"{folder} is one of two folders that belong together: check {named.parent} instead.")
         return findings
     _search_pairs(folder, findings)
     if not findings.layouts and not findings.problems:
@@ -163,8 +164,8 @@ class Inspector:
             report.frames += found.frames
         if found.size is not None:
             report.sizes[found.size] += 1
-        if found.deep:
-            report.deep.append(found.name)
+        if found.has_16_bits:
+            report.with_16_bits.append(found.name)
 
 
 def _search_pairs(folder: Path, findings: Findings) -> None:
@@ -205,8 +206,8 @@ def _search_cutouts(folder: Path, findings: Findings) -> None:
     loose = [path for path in folder.iterdir() if path.suffix.lower() in EXTENSIONS and path.is_file()]
     if loose:
         findings.problems.append(
-            f"{folder} holds {counted(loose, 'picture')} beside its subfolders; expected cut-outs in a folder of their "
-            "own: move them into one."
+            f"{folder} holds {counted(len(loose), 'picture')} beside its subfolders; expected cut-outs in a folder of "
+            "their own: move them into one."
         )
     for child in children:
         _search_cutouts(child, findings)

@@ -5,7 +5,7 @@ so that `fgr/anna/01.jpg` and `pha/anna/01.png` belong together. Nothing here lo
 and nothing needs torch.
 """
 
-from collections.abc import Callable, Iterable, Sized
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -81,12 +81,14 @@ def mismatch(pairing: Pairing, foregrounds: Path, alphas: Path) -> str | None:
     """One sentence about names that do not match, or None when all do."""
     faults = []
     if pairing.repeated:
-        faults.append(f"{counted(pairing.repeated, 'name')} of several files ({listed(pairing.repeated)})")
+        faults.append(f"{counted(len(pairing.repeated), 'name')} of several files ({listed(pairing.repeated)})")
     if pairing.without_alpha:
-        faults.append(f"{counted(pairing.without_alpha, 'foreground')} without alpha ({listed(pairing.without_alpha)})")
+        faults.append(
+            f"{counted(len(pairing.without_alpha), 'foreground')} without alpha ({listed(pairing.without_alpha)})"
+        )
     if pairing.without_foreground:
         left_over = pairing.without_foreground
-        faults.append(f"{counted(left_over, 'alpha')} without foreground ({listed(left_over)})")
+        faults.append(f"{counted(len(left_over), 'alpha')} without foreground ({listed(left_over)})")
     if not faults:
         return None
     return (
@@ -100,9 +102,9 @@ def listed(names: list[str]) -> str:
     return ", ".join(names[:SHOWN]) + (", …" if len(names) > SHOWN else "")
 
 
-def counted(items: Sized, word: str) -> str:
+def counted(count: int, word: str) -> str:
     """`1 alpha`, `2 alphas`."""
-    return f"{len(items)} {word}" + ("" if len(items) == 1 else "s")
+    return f"{count} {word}" + ("" if count == 1 else "s")
 
 
 def read_pair(pair: Pair) -> tuple[np.ndarray, np.ndarray]:

@@ -1,6 +1,6 @@
 """The LightningModule of background matting: the network with its losses, metrics and pictures."""
 
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,9 @@ from zoo.matting.metrics import matting_metrics
 from zoo.matting.net import ForegroundKind, MattingNetwork
 from zoo.matting.parts import ErrorMap, MattingBatch, MattingOutput, PatchSelector, Refiner
 from zoo.matting.pictures import log_sheet
+from zoo.matting.prediction import save_prediction
+
+Record = TypeVar("Record", MattingBatch, MattingOutput)
 
 PICTURED = 6
 """How many validation samples are pictured."""
@@ -60,7 +63,7 @@ class BackgroundMatting(TrainingModule):
         self._pictured: list[tuple[MattingBatch, MattingOutput]] = []
 
     def convert_state_dict(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
-        return to_network(super().convert_state_dict(state))
+        return to_network(super().convert_state_dict(state), self.network.state_dict().keys())
 
     def compute(self, batch: MattingBatch) -> MattingOutput:
         return self.network(batch.source, batch.background, batch.alpha)
@@ -83,12 +86,13 @@ class BackgroundMatting(TrainingModule):
         self._keep_for_picture(batch, output)
 
     def on_validation_epoch_end(self) -> None:
+        directory = self.trainer.log_dir  # asked for in every process: it is broadcast
         if self._pictured and self.trainer.is_global_zero and not self.trainer.sanity_checking:
-            log_sheet(self._pictured, self.trainer, f"epoch_{self.current_epoch:04d}")
+            log_sheet(self._pictured, directory, self.trainer.loggers, f"epoch_{self.current_epoch:04d}", self.global_step)
         self._pictured.clear()
 
     def on_test_start(self) -> None:
-        names = list(getattr(self.trainer.datamodule, "test", {})) or ["data"]
+        names = list(getattr(getattr(self.trainer, "datamodule", None), "test", {})) or ["data"]
         template = matting_metrics(self.metrics)
         self.test_metrics = nn.ModuleDict({name: template.clone(prefix=f"test/{name}/") for name in names}).to(self.device)
 
@@ -98,14 +102,25 @@ class BackgroundMatting(TrainingModule):
         update(metrics, batch, self.compute(batch))
         self.log_dict(metrics, add_dataloader_idx=False)
 
+    # Prediction
+
     def predict_step(self, batch: MattingBatch, batch_idx: int) -> MattingOutput:
         return self.network(batch.source, batch.background)
+
+    def on_predict_batch_end(self, outputs: Any, batch: MattingBatch, batch_idx: int, dataloader_idx: int = 0) -> None:
+        wanted = getattr(getattr(self.trainer, "datamodule", None), "predict", None)
+        if wanted is not None:
+            save_prediction(wanted, batch, outputs)
 
     def _keep_for_picture(self, batch: MattingBatch, output: MattingOutput) -> None:
         room = PICTURED - sum(len(kept.alpha) for kept, _ in self._pictured)
         if room > 0:
-            first = [type(record)(*(value[:room] if isinstance(value, Tensor) else value for value in record)) for record in (batch, output)]
-            self._pictured.append((first[0], first[1]))
+            self._pictured.append((first_samples(batch, room), first_samples(output, room)))
+
+
+def first_samples(record: Record, count: int) -> Record:
+    """The first samples of a batch, or of the output for it."""
+    return type(record)._make(None if value is None else value[:count] for value in record)
 
 
 @torch.no_grad()

@@ -70,12 +70,14 @@ class MattingNetwork(nn.Module):
             target: (B, 1, H, W), the true alpha; only `OracleError` looks at it.
 
         Raises:
-            ValueError: source and background differ in shape, or are too small for `base_scale`.
+            ValueError: source and background differ in shape or are no floats, target is of another size, or the picture
+                is too small for `base_scale`.
         """
-        check_pair(source, background)
+        check_pictures(source, background, target)
         height, width = source.shape[-2:]
         if self.refiner.refines:
-            source, background, target = whole_patches(source), whole_patches(background), whole_patches(target)
+            source, background = whole_patches(source), whole_patches(background)
+            target = None if target is None else whole_patches(target)
         small = [self._reduce(image) for image in (source, background)]
         coarse = self._coarse(*small)
         score, patches = self._score(coarse, source, background, target)
@@ -183,22 +185,29 @@ def join(x: Tensor, skip: Tensor) -> Tensor:
     return torch.cat([resize(x, (skip.shape[-2], skip.shape[-1])), skip], 1)
 
 
-def whole_patches(image: Tensor | None) -> Tensor | None:
+def whole_patches(image: Tensor) -> Tensor:
     """The image with its right and bottom edge repeated up to the next multiple of 4 pixels."""
-    if image is None:
-        return None
     right, bottom = -image.shape[-1] % PATCH, -image.shape[-2] % PATCH
     return F.pad(image, (0, right, 0, bottom), mode="replicate") if right or bottom else image
 
 
-def check_pair(source: Tensor, background: Tensor) -> None:
-    """ValueError unless both are (B, 3, H, W) of one shape."""
+def check_pictures(source: Tensor, background: Tensor, target: Tensor | None) -> None:
+    """ValueError unless source and background are float (B, 3, H, W) of one shape, and target (B, 1, H, W)."""
     if source.ndim != 4 or source.shape[1] != 3:
         raise ValueError(f"source has shape {tuple(source.shape)}; expected (B, 3, H, W), RGB in [0, 1].")
     if source.shape != background.shape:
         raise ValueError(
-            f"source has shape {tuple(source.shape)} but background {tuple(background.shape)}; both must be the same size: resize or align the background."
+            f"source has shape {tuple(source.shape)} but background {tuple(background.shape)}; both must be the same size: "
+            "resize or align the background."
         )
+    for name, image in (("source", source), ("background", background)):
+        if not image.is_floating_point():
+            raise ValueError(
+                f"{name} has dtype {image.dtype}; expected floats in [0, 1]: divide 8-bit pictures by 255."
+            )
+    expected = (source.shape[0], 1, *source.shape[-2:])
+    if target is not None and target.shape != expected:
+        raise ValueError(f"target has shape {tuple(target.shape)}; expected the true alpha as {tuple(expected)}.")
 
 
 def check_combination(

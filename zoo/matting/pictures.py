@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 import torch.nn.functional as F
-from lightning.pytorch import Trainer
+from lightning.pytorch.loggers import Logger
 from PIL import Image, ImageDraw
 from torch import Tensor
 
 from zoo.matting.compose import composite
 from zoo.matting.parts import MattingBatch, MattingOutput
+from zoo.media.images import write_image
 
 COLUMNS = ("source", "background", "true alpha", "alpha", "error map", "refined cells", "composite")
 NEW_BACKGROUND = (0.47, 0.78, 0.55)
@@ -62,16 +63,14 @@ def as_bytes(images: Tensor, size: tuple[int, int]) -> np.ndarray:
     return (images * 255).round().byte().cpu().numpy()
 
 
-def log_sheet(samples: Sequence[tuple[MattingBatch, MattingOutput]], trainer: Trainer, name: str) -> None:
-    """Write the sheet into the run's `pictures` folder and hand it to every logger that takes images."""
+def log_sheet(
+    samples: Sequence[tuple[MattingBatch, MattingOutput]], directory: str | None, loggers: Sequence[Logger], name: str, step: int
+) -> None:
+    """Write the sheet as `pictures/NAME.png` into the run directory, and hand it to every logger that takes images."""
     picture = sheet(samples)
-    if trainer.log_dir is not None:
-        folder = Path(trainer.log_dir) / "pictures"
-        folder.mkdir(parents=True, exist_ok=True)
-        unfinished = folder / f".{name}.part"
-        picture.save(unfinished, format="PNG")
-        unfinished.replace(folder / f"{name}.png")
-    for logger in trainer.loggers:
+    if directory is not None:
+        write_image(Path(directory) / "pictures" / f"{name}.png", np.asarray(picture))
+    for logger in loggers:
         log_image: Any = getattr(logger, "log_image", None)
         if log_image is not None:
-            log_image(key="validation/pictures", images=[picture], caption=[" | ".join(COLUMNS)], step=trainer.global_step)
+            log_image(key="validation/pictures", images=[picture], caption=[" | ".join(COLUMNS)], step=step)

@@ -16,8 +16,7 @@ from typing import Any, Literal, NamedTuple, Self
 import numpy as np
 
 from zoo.media.images import MediaError
-from zoo.media.videos import EXTENSIONS, _av, _opened, _rgb, _upright, is_video
-
+from zoo.media.videos import EXTENSIONS, as_rgb, import_av, is_video, open_video, upright
 
 INDEXED = frozenset({"mp4", "matroska", "avi"})
 """The containers (MP4 and MOV, MKV and WebM, AVI) whose packets tell when each frame is shown."""
@@ -59,11 +58,11 @@ def index_frames(path: str | Path) -> FrameIndex:
             that its header announces.
     """
     path = Path(path)
-    av = _av()
+    av = import_av()
     keyframe_of: dict[int, bool] = {}
     packets = 0
     try:
-        with _opened(path) as (container, stream):
+        with open_video(path) as (container, stream):
             containers = INDEXED.intersection(container.format.name.split(","))
             if not containers or ("avi" in containers and stream.codec_context.has_b_frames):
                 raise _without_timestamps(path, container.format.long_name)
@@ -104,7 +103,7 @@ class FrameReader:
     def __init__(self, path: str | Path, index: FrameIndex) -> None:
         self.path = Path(path)
         self.index = index
-        self._opened = _opened(self.path)
+        self._opened = open_video(self.path)
         self._container, self._stream = self._opened.__enter__()
         # Data workers are the parallelism, and a fork would lose the decoder's threads.
         self._stream.codec_context.thread_count = 1
@@ -120,7 +119,7 @@ class FrameReader:
         Raises:
             MediaError: the frame cannot be decoded.
         """
-        av = _av()
+        av = import_av()
         try:
             frame = self._frame(number)
         except av.error.FFmpegError as error:
@@ -130,7 +129,7 @@ class FrameReader:
                 f"frame {number} of {self.path} cannot be decoded; expected {len(self.index.timestamps)} whole frames: "
                 "copy or export the video again."
             )
-        return _rgb(frame) if mode == "RGB" else _upright(frame.to_ndarray(format="gray"), frame)
+        return as_rgb(frame) if mode == "RGB" else upright(frame.to_ndarray(format="gray"), frame)
 
     def close(self) -> None:
         """Close the file."""

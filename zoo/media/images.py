@@ -75,8 +75,9 @@ def image_size(path: str | Path) -> tuple[int, int]:
     """
     with _opened(Path(path)) as image:
         width, height = image.size
-        # Pillow turns a TIFF (and its size) by itself
-        sideways = image.format != "TIFF" and image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
+        # Pillow turns a TIFF by itself, and would decode a whole PNG to look for EXIF data at its end
+        tagged = not isinstance(image, TiffImageFile) and (not isinstance(image, PngImageFile) or "exif" in image.info)
+        sideways = tagged and image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
     return (width, height) if sideways else (height, width)
 
 
@@ -248,7 +249,7 @@ def _as_mode(path: Path, pixels: np.ndarray, mode: Mode) -> np.ndarray:
         return np.ascontiguousarray(pixels if channels == 4 else pixels[:, :, [0, 0, 0, 1]])
     colour = pixels[:, :, : 3 if channels >= 3 else 1]
     if mode == "RGB":
-        return np.ascontiguousarray(np.broadcast_to(colour, (*pixels.shape[:2], 3)))
+        return np.ascontiguousarray(colour) if channels >= 3 else colour.repeat(3, axis=2)
     opaque = 255 if pixels.dtype == np.uint8 else 1
     if channels in (2, 4) and (pixels[:, :, -1] != opaque).any():
         raise MediaError(

@@ -43,9 +43,9 @@ class Frame:
     """Seconds."""
 
     @property
-    def seconds(self) -> float:
+    def seconds(self) -> Fraction:
         """When the frame is shown."""
-        return float(self.timestamp * self.time_base)
+        return self.timestamp * self.time_base
 
 
 @dataclass(frozen=True)
@@ -81,13 +81,13 @@ def read_video_info(path: str | Path) -> VideoInfo:
         MediaError: PyAV is not installed, there is no such file, or no frame of it can be read.
     """
     path = Path(path)
-    with _opened(path) as (container, stream):
+    with open_video(path) as (container, stream):
         first = next(_decoded(container, stream), None)
         if first is None:
             raise MediaError(
                 f"{path} holds no frame that can be decoded; expected a whole video: copy or export it again."
             )
-        height, width = _upright(np.empty((first.height, first.width), bool), first).shape
+        height, width = upright(np.empty((first.height, first.width), bool), first).shape
         return VideoInfo(path, height, width, _rate(stream), stream.time_base, _promised_seconds(container, stream))
 
 
@@ -99,22 +99,18 @@ def read_frames(path: str | Path) -> Iterator[Frame]:
         VideoEndsEarly: after the last frame that could be read, where the file breaks off or is damaged.
     """
     path = Path(path)
-    with _opened(path) as (container, stream):
-        av = _av()
+    with open_video(path) as (container, stream):
+        av = import_av()
         start = _start(container, stream)
         step = max(1, round(1 / (_rate(stream) * stream.time_base)))
         first = last = end = None
         count, damage = 0, ""
         try:
             for decoded in _decoded(container, stream):
-                timestamp = (last + step if last is not None else 0) if decoded.pts is None else decoded.pts - start
-                if last is not None and timestamp <= last:
-                    timestamp = (
-                        last + 1
-                    )  # two frames with one timestamp: both are kept, since writers refuse equal ones
+                timestamp = _timestamp(decoded, start, last, step)
                 first = timestamp if first is None else first
                 last, end, count = timestamp, timestamp + (decoded.duration or step), count + 1
-                yield Frame(_rgb(decoded), timestamp, stream.time_base)
+                yield Frame(as_rgb(decoded), timestamp, stream.time_base)
         except av.error.FFmpegError as error:
             damage = f" ({error.strerror})"
         seconds = 0.0 if first is None or end is None else float((end - first) * stream.time_base)
@@ -132,13 +128,13 @@ class LoopingVideo:
 
     def __init__(self, path: str | Path) -> None:
         self._path = Path(path)
-        self._step = 1 / float(read_video_info(path).rate)
-        self._shown = 0.0
+        self._step = 1 / read_video_info(path).rate
+        self._shown = Fraction(0)
         self._current: Frame
         self._next: Frame | None
-        self._restart(at=0.0)
+        self._restart(at=Fraction(0))
 
-    def at(self, seconds: float) -> np.ndarray:
+    def at(self, seconds: Fraction) -> np.ndarray:
         """(H, W, 3) uint8; times must not go back."""
         while True:
             if self._next is None:
@@ -152,7 +148,7 @@ class LoopingVideo:
             else:
                 return self._current.pixels
 
-    def _restart(self, at: float) -> None:
+    def _restart(self, at: Fraction) -> None:
         self._frames = read_frames(self._path)
         self._current = next(self._frames)
         self._next = self._read()
@@ -188,7 +184,7 @@ class VideoWriter:
     def __enter__(self) -> Self:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._temporary = self.path.with_name(f".{self.path.stem}.{uuid4().hex[:8]}{self.path.suffix}")
-        self._container = _av().open(str(self._temporary), "w", container_options={"movflags": "+faststart"})
+        self._container = import_av().open(str(self._temporary), "w", container_options={"movflags": "+faststart"})
         self._stream = self._add_video_stream()
         self._sound = _Sound(self._like.path, self._container)
         return self
@@ -202,7 +198,7 @@ class VideoWriter:
         """
         if pixels.ndim == 2:
             pixels = pixels[:, :, None].repeat(3, axis=2)
-        picture = _av().VideoFrame.from_ndarray(np.ascontiguousarray(pixels), "rgba" if self._transparent else "rgb24")
+        picture = import_av().VideoFrame.from_ndarray(np.ascontiguousarray(pixels), "rgba" if self._transparent else "rgb24")
         picture = picture.reformat(format=self._stream.codec_context.pix_fmt, dst_colorspace="ITU709")
         picture.pts, picture.time_base = frame.timestamp, frame.time_base
         self._container.mux(self._stream.encode(picture))
@@ -249,7 +245,7 @@ class _Sound:
     """Copies the sound of one video into another, step by step, so that neither is held in memory."""
 
     def __init__(self, source: Path, output: Any) -> None:
-        self._source = _av().open(str(source))
+        self._source = import_av().open(str(source))
         self._output = output
         self._pending: Any = None
         self._packets: Iterator[Any] = iter(())
@@ -263,7 +259,7 @@ class _Sound:
             encoder = output.add_stream("aac", rate=track.codec_context.sample_rate, layout=layout)
             self._packets = self._encoded(track, encoder)
 
-    def copy_until(self, seconds: float) -> None:
+    def copy_until(self, seconds: Fraction | float) -> None:
         """Write what sounds up to this time."""
         while True:
             if self._pending is None:
@@ -299,11 +295,12 @@ class _Sound:
         """Up to the damage, if there is any: that the video ends early is said where its frames are read."""
         try:
             yield from items
-        except _av().error.FFmpegError:
+        except import_av().error.FFmpegError:
             return
 
 
-def _av() -> ModuleType:
+def import_av() -> ModuleType:
+    """PyAV; MediaError that names the extra where it is missing."""
     try:
         import av
     except ImportError as error:
@@ -312,9 +309,9 @@ def _av() -> ModuleType:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
+def open_video(path: Path) -> Iterator[tuple[Any, Any]]:
     """The container and its main video stream."""
-    av = _av()
+    av = import_av()
     if not path.is_file():
         raise MediaError(f"there is no file {path}; expected a video: check the path.")
     try:
@@ -344,6 +341,13 @@ def _start(container: Any, stream: Any) -> int:
     return round(Fraction(container.start_time or 0, 1_000_000) / stream.time_base)
 
 
+def _timestamp(decoded: Any, start: int, last: int | None, step: int) -> int:
+    """When a frame is shown; one without a time follows the last one, and no two share a time, which writers refuse."""
+    if decoded.pts is None:
+        return 0 if last is None else last + step
+    return decoded.pts - start if last is None else max(decoded.pts - start, last + 1)
+
+
 def _promised_seconds(container: Any, stream: Any) -> float | None:
     if stream.duration:
         return float(stream.duration * stream.time_base)
@@ -356,13 +360,14 @@ def _tolerance(container: Any, stream: Any) -> float:
     return max(3 / float(_rate(stream)), 1.0 if longer_sound else 0.1)
 
 
-def _upright(pixels: np.ndarray, decoded: Any) -> np.ndarray:
+def upright(pixels: np.ndarray, decoded: Any) -> np.ndarray:
+    """The pixels turned as the frame's rotation metadata says."""
     return np.rot90(pixels, round(decoded.rotation / 90))  # both count anticlockwise
 
 
-def _rgb(decoded: Any) -> np.ndarray:
+def as_rgb(decoded: Any) -> np.ndarray:
     """(H, W, 3) uint8, upright; where no colour matrix is named, it is the one that players assume for the size."""
     unnamed = decoded.colorspace == 2
     matrix = ("ITU709" if decoded.height >= 720 else "ITU601") if unnamed else None
     rgb = decoded.reformat(format="rgb24", src_colorspace=matrix)
-    return np.ascontiguousarray(_upright(rgb.to_ndarray(), decoded))
+    return np.ascontiguousarray(upright(rgb.to_ndarray(), decoded))

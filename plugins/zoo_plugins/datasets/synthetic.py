@@ -3,20 +3,23 @@
 from dataclasses import asdict
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from zoo.matting.parts import Matte, MattingDataset
 from zoo.matting.synthetic.backgrounds import draw_background
 from zoo.matting.synthetic.cache import PictureCache
+from zoo.matting.synthetic.layers import Picture
 from zoo.matting.synthetic.mattes import MatteOptions, draw_matte
 
 
 class SyntheticMattes(MattingDataset):
     """Procedural cut-outs with exact alpha, over procedural rooms and the photographs that scikit-image carries.
 
-    Hair of thousands of strands, thin and lattice-like things, veils, holes, blur by motion and defocus, clothes in the colours of the rooms.
-    Everything follows from (seed, split, index). Pictures are drawn when they are first asked for and kept in a cache on disk.
+    Hair of thousands of strands, thin things, veils, holes, blur by motion and defocus, clothes in the colours of the
+    rooms. Everything follows from (seed, split, index). Pictures are drawn when they are first asked for and kept in a
+    cache on disk.
 
     Args:
         split: `train`, `validation` and `test` share no subject, no room and no photograph.
@@ -47,7 +50,12 @@ class SyntheticMattes(MattingDataset):
     ) -> None:
         if split not in ("train", "validation", "test"):
             raise ValueError(f"split is {split!r}: choose train, validation or test.")
-        for name, value, least in (("count", count, 1), ("backgrounds", backgrounds, 1), ("size", size, 32), ("frames", frames, 1)):
+        for name, value, least in (
+            ("count", count, 1),
+            ("backgrounds", backgrounds, 1),
+            ("size", size, 32),
+            ("frames", frames, 1),
+        ):
             if value < least:
                 raise ValueError(f"{name} is {value}: it must be at least {least}.")
         if not 0 <= people <= 1:
@@ -61,8 +69,8 @@ class SyntheticMattes(MattingDataset):
         self.options = MatteOptions(size, people, detail, frames)
         self._background_count = backgrounds
         shared = {"split": split, "seed": seed}
-        self._mattes = PictureCache(cache, {"kind": "matte", **shared, **asdict(self.options)})
-        self._backgrounds = PictureCache(cache, {"kind": "background", **shared, "size": size})
+        self._mattes = PictureCache(cache, f"mattes-{split}-{size}", {**shared, **asdict(self.options)})
+        self._backgrounds = PictureCache(cache, f"backgrounds-{split}-{size}", {**shared, "size": size})
 
     def __len__(self) -> int:
         return self.count
@@ -71,8 +79,10 @@ class SyntheticMattes(MattingDataset):
         """Cut-out number `index`: uint8, (3, size, size) and (1, size, size)."""
         _check(index, self.count, "cut-outs")
         shape = (self.size, self.size, 4)
-        picture = self._mattes.get(f"{index:06d}", shape, lambda: draw_matte(self.seed, self.split, index, self.options))
-        tensor = torch.from_numpy(picture).permute(2, 0, 1).contiguous()
+        picture = self._mattes.get(
+            f"{index:06d}", shape, lambda: draw_matte(self.seed, self.split, index, self.options)
+        )
+        tensor = _channels_first(picture)
         return Matte(tensor[:3], tensor[3:], f"synthetic_{self.split}_{index:06d}")
 
     @property
@@ -83,8 +93,15 @@ class SyntheticMattes(MattingDataset):
         """Background number `index`: uint8, (3, size, size)."""
         _check(index, self._background_count, "backgrounds")
         shape = (self.size, self.size, 3)
-        picture = self._backgrounds.get(f"{index:06d}", shape, lambda: draw_background(self.seed, self.split, index, self.size))
-        return torch.from_numpy(picture).permute(2, 0, 1).contiguous()
+        picture = self._backgrounds.get(
+            f"{index:06d}", shape, lambda: draw_background(self.seed, self.split, index, self.size)
+        )
+        return _channels_first(picture)
+
+
+def _channels_first(picture: Picture) -> Tensor:
+    """(H, W, C) → (C, H, W); by NumPy, since torch would start threads for it in every worker."""
+    return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))
 
 
 def _check(index: int, count: int, what: str) -> None:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from rich.console import Console
 from rich.progress import track
 
-from zoo.matting.folders import Pair, find_pairs, index_clips, require_same_size
+from zoo.matting.folders import find_pairs, index_clips, require_same_size
 from zoo.matting.parts import Matte
 from zoo.media.frame_index import FrameIndex, FrameReader, find_videos
 from zoo_plugins.datasets.folders import BackgroundFolder, as_tensor
@@ -50,7 +50,7 @@ class VideoMattes(BackgroundFolder):
             raise ValueError(f"VideoMattes(stride={stride}): expected a whole number from 1 on (1 takes every frame).")
         self._pairs = find_pairs(Path(root), foregrounds, alphas, find_videos)
         self._stride = stride
-        self._open: _OpenClip | None = None
+        self._open: dict[int, _OpenClip] = {}
 
     def __len__(self) -> int:
         return self._ends[-1]
@@ -85,21 +85,23 @@ class VideoMattes(BackgroundFolder):
         return list(accumulate(len(foreground.timestamps[:: self._stride]) for foreground, _ in self._clips))
 
     def _readers(self, clip: int) -> tuple[FrameReader, FrameReader]:
-        """The clip's two readers, kept open for the next frame, in this process only: a fork shares the position."""
-        if self._open is None or (self._open.process, self._open.clip) != (os.getpid(), clip):
-            self._open = _OpenClip.of(clip, self._pairs[clip], self._clips[clip])
-        return self._open.foregrounds, self._open.alphas
+        """The clip's two readers, kept open for the next frame.
+
+        One clip a process: a fork shares the positions in the files, and must neither use what it inherits nor let go
+        of it, since closing waits for threads that only the parent has.
+        """
+        process = os.getpid()
+        if process not in self._open or self._open[process].clip != clip:
+            pair, (foregrounds, alphas) = self._pairs[clip], self._clips[clip]
+            readers = FrameReader(pair.foreground, foregrounds), FrameReader(pair.alpha, alphas)
+            self._open[process] = _OpenClip(clip, *readers)
+        return self._open[process].foregrounds, self._open[process].alphas
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_open": None}
+        return {**self.__dict__, "_open": {}}
 
 
 class _OpenClip(NamedTuple):
-    process: int
     clip: int
     foregrounds: FrameReader
     alphas: FrameReader
-
-    @classmethod
-    def of(cls, clip: int, pair: Pair, indices: tuple[FrameIndex, FrameIndex]) -> "_OpenClip":
-        return cls(os.getpid(), clip, FrameReader(pair.foreground, indices[0]), FrameReader(pair.alpha, indices[1]))

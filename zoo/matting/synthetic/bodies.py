@@ -1,6 +1,7 @@
 """Bodies: torso, arms, hands and legs.
 
-The unit is the height of the head, the origin the middle of the head, so the chin is at y = 0.5 and a standing adult's soles are at about 7.
+The unit is the height of the head, the origin the middle of the head, so the chin is at y = 0.5 and a standing
+adult's soles are at about 7.
 """
 
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ class Build:
 
 @dataclass(frozen=True)
 class ArmPose:
-    """Angles of the upper arm and the forearm, radians from straight down, outwards positive; `fingers` are shown when the hand is open."""
+    """Angles of upper arm and forearm, radians from straight down, outwards positive; an open hand has `fingers`."""
 
     upper: float
     fore: float
@@ -98,7 +99,9 @@ def draw_arm(canvas: Canvas, build: Build, joints: Points, skin: int, sleeve: in
         canvas.fill(limb([joints[1], cuff], [radii[0] * 1.02, radii[2] * 1.35]), sleeve)
 
 
-def draw_hand(canvas: Canvas, wrist: Points, direction: Points, side: int, fingers: bool, spread: float, skin: int) -> None:
+def draw_hand(
+    canvas: Canvas, wrist: Points, direction: Points, side: int, fingers: bool, spread: float, skin: int
+) -> None:
     """A hand at the wrist along a unit direction: a fist, or a palm with five fingers and gaps between them."""
     across = side * np.array([-direction[1], direction[0]])
     if not fingers:
@@ -116,7 +119,9 @@ def draw_hand(canvas: Canvas, wrist: Points, direction: Points, side: int, finge
     canvas.fill(limb([thumb, thumb + 0.3 * towards], [0.055, 0.04], steps=3), skin)
 
 
-def draw_leg(canvas: Canvas, build: Build, foot: Points, bend: float, side: int, cloth: int, skin: int, shoe: int, hem: float) -> None:
+def draw_leg(
+    canvas: Canvas, build: Build, foot: Points, bend: float, side: int, cloth: int, skin: int, shoe: int, hem: float
+) -> None:
     """Leg, trouser leg and shoe; `hem` runs from 0, bare, to 2, down to the ankle."""
     hip = np.array([side * build.hips * 0.5, HIPS])
     knee = (hip + foot) / 2 + np.array([side * bend, -0.1])

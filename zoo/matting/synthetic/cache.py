@@ -1,8 +1,9 @@
 """The cache: what has been drawn once is read from disk afterwards.
 
-One compressed file a picture, in a folder named by everything that the pictures depend on, so nothing in it ever goes out of date. Files are
-written under a temporary name and renamed, so several processes may fill one cache. A file that cannot be read, has a wrong checksum or
-holds something else is drawn anew. A cache that cannot be written costs time and nothing else: one warning says so.
+One compressed file a picture, in a folder named after everything that the pictures depend on, so nothing in it ever
+goes out of date. Files are written under a temporary name and renamed, so several processes may fill one cache. A
+file that cannot be read, has a wrong checksum or holds something else is drawn anew. A cache that cannot be written
+costs time and nothing else: one warning says so.
 """
 
 import hashlib
@@ -10,14 +11,16 @@ import json
 import os
 import warnings
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 
 from zoo.matting.synthetic.layers import Picture
+from zoo.media.images import replacing
 
-VERSION = 1
+VERSION = 3
 """Raise it whenever the same seeds would draw something else."""
 
 
@@ -36,14 +39,14 @@ class PictureCache:
 
     Args:
         directory: where caches of synthetic pictures are; None is `synthetic` in `cache_directory()`.
+        name: what the pictures are; the beginning of the folder's name.
         settings: all that the pictures depend on, plain data; each combination has a folder of its own.
     """
 
-    def __init__(self, directory: str | None, settings: Mapping[str, object]) -> None:
+    def __init__(self, directory: str | None, name: str, settings: Mapping[str, object]) -> None:
         root = Path(directory).expanduser() if directory is not None else cache_directory() / "synthetic"
         text = json.dumps({"version": VERSION, **settings}, sort_keys=True)
-        self.folder = root / hashlib.sha256(text.encode()).hexdigest()[:16]
-        self._settings = text
+        self.folder = root / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
         self._warned = False
 
     def get(self, name: str, shape: tuple[int, ...], draw: Callable[[], Picture]) -> Picture:
@@ -57,31 +60,30 @@ class PictureCache:
 
     def _keep(self, path: Path, picture: Picture) -> None:
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
             _write(path, picture)
         except OSError as error:
             if not self._warned:
-                warnings.warn(f"synthetic pictures are not kept in {self.folder} ({error}); they are drawn each time.", stacklevel=4)
+                warnings.warn(
+                    f"synthetic pictures are not kept in {self.folder} ({error}); they are drawn each time.",
+                    stacklevel=4,
+                )
             self._warned = True
 
 
 def _read(path: Path, shape: tuple[int, ...]) -> Picture | None:
-    """The picture, or None when there is none that can be trusted. (A zip member's checksum is verified when it is read.)"""
+    """The picture, or None where none can be trusted. (A zip member's checksum is verified when it is read.)"""
     try:
         with np.load(path, allow_pickle=False) as archive:
             picture = archive["picture"]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError):
-        return None
-    except zipfile.zlib.error:
+    except (OSError, ValueError, KeyError, EOFError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error):
         return None
     return picture if picture.shape == shape and picture.dtype == np.uint8 else None
 
 
 def _write(path: Path, picture: Picture) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive, archive.open("picture.npy", "w") as member:
-            np.lib.format.write_array(member, picture, allow_pickle=False)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with (
+        replacing(path) as temporary,
+        zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+        archive.open("picture.npy", "w") as member,
+    ):
+        np.lib.format.write_array(member, picture, allow_pickle=False)

@@ -1,9 +1,10 @@
 """The canvas: shapes are drawn so that each pixel's alpha is exactly the area that they cover.
 
-The canvas is larger than the picture by `SAMPLES` in each direction, and each of its samples holds a number, the *paint* that is in front
-there; 0 is nothing. Drawing a shape overwrites samples, so a part hides what is behind it and two parts that touch have no seam between them.
-A pixel's colour is the mean over its samples, which is a premultiplied layer. A paint is one colour or a picture of colours, with *relief*:
-the shape that it fills is shaded as if it were inflated, which makes an arm stand out from a chest of the same cloth.
+The canvas is larger than the picture by `SAMPLES` in each direction, and each of its samples holds a number, the
+*paint* that is in front there; 0 is nothing. Drawing a shape overwrites samples, so a part hides what is behind it
+and two parts that touch have no seam between them. A pixel's colour is the mean over its samples, which is a
+premultiplied layer. A paint is one colour or a picture of colours, with *relief*: the shape that it fills is shaded
+as if it were inflated, which makes an arm stand out from a chest of the same cloth.
 """
 
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from scipy import ndimage
 
 from zoo.matting.synthetic.curves import Points, rotation
 from zoo.matting.synthetic.layers import Layer
+from zoo.matting.synthetic.raster import inside
 
 SAMPLES = 4
 """Samples in each direction of a pixel: alpha has 16 steps before blur and cloth."""
@@ -47,7 +49,7 @@ class Light:
     strength: float = 0.5
 
     @property
-    def direction(self) -> NDArray[np.float64]:
+    def direction(self) -> NDArray[np.floating]:
         """(3,) unit vector towards the light: right, down, towards the viewer."""
         return np.array([0.75 * np.cos(self.angle), 0.75 * np.sin(self.angle), 0.66])
 
@@ -61,7 +63,7 @@ class Paint:
         relief: how round the painted shape looks, as a radius in pixels; 0 is flat.
     """
 
-    colour: NDArray[np.float32]
+    colour: NDArray[np.floating]
     relief: float
 
 
@@ -81,7 +83,7 @@ class Canvas:
         self.samples = Image.new("L", (size * SAMPLES, size * SAMPLES))
         self._draw = ImageDraw.Draw(self.samples)
         self._paints: list[Paint] = []
-        self._extents: list[NDArray[np.float64]] = []
+        self._extents: list[NDArray[np.floating]] = []
 
     def paint(self, colour: ArrayLike, relief: float = 0.0) -> int:
         """A new paint's number; `relief` in the subject's units."""
@@ -93,9 +95,10 @@ class Canvas:
 
     def fill(self, outline: ArrayLike, paint: int) -> None:
         """Fill an outline (N, 2)."""
-        points = self._place(outline)
-        self._extend(paint, points)
-        self._draw.polygon(points.ravel().tolist(), fill=paint)
+        mask, left, top = inside(self.view(outline) * SAMPLES, self.size * SAMPLES)
+        if mask.size:
+            self._extend(paint, np.array([[left, top], [left + mask.shape[1], top + mask.shape[0]]], np.float64))
+            self.samples.paste(paint, (left, top), Image.fromarray(mask))
 
     def erase(self, outline: ArrayLike) -> None:
         """Cut a hole through everything that has been drawn."""
@@ -109,7 +112,7 @@ class Canvas:
         self._extend(paint, path, samples)
         self._draw.line(path.ravel().tolist(), fill=paint, width=samples, joint="curve")
 
-    def strands(self, strands: NDArray[np.float64], paints: NDArray[np.int64], width: int) -> None:
+    def strands(self, strands: NDArray[np.floating], paints: NDArray[np.int64], width: int) -> None:
         """Draw many lines of one width in samples: (N, T, 2) points and (N,) paints."""
         placed = self._place(strands)
         for paint in np.unique(paints).tolist():
@@ -130,34 +133,36 @@ class Canvas:
             edges = np.concatenate([np.floor(extent[:2] / SAMPLES), np.floor(extent[2:] / SAMPLES) + 1])
             left, top, right, bottom = edges.clip(0, self.size).astype(int).tolist()
             if left < right and top < bottom:
-                inside = (slice(top, bottom), slice(left, right))
-                self._add(result, samples, number, paint, inside)
+                where = (slice(top, bottom), slice(left, right))
+                self._add(result, samples, number, paint, where)
         return result
 
-    def _place(self, points: ArrayLike) -> NDArray[np.float64]:
+    def _place(self, points: ArrayLike) -> NDArray[np.floating]:
         """The nearest samples."""
         return np.rint(self.view(points) * SAMPLES - 0.5)
 
-    def _extend(self, paint: int, points: NDArray[np.float64], width: int = 0) -> None:
+    def _extend(self, paint: int, points: NDArray[np.floating], width: int = 0) -> None:
         """Note where a paint may be, in samples."""
         if paint:
             flat, extent = points.reshape(-1, 2), self._extents[paint - 1]
             extent[:2] = np.minimum(extent[:2], flat.min(axis=0) - width)
             extent[2:] = np.maximum(extent[2:], flat.max(axis=0) + width)
 
-    def _add(self, result: Layer, samples: NDArray[np.uint8], number: int, paint: Paint, inside: tuple[slice, slice]) -> None:
-        """Add the samples of one paint, which are all inside the given rows and columns of the picture."""
-        rows, columns = (slice(part.start * SAMPLES, part.stop * SAMPLES) for part in inside)
+    def _add(
+        self, result: Layer, samples: NDArray[np.uint8], number: int, paint: Paint, where: tuple[slice, slice]
+    ) -> None:
+        """Add the samples of one paint, which are all in the given rows and columns of the picture."""
+        rows, columns = (slice(part.start * SAMPLES, part.stop * SAMPLES) for part in where)
         only = np.multiply(samples[rows, columns] == number, np.uint8(_SET), dtype=np.uint8)
         area = np.asarray(Image.fromarray(only).reduce(SAMPLES), np.float32)[..., None] / _SET
-        colour = paint.colour[inside] if paint.colour.ndim == 3 else paint.colour
+        colour = paint.colour[where] if paint.colour.ndim == 3 else paint.colour
         if paint.relief > 0.5:
             colour = (colour * relief(area[..., 0], paint.relief, self.light)[..., None]).clip(0, 1)
-        result[inside][..., :3] += area * colour
-        result[inside][..., 3:] += area
+        result[where][..., :3] += area * colour
+        result[where][..., 3:] += area
 
 
-def relief(area: NDArray[np.float32], radius: float, light: Light) -> NDArray[np.float32]:
+def relief(area: NDArray[np.floating], radius: float, light: Light) -> NDArray[np.floating]:
     """Shading of a shape as if it were inflated.
 
     Args:

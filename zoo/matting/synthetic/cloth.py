@@ -5,17 +5,17 @@ from numpy.typing import NDArray
 
 from zoo.matting.synthetic import photographs
 from zoo.matting.synthetic.canvas import Canvas
-from zoo.matting.synthetic.colours import Colour, house
+from zoo.matting.synthetic.colours import house
 from zoo.matting.synthetic.layers import Layer
 from zoo.matting.synthetic.noise import cloudy_noise, smooth_noise, stretch
 
-Texture = NDArray[np.float32]
+Texture = NDArray[np.floating]
 
 PATTERNS = ("plain", "plain", "stripes", "checks", "dots", "knit", "photograph", "gradient")
 
 
 def cloth(rng: np.random.Generator, size: int, split: str, unit: float) -> Texture:
-    """A picture (size, size, 3) of cloth; `unit` is the height of the wearer's head in pixels, which patterns are sized by."""
+    """A picture (size, size, 3) of cloth; patterns are sized by `unit`, the height of the wearer's head in pixels."""
     pattern = PATTERNS[rng.integers(len(PATTERNS))]
     first, second = house(rng), house(rng)
     if pattern == "plain":
@@ -27,7 +27,7 @@ def cloth(rng: np.random.Generator, size: int, split: str, unit: float) -> Textu
     return (texture * folds(rng, size, unit)[..., None]).clip(0, 1).astype(np.float32)
 
 
-def folds(rng: np.random.Generator, size: int, unit: float) -> NDArray[np.float32]:
+def folds(rng: np.random.Generator, size: int, unit: float) -> NDArray[np.floating]:
     """Light and shade of folds (size, size), mean about 1: noise that is drawn out in one direction."""
     along, across = size / (1.6 * unit), size / (0.35 * unit)
     cells = (int(along) + 2, int(across) + 2) if rng.random() < 0.6 else (int(across) + 2, int(along) + 2)
@@ -36,7 +36,7 @@ def folds(rng: np.random.Generator, size: int, unit: float) -> NDArray[np.float3
 
 
 def gauze(rng: np.random.Generator, canvas: Canvas) -> Layer:
-    """A veil in the shape of everything that is drawn on the canvas: thin where it hangs flat, denser along its folds and hems."""
+    """A veil in the shape of all that is drawn on the canvas: thin where it hangs flat, denser along its folds."""
     layer = canvas.layer()
     size, unit = canvas.size, canvas.view.scale
     waves = stretch(smooth_noise(rng, (size, size), (int(size / (2.5 * unit)) + 2, int(size / (0.25 * unit)) + 2)))
@@ -45,32 +45,32 @@ def gauze(rng: np.random.Generator, canvas: Canvas) -> Layer:
     return layer * (thin + (dense - thin) * ridges**2)[..., None].astype(np.float32)
 
 
-def _across(rng: np.random.Generator, size: int) -> NDArray[np.float32]:
+def _across(rng: np.random.Generator, size: int) -> NDArray[np.floating]:
     """How far each pixel lies along a random direction, in pixels."""
     angle = rng.choice([0.0, np.pi / 2, rng.uniform(0, np.pi)])
     rows, columns = np.mgrid[:size, :size].astype(np.float32)
     return columns * np.float32(np.cos(angle)) + rows * np.float32(np.sin(angle))
 
 
-def _bands(distance: NDArray[np.float32], period: float, share: float) -> NDArray[np.float32]:
+def _bands(distance: NDArray[np.floating], period: float, share: float) -> NDArray[np.floating]:
     """Bands of 1 between 0s with edges about one pixel wide."""
     place = np.abs((distance / period) % 1 - 0.5) * period
     return (0.5 + share * period / 2 - place).clip(0, 1)
 
 
-def _stripes(rng: np.random.Generator, size: int, unit: float) -> NDArray[np.float32]:
+def _stripes(rng: np.random.Generator, size: int, unit: float) -> NDArray[np.floating]:
     period = max(3.0, unit * rng.uniform(0.06, 0.5))
     return _bands(_across(rng, size), period, rng.uniform(0.2, 0.7))
 
 
-def _checks(rng: np.random.Generator, size: int, unit: float) -> NDArray[np.float32]:
+def _checks(rng: np.random.Generator, size: int, unit: float) -> NDArray[np.floating]:
     period, share = max(3.0, unit * rng.uniform(0.08, 0.45)), rng.uniform(0.25, 0.6)
     rows, columns = np.mgrid[:size, :size].astype(np.float32)
     lean = rng.uniform(-0.3, 0.3)
     return 0.5 * _bands(columns + lean * rows, period, share) + 0.5 * _bands(rows - lean * columns, period, share)
 
 
-def _dots(rng: np.random.Generator, size: int, unit: float) -> NDArray[np.float32]:
+def _dots(rng: np.random.Generator, size: int, unit: float) -> NDArray[np.floating]:
     period = max(4.0, unit * rng.uniform(0.1, 0.35))
     rows, columns = np.mgrid[:size, :size].astype(np.float32)
     shifted = columns + period / 2 * ((rows // period) % 2)
@@ -78,18 +78,13 @@ def _dots(rng: np.random.Generator, size: int, unit: float) -> NDArray[np.float3
     return (period * rng.uniform(0.2, 0.35) - radius + 0.5).clip(0, 1)
 
 
-def _knit(rng: np.random.Generator, size: int, unit: float) -> NDArray[np.float32]:
+def _knit(rng: np.random.Generator, size: int, unit: float) -> NDArray[np.floating]:
     cells = int(size / max(1.5, unit * rng.uniform(0.02, 0.2)))
     return cloudy_noise(rng, (size, size), (cells, cells), octaves=2)
 
 
-def _gradient(rng: np.random.Generator, size: int, unit: float) -> NDArray[np.float32]:
+def _gradient(rng: np.random.Generator, size: int, unit: float) -> NDArray[np.floating]:
     return stretch(_across(rng, size) + unit * smooth_noise(rng, (size, size), (4, 4)))
 
 
 _PATTERN_MAKERS = {"stripes": _stripes, "checks": _checks, "dots": _dots, "knit": _knit, "gradient": _gradient}
-
-
-def plain(colour: Colour, rng: np.random.Generator, size: int, unit: float) -> Texture:
-    """One colour with folds (size, size, 3)."""
-    return (colour * folds(rng, size, unit)[..., None]).clip(0, 1)

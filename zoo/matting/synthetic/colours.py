@@ -1,13 +1,13 @@
 """Colours: what skin, hair, cloth and rooms are coloured with.
 
-Cloth and rooms draw from one list, so a subject often has the colour of what it stands in front of. That is on purpose: a network must not
-learn that a difference of colour is what makes a foreground.
+Cloth and rooms draw from one list, so a subject often has the colour of what it stands in front of. That is on
+purpose: a network must not learn that a difference of colour is what makes a foreground.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
-Colour = NDArray[np.float32]
+Colour = NDArray[np.floating]
 
 SKIN = np.array(
     [
@@ -37,20 +37,24 @@ HOUSE = np.array(
     np.float32,
 )  # fmt: skip
 
+NEUTRAL = 12
+"""So many colours of the list, its first ones, are white, grey, black, beige and brown."""
 
-def pick(rng: np.random.Generator, colours: NDArray[np.float32], spread: float = 0.04) -> Colour:
-    """One of the colours (N, 3), a little changed."""
+
+def pick(rng: np.random.Generator, colours: NDArray[np.floating], spread: float = 0.08) -> Colour:
+    """One of the colours (N, 3), a little lighter or darker, and each channel changed by about `spread` of itself."""
     chosen = colours[rng.integers(len(colours))]
-    return (chosen * rng.uniform(0.88, 1.1) + rng.normal(0, spread, 3)).clip(0, 1).astype(np.float32)
+    return (chosen * rng.uniform(0.85, 1.12) * (1 + rng.normal(0, spread, 3))).clip(0, 1).astype(np.float32)
 
 
 def house(rng: np.random.Generator) -> Colour:
-    """A colour of cloth, walls and furniture; one in eight is any colour at all."""
-    if rng.random() < 0.125:
+    """A colour of cloth, walls and furniture; half are neutral, one in ten is any colour at all."""
+    kind = rng.random()
+    if kind < 0.1:
         return rng.uniform(0.03, 0.97, 3).astype(np.float32)
-    return pick(rng, HOUSE)
+    return pick(rng, HOUSE[:NEUTRAL] if kind < 0.6 else HOUSE)
 
 
-def grey_to_colours(grey: NDArray[np.float32], dark: Colour, light: Colour) -> NDArray[np.float32]:
+def grey_to_colours(grey: NDArray[np.floating], dark: Colour, light: Colour) -> NDArray[np.floating]:
     """(H, W) in [0, 1] → (H, W, 3) between two colours."""
     return dark + (light - dark) * grey[..., None]

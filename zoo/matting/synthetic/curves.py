@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-Points = NDArray[np.float64]
+Points = NDArray[np.floating]
 
 
 def smooth(points: ArrayLike, closed: bool = True, steps: int = 8) -> Points:

@@ -12,7 +12,13 @@ from zoo.matting.synthetic.hair import tilted
 
 @dataclass(frozen=True)
 class Face:
-    """How a head is shaped and held: `jaw` and `cheek` are half widths in heads; `turn` moves the features sideways; `tilt` in radians."""
+    """How a head is shaped and held.
+
+    Attributes:
+        jaw, cheek: half widths in heads.
+        turn: to the right, about −1 to 1; it moves the features sideways.
+        tilt: radians, clockwise on the screen.
+    """
 
     jaw: float
     cheek: float
@@ -28,28 +34,42 @@ def random_face(rng: np.random.Generator) -> Face:
 def head_outline(face: Face) -> Points:
     """The outline of head and jaw, upright."""
     jaw, cheek = face.jaw, face.cheek
-    right = np.array([(0.0, -0.5), (0.24, -0.43), (0.36, -0.2), (cheek, 0.06), (cheek * 0.88, 0.26), (jaw, 0.43), (jaw * 0.4, 0.5)])
+    right = np.array(
+        [(0.0, -0.5), (0.24, -0.43), (0.36, -0.2), (cheek, 0.06), (cheek * 0.88, 0.26), (jaw, 0.43), (jaw * 0.4, 0.5)]
+    )
     outline = np.concatenate([right, mirror(right[1:])])
     outline[:, 0] += face.turn * 0.12 * (outline[:, 1] + 0.3).clip(0)
     return smooth(outline, steps=5)
 
 
-def draw_head(rng: np.random.Generator, canvas: Canvas, face: Face, skin_colour: Colour, hair_colour: Colour, skin: int) -> None:
+def draw_head(
+    rng: np.random.Generator, canvas: Canvas, face: Face, skin_colour: Colour, hair_colour: Colour, skin: int
+) -> None:
     """Ears, head, eyes, brows, nose and mouth."""
     shade = canvas.paint(skin_colour * 0.8)
     lit = canvas.paint((skin_colour * 1.1).clip(0, 1))
     for side in (-1, 1):
         if side * face.turn < 0.35:
-            canvas.fill(_put(face, ellipse((side * (face.cheek + 0.01) , 0.06), (0.06, 0.115), side * 0.2)), shade)
+            canvas.fill(_put(face, ellipse((side * (face.cheek + 0.01), 0.06), (0.06, 0.115), side * 0.2)), shade)
     canvas.fill(_put(face, head_outline(face)), skin)
     _draw_eyes(rng, canvas, face, hair_colour, shade)
     shift = 0.16 * face.turn
-    nose = [(shift * 1.1 - 0.015, -0.02), (shift * 1.5 - 0.055, 0.17), (shift * 1.4, 0.195), (shift * 1.5 + 0.06, 0.165)]
+    nose = [
+        (shift * 1.1 - 0.015, -0.02),
+        (shift * 1.5 - 0.055, 0.17),
+        (shift * 1.4, 0.195),
+        (shift * 1.5 + 0.06, 0.165),
+    ]
     canvas.fill(_put(face, smooth(nose, steps=4)), shade)
     canvas.line(_put(face, np.array([(shift * 1.2, 0.0), (shift * 1.55, 0.15)])), 0.03, lit)
     lips = canvas.paint((skin_colour * np.array([0.85, 0.55, 0.55], np.float32)).clip(0, 1))
     smile, width = rng.uniform(-0.02, 0.05), rng.uniform(0.09, 0.14)
-    mouth = [(shift - width, 0.3 - smile), (shift, 0.285), (shift + width, 0.3 - smile), (shift, 0.325 + 0.6 * abs(smile))]
+    mouth = [
+        (shift - width, 0.3 - smile),
+        (shift, 0.285),
+        (shift + width, 0.3 - smile),
+        (shift, 0.325 + 0.6 * abs(smile)),
+    ]
     canvas.fill(_put(face, smooth(mouth, steps=4)), lips)
 
 
@@ -75,7 +95,9 @@ def draw_glasses(rng: np.random.Generator, canvas: Canvas, face: Face) -> None:
     for side in (-1, 1):
         x = side * 0.158 + 0.16 * face.turn
         canvas.line(_put(face, ellipse((x, 0.0), radii)), width, frame, closed=True)
-        canvas.line(_put(face, np.array([(x + side * radii[0], -0.02), (side * (face.cheek + 0.05), -0.02)])), width, frame)
+        canvas.line(
+            _put(face, np.array([(x + side * radii[0], -0.02), (side * (face.cheek + 0.05), -0.02)])), width, frame
+        )
     middle = 0.16 * face.turn
     canvas.line(_put(face, np.array([(middle - 0.06, -0.02), (middle, -0.035), (middle + 0.06, -0.02)])), width, frame)
 

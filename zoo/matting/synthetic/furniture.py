@@ -1,4 +1,6 @@
-"""Furniture: what stands, hangs and grows in a room. Everything is drawn with Pillow on a picture twice as large as the result."""
+"""Furniture: what stands, hangs and grows in a room. Everything is drawn with Pillow on a picture twice as large
+as the result.
+"""
 
 from collections.abc import Callable
 
@@ -109,7 +111,9 @@ def draw_shelf(rng: np.random.Generator, picture: Image.Image, box: Box, split: 
             if rng.random() < 0.82:
                 spine = house(rng)
                 draw.rectangle((x, base - tall, min(x + width, right - board), base), fill=rgb(spine))
-                draw.line((x, base - 0.8 * tall, min(x + width, right - board), base - 0.8 * tall), fill=rgb(spine, 1.4))
+                draw.line(
+                    (x, base - 0.8 * tall, min(x + width, right - board), base - 0.8 * tall), fill=rgb(spine, 1.4)
+                )
             elif rng.random() < 0.5:
                 width *= 2
                 draw.ellipse((x, base - 0.7 * tall, min(x + width, right - board), base), fill=rgb(house(rng)))
@@ -124,13 +128,19 @@ def draw_sofa(rng: np.random.Generator, picture: Image.Image, box: Box, split: s
     left, top, right, bottom = box
     colour, width, height = house(rng), right - left, bottom - top
     round_ = int(0.12 * height)
-    draw.ellipse((left - 0.03 * width, bottom - 0.1 * height, right + 0.03 * width, bottom + 0.12 * height), fill=(38, 34, 30))
+    draw.ellipse(
+        (left - 0.03 * width, bottom - 0.1 * height, right + 0.03 * width, bottom + 0.12 * height), fill=(38, 34, 30)
+    )
     draw.rounded_rectangle((left, top, right, bottom), round_, fill=rgb(colour, 0.85))
     seats = int(rng.integers(1, 4))
     for seat in range(seats):
         start, end = (left + width * (0.12 + 0.76 * (seat + part) / seats) for part in (0, 1))
-        draw.rounded_rectangle((start, top + 0.06 * height, end - 2, top + 0.6 * height), round_, fill=rgb(colour, 1.05))
-        draw.rounded_rectangle((start, top + 0.5 * height, end - 2, top + 0.78 * height), round_, fill=rgb(colour, 1.15))
+        draw.rounded_rectangle(
+            (start, top + 0.06 * height, end - 2, top + 0.6 * height), round_, fill=rgb(colour, 1.05)
+        )
+        draw.rounded_rectangle(
+            (start, top + 0.5 * height, end - 2, top + 0.78 * height), round_, fill=rgb(colour, 1.15)
+        )
     for start in (left, right - 0.13 * width):
         draw.rounded_rectangle((start, top + 0.25 * height, start + 0.13 * width, bottom), round_, fill=rgb(colour))
     for _ in range(rng.integers(0, 4)):
@@ -144,9 +154,24 @@ def draw_lamp(rng: np.random.Generator, picture: Image.Image, box: Box, split: s
     left, top, right, bottom = box
     middle, height = (left + right) / 2, bottom - top
     draw.line((middle, top + 0.2 * height, middle, bottom), fill=(40, 38, 36), width=max(2, int(0.015 * height)))
-    draw.ellipse((left + 0.2 * (right - left), bottom - 0.03 * height, right - 0.2 * (right - left), bottom + 0.02 * height), fill=(40, 38, 36))
+    draw.ellipse(
+        (left + 0.2 * (right - left), bottom - 0.03 * height, right - 0.2 * (right - left), bottom + 0.02 * height),
+        fill=(40, 38, 36),
+    )
     shade = np.array([1.0, 0.93, 0.75]) if rng.random() < 0.6 else house(rng)
-    draw.polygon((left + 0.2 * (right - left), top, right - 0.2 * (right - left), top, right, top + 0.24 * height, left, top + 0.24 * height), fill=rgb(shade))
+    draw.polygon(
+        (
+            left + 0.2 * (right - left),
+            top,
+            right - 0.2 * (right - left),
+            top,
+            right,
+            top + 0.24 * height,
+            left,
+            top + 0.24 * height,
+        ),
+        fill=rgb(shade),
+    )
 
 
 def draw_plant(rng: np.random.Generator, picture: Image.Image, box: Box, split: str) -> None:
@@ -162,10 +187,24 @@ def draw_plant(rng: np.random.Generator, picture: Image.Image, box: Box, split: 
         stem = smooth([base, bend, tip], closed=False, steps=5)
         draw.line(stem.ravel().tolist(), fill=rgb(green, 0.7), width=2)
         towards = stem[-1] - stem[-2]
-        leaf = ellipse(tip, (0.14 * height, rng.uniform(0.03, 0.07) * height), float(np.arctan2(towards[1], towards[0])), count=14)
+        leaf = ellipse(
+            tip, (0.14 * height, rng.uniform(0.03, 0.07) * height), float(np.arctan2(towards[1], towards[0])), count=14
+        )
         draw.polygon(leaf.ravel().tolist(), fill=rgb(green, rng.uniform(0.7, 1.5)))
     pot = house(rng)
-    draw.polygon((left + 0.3 * width, base[1], right - 0.3 * width, base[1], right - 0.36 * width, bottom, left + 0.36 * width, bottom), fill=rgb(pot))
+    draw.polygon(
+        (
+            left + 0.3 * width,
+            base[1],
+            right - 0.3 * width,
+            base[1],
+            right - 0.36 * width,
+            bottom,
+            left + 0.36 * width,
+            bottom,
+        ),
+        fill=rgb(pot),
+    )
 
 
 def draw_cupboard(rng: np.random.Generator, picture: Image.Image, box: Box, split: str) -> None:
@@ -175,7 +214,9 @@ def draw_cupboard(rng: np.random.Generator, picture: Image.Image, box: Box, spli
     if right - left < 4 or bottom - top < 4:
         return
     colour = house(rng)
-    grain = cloudy_noise(rng, ((bottom - top) // 2, (right - left) // 2), (4, 40) if rng.random() < 0.5 else (40, 4), octaves=2)
+    grain = cloudy_noise(
+        rng, ((bottom - top) // 2, (right - left) // 2), (4, 40) if rng.random() < 0.5 else (40, 4), octaves=2
+    )
     wood = (colour * (0.8 + 0.4 * grain[..., None])).clip(0, 1)
     face = Image.fromarray((wood * 255).astype(np.uint8)).resize((right - left, bottom - top))
     picture.paste(face, (left, top))
@@ -185,7 +226,9 @@ def draw_cupboard(rng: np.random.Generator, picture: Image.Image, box: Box, spli
             x, y = left + (right - left) * column / columns, top + (bottom - top) * row / rows
             far_x, far_y = left + (right - left) * (column + 1) / columns, top + (bottom - top) * (row + 1) / rows
             draw.rectangle((x + 2, y + 2, far_x - 2, far_y - 2), outline=rgb(colour, 0.55), width=2)
-            draw.ellipse(((x + far_x) / 2 - 3, (y + far_y) / 2 - 3, (x + far_x) / 2 + 3, (y + far_y) / 2 + 3), fill=(60, 58, 55))
+            draw.ellipse(
+                ((x + far_x) / 2 - 3, (y + far_y) / 2 - 3, (x + far_x) / 2 + 3, (y + far_y) / 2 + 3), fill=(60, 58, 55)
+            )
 
 
 def draw_chair(rng: np.random.Generator, picture: Image.Image, box: Box, split: str) -> None:
@@ -198,7 +241,9 @@ def draw_chair(rng: np.random.Generator, picture: Image.Image, box: Box, split: 
         draw.line((x, top, x, bottom), fill=rgb(colour, 0.9), width=thick)
     for y in np.linspace(top, top + 0.45 * height, int(rng.integers(2, 6))):
         draw.line((left, y, right, y), fill=rgb(colour), width=thick)
-    seat = limb([(left - 0.05 * width, top + 0.58 * height), (right + 0.05 * width, top + 0.58 * height)], [0.05 * height] * 2)
+    seat = limb(
+        [(left - 0.05 * width, top + 0.58 * height), (right + 0.05 * width, top + 0.58 * height)], [0.05 * height] * 2
+    )
     draw.polygon(seat.ravel().tolist(), fill=rgb(colour, 1.15))
 
 
@@ -208,14 +253,18 @@ def draw_screen(rng: np.random.Generator, picture: Image.Image, box: Box, split:
     left, top, right, bottom = box
     draw.rectangle(box, fill=(18, 18, 20))
     width, height = int(right - left - 6), int(bottom - top - 6)
-    if rng.random() < 0.5 and width > 4 and height > 4:
+    if rng.random() < 0.8 and width > 4 and height > 4:
         piece = Image.fromarray((photographs.crop(rng, split, 64) * 255).astype(np.uint8))
         picture.paste(piece.resize((width, height), Image.Resampling.BILINEAR), (int(left) + 3, int(top) + 3))
 
 
 Maker = Callable[[np.random.Generator, Image.Image, Box, str], None]
 
-ON_THE_WALL: dict[Maker, tuple[float, float]] = {draw_window: (0.28, 0.4), draw_frame: (0.16, 0.18), draw_screen: (0.3, 0.18)}
+ON_THE_WALL: dict[Maker, tuple[float, float]] = {
+    draw_window: (0.28, 0.4),
+    draw_frame: (0.16, 0.18),
+    draw_screen: (0.3, 0.18),
+}
 """What hangs, with its usual width and height as shares of the picture."""
 
 ON_THE_FLOOR: dict[Maker, tuple[float, float]] = {

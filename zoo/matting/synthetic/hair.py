@@ -1,10 +1,11 @@
 """Hair: thousands of strands that grow from a scalp and fall.
 
-A head is an ellipsoid: x to the right, y down, z towards the viewer, the height of the head as the unit, its centre as the origin. A strand
-starts on the scalp in the direction that it is combed in, then gravity takes over; it cannot enter the head. The strands behind the head are
-drawn before the body, those before it after the face. Each piece of a strand has one of a few shades, by where the light hits it, so hair is
-lighter and darker in bands as real hair is. The strands overlap to a solid mass near the scalp and thin out to single hairs at the tips: this
-is where soft alpha comes from.
+A head is an ellipsoid: x to the right, y down, z towards the viewer, the height of the head as the unit, its centre
+as the origin. A strand starts on the scalp in the direction that it is combed in, then gravity takes over; it
+cannot enter the head. The strands behind the head are drawn before the body, those before it after the face. Each
+piece of a strand has one of a few shades, by where the light hits it, so hair is lighter and darker in bands as
+real hair is. The strands overlap to a solid mass near the scalp and thin out to single hairs at the tips: this is
+where soft alpha comes from.
 """
 
 from dataclasses import dataclass
@@ -22,10 +23,14 @@ HEAD = np.array([0.385, 0.505, 0.42])
 SHADES = 10
 """How many shades of a hair colour there are."""
 
-POINTS = 13
-"""Points of a strand."""
+POINTS = 16
+"""Points of a strand: a whole number of pieces of equal length, and one."""
 
-Strands = NDArray[np.float64]
+PIECES = 3
+"""Pieces of a strand that are shaded, from the root to the tip."""
+
+Strands = NDArray[np.floating]
+"""Points (N, POINTS, 3)."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +58,9 @@ class HairStyle:
 
 def random_style(rng: np.random.Generator) -> HairStyle:
     """One of the usual ways to wear hair."""
-    kind = rng.choice(["cropped", "short", "bob", "long", "wavy", "curly", "afro"], p=[0.1, 0.2, 0.12, 0.2, 0.18, 0.12, 0.08])
+    kind = rng.choice(
+        ["cropped", "short", "bob", "long", "wavy", "curly", "afro"], p=[0.1, 0.2, 0.12, 0.2, 0.18, 0.12, 0.08]
+    )
     u = rng.uniform
     if kind == "cropped":
         return HairStyle(u(0.06, 0.12), u(0.3, 0.9), 0, 0, 0, 0.02, 0.8)
@@ -64,10 +71,10 @@ def random_style(rng: np.random.Generator) -> HairStyle:
     if kind == "long":
         return HairStyle(u(1.3, 2.2), u(0, 0.2), u(0, 0.015), 2, u(0, 0.5), u(0.02, 0.08))
     if kind == "wavy":
-        return HairStyle(u(1.0, 1.9), u(0.1, 0.4), u(0.03, 0.06), u(2, 4), u(0, 0.5), u(0.04, 0.12), 1.2)
+        return HairStyle(u(1.0, 1.9), u(0.1, 0.4), u(0.03, 0.06), u(1.5, 3), u(0, 0.5), u(0.04, 0.12), 1.2)
     if kind == "curly":
-        return HairStyle(u(0.5, 1.1), u(0.3, 0.7), u(0.04, 0.08), u(3, 5), u(0, 0.4), u(0.08, 0.2), 1.3)
-    return HairStyle(u(0.35, 0.8), 1.0, u(0.03, 0.06), u(2, 4), 0, 0.1, 1.6)
+        return HairStyle(u(0.5, 1.1), u(0.3, 0.7), u(0.04, 0.08), u(2, 3.5), u(0, 0.4), u(0.06, 0.15), 1.3)
+    return HairStyle(u(0.35, 0.8), 1.0, u(0.03, 0.06), u(2, 3.5), 0, 0.1, 1.5)
 
 
 class Hair:
@@ -84,11 +91,18 @@ class Hair:
     """
 
     def __init__(
-        self, rng: np.random.Generator, style: HairStyle, colour: Colour, turn: float, tilt: float, count: int, light: Light
+        self,
+        rng: np.random.Generator,
+        style: HairStyle,
+        colour: Colour,
+        turn: float,
+        tilt: float,
+        count: int,
+        light: Light,
     ) -> None:
         self.style = style
         self.colour = colour
-        self.tilt = tilt
+        self.turn, self.tilt = turn, tilt
         roots = scalp(rng, int(count * style.fullness))
         strands = _comb(rng, roots, style)
         kept = _outside_face(rng, strands, style.fringe)
@@ -109,16 +123,17 @@ class Hair:
         self._draw(canvas, ~self.front)
 
     def draw_front(self, canvas: Canvas) -> None:
-        """What is before the head."""
+        """What is before the head: the scalp, in the colour of the hair's roots, and the strands on it."""
+        canvas.fill(self._place(_cap(self.turn)), self._paints(canvas)[2])
         self._draw(canvas, self.front)
 
     def _draw(self, canvas: Canvas, which: NDArray[np.bool_]) -> None:
         strands = self._place(self.strands[which][..., :2])
         paints = np.array(self._paints(canvas))[self.shades[which]]
         thickest = int(np.clip(round(0.0045 * canvas.view.scale * SAMPLES), 1, 4))
-        third = (POINTS - 1) // 3
+        steps = (POINTS - 1) // PIECES
         for piece, width in enumerate((thickest, thickest, max(1, thickest // 2))):
-            canvas.strands(strands[:, piece * third : (piece + 1) * third + 1], paints[:, piece], width)
+            canvas.strands(strands[:, piece * steps : (piece + 1) * steps + 1], paints[:, piece], width)
 
     def _paints(self, canvas: Canvas) -> list[int]:
         if not self._ramp:
@@ -127,19 +142,27 @@ class Hair:
             self._ramp = [canvas.paint(shade) for shade in (self.colour * steps + gloss).clip(0, 1)]
         return self._ramp
 
-    def _place(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _place(self, points: NDArray[np.floating]) -> NDArray[np.floating]:
         """Tilt about the neck, as the head does."""
         return tilted(points, self.tilt)
 
 
-def tilted(points: NDArray[np.float64], tilt: float) -> NDArray[np.float64]:
+def _cap(turn: float) -> NDArray[np.floating]:
+    """The scalp from the front, (N, 2): from ear to ear over the top of the head and back along the hairline."""
+    angles = np.linspace(np.pi + 0.1, 2 * np.pi - 0.1, 24)
+    top = np.stack([HEAD[0] * np.cos(angles), -0.01 + HEAD[1] * np.sin(angles)], axis=1)
+    hairline = np.array([(0.33, -0.13), (0.25, -0.26), (0.1, -0.33), (-0.1, -0.33), (-0.25, -0.26), (-0.33, -0.13)])
+    return np.concatenate([top, hairline + [0.14 * turn, 0]])
+
+
+def tilted(points: NDArray[np.floating], tilt: float) -> NDArray[np.floating]:
     """Points (..., 2) of an upright head, turned about the top of the neck."""
     pivot = np.array([0.0, 0.45])
     cosine, sine = np.cos(tilt), np.sin(tilt)
     return (points - pivot) @ np.array([[cosine, -sine], [sine, cosine]]).T + pivot
 
 
-def scalp(rng: np.random.Generator, count: int) -> NDArray[np.float64]:
+def scalp(rng: np.random.Generator, count: int) -> NDArray[np.floating]:
     """Directions (N, 3) from the centre of the head to where hair grows: neither in the face nor on the neck."""
     directions = rng.normal(size=(3 * count, 3))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
@@ -150,19 +173,23 @@ def scalp(rng: np.random.Generator, count: int) -> NDArray[np.float64]:
     return directions[grows][:count]
 
 
-def _about_vertical(turn: float) -> NDArray[np.float64]:
+def _about_vertical(turn: float) -> NDArray[np.floating]:
     cosine, sine = np.cos(turn), np.sin(turn)
     return np.array([[cosine, 0, sine], [0, 1, 0], [-sine, 0, cosine]])
 
 
-def _comb(rng: np.random.Generator, roots: NDArray[np.float64], style: HairStyle) -> Strands:
+def _comb(rng: np.random.Generator, roots: NDArray[np.floating], style: HairStyle) -> Strands:
     """The strands' points (N, POINTS, 3)."""
     count = len(roots)
     part = rng.uniform(-0.35, 0.35)
     side = np.where(roots[:, 0] > part * (roots[:, 2] > 0), 1.0, -1.0)
-    combed = np.stack([side * 1.0, np.full(count, 0.35), np.full(count, -0.5)], axis=1) + rng.normal(0, 0.25, (count, 3))
+    combed = np.stack([side * 1.0, np.full(count, 0.35), np.full(count, -0.5)], axis=1) + rng.normal(
+        0, 0.25, (count, 3)
+    )
     fringe = (roots[:, 2] > 0.3) & (rng.random(count) < style.fringe)
-    combed[fringe] = np.array([0.25, 1.0, 0.6]) * np.stack([side, side**2, side**2], axis=1)[fringe] + rng.normal(0, 0.2, (fringe.sum(), 3))
+    combed[fringe] = np.array([0.25, 1.0, 0.6]) * np.stack([side, side**2, side**2], axis=1)[fringe] + rng.normal(
+        0, 0.2, (fringe.sum(), 3)
+    )
     combed -= (combed * roots).sum(axis=1, keepdims=True) * roots
     velocity = combed * (1 - style.lift) + roots * (0.06 + style.lift) + rng.normal(0, 0.08, (count, 3))
     wild = rng.random(count) < style.flyaway
@@ -181,7 +208,7 @@ def _comb(rng: np.random.Generator, roots: NDArray[np.float64], style: HairStyle
     return np.stack(points, axis=1) + _curls(rng, count, style)
 
 
-def _keep_out(points: NDArray[np.float64]) -> NDArray[np.float64]:
+def _keep_out(points: NDArray[np.floating]) -> NDArray[np.floating]:
     """Push points out of the head and the neck."""
     inside = np.linalg.norm(points / (HEAD * 1.02), axis=1, keepdims=True)
     points = np.where(inside < 1, points / np.maximum(inside, 1e-6), points)
@@ -205,13 +232,13 @@ def _outside_face(rng: np.random.Generator, strands: Strands, fringe: float) -> 
     return ~covers | (rng.random(len(strands)) < 0.01)
 
 
-def _shade(rng: np.random.Generator, strands: Strands, roots: NDArray[np.float64], light: Light) -> NDArray[np.int64]:
-    """A shade for each third of each strand (N, 3): Lambert's law for where it grows, and a highlight where it runs across the light."""
-    third = (POINTS - 1) // 3
+def _shade(rng: np.random.Generator, strands: Strands, roots: NDArray[np.floating], light: Light) -> NDArray[np.int64]:
+    """A shade for each piece of each strand (N, PIECES): Lambert's law, and a gloss where it runs across the light."""
+    steps = (POINTS - 1) // PIECES
     towards = light.direction / np.linalg.norm(light.direction)
-    middle = strands[:, 2::third][:, :3]
+    middle = strands[:, steps // 2 :: steps][:, :PIECES]
     outwards = middle / np.linalg.norm(middle, axis=-1, keepdims=True)
-    tangents = strands[:, third::third][:, :3] - strands[:, :-1:third][:, :3]
+    tangents = strands[:, steps::steps] - strands[:, :-1:steps]
     tangents /= np.maximum(np.linalg.norm(tangents, axis=-1, keepdims=True), 1e-6)
     half = towards + np.array([0, 0, 1.0])
     half /= np.linalg.norm(half)

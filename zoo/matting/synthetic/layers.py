@@ -1,15 +1,15 @@
 """Layers: premultiplied pictures, how they are stacked, and how straight colours are got back.
 
-A *layer* is a float32 array (H, W, 4) of premultiplied RGB and alpha. Only premultiplied colours may be averaged, blurred or stacked: then
-every pixel's colour is that of the material that really covers it. The *straight* colour, premultiplied / alpha, is what a matting dataset
-stores; where alpha is 0 it is undefined, so there it is continued from the nearest pixels that have one, which leaves no dark fringes when a
-picture is resized after all.
+A *layer* is a float32 array (H, W, 4) of premultiplied RGB and alpha. Only premultiplied colours may be averaged,
+blurred or stacked: then every pixel's colour is that of the material that really covers it. The *straight* colour,
+premultiplied / alpha, is what a matting dataset stores; where alpha is 0 it is undefined, so there it is continued
+from the nearest pixels that have one, which leaves no dark fringes when a picture is resized after all.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
-Layer = NDArray[np.float32]
+Layer = NDArray[np.floating]
 Picture = NDArray[np.uint8]
 
 SMALLEST_ALPHA = 0.5 / 255
@@ -22,7 +22,7 @@ def over(front: Layer, back: Layer) -> Layer:
 
 
 def to_straight(layer: Layer) -> Picture:
-    """(H, W, 4) premultiplied → (H, W, 4) uint8 straight colours, continued where alpha is 0, and alpha; both rounded."""
+    """(H, W, 4) premultiplied → (H, W, 4) uint8: straight colours, continued where alpha is 0, and alpha, rounded."""
     alpha = layer[..., 3:]
     known = alpha >= SMALLEST_ALPHA
     colour = np.where(known, layer[..., :3] / np.maximum(alpha, SMALLEST_ALPHA), np.float32(0))
@@ -30,7 +30,7 @@ def to_straight(layer: Layer) -> Picture:
     return np.rint(straight.clip(0, 1) * 255).astype(np.uint8)
 
 
-def extend(colour: NDArray[np.float32], known: NDArray[np.float32]) -> NDArray[np.float32]:
+def extend(colour: NDArray[np.floating], known: NDArray[np.floating]) -> NDArray[np.floating]:
     """Continue colours into the pixels where they are not known, by a pyramid of averages ("push-pull").
 
     Args:
@@ -48,11 +48,11 @@ def extend(colour: NDArray[np.float32], known: NDArray[np.float32]) -> NDArray[n
     return np.where(known > 0, colour, _double(coarse)[:height, :width])
 
 
-def _sum_of_four(array: NDArray[np.float32]) -> NDArray[np.float32]:
+def _sum_of_four(array: NDArray[np.floating]) -> NDArray[np.floating]:
     return array[0::2, 0::2] + array[1::2, 0::2] + array[0::2, 1::2] + array[1::2, 1::2]
 
 
-def _double(array: NDArray[np.float32]) -> NDArray[np.float32]:
+def _double(array: NDArray[np.floating]) -> NDArray[np.floating]:
     """Twice the size, bilinear."""
     for axis in (0, 1):
         before = np.concatenate([array.take([0], axis), array.take(range(array.shape[axis] - 1), axis)], axis)

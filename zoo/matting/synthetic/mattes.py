@@ -1,6 +1,7 @@
 """Mattes: one subject, drawn, blurred and handed over as a straight foreground with its alpha.
 
-A subject and its movement have streams of their own: the frames of one clip share the subject, and each has its own place on the way.
+What a subject is and where it is have streams of their own: the frames of one clip share the subject, and each is a
+step further on its way.
 """
 
 from dataclasses import dataclass
@@ -8,15 +9,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from zoo.core.seeding import derive_seed
-from zoo.matting.synthetic.canvas import Light, View
-from zoo.matting.synthetic.layers import Picture, over, to_straight
+from zoo.matting.synthetic.canvas import Light
+from zoo.matting.synthetic.framing import frame_companion, frame_person, frame_thing, view
+from zoo.matting.synthetic.layers import Layer, Picture, over, to_straight
 from zoo.matting.synthetic.optics import defocus, motion_blur
-from zoo.matting.synthetic.people import Framing, draw_person, portrait_or_figure
+from zoo.matting.synthetic.people import draw_person
 from zoo.matting.synthetic.things import draw_thing
 
-
-COMPANY = 0.12
-"""Share of subjects with a thing before them."""
+COMPANY, MOVING, OUT_OF_FOCUS = 0.12, 0.15, 0.2
+"""Shares of the mattes with a second thing in front, with motion blur, and with defocus blur."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class MatteOptions:
     """
 
     size: int
-    people: float = 0.8
+    people: float = 0.75
     detail: float = 1.0
     frames: int = 1
 
@@ -39,32 +40,33 @@ class MatteOptions:
 def draw_matte(seed: int, split: str, index: int, options: MatteOptions) -> Picture:
     """Matte number `index` of a split: (size, size, 4) uint8, straight colours and alpha."""
     clip, frame = divmod(index, options.frames)
-    rng = np.random.default_rng(derive_seed(seed, split, "subject", clip))
+    subject = np.random.default_rng(derive_seed(seed, split, "subject", clip))
     place = np.random.default_rng(derive_seed(seed, split, "place", clip))
-    light = Light(rng.uniform(-np.pi, 0), rng.uniform(0.25, 0.7))
-    draw, framing = (draw_person, portrait_or_figure(place)) if place.random() < options.people else (draw_thing, thing_framing(place))
-    view = _view(place, framing, options.size, frame)
-    layer = draw(rng, options.size, view, light, split, options.detail)
+    return to_straight(_blur(place, _compose(subject, place, split, frame, options)))
+
+
+def _compose(
+    subject: np.random.Generator, place: np.random.Generator, split: str, frame: int, options: MatteOptions
+) -> Layer:
+    """A person or a thing, sometimes with another thing in front of it."""
+    size = options.size
+    light = Light(subject.uniform(-np.pi, 0), subject.uniform(0.25, 0.7))
+    if place.random() < options.people:
+        layer = draw_person(subject, size, view(place, frame_person(place), size, frame), light, split, options.detail)
+    else:
+        layer = draw_thing(subject, size, view(place, frame_thing(place), size, frame), light, split, options.detail)
     if place.random() < COMPANY:
-        beside = _view(place, thing_framing(place, 0.4), options.size, frame)
-        layer = over(draw_thing(rng, options.size, beside, light, split, options.detail), layer)
-    if place.random() < 0.15:
-        way, angle = place.uniform(0.01, 0.05) * options.size, place.uniform(0, np.pi)
+        beside = view(place, frame_companion(place), size, frame)
+        layer = over(draw_thing(subject, size, beside, light, split, options.detail), layer)
+    return layer
+
+
+def _blur(place: np.random.Generator, layer: Layer) -> Layer:
+    """What a camera does to a subject that moves or is not in focus."""
+    size = layer.shape[0]
+    if place.random() < MOVING:
+        way, angle = place.uniform(0.01, 0.05) * size, place.uniform(0, np.pi)
         layer = motion_blur(layer, way * np.cos(angle), way * np.sin(angle))
-    if place.random() < 0.25:
-        layer = defocus(layer, place.uniform(0.004, 0.01) * options.size)
-    return to_straight(layer)
-
-
-def thing_framing(rng: np.random.Generator, smaller: float = 1.0) -> Framing:
-    """A thing that fills most of the picture, or with `smaller` less of it."""
-    return Framing(smaller * rng.uniform(0.55, 1.15), rng.uniform(0.3, 0.7), rng.uniform(0.4, 0.65))
-
-
-def _view(rng: np.random.Generator, framing: Framing, size: int, frame: int) -> View:
-    """The framing in pixels, a little turned, perhaps mirrored, and moved on by so many frames."""
-    way = rng.normal(0, 0.012, 2) * frame
-    turn, swing = rng.normal(0, 0.04), rng.normal(0, 0.01)
-    return View(
-        framing.unit * size, (framing.x + way[0]) * size, (framing.y + way[1]) * size, float(turn + swing * frame), bool(rng.random() < 0.5)
-    )
+    if place.random() < OUT_OF_FOCUS:
+        layer = defocus(layer, place.uniform(0.004, 0.011) * size)
+    return layer

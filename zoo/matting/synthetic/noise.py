@@ -4,11 +4,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-Field = NDArray[np.float32]
+Field = NDArray[np.floating]
 
 
 def smooth_noise(rng: np.random.Generator, shape: tuple[int, int], cells: tuple[int, int]) -> Field:
-    """A field (H, W) in [0, 1]: random values on a grid of cells (rows, columns), with cubic interpolation between them."""
+    """A field (H, W) in [0, 1]: random values on a grid of cells (rows, columns), cubic interpolation between them."""
     grid = Image.fromarray(rng.random((max(2, cells[0]), max(2, cells[1])), dtype=np.float32))
     field = np.asarray(grid.resize((shape[1], shape[0]), Image.Resampling.BICUBIC))
     return field.clip(0, 1)

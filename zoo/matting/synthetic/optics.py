@@ -1,7 +1,7 @@
 """Optics: blur by motion and by defocus, of premultiplied layers.
 
-Blur spreads colour and coverage together, so it is right on premultiplied layers only. The picture is continued beyond its frame by its edge
-pixels: a subject that is cut by the frame does not fade there.
+Blur spreads colour and coverage together, so it is right on premultiplied layers only. The picture is continued
+beyond its frame by its edge pixels: a subject that is cut by the frame does not fade there.
 """
 
 import numpy as np

@@ -1,7 +1,5 @@
 """People: a person before a camera, from the portrait of a video call to the whole figure."""
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from zoo.matting.synthetic import bodies, faces
@@ -13,26 +11,6 @@ from zoo.matting.synthetic.hair import Hair, random_style
 from zoo.matting.synthetic.layers import Layer, over
 from zoo.matting.synthetic.optics import motion_blur
 from zoo.matting.synthetic.things import HELD
-
-
-@dataclass(frozen=True)
-class Framing:
-    """How large and where a subject is: its unit (the height of a head, the side of a thing's square) and its origin, as shares of the picture."""
-
-    unit: float
-    x: float
-    y: float
-
-
-def portrait_or_figure(rng: np.random.Generator) -> Framing:
-    """A portrait (half of the time), a half-length picture or a standing figure."""
-    kind = rng.choice(["portrait", "half", "standing"], p=[0.5, 0.28, 0.22])
-    u = rng.uniform
-    if kind == "portrait":
-        return Framing(u(0.3, 0.44), u(0.36, 0.64), u(0.3, 0.42))
-    if kind == "half":
-        return Framing(u(0.18, 0.26), u(0.33, 0.67), u(0.2, 0.3))
-    return Framing(u(0.1, 0.125), u(0.25, 0.75), u(0.1, 0.16))
 
 
 def draw_person(rng: np.random.Generator, size: int, view: View, light: Light, split: str, detail: float) -> Layer:
@@ -58,7 +36,7 @@ def draw_person(rng: np.random.Generator, size: int, view: View, light: Light, s
 
 
 class _Person:
-    """One person's measures, clothes and pose, and the order in which the parts are drawn: from the back to the front."""
+    """One person's measures, clothes and pose, and the order in which the parts are drawn: from back to front."""
 
     def __init__(self, rng: np.random.Generator, canvas: Canvas, split: str, detail: float) -> None:
         self.rng, self.canvas, self.detail = rng, canvas, detail
@@ -74,14 +52,16 @@ class _Person:
         self.sleeve = canvas.paint(self.shirt_texture * 0.97, relief=0.25)
         self.arms = {side: bodies.random_arm(rng) for side in (-1, 1)}
         self.sleeve_end = float(rng.choice([0.0, 0.5, 0.7, 1.5, 1.93], p=[0.1, 0.25, 0.15, 0.1, 0.4]))
-        # A hair is far thinner than a pixel, so what counts is how many cross one: the number grows with the head's size on the screen.
+        # A hair is far thinner than a pixel; what counts is how many cross one, so their number grows with the head.
         strands = int(np.clip(6 * unit * SAMPLES, 500, 4500) * detail)
         self.jacket_colour = house(rng) if rng.random() < 0.4 else None
         if self.jacket_colour is not None:
             self.sleeve = canvas.paint(self.jacket_colour * 0.98, relief=0.25)
             self.sleeve_end = 1.93
         self.bald = rng.random() < 0.05
-        self.hair = Hair(rng, random_style(rng), self.hair_colour, self.face.turn, self.face.tilt, strands, canvas.light)
+        self.hair = Hair(
+            rng, random_style(rng), self.hair_colour, self.face.turn, self.face.tilt, strands, canvas.light
+        )
 
     def draw(self) -> None:
         """Everything on the one canvas."""
@@ -115,7 +95,14 @@ class _Person:
             bodies.draw_leg(canvas, self.build, foot, rng.uniform(-0.05, 0.12), side, trousers, self.skin, shoe, hem)
         if skirt:
             waist, width, end = self.build.waist, rng.uniform(0.7, 1.3), rng.uniform(4.3, 6.0)
-            outline = [(-waist, 2.4), (waist, 2.4), (self.build.hips * 1.05, 3.1), (width, end), (0, end + 0.1), (-width, end)]
+            outline = [
+                (-waist, 2.4),
+                (waist, 2.4),
+                (self.build.hips * 1.05, 3.1),
+                (width, end),
+                (0, end + 0.1),
+                (-width, end),
+            ]
             canvas.fill(smooth([*outline, (-self.build.hips * 1.05, 3.1)], steps=4), trousers)
 
     def _draw_torso(self) -> None:
@@ -142,7 +129,12 @@ class _Person:
             half = outline.copy()
             half[:, 0] = side * np.maximum(side * half[:, 0] * 1.03, gap * (half[:, 1] - 0.6).clip(0, 0.8))
             canvas.fill(half, jacket)
-            fold = [(side * build.neck, 0.66), (side * (build.neck + 0.2), 1.0), (side * (gap + 0.22), 1.25), (side * gap * 0.9, 1.75)]
+            fold = [
+                (side * build.neck, 0.66),
+                (side * (build.neck + 0.2), 1.0),
+                (side * (gap + 0.22), 1.25),
+                (side * gap * 0.9, 1.75),
+            ]
             canvas.fill(np.array(fold), lapel)
 
     def _draw_arms(self, sides: list[int]) -> None:
@@ -183,7 +175,14 @@ def _veil(rng: np.random.Generator, size: int, view: View, light: Light) -> Laye
     canvas = Canvas(size, view, light)
     white = canvas.paint(0.5 + 0.5 * house(rng))
     width, end = rng.uniform(0.9, 1.8), rng.uniform(1.8, 4.5)
-    outline = [(-0.2, -0.58), (0.2, -0.58), (0.5, -0.2), (0.5 * width + 0.1, 1.0), (width, end), (0.3 * width, end + 0.15)]
+    outline = [
+        (-0.2, -0.58),
+        (0.2, -0.58),
+        (0.5, -0.2),
+        (0.5 * width + 0.1, 1.0),
+        (width, end),
+        (0.3 * width, end + 0.15),
+    ]
     wave = [(-0.4 * width, end - 0.1), (-width, end), (-0.5 * width - 0.1, 1.0), (-0.5, -0.2)]
     canvas.fill(smooth(outline + wave, steps=6), white)
     return gauze(rng, canvas)

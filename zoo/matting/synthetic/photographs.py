@@ -1,11 +1,12 @@
 """Photographs: the pictures that the scikit-image wheel really carries, as raw material for backgrounds and cloth.
 
-They are read from the installed package as files; nothing is ever downloaded. Each split has photographs of its own, so that no picture of a
-test has been trained on. The ones in `HELD_OUT` belong to no split: they stay unseen, for examples and for tests on real pictures. Only
-pictures that are free of copyright are used; `ATTRIBUTION` gives what scikit-image's documentation says of each.
+They are read from the installed package as files; nothing is ever downloaded. Each split has photographs of its
+own, so that no picture of a test has been trained on. The ones in `HELD_OUT` belong to no split: they stay unseen,
+for examples and for tests on real pictures. Only pictures that are free of copyright are used; `ATTRIBUTION` gives
+what scikit-image's documentation says of each.
 """
 
-from functools import lru_cache
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -40,8 +41,8 @@ ATTRIBUTION = {
 """Whose each photograph is and its licence, as scikit-image's documentation of `skimage.data` states it."""
 
 
-def crop(rng: np.random.Generator, split: str, size: int, least: float = 0.35) -> NDArray[np.float32]:
-    """A square piece of one of the split's photographs: flipped, perhaps turned, toned.
+def crop(rng: np.random.Generator, split: str, size: int, least: float = 0.35) -> NDArray[np.floating]:
+    """A square piece of one of the split's photographs: perhaps mirrored, and toned.
 
     Args:
         size: height and width of the result in pixels.
@@ -55,13 +56,15 @@ def crop(rng: np.random.Generator, split: str, size: int, least: float = 0.35) -
     side = int(min(photograph.size) * rng.uniform(least, 1.0))
     left = int(rng.integers(photograph.width - side + 1))
     top = int(rng.integers(photograph.height - side + 1))
-    piece = photograph.resize((size, size), Image.Resampling.BICUBIC, (left, top, left + side, top + side), reducing_gap=2.0)
+    piece = photograph.resize(
+        (size, size), Image.Resampling.BICUBIC, (left, top, left + side, top + side), reducing_gap=2.0
+    )
     if rng.random() < 0.5:
         piece = piece.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     return _tone(rng, np.asarray(piece, np.float32) / 255)
 
 
-def _tone(rng: np.random.Generator, piece: NDArray[np.float32]) -> NDArray[np.float32]:
+def _tone(rng: np.random.Generator, piece: NDArray[np.floating]) -> NDArray[np.floating]:
     """Colours for a grey photograph; another brightness and balance for a coloured one."""
     if piece.ndim == 2:
         if rng.random() < 0.3:
@@ -72,7 +75,7 @@ def _tone(rng: np.random.Generator, piece: NDArray[np.float32]) -> NDArray[np.fl
     return (piece ** np.float32(rng.uniform(0.6, 1.5)) * balance).clip(0, 1)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _read(name: str) -> Image.Image:
     """The photograph, grey ("L") or coloured ("RGB"), as it is."""
     path = folder() / name
@@ -83,7 +86,7 @@ def _read(name: str) -> Image.Image:
 
 
 def folder() -> Path:
-    """Where the installed scikit-image keeps its photographs. (Its own reading functions are not used: they may download.)"""
+    """Where the installed scikit-image keeps its photographs. (Its own readers are not used: they may download.)"""
     spec = find_spec("skimage")
     if spec is None or not spec.submodule_search_locations:
         raise FileNotFoundError("scikit-image is not installed: install it with `pip install scikit-image`.")

@@ -1,7 +1,8 @@
 """Rooms: procedural interiors in one-point perspective.
 
-A back wall, two side walls, a floor and a ceiling, each with a surface of its own; windows and pictures on the wall, furniture on the floor;
-then light: a glow from one side, a darker floor, corners and edges in the shade; and often a lens that is focused on something nearer.
+A back wall, two side walls, a floor and a ceiling, each with a surface of its own; windows and pictures on the
+wall, furniture on the floor; then light: a glow from one side, a darker floor, corners and edges in the shade; and
+often a lens that is focused on something nearer.
 """
 
 import numpy as np
@@ -35,7 +36,9 @@ def draw_room(rng: np.random.Generator, size: int, split: str) -> Picture:
     return _photograph(rng, lit)
 
 
-def _draw_walls(rng: np.random.Generator, picture: Image.Image, box: tuple[float, float, float, float], colour: Colour, split: str) -> None:
+def _draw_walls(
+    rng: np.random.Generator, picture: Image.Image, box: tuple[float, float, float, float], colour: Colour, split: str
+) -> None:
     """Ceiling, side walls and back wall."""
     draw = ImageDraw.Draw(picture)
     left, top, right, floor = box
@@ -47,7 +50,9 @@ def _draw_walls(rng: np.random.Generator, picture: Image.Image, box: tuple[float
         away = middle + (np.array([x, y]) - middle) * far / large
         return float(away[0]), float(away[1])
 
-    draw.polygon([(left, top), (right, top), outwards(right, top), outwards(left, top)], fill=rgb(0.3 * house(rng) + 0.68))
+    draw.polygon(
+        [(left, top), (right, top), outwards(right, top), outwards(left, top)], fill=rgb(0.3 * house(rng) + 0.68)
+    )
     for x, shade in ((left, rng.uniform(0.7, 1.0)), (right, rng.uniform(0.7, 1.0))):
         draw.polygon([(x, top), (x, floor), outwards(x, floor), outwards(x, top)], fill=rgb(colour, shade))
     surface = _wall_surface(rng, colour, split)
@@ -163,17 +168,19 @@ def _one_of(rng: np.random.Generator, makers: dict[Maker, tuple[float, float]]) 
     return list(makers.items())[rng.integers(len(makers))]
 
 
-def _light(rng: np.random.Generator, size: int, floor: float) -> NDArray[np.float32]:
+def _light(rng: np.random.Generator, size: int, floor: float) -> NDArray[np.floating]:
     """Factors (size, size): a glow, unevenness, a darker floor and the lens's darker corners."""
     rows, columns = np.mgrid[:size, :size].astype(np.float32) / size
-    glow = np.exp(-((columns - rng.uniform(-0.1, 1.1)) ** 2 + (rows - rng.uniform(-0.2, 0.6)) ** 2) / rng.uniform(0.1, 0.6))
+    glow = np.exp(
+        -((columns - rng.uniform(-0.1, 1.1)) ** 2 + (rows - rng.uniform(-0.2, 0.6)) ** 2) / rng.uniform(0.1, 0.6)
+    )
     corners = 1 - rng.uniform(0, 0.35) * ((columns - 0.5) ** 2 + (rows - 0.5) ** 2) * 2
     uneven = 0.9 + 0.2 * smooth_noise(rng, (size, size), (3, 3))
-    below = 1 - rng.uniform(0, 0.25) * (rows > floor / size)
+    below = 1 - rng.uniform(0, 0.35) * ((rows - floor / size) / 0.3).clip(0, 1)
     return ((rng.uniform(0.55, 0.9) + rng.uniform(0.1, 0.55) * glow) * corners * uneven * below).astype(np.float32)
 
 
-def _photograph(rng: np.random.Generator, room: NDArray[np.float32]) -> Picture:
+def _photograph(rng: np.random.Generator, room: NDArray[np.floating]) -> Picture:
     """The colour of the light, the focus of the lens, the fine texture that surfaces have."""
     size = room.shape[0]
     warmth = rng.normal(0, 0.06)

@@ -1,0 +1,113 @@
+"""`zoo matte`: its arguments reach the right place, and bad ones end in one sentence before a model is loaded."""
+
+import argparse
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+import zoo
+from zoo.commands import matte
+from zoo.matting import inference
+from zoo.matting.parts import MattingOutput
+from zoo.media.images import read_image
+
+
+class Difference(nn.Module):
+    """A stand-in for a trained model."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(()))
+
+    def forward(self, source, background):
+        alpha = ((source - background).abs().amax(dim=1, keepdim=True) * self.weight > 0.1).float()
+        refined = torch.ones(1, 1, -(-source.shape[2] // 4), -(-source.shape[3] // 4))
+        return MattingOutput(alpha, source, alpha, source, alpha, refined)
+
+
+@pytest.fixture
+def pair(tmp_path):
+    place = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
+    person = place.copy()
+    person[10:30, 20:40] = 255 - person[10:30, 20:40]
+    for name, pixels in (("me", person), ("empty", place)):
+        Image.fromarray(pixels).save(tmp_path / f"{name}.png")
+    return str(tmp_path / "me.png"), str(tmp_path / "empty.png")
+
+
+@pytest.fixture
+def loaded(monkeypatch):
+    """The names that `zoo.load` was asked for."""
+    names = []
+
+    def load(name):
+        names.append(name)
+        return Difference().eval()
+
+    monkeypatch.setattr(zoo, "load", load, raising=False)
+    return names
+
+
+def run(*arguments):
+    parser = argparse.ArgumentParser()
+    matte.add_arguments(parser)
+    return matte.run(parser.parse_args([str(argument) for argument in arguments]))
+
+
+def test_mattes_land_in_the_output_folder(pair, tmp_path, loaded, capsys):
+    assert run(*pair, "-o", tmp_path / "out", "--model", "last.ckpt", "--device", "cpu") == 0
+    assert loaded == ["last.ckpt"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["alpha", "composite"]
+    assert read_image(tmp_path / "out" / "alpha" / "me.png", "L")[20, 30] == 255
+    assert "2 results" in capsys.readouterr().out
+
+
+def test_kinds_and_new_background(pair, tmp_path, loaded):
+    out = tmp_path / "out"
+    run(*pair, "-o", out, "--model", "m", "--save", "rgba", "refined", "--new-background", "#00ff00", "--device", "cpu")
+    assert sorted(path.name for path in out.iterdir()) == ["composite", "refined", "rgba"]
+    assert read_image(out / "composite" / "me.png")[0, 0].tolist() == [0, 255, 0]
+
+
+def test_a_warning_is_one_line(pair, tmp_path, loaded, capsys):
+    Image.fromarray(255 - read_image(pair[1])[::-1]).save(tmp_path / "elsewhere.png")
+    assert run(pair[0], tmp_path / "elsewhere.png", "-o", tmp_path / "out", "--model", "m", "--device", "cpu") == 0
+    lines = [line for line in capsys.readouterr().err.splitlines() if "same place" in line]
+    assert len(lines) == 1
+    assert lines[0].startswith("warning: me.png and elsewhere.png")
+
+
+def test_without_a_model_it_says_how_to_give_one(pair, tmp_path, loaded):
+    with pytest.raises(ValueError, match="expected --model with a checkpoint"):
+        run(*pair, "-o", tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["missing.png", "{empty}"], "SOURCE missing.png does not exist"),
+        (["{me}", "missing.png"], "BACKGROUND missing.png does not exist"),
+        (["{me}", "{empty}", "--new-background", "bluish"], "neither a file nor a colour"),
+        (["{me}", "{empty}", "--device", "gpu9"], "'gpu9' cannot be used"),
+    ],
+)
+def test_bad_arguments_are_named_before_the_model_is_loaded(pair, tmp_path, loaded, arguments, words):
+    arguments = [argument.format(me=pair[0], empty=pair[1]) for argument in arguments]
+    with pytest.raises(ValueError, match=words) as error:
+        run(*arguments, "-o", tmp_path / "out", "--model", "m")
+    assert "\n" not in str(error.value)
+    assert loaded == []
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_unknown_kind_lists_the_known_ones(pair, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        run(*pair, "-o", tmp_path / "out", "--model", "m", "--save", "matte")
+    assert "alpha" in capsys.readouterr().err
+
+
+def test_the_command_knows_all_kinds():
+    assert matte.KINDS == inference.KINDS

@@ -1,0 +1,221 @@
+"""What tests of several folders share: a tiny data set with a configuration, one run that was fitted on them, and made-up distributions."""
+
+import contextlib
+import gc
+import importlib
+import io
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import lightning.pytorch  # noqa: F401  (its log handler keeps the stream that is there at import)
+import pytest
+
+import zoo.cli
+from zoo.core import registry
+
+TINY_PLUGIN = '''
+"""Squares on plain colours."""
+
+import torch
+
+from zoo.core.seeding import derive_seed
+from zoo.matting.parts import Matte, MattingDataset
+
+
+class Tiny(MattingDataset):
+    """A data set of squares."""
+
+    def __init__(self, count: int = 8, size: int = 64) -> None:
+        self.count, self.size = count, size
+
+    def __len__(self) -> int:
+        return self.count
+
+    def matte(self, index: int) -> Matte:
+        generator = torch.Generator().manual_seed(derive_seed("tiny", index))
+        left, top = torch.randint(4, self.size // 2 - 4, (2,), generator=generator).tolist()
+        alpha = torch.zeros(1, self.size, self.size)
+        alpha[:, top : top + self.size // 2, left : left + self.size // 2] = 1
+        colour = torch.rand(3, 1, 1, generator=generator)
+        return Matte(colour.expand(3, self.size, self.size).clone(), alpha, f"square{index}")
+
+    @property
+    def background_count(self) -> int:
+        return 5
+
+    def background(self, index: int) -> torch.Tensor:
+        return torch.rand(3, self.size, self.size, generator=torch.Generator().manual_seed(index))
+'''
+
+TINY_CONFIG = """
+name: tiny
+seed_everything: 3
+trainer:
+  max_epochs: 2
+  accelerator: cpu
+  log_every_n_steps: 1
+  num_sanity_val_steps: 0
+  enable_model_summary: false
+  enable_progress_bar: false
+model:
+  class_path: BackgroundMatting
+  init_args:
+    backbone: {class_path: TimmBackbone, init_args: {name: mobilenetv2_050}}
+    error_map: {class_path: PredictedError}
+    selector: {class_path: TopK, init_args: {patches: 20}}
+    refiner: {class_path: PatchRefiner}
+    base_scale: 0.5
+    losses:
+      alpha: {class_path: AlphaL1}
+      error: {class_path: ErrorMSE}
+    learning_rates: {backbone: 1e-4, aspp: 1e-4, decoder: 1e-3, refiner: 1e-3}
+data:
+  class_path: MattingData
+  init_args:
+    train: {squares: {dataset: {class_path: Tiny, init_args: {count: 4}}, canvas: 64}}
+    validation: {dataset: {class_path: Tiny, init_args: {count: 2}}, canvas: 64, batch_size: 2}
+    test: {one: {dataset: {class_path: Tiny, init_args: {count: 2}}}}
+    augmentations: {}
+    batch_size: 2
+    workers: 0
+"""
+
+
+class Outcome(NamedTuple):
+    """What one command gave."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def complaint(self) -> str:
+        """The one line on the error stream that a command that failed ends with."""
+        (line,) = [line for line in self.err.splitlines() if line.startswith("zoo")]
+        return line
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread() -> None:
+    """Pictures in tests are so small that threads would only wait for one another."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def isolation(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No test sees another's seed, arguments or registered classes."""
+    before = [(slot, dict(slot.failures), dict(slot._loaded), dict(slot._from_files)) for slot in registry.SLOTS.values()]
+    environment = {name: os.environ.get(name) for name in ("PL_GLOBAL_SEED", "PL_SEED_WORKERS")}
+    for name in environment:
+        os.environ.pop(name, None)
+    monkeypatch.setattr(sys, "argv", ["zoo"])
+    yield
+    for name, value in environment.items():
+        os.environ.pop(name, None)
+        if value is not None:
+            os.environ[name] = value
+    for slot, failures, loaded, from_files in before:
+        slot.failures, slot._loaded, slot._from_files = failures, loaded, from_files
+
+
+@pytest.fixture
+def command(capfd: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
+    """Runs `zoo` in this process: `command("fit", "--config", …)`."""
+
+    def run(*words: object) -> Outcome:
+        capfd.readouterr()
+        code = zoo.cli.main([str(word) for word in words])
+        return Outcome(code, *capfd.readouterr())
+
+    return run
+
+
+class Tiny(NamedTuple):
+    """The tiny data set and configuration in a folder of their own."""
+
+    folder: Path
+    plugin: Path
+    config: Path
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """What a command needs to use both."""
+        return ("--plugin", str(self.plugin), "--config", str(self.config))
+
+
+def write_tiny(folder: Path) -> Tiny:
+    """Write plugin and configuration into a folder."""
+    plugin, config = folder / "tiny.py", folder / "tiny.yaml"
+    plugin.write_text(TINY_PLUGIN)
+    config.write_text(TINY_CONFIG)
+    return Tiny(folder, plugin, config)
+
+
+@pytest.fixture
+def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tiny:
+    """The tiny data set and configuration in the test's own folder, which is also the working directory."""
+    monkeypatch.chdir(tmp_path)
+    return write_tiny(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def shared_tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
+    """The tiny data set and configuration in a folder that stays for the session."""
+    return write_tiny(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="session")
+def fitted(shared_tiny: Tiny) -> Path:
+    """The run directory of one tiny fit of two epochs. Shared: tests only read it."""
+    output = io.StringIO()
+    with contextlib.chdir(shared_tiny.folder), contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
+        code = zoo.cli.main(["fit", *shared_tiny.options])
+    os.environ.pop("PL_GLOBAL_SEED", None)
+    assert code == 0, output.getvalue()
+    return shared_tiny.folder / "runs" / "tiny" / "version_0"
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Makes up installed distributions.
+
+    `install("stripes", "2.3", {"zoo.selectors": {"Stripes": "stripes_plugin:Stripes"}}, {"stripes_plugin": "source"})`.
+    """
+    site = tmp_path / "site-packages"
+    site.mkdir()
+    monkeypatch.syspath_prepend(str(site))
+    written: set[str] = set()
+
+    def make(
+        name: str,
+        version: str,
+        entry_points: Mapping[str, Mapping[str, str]],
+        modules: Mapping[str, str] | None = None,
+        metadata: str = "",
+    ) -> None:
+        information = site / f"{name.replace('-', '_')}-{version}.dist-info"
+        information.mkdir()
+        (information / "METADATA").write_text(f"Metadata-Version: 2.4\nName: {name}\nVersion: {version}\n{metadata}")
+        groups = (f"[{group}]\n" + "".join(f"{key} = {value}\n" for key, value in names.items()) for group, names in entry_points.items())
+        (information / "entry_points.txt").write_text("\n".join(groups))
+        for module, source in (modules or {}).items():
+            (site / f"{module}.py").write_text(source)
+            written.add(module)
+        forget()
+
+    yield make
+    for module in written:
+        sys.modules.pop(module, None)
+    forget()
+    gc.collect()  # classes die in cycles, and the parser finds every living subclass
+
+
+def forget() -> None:
+    """Let the next look find distributions that came or went."""
+    importlib.invalidate_caches()
+    registry._entries.cache_clear()

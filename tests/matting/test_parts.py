@@ -1,0 +1,45 @@
+"""The records and slots of matting: what a stranger's part may rely on."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from zoo.matting.parts import ErrorMap, MattingBatch, MattingDataset, MattingOutput, PatchSelector, Refiner, resize
+
+
+@pytest.mark.parametrize("slot", [ErrorMap, PatchSelector, Refiner, MattingDataset])
+def test_a_slot_is_abstract_until_its_methods_are_there(slot: type) -> None:
+    with pytest.raises(TypeError, match="abstract"):
+        slot()
+
+
+def test_a_selector_needs_nothing_but_forward() -> None:
+    class Everywhere(PatchSelector):
+        def forward(self, error: Tensor) -> Tensor:
+            return torch.ones_like(error)
+
+    selector = Everywhere()
+    assert selector.patches is None
+    assert not selector.uses_error
+    assert selector.spec == {"class_path": "Everywhere", "init_args": {}}
+
+
+def test_the_fields_that_losses_and_metrics_may_name() -> None:
+    assert MattingOutput._fields == ("alpha", "foreground", "coarse_alpha", "coarse_foreground", "error", "refined")
+    assert MattingBatch._fields[:6] == ("source", "background", "alpha", "foreground", "trimap", "name")
+    assert MattingBatch(*[torch.zeros(1)] * 4).trimap is None
+
+
+def test_resize_to_half_is_the_mean_of_two_by_two() -> None:
+    picture = torch.rand(2, 3, 12, 20, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(resize(picture, (6, 10)), F.avg_pool2d(picture, 2))
+
+
+def test_resize_to_a_quarter_takes_the_middle_without_antialias() -> None:
+    picture = torch.tensor([[[[9.0, 1.0, 3.0, 9.0]] * 4]])
+    assert resize(picture, (1, 1)).item() == 2.0
+
+
+def test_resize_does_not_align_corners() -> None:
+    assert resize(torch.tensor([[[[0.0, 1.0]]]]), (1, 4)).flatten().tolist() == [0.0, 0.25, 0.75, 1.0]

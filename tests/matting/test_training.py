@@ -1,0 +1,146 @@
+"""Training as a whole: resuming, curricula, several processes, prediction."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from PIL import Image
+from torch import Tensor
+
+from zoo.media.images import read_image
+
+AUGMENTED = {
+    "flip": {"class_path": "HorizontalFlip", "init_args": {"side": "foreground"}},
+    "noise": {"class_path": "SensorNoise", "init_args": {"probability": 1.0}},
+}
+
+
+def configure(tiny: Any, **changes: Any) -> Path:
+    """The tiny configuration with changed entries (dotted keys), as a file."""
+    settings = yaml.safe_load(tiny.config.read_text())
+    for key, value in changes.items():
+        *path, last = key.split("__")
+        place = settings
+        for step in path:
+            place = place.setdefault(step, {})
+        place[last] = value
+    file = tiny.folder / "changed.yaml"
+    file.write_text(yaml.safe_dump(settings))
+    return file
+
+
+def weights(path: Path) -> dict[str, Tensor]:
+    return torch.load(path, weights_only=True)["state_dict"]
+
+
+def assert_same(first: dict[str, Tensor], second: dict[str, Tensor]) -> None:
+    assert first.keys() == second.keys()
+    for name, value in first.items():
+        torch.testing.assert_close(value, second[name], rtol=0, atol=0, msg=name)
+
+
+CHECKPOINT_EVERY_STEP = {
+    "class_path": "lightning.pytorch.callbacks.ModelCheckpoint",
+    "init_args": {"dirpath": "steps", "filename": "{step}", "every_n_train_steps": 1, "save_top_k": -1, "auto_insert_metric_name": False},
+}
+
+
+@pytest.mark.parametrize("cut", [1, 3, 4, 5], ids=["first epoch", "end of first epoch", "start of second", "middle of second"])
+def test_a_run_that_was_cut_anywhere_resumes_to_the_same_weights(tiny: Any, command: Callable[..., Any], cut: int) -> None:
+    config = configure(
+        tiny,
+        data__init_args__train__squares__dataset__init_args__count=6,
+        data__init_args__augmentations=AUGMENTED,
+        trainer__callbacks=[CHECKPOINT_EVERY_STEP],
+    )
+    common = ("--plugin", tiny.plugin, "--config", config)
+    assert command("fit", *common).code == 0
+    assert len(list(tiny.folder.glob("steps/*.ckpt"))) == 6
+    assert command("fit", *common, "--trainer.callbacks=null", "--ckpt_path", f"steps/{cut}.ckpt").code == 0
+    whole, resumed = (weights(tiny.folder / f"runs/tiny/version_{number}/checkpoints/last.ckpt") for number in range(2))
+    assert_same(whole, resumed)
+
+
+def test_a_resumed_run_needs_nothing_but_the_checkpoint(tiny: Any, command: Callable[..., Any]) -> None:
+    assert command("fit", *tiny.options, "--trainer.max_epochs=1").code == 0
+    checkpoint = "runs/tiny/version_0/checkpoints/last.ckpt"
+    assert command("fit", "--plugin", tiny.plugin, "--ckpt_path", checkpoint, "--trainer.max_epochs=2").code == 0
+    assert command("fit", *tiny.options).code == 0
+    assert_same(*(weights(tiny.folder / f"runs/tiny/version_{number}/checkpoints/last.ckpt") for number in (1, 2)))
+
+
+def test_a_curriculum_resumes_into_its_next_stage(tiny: Any, command: Callable[..., Any]) -> None:
+    stages = {
+        "first": {"dataset": {"class_path": "Tiny", "init_args": {"count": 4}}, "canvas": 64, "epochs": 1},
+        "second": {"dataset": {"class_path": "Tiny", "init_args": {"count": 6}}, "canvas": 48, "crop": [32, 48]},
+    }
+    config = configure(tiny, data__init_args__train=stages, trainer__callbacks=[CHECKPOINT_EVERY_STEP])
+    common = ("--plugin", tiny.plugin, "--config", config)
+    assert command("fit", *common).code == 0
+    assert len(list(tiny.folder.glob("steps/*.ckpt"))) == 2 + 3
+    for number, cut in enumerate((2, 4), start=1):
+        assert command("fit", *common, "--trainer.callbacks=null", "--ckpt_path", f"steps/{cut}.ckpt").code == 0
+        assert_same(*(weights(tiny.folder / f"runs/tiny/version_{version}/checkpoints/last.ckpt") for version in (0, number)))
+
+
+def test_order_is_an_ablation_on_the_command_line(tiny: Any, command: Callable[..., Any]) -> None:
+    stages = {
+        "first": {"dataset": {"class_path": "Tiny", "init_args": {"count": 4}}, "canvas": 64, "epochs": 1},
+        "second": {"dataset": {"class_path": "Tiny", "init_args": {"count": 6}}, "canvas": 64, "epochs": 1},
+    }
+    config = configure(tiny, data__init_args__train=stages)
+    outcome = command("fit", "--plugin", tiny.plugin, "--config", config, "--data.order=[second]", "--trainer.max_epochs=1")
+    assert outcome.code == 0, outcome.err
+    assert torch.load(tiny.folder / "runs/tiny/version_0/checkpoints/last.ckpt", weights_only=True)["global_step"] == 3
+
+
+@pytest.mark.slow
+def test_two_processes_measure_what_one_does(tiny: Any, command: Callable[..., Any]) -> None:
+    config = configure(tiny, data__init_args__validation__dataset__init_args__count=5, data__init_args__validation__batch_size=1)
+    common = ["--plugin", str(tiny.plugin), "--config", str(config)]
+    script = "import sys; from zoo.cli import main; sys.exit(main())"
+    file = tiny.folder / "run.py"
+    file.write_text(script)
+    distributed = ["--trainer.strategy=ddp", "--trainer.devices=2", "--trainer.max_epochs=2"]
+    finished = subprocess.run([sys.executable, str(file), "fit", *common, *distributed], capture_output=True, text=True, cwd=tiny.folder, timeout=300)
+    assert finished.returncode == 0, finished.stderr[-3000:]
+    run = tiny.folder / "runs/tiny/version_0"
+    assert not (tiny.folder / "runs/tiny/version_1").exists()
+    rows = (run / "metrics.csv").read_text().splitlines()
+    header = rows[0].split(",")
+    together = float(rows[-1].split(",")[header.index("validation/sad")])
+    assert command("validate", "--plugin", tiny.plugin, "--ckpt_path", run / "checkpoints/last.ckpt").code == 0
+    rows = (tiny.folder / "runs/tiny/version_1/metrics.csv").read_text().splitlines()
+    alone = float(rows[-1].split(",")[rows[0].split(",").index("validation/sad")])
+    assert alone == pytest.approx(together, abs=1e-6)
+
+
+def test_predict_mattes_a_folder(tiny: Any, fitted: Path, command: Callable[..., Any]) -> None:
+    pictures = tiny.folder / "pictures"
+    pictures.mkdir()
+    for name, size in (("a", (40, 32)), ("b", (50, 30))):
+        Image.new("RGB", size, "red").save(pictures / f"{name}.png")
+    backgrounds = tiny.folder / "backgrounds"
+    backgrounds.mkdir()
+    for name, size in (("a", (40, 32)), ("b", (50, 30))):
+        Image.new("RGB", size, "blue").save(backgrounds / f"{name}.jpg")
+    outcome = command(
+        "predict", "--plugin", tiny.plugin, "--ckpt_path", fitted / "checkpoints/last.ckpt",
+        "--data.predict.source=pictures", "--data.predict.background=backgrounds", "--data.predict.output=out",
+    )  # fmt: skip
+    assert outcome.code == 0, outcome.err
+    assert sorted(path.relative_to(tiny.folder / "out").as_posix() for path in (tiny.folder / "out").rglob("*.png")) == [
+        "alpha/a.png", "alpha/b.png", "composite/a.png", "composite/b.png",
+    ]  # fmt: skip
+    assert read_image(tiny.folder / "out/alpha/b.png", "L").shape == (30, 50)
+
+
+def test_predict_without_pictures_says_what_to_give(tiny: Any, fitted: Path, command: Callable[..., Any]) -> None:
+    outcome = command("predict", "--plugin", tiny.plugin, "--ckpt_path", fitted / "checkpoints/last.ckpt")
+    assert outcome.code == 1
+    assert "--data.predict.source=FOLDER" in outcome.complaint

@@ -1,0 +1,151 @@
+"""`zoo` itself: which command runs, what it returns, and that nothing heavy is imported before it is needed."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import zoo.cli
+from zoo.cli import COMMANDS, LIGHTNING
+
+LIGHT = """
+import json, sys
+import zoo, zoo.cli
+assert zoo.list_models() and zoo.list_plugins("selectors")
+codes = [zoo.cli.main(words) for words in (["list"], ["list", "selectors", "--json"], ["--version"], ["--help"], ["nonsense"])]
+print("MODULES", json.dumps(sorted({name.split(".")[0] for name in sys.modules})), file=sys.stderr)
+assert codes == [0, 0, 0, 0, 2], codes
+"""
+
+
+def test_listing_and_helping_import_neither_torch_nor_a_plugin() -> None:
+    done = subprocess.run([sys.executable, "-c", LIGHT], capture_output=True, text=True, check=True)
+    imported = set(json.loads(done.stderr.partition("MODULES")[2]))
+    heavy = {"torch", "lightning", "torchmetrics", "torchvision", "timm", "wandb", "jsonargparse", "numpy", "scipy", "skimage", "PIL", "yaml", "rich", "zoo_plugins"}
+    assert not imported & heavy
+
+
+def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+    script = "import os, sys, zoo.cli; os.close(1); os.dup2(os.open(os.devnull, os.O_WRONLY), 9); r, w = os.pipe(); os.dup2(w, 1); os.close(w); os.close(r); zoo.cli.run()"
+    done = subprocess.run([sys.executable, "-c", script, "list", "--json"], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("words", [[], ["--help"], ["-h"], ["help"]])
+def test_the_overview_names_every_command(command, words: list[str]) -> None:
+    outcome = command(*words)
+    assert outcome.code == 0
+    for name in (*LIGHTNING, *COMMANDS):
+        assert f"\n  {name} " in outcome.out
+
+
+def test_every_command_is_a_file_and_every_file_a_command() -> None:
+    files = {file.stem for file in (Path(zoo.cli.__file__).parent / "commands").glob("*.py")} - {"__init__"}
+    assert files == set(COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_itself(command, name: str) -> None:
+    outcome = command(name, "--help")
+    assert outcome.code == 0
+    assert f"usage: zoo {name}" in outcome.out
+
+
+def test_a_lightning_command_explains_itself(command) -> None:
+    outcome = command("fit", "--help")
+    assert outcome.code == 0
+    assert "--trainer.max_epochs" in outcome.out
+    assert "--name" in outcome.out
+
+
+def test_the_version_is_the_distribution_s(command) -> None:
+    outcome = command("--version")
+    assert (outcome.code, outcome.out) == (0, f"ablation-zoo {zoo.__version__}\n")
+
+
+def test_the_script_takes_the_process_s_words_and_exits(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    monkeypatch.setattr(sys, "argv", ["zoo", "--version"])
+    with pytest.raises(SystemExit) as caught:
+        zoo.cli.run()
+    assert caught.value.code == 0
+    assert zoo.cli.main() == 0
+    assert capsys.readouterr().out.count("ablation-zoo") == 2
+
+
+def test_an_unknown_command_is_answered_with_the_nearest(command) -> None:
+    outcome = command("fitt")
+    assert outcome.code == 2
+    assert outcome.complaint.startswith("zoo: there is no command 'fitt'; did you mean fit")
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "complaint"),
+    [
+        (["list", "--josn"], 2, "zoo list: unrecognized arguments: --josn; `zoo list --help` explains it."),
+        (["list", "--js"], 2, "zoo list: unrecognized arguments: --js; `zoo list --help` explains it."),
+        (["show"], 2, "zoo show: the following arguments are required: name; `zoo show --help` explains it."),
+        (["list", "selectorz"], 1, "zoo list: no slot named 'selectorz'; did you mean selectors? Known: models, "),
+        (["show", "Topk"], 1, "zoo show: no plugin named 'Topk' is registered here; did you mean TopK? Install "),
+        (["show", "TopK", "--plugin", "nowhere.py"], 1, "zoo show: --plugin nowhere.py: there is no such file."),
+        (["fit", "--plugin", "nowhere.py"], 1, "zoo fit: --plugin nowhere.py: there is no such file."),
+        (["fit", "--plugin"], 1, "zoo fit: --plugin"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_wrong_word_is_one_sentence(command, words: list[str], code: int, complaint: str) -> None:
+    outcome = command(*words)
+    assert outcome.code == code
+    assert outcome.complaint.startswith(complaint)
+    assert len(outcome.err.strip().splitlines()) == 1
+    assert outcome.out == ""
+
+
+def test_an_interrupted_command_says_so(command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(zoo.cli, "run_lightning", interrupt)
+    outcome = command("fit")
+    assert (outcome.code, outcome.complaint) == (130, "zoo fit: interrupted.")
+
+
+@pytest.mark.parametrize("error", [KeyError("x"), IndexError("list index out of range")], ids=repr)
+def test_a_mistake_in_the_code_is_shown_where_it_is(command, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def fail(*_: object) -> int:
+        raise error
+
+    fail.__globals__["__name__"], before = "zoo.made_up", fail.__globals__["__name__"]
+    monkeypatch.setattr(zoo.cli, "run_lightning", fail)
+    outcome = command("fit")
+    fail.__globals__["__name__"] = before
+    assert outcome.code == 1
+    assert "Traceback" in outcome.err
+
+
+def test_a_stranger_s_part_is_believed_like_ours(tiny, command, install) -> None:
+    source = (
+        "from zoo.matting.parts import PatchSelector\nclass Picky(PatchSelector):\n    def __init__(self, rows: int = 0) -> None:\n"
+        "        super().__init__()\n        raise ValueError(f'Picky(rows={rows}): expected rows ≥ 1.')\n    def forward(self, error):\n        return error\n"
+    )
+    install("picky-selector", "1.0", {"zoo.selectors": {"Picky": "picky_plugin:Picky"}}, {"picky_plugin": source})
+    outcome = command("fit", *tiny.options, "--model.selector=Picky")
+    assert outcome.code == 1
+    assert outcome.complaint == "zoo fit: Picky(rows=0): expected rows ≥ 1."
+    assert "Traceback" not in outcome.err
+
+
+def test_a_broken_plugin_does_not_disturb_who_does_not_ask_for_it(tiny, command, install) -> None:
+    install("broken-selector", "0.9", {"zoo.selectors": {"Broken": "broken_plugin:Broken"}}, {"broken_plugin": "1 / 0"})
+    quick = ("--trainer.max_epochs=1", "--trainer.limit_train_batches=1", "--trainer.limit_val_batches=0")
+    outcome = command("fit", *tiny.options, *quick)
+    assert outcome.code == 0, outcome.err
+    assert command("list").code == 0
+
+
+def test_the_environment_is_left_alone_by_listing(command) -> None:
+    before = dict(os.environ)
+    command("list")
+    assert dict(os.environ) == before

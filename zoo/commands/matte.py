@@ -1,0 +1,90 @@
+"""Cut people out of a picture, a folder of pictures or a video, given a picture of the empty place.
+
+Results land as `DIR/alpha/NAME.png` and so on, one folder a kind; for a video as `DIR/alpha/NAME.mp4`.
+"""
+
+import argparse
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+DEFAULT_MODEL: str | None = None
+"""What is loaded without `--model`: a catalogue name, once there are weights that come with the package."""
+
+KINDS = ("alpha", "foreground", "rgba", "composite", "error", "refined")
+"""As in `zoo.matting.inference`, which is slow to import."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's arguments."""
+    parser.add_argument("source", metavar="SOURCE", type=Path, help="a picture, a folder of pictures or a video")
+    parser.add_argument(
+        "background",
+        metavar="BACKGROUND",
+        type=Path,
+        help="a picture of the same place without the person, by the same camera; for a folder also a folder of them, "
+        "named like the sources",
+    )
+    parser.add_argument("-o", "--output", metavar="DIR", type=Path, required=True, help="where the results land")
+    parser.add_argument(
+        "--model", metavar="CKPT_OR_NAME", default=DEFAULT_MODEL, help="a checkpoint, such as runs/.../last.ckpt"
+    )
+    parser.add_argument(
+        "--save",
+        nargs="+",
+        choices=KINDS,
+        default=("alpha", "composite"),
+        metavar="KIND",
+        help=f"which results: {' '.join(KINDS)} (default: alpha composite)",
+    )
+    parser.add_argument(
+        "--new-background",
+        metavar="X",
+        help="what stands behind the foreground in the composite: a picture, a colour (green, '#00ff00') or, behind a "
+        "video, a video (default: light green)",
+    )
+    parser.add_argument(
+        "--align", action="store_true", help="lay the background over the source first, if the camera moved a little"
+    )
+    parser.add_argument(
+        "--frames", action="store_true", help="write each frame of a video as DIR/KIND/NAME/000000.png, without loss"
+    )
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: auto, the fastest)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Matte; 0 when everything was written.
+
+    Raises:
+        ValueError: in one sentence, whatever is wrong with the input.
+    """
+    if arguments.model is None:
+        raise ValueError("no model was given; expected --model with a checkpoint, such as runs/.../last.ckpt.")
+    _refuse_missing(arguments.source, "SOURCE", "a picture, a folder of pictures or a video")
+    _refuse_missing(arguments.background, "BACKGROUND", "a picture or a folder of pictures")
+
+    import zoo
+    from zoo.matting.inference import MattingWarning, Results, choose_device, matte_files
+
+    device = choose_device(arguments.device)
+    results = Results(arguments.output, arguments.save, arguments.new_background)
+    model = zoo.load(arguments.model).to(device)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", MattingWarning)
+        warnings.showwarning = _show_warning
+        written = matte_files(
+            model, arguments.source, arguments.background, results, align=arguments.align, frames=arguments.frames
+        )
+    print(f"{len(written)} results in {arguments.output}: {' '.join(results.save)}")
+    return 0
+
+
+def _refuse_missing(path: Path, argument: str, expected: str) -> None:
+    if not path.exists():
+        raise ValueError(f"{argument} {path} does not exist; expected {expected}: check the path.")
+
+
+def _show_warning(message: Warning | str, *details: Any, **more: Any) -> None:
+    """One line, without the line of code that Python adds."""
+    print(f"warning: {message}", file=sys.stderr)

@@ -1,0 +1,113 @@
+"""Arguments that a newly chosen class inherits from the class it replaces: a hidden confound of ablations, so they are announced.
+
+The parser keeps arguments of equal names when the class of a slot changes, in every form of override: `output_stride=8` survives from one backbone to the
+next. Here the settings of the first configuration are compared with the final ones.
+"""
+
+import argparse
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonargparse import Namespace
+from lightning.pytorch.cli import LightningArgumentParser
+
+from zoo.core.arguments import pairs
+from zoo.core.registry import imported
+
+
+def carried_over(parser: LightningArgumentParser, args: list[str], config: Namespace) -> list[str]:
+    """One message a slot whose class was changed and that kept arguments which nobody gave since.
+
+    Args:
+        parser: of all commands.
+        args: what it was given, the command first.
+        config: what it made of them.
+    """
+    command, given = args[0], list(pairs(args[1:]))
+    before, later = first_settings(parser, command, given)
+    if before is None:
+        return []
+    spoken = set(spoken_keys(later))
+    old_slots, new_slots = dict(slots(before)), dict(slots(config[command]))
+    messages = []
+    for path, new in new_slots.items():
+        old = old_slots.get(path)
+        if old is None or old.class_path == new.class_path:
+            continue
+        kept = [f"{name}={value}" for name, value in inherited(old, new) if f"{path}.{name}" not in spoken]
+        if kept:
+            messages.append(f"{path}: {short(new)} keeps {', '.join(kept)} from {short(old)}.")
+    return messages
+
+
+Options = list[tuple[str, str | None]]
+
+
+def first_settings(parser: LightningArgumentParser, command: str, given: Options) -> tuple[Namespace | None, Options]:
+    """The settings by the first configurations that are complete, and the options after them; None when only all together are."""
+    configs: list[str] = []
+    for position, (option, value) in enumerate(given):
+        if option in ("--config", "-c") and value is not None:
+            configs += [option, value]
+            try:
+                return parser.parse_args([command, *configs])[command], given[position + 1 :]
+            except argparse.ArgumentError:
+                continue
+    return None, []
+
+
+def slots(settings: Any, path: str = "") -> Iterator[tuple[str, Namespace]]:
+    """Every class in parsed settings with its place, as it is typed: `model.selector`."""
+    if isinstance(settings, Namespace) and isinstance(settings.get("class_path"), str):
+        yield path, settings
+        settings = settings.get("init_args")
+    if isinstance(settings, Namespace):
+        settings = vars(settings)
+    if isinstance(settings, dict):
+        for key, value in settings.items():
+            yield from slots(value, f"{path}.{key}" if path else key)
+
+
+def inherited(old: Namespace, new: Namespace) -> Iterator[tuple[str, Any]]:
+    """Arguments that both classes have with the same value, where it is not the new class's default."""
+    before, after = (vars(settings.get("init_args") or Namespace()) for settings in (old, new))
+    defaults = default_arguments(new.class_path)
+    for name, value in after.items():
+        if name in before and before[name] == value and defaults.get(name, inspect.Parameter.empty) != value:
+            yield name, value
+
+
+def default_arguments(path: str) -> dict[str, Any]:
+    """The defaults of the class at an import path."""
+    cls = imported(path)
+    return {} if cls is None else {name: parameter.default for name, parameter in inspect.signature(cls.__init__).parameters.items()}
+
+
+def spoken_keys(given: Options) -> Iterator[str]:
+    """The keys that options give values for, those in configuration files and in values written as YAML too."""
+    for option, value in given:
+        if option in ("--config", "-c") and value is not None:
+            yield from keys(yaml.safe_load(Path(value).read_text(encoding="utf-8")))
+            continue
+        key = option.removeprefix("--").replace(".init_args", "")
+        yield key
+        if value is not None and value.startswith("{"):
+            yield from keys(yaml.safe_load(value), key)
+
+
+def keys(settings: Any, path: str = "") -> Iterator[str]:
+    """The dotted keys of nested settings, without the `init_args` between them."""
+    if not isinstance(settings, dict):
+        return
+    for key, value in settings.items():
+        inner = path if key == "init_args" else f"{path}.{key}" if path else str(key)
+        yield inner
+        yield from keys(value, inner)
+
+
+def short(settings: Namespace) -> str:
+    """The name of a class."""
+    return settings.class_path.rpartition(".")[2]
