@@ -1,4 +1,4 @@
-"""What tests of several folders share: a tiny data set with a configuration, one run that was fitted on them, and made-up distributions."""
+"""What tests of several folders share: a tiny data set and configuration, a run fitted on them, made-up plugins."""
 
 import contextlib
 import gc
@@ -99,17 +99,22 @@ class Outcome(NamedTuple):
 
 
 @pytest.fixture(autouse=True, scope="session")
-def one_thread() -> None:
-    """Pictures in tests are so small that threads would only wait for one another."""
+def small_scale() -> Iterator[None]:
+    """Pictures in tests are so small that threads would only wait for one another; what is imported now stays."""
     import torch
 
     torch.set_num_threads(1)
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture(autouse=True)
 def isolation(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No test sees another's seed, arguments or registered classes."""
-    before = [(slot, dict(slot.failures), dict(slot._loaded), dict(slot._from_files)) for slot in registry.SLOTS.values()]
+    before = [
+        (slot, dict(slot.failures), dict(slot._loaded), dict(slot._from_files)) for slot in registry.SLOTS.values()
+    ]
     environment = {name: os.environ.get(name) for name in ("PL_GLOBAL_SEED", "PL_SEED_WORKERS")}
     for name in environment:
         os.environ.pop(name, None)
@@ -119,8 +124,12 @@ def isolation(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         os.environ.pop(name, None)
         if value is not None:
             os.environ[name] = value
+    read_files = any(slot._from_files.keys() != from_files.keys() for slot, _, _, from_files in before)
+    imported = any(slot._loaded.keys() - loaded.keys() for slot, _, loaded, _ in before)
     for slot, failures, loaded, from_files in before:
         slot.failures, slot._loaded, slot._from_files = failures, loaded, from_files
+    if read_files or imported:
+        gc.collect()  # classes die in cycles, and the parser finds every living subclass
 
 
 @pytest.fixture
@@ -201,7 +210,10 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
         information = site / f"{name.replace('-', '_')}-{version}.dist-info"
         information.mkdir()
         (information / "METADATA").write_text(f"Metadata-Version: 2.4\nName: {name}\nVersion: {version}\n{metadata}")
-        groups = (f"[{group}]\n" + "".join(f"{key} = {value}\n" for key, value in names.items()) for group, names in entry_points.items())
+        groups = (
+            f"[{group}]\n" + "".join(f"{key} = {value}\n" for key, value in names.items())
+            for group, names in entry_points.items()
+        )
         (information / "entry_points.txt").write_text("\n".join(groups))
         for module, source in (modules or {}).items():
             (site / f"{module}.py").write_text(source)
@@ -212,7 +224,21 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
     for module in written:
         sys.modules.pop(module, None)
     forget()
-    gc.collect()  # classes die in cycles, and the parser finds every living subclass
+
+
+@pytest.fixture
+def selector_source() -> Callable[..., str]:
+    """The source of a module with one patch selector, with this name and constructor body."""
+
+    def write(name: str, body: str = "pass") -> str:
+        return (
+            "from zoo.matting.parts import PatchSelector\n\n\n"
+            f"class {name}(PatchSelector):\n"
+            f"    def __init__(self, rows: int = 0) -> None:\n        super().__init__()\n        {body}\n\n"
+            "    def forward(self, error):\n        return error\n"
+        )
+
+    return write
 
 
 def forget() -> None:

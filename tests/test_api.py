@@ -68,7 +68,10 @@ def test_a_slot_is_replaced_as_a_whole(selector: object) -> None:
     if selector == "part":
         selector = build({"class_path": "RandomPatches"})
     model = small(selector=selector)
-    assert model.spec["init_args"]["selector"] == {"class_path": "RandomPatches", "init_args": {"patches": 5000, "seed": 0}}
+    assert model.spec["init_args"]["selector"] == {
+        "class_path": "RandomPatches",
+        "init_args": {"patches": 5000, "seed": 0},
+    }
 
 
 def test_plain_arguments_and_dicts_of_parts_are_replaced_too() -> None:

@@ -27,6 +27,7 @@ def bgmv2(backbone: str) -> dict[str, Any]:
                 "error": {"class_path": "ErrorMSE", "init_args": {"detach_target": True, "weight": 1.0}},
             },
             "learning_rates": {"backbone": 5e-5, "aspp": 5e-5, "decoder": 1e-4, "refiner": 3e-4},
+            "schedule": "constant",
             "metrics": "bgmv2",
         },
     }

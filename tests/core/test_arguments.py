@@ -1,5 +1,6 @@
 """What becomes of checkpoints, named models, plugin files and shipped configurations before the parser sees them."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from zoo.core.arguments import expanded, pairs, shipped
 
 def settings(words: list[str]) -> list[dict]:
     """The content of every `--config` in a command line."""
-    return [yaml.safe_load(Path(value).read_text()) for option, value in zip(words, words[1:], strict=False) if option == "--config"]
+    return [yaml.safe_load(Path(value).read_text()) for option, value in pairwise(words) if option == "--config"]
 
 
 @pytest.mark.parametrize(

@@ -50,10 +50,16 @@ def test_it_is_announced_for_a_change_of_what_a_checkpoint_holds(announced, fitt
 
 
 def test_it_is_announced_inside_a_dict_of_parts(announced, tiny) -> None:
-    tiny.config.write_text(tiny.config.read_text().replace("{class_path: AlphaL1}", "{class_path: AlphaL1, init_args: {at: coarse, weight: 2}}"))
+    tiny.config.write_text(
+        tiny.config.read_text().replace(
+            "{class_path: AlphaL1}", "{class_path: AlphaL1, init_args: {at: coarse, weight: 2}}"
+        )
+    )
     message = "model.losses.alpha: GradientL1 keeps at=coarse, weight=2.0 from AlphaL1."
     assert announced("--model.losses.alpha=GradientL1") == [message]
-    assert announced("--model.losses.alpha=GradientL1", "--model.losses.alpha.weight=2") == [message.replace(", weight=2.0", "")]
+    assert announced("--model.losses.alpha=GradientL1", "--model.losses.alpha.weight=2") == [
+        message.replace(", weight=2.0", "")
+    ]
 
 
 @pytest.mark.parametrize(

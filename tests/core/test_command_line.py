@@ -1,4 +1,4 @@
-"""Fit, validate and test from the command line: who wins over whom, what a run leaves behind, and what it never destroys."""
+"""Fit, validate and test from the command line: who wins over whom, what a run leaves behind and never destroys."""
 
 import csv
 import json
@@ -105,8 +105,14 @@ class TestRunDirectory:
     def test_config_holds_every_setting_under_registered_names(self, fitted: Path) -> None:
         config = yaml.safe_load((fitted / "config.yaml").read_text())
         assert config["model"]["class_path"] == "BackgroundMatting"
-        assert config["model"]["init_args"]["selector"] == {"class_path": "TopK", "init_args": {"patches": 20, "fixed_count": False}}
-        assert config["data"]["init_args"]["train"]["squares"]["dataset"] == {"class_path": "Tiny", "init_args": {"count": 4, "size": 64}}
+        assert config["model"]["init_args"]["selector"] == {
+            "class_path": "TopK",
+            "init_args": {"patches": 20, "fixed_count": False},
+        }
+        assert config["data"]["init_args"]["train"]["squares"]["dataset"] == {
+            "class_path": "Tiny",
+            "init_args": {"count": 4, "size": 64},
+        }
         assert config["seed_everything"] == 3
         assert config["trainer"]["max_epochs"] == 2
         assert registered_only(config)
@@ -121,7 +127,16 @@ class TestRunDirectory:
 
     def test_metrics_hold_losses_and_validation(self, fitted: Path) -> None:
         names = set(metrics(fitted)[0])
-        assert {"train/loss", "train/alpha", "train/error", "validation/loss", "validation/sad", "validation/mse", "epoch", "step"} <= names
+        assert {
+            "train/loss",
+            "train/alpha",
+            "train/error",
+            "validation/loss",
+            "validation/sad",
+            "validation/mse",
+            "epoch",
+            "step",
+        } <= names
 
     def test_pictures_can_be_looked_at(self, fitted: Path) -> None:
         picture = Image.open(fitted / "pictures" / "epoch_0001.png")
@@ -132,11 +147,21 @@ class TestRunDirectory:
         outcome = command("fit", "--plugin", tiny.plugin, "--config", fitted / "config.yaml", "--trainer.max_epochs=1")
         assert outcome.code == 0, outcome.err
         run = Path("runs/tiny/version_0")
-        assert yaml.safe_load((run / "config.yaml").read_text())["model"] == yaml.safe_load((fitted / "config.yaml").read_text())["model"]
-        assert metrics(run)[0]["train/loss"] == metrics(fitted)[0]["train/loss"], "the same settings and seed give the same first step"
+        assert (
+            yaml.safe_load((run / "config.yaml").read_text())["model"]
+            == yaml.safe_load((fitted / "config.yaml").read_text())["model"]
+        )
+        assert metrics(run)[0]["train/loss"] == metrics(fitted)[0]["train/loss"], (
+            "the same settings and seed give the same first step"
+        )
 
     def test_another_run_gets_a_directory_of_its_own(self, tiny, command) -> None:
-        quick = ("--trainer.limit_train_batches=1", "--trainer.limit_val_batches=0", "--trainer.max_epochs=1", "--trainer.enable_checkpointing=false")
+        quick = (
+            "--trainer.limit_train_batches=1",
+            "--trainer.limit_val_batches=0",
+            "--trainer.max_epochs=1",
+            "--trainer.enable_checkpointing=false",
+        )
         for _ in range(2):
             assert command("fit", *tiny.options, *quick, "--name=mine", "--runs=elsewhere").code == 0
         assert sorted(path.name for path in Path("elsewhere/mine").iterdir()) == ["version_0", "version_1"]
@@ -148,14 +173,26 @@ class TestCheckpointAlone:
         outcome = command("validate", "--ckpt_path", fitted / "checkpoints" / "last.ckpt", "--plugin", tiny.plugin)
         assert outcome.code == 0, outcome.err
         run = Path("runs/tiny/version_0")
-        for name in ("validation/sad", "validation/mse", "validation/mad", "validation/grad", "validation/foreground_mse", "validation/loss"):
+        for name in (
+            "validation/sad",
+            "validation/mse",
+            "validation/mad",
+            "validation/grad",
+            "validation/foreground_mse",
+            "validation/loss",
+        ):
             assert last_value(run, name) == pytest.approx(last_value(fitted, name), abs=1e-6), name
 
     def test_validate_reproduces_a_limited_validation(self, tiny, command) -> None:
         settings = ("--trainer.limit_val_batches=1", "--data.validation.batch_size=1", "--trainer.max_epochs=1")
         assert command("fit", *tiny.options, *settings).code == 0
-        assert command("validate", "--ckpt_path=runs/tiny/version_0/checkpoints/last.ckpt", "--plugin", tiny.plugin).code == 0
-        first, second = (last_value(Path("runs/tiny") / version, "validation/sad") for version in ("version_0", "version_1"))
+        assert (
+            command("validate", "--ckpt_path=runs/tiny/version_0/checkpoints/last.ckpt", "--plugin", tiny.plugin).code
+            == 0
+        )
+        first, second = (
+            last_value(Path("runs/tiny") / version, "validation/sad") for version in ("version_0", "version_1")
+        )
         assert second == pytest.approx(first, abs=1e-6)
 
     def test_test_runs_the_test_sets(self, fitted: Path, tiny, command) -> None:
@@ -166,7 +203,8 @@ class TestCheckpointAlone:
 
     def test_fit_goes_on_where_it_was(self, fitted: Path, tiny, command) -> None:
         outcome = command(
-            "fit", "--ckpt_path", fitted / "checkpoints" / "last.ckpt", "--plugin", tiny.plugin, "--trainer.max_epochs=3",
+            "fit", "--ckpt_path", fitted / "checkpoints" / "last.ckpt", "--plugin", tiny.plugin,
+            "--trainer.max_epochs=3",
             "--trainer.enable_progress_bar=false", "--trainer.num_sanity_val_steps=0", "--trainer.log_every_n_steps=1",
         )  # fmt: skip
         assert outcome.code == 0, outcome.err
@@ -200,7 +238,9 @@ class TestPrecedence:
             settings = parsed("fit", *words)
             assert settings["model"]["init_args"]["base_scale"] == 0.25
             assert settings["trainer"]["max_epochs"] == 9
-            assert settings["model"]["init_args"]["selector"]["init_args"]["patches"] == 20, "the rest is the checkpoint's"
+            assert settings["model"]["init_args"]["selector"]["init_args"]["patches"] == 20, (
+                "the rest is the checkpoint's"
+            )
 
     @pytest.mark.parametrize("command_name", ["fit", "validate", "test"])
     def test_the_command_line_wins_over_both(self, fitted: Path, tiny, parsed, command_name: str) -> None:
@@ -221,7 +261,8 @@ class TestPrecedence:
     def test_a_fit_that_resumes_obeys_the_command_line(self, fitted: Path, tiny, command) -> None:
         path = fitted / "checkpoints" / "last.ckpt"
         outcome = command(
-            "fit", "--plugin", tiny.plugin, "--ckpt_path", path, "--trainer.max_epochs=3", "--trainer.num_sanity_val_steps=0",
+            "fit", "--plugin", tiny.plugin, "--ckpt_path", path,
+            "--trainer.max_epochs=3", "--trainer.num_sanity_val_steps=0",
             "--model.losses.alpha.weight=0.25", "--model.selector=RandomPatches", "--trainer.limit_train_batches=1",
         )  # fmt: skip
         assert outcome.code == 0, outcome.err
@@ -237,22 +278,42 @@ class TestPrecedence:
         assert "_parse_ckpt_path" in vars(ZooCLI)
 
     def test_a_named_model_is_completed_by_the_command_line(self, tiny, parsed) -> None:
-        settings = parsed("fit", *tiny.options, "--model=bgmv2_mobilenetv2", "--model.selector.patches=7", "--model.losses.gradient.weight=0")
+        settings = parsed(
+            "fit",
+            *tiny.options,
+            "--model=bgmv2_mobilenetv2",
+            "--model.selector.patches=7",
+            "--model.losses.gradient.weight=0",
+        )
         model = settings["model"]["init_args"]
         assert model["backbone"]["init_args"]["name"] == "mobilenetv2_100"
         assert model["base_scale"] == 0.25
         assert model["selector"]["init_args"]["patches"] == 7
-        assert set(model["losses"]) == {"alpha", "gradient", "foreground", "coarse_alpha", "coarse_gradient", "coarse_foreground", "error"}
+        assert set(model["losses"]) == {
+            "alpha",
+            "gradient",
+            "foreground",
+            "coarse_alpha",
+            "coarse_gradient",
+            "coarse_foreground",
+            "error",
+        }
         assert model["losses"]["gradient"]["init_args"]["weight"] == 0
 
     def test_the_issue_s_own_line_works_as_typed(self, tiny, parsed) -> None:
-        typed = ("--model.backbone.name=mobilenetv2_100", "--model.selector=RandomPatches", "--model.selector.patches=1000")
+        typed = (
+            "--model.backbone.name=mobilenetv2_100",
+            "--model.selector=RandomPatches",
+            "--model.selector.patches=1000",
+        )
         model = parsed("fit", *tiny.options, *typed)["model"]["init_args"]
         assert model["backbone"]["init_args"]["name"] == "mobilenetv2_100"
         assert model["selector"]["class_path"].endswith("RandomPatches")
         assert model["selector"]["init_args"]["patches"] == 1000
 
-    def test_a_shipped_configuration_is_found_anywhere(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parsed) -> None:
+    def test_a_shipped_configuration_is_found_anywhere(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parsed
+    ) -> None:
         monkeypatch.chdir(tmp_path)
         assert parsed("fit", "--config", "matting/quickstart")["model"]["class_path"].endswith("BackgroundMatting")
 
@@ -267,7 +328,9 @@ class TestFailures:
     def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_the_last_checkpoint(self, losses, command) -> None:
         outcome = command("fit", *losses, "--model.losses.alpha=BreaksLater")
         assert outcome.code == 1
-        assert outcome.complaint.startswith("zoo fit: the loss is not finite at step 2 (alpha=nan); the last checkpoint is intact: lower the learning rates")
+        assert outcome.complaint.startswith(
+            "zoo fit: the loss is not finite at step 2 (alpha=nan); the last checkpoint is intact: "
+        )
         assert "Traceback" not in outcome.err
         checkpoint = Path("runs/tiny/version_0/checkpoints/last.ckpt")
         assert torch.load(checkpoint, weights_only=True)["global_step"] == 2
@@ -275,7 +338,9 @@ class TestFailures:
         assert metrics(Path("runs/tiny/version_0"))
 
     def test_what_a_part_says_is_wrong_is_one_sentence(self, losses, command) -> None:
-        outcome = command("fit", *losses, '--model.losses.alpha={"class_path": "Disagrees", "init_args": {"weight": 3}}')
+        outcome = command(
+            "fit", *losses, '--model.losses.alpha={"class_path": "Disagrees", "init_args": {"weight": 3}}'
+        )
         assert outcome.code == 1
         assert outcome.complaint == "zoo fit: Disagrees(weight=3): expected a weight of at most 1."
         assert "Traceback" not in outcome.err
@@ -283,7 +348,10 @@ class TestFailures:
     def test_parts_that_do_not_go_together_are_one_sentence(self, tiny, command) -> None:
         outcome = command("fit", *tiny.options, "--model.error_map=NoError")
         assert outcome.code == 1
-        assert outcome.complaint == "zoo fit: TopK ranks patches by error, and NoError has none: choose RandomPatches or AllPatches."
+        assert (
+            outcome.complaint
+            == "zoo fit: TopK ranks patches by error, and NoError has none: choose RandomPatches or AllPatches."
+        )
         assert "Traceback" not in outcome.err
 
     def test_an_error_inside_a_library_shows_where_it_happened(self, losses, command) -> None:
@@ -307,7 +375,15 @@ class TestFailures:
 
     def test_another_architecture_cannot_be_resumed(self, fitted: Path, tiny, command) -> None:
         path = fitted / "checkpoints" / "last.ckpt"
-        outcome = command("fit", "--plugin", tiny.plugin, "--ckpt_path", path, "--model.backbone.name=mobilenetv2_075", "--trainer.max_epochs=3")
+        outcome = command(
+            "fit",
+            "--plugin",
+            tiny.plugin,
+            "--ckpt_path",
+            path,
+            "--model.backbone.name=mobilenetv2_075",
+            "--trainer.max_epochs=3",
+        )
         assert outcome.code != 0
         assert "last.ckpt" in outcome.complaint
         assert "expected" in outcome.complaint

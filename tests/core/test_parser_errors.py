@@ -1,4 +1,4 @@
-"""A command line that is not understood is answered in one sentence: what was given, what was expected, the nearest known names."""
+"""A command line that is not understood gets one sentence: what was given, what was expected, the nearest names."""
 
 from pathlib import Path
 
@@ -7,23 +7,47 @@ import pytest
 from zoo.core.parser_errors import sentence
 
 WRONG = [
-    ("--model.selector=Topk", "model.selector: no patch selector named 'Topk'; did you mean TopK? Known: AllPatches, NoPatches, RandomPatches, Threshold, TopK."),
+    (
+        "--model.selector=Topk",
+        "model.selector: no patch selector named 'Topk'; did you mean TopK? Known: AllPatches, NoPatches, ",
+    ),
     ("--model.selector=os.system", "model.selector: no patch selector named 'os.system'. Known: AllPatches, "),
     ("--model.selector=AlphaL1", "model.selector got 'AlphaL1', a loss term; expected a patch selector: AllPatches, "),
-    ("--model.selector=zoo.nothing.Here", "model.selector got 'zoo.nothing.Here', which cannot be used: module 'zoo' has no attribute 'nothing'."),
+    (
+        "--model.selector=zoo.nothing.Here",
+        "model.selector got 'zoo.nothing.Here', which cannot be used: module 'zoo' has no attribute 'nothing'.",
+    ),
     ("--model.losses.alpha=TopK", "model.losses.alpha got 'TopK', a patch selector; expected a loss term: AlphaL1, "),
     ("--model.losses.alpha=AlphaL2", "model.losses.alpha: no loss term named 'AlphaL2'; did you mean AlphaL1? Known: "),
-    ("--data.train.squares.dataset=Tinny", "data.train.squares.dataset: no dataset named 'Tinny'; did you mean Tiny? Known: "),
-    ("--model=bgmv2_resnet51", "model: no model named 'bgmv2_resnet51'; did you mean bgmv2_resnet50 or bgmv2_resnet101? Known: "),
+    (
+        "--data.train.squares.dataset=Tinny",
+        "data.train.squares.dataset: no dataset named 'Tinny'; did you mean Tiny? Known: ",
+    ),
+    (
+        "--model=bgmv2_resnet51",
+        "model: no model named 'bgmv2_resnet51'; did you mean bgmv2_resnet50 or bgmv2_resnet101? Known: ",
+    ),
     ("--model=BackgroundMating", "model: no model named 'BackgroundMating'; did you mean BackgroundMatting? Known: "),
     ("--data=MatingData", "data: no data module named 'MatingData'; did you mean MattingData? Known: MattingData."),
     ("--model.selector.patchs=3", "TopK has no argument 'patchs'; did you mean patches? Known: patches, fixed_count."),
-    ("--model.fooground=both", "BackgroundMatting has no argument 'fooground'; did you mean foreground? Known: backbone, "),
+    (
+        "--model.fooground=both",
+        "BackgroundMatting has no argument 'fooground'; did you mean foreground? Known: backbone, ",
+    ),
     ("--model.losses.alpha.weigth=1", "AlphaL1 has no argument 'weigth'; did you mean weight? Known: at, weight."),
-    ("--data.train.squares.canvass=3", "TrainingStage has no argument 'canvass'; did you mean canvas? Known: dataset, canvas, "),
-    ("--data.validation.disturbance.sevrity=3", "Disturbance has no argument 'sevrity'; did you mean severity or shift? Known: shift, "),
+    (
+        "--data.train.squares.canvass=3",
+        "TrainingStage has no argument 'canvass'; did you mean canvas? Known: dataset, canvas, ",
+    ),
+    (
+        "--data.validation.disturbance.sevrity=3",
+        "Disturbance has no argument 'sevrity'; did you mean severity or shift? Known: shift, ",
+    ),
     ("--data.train.squares.dataset.cont=3", "Tiny has no argument 'cont'; did you mean count? Known: count, size."),
-    ('--model.selector={"class_path": "RandomPatches", "init_args": {"patchs": 3}}', "RandomPatches has no argument 'patchs'; did you mean patches?"),
+    (
+        '--model.selector={"class_path": "RandomPatches", "init_args": {"patchs": 3}}',
+        "RandomPatches has no argument 'patchs'; did you mean patches?",
+    ),
     ("--model.selector.patches=abc", "model.selector.patches got 'abc', expected a whole number."),
     ("--model.selector.patches=1.5", "model.selector.patches got '1.5', expected a whole number."),
     ("--model.foreground=both", "model.foreground got 'both', expected residual or direct."),
@@ -31,21 +55,42 @@ WRONG = [
     ("--model.learning_rates.refiner=fast", "model.learning_rates.refiner got 'fast', expected a number."),
     ("--data.train.squares.canvas=large", "data.train.squares.canvas got 'large', expected a whole number."),
     ("--data.validation.canvas=large", "data.validation.canvas got 'large', expected a whole number or null."),
-    ("--data.validation.disturbance.severity=high", "data.validation.disturbance.severity got 'high', expected a number."),
+    (
+        "--data.validation.disturbance.severity=high",
+        "data.validation.disturbance.severity got 'high', expected a number.",
+    ),
     ("--trainer.max_epochs=x", "trainer.max_epochs got 'x', expected a whole number or null."),
-    ("--trainer.limit_val_batches=abc", "trainer.limit_val_batches got 'abc', expected a whole number, a number or null."),
+    (
+        "--trainer.limit_val_batches=abc",
+        "trainer.limit_val_batches got 'abc', expected a whole number, a number or null.",
+    ),
     ("--trainer.enable_progress_bar=maybe", "trainer.enable_progress_bar got 'maybe', expected true or false or null."),
     ("--trainer.precision=7", "trainer.precision got '7', expected 64, 32, 16, "),
     ("--seed_everything=abc", "seed_everything got 'abc', expected true or false or a whole number."),
-    ("--trainer.logger=WandbLoger", "trainer.logger got 'WandbLoger', which is no class known here; did you mean WandbLogger or Logger?"),
-    ("--trainer.callbacks=EarlyStoping", "trainer.callbacks got 'EarlyStoping', which is no class known here; did you mean EarlyStopping"),
-    ("--trainer.max_epoch=3", "there is no option --trainer.max_epoch; did you mean --trainer.max_epochs or --trainer.min_epochs? `--help` lists them all."),
+    (
+        "--trainer.logger=WandbLoger",
+        "trainer.logger got 'WandbLoger', which is no class known here; did you mean WandbLogger or Logger?",
+    ),
+    (
+        "--trainer.callbacks=EarlyStoping",
+        "trainer.callbacks got 'EarlyStoping', which is no class known here; did you mean EarlyStopping",
+    ),
+    (
+        "--trainer.max_epoch=3",
+        "there is no option --trainer.max_epoch; did you mean --trainer.max_epochs or --trainer.min_epochs? `--help` ",
+    ),
     ("--traner.max_epochs=3", "there is no option --traner.max_epochs; did you mean --trainer.max_epochs"),
     ("--confg=x.yaml", "there is no option --confg; did you mean --config"),
     ("--mod=BackgroundMatting", "there is no option --mod; did you mean --model"),
     ("training", "'training' is neither an option nor the value of one; options begin with --"),
-    ("--config=nothing.yaml", "there is no configuration nothing.yaml, neither a file nor a shipped one (shipped: matting/quickstart"),
-    ("--config=matting/quikstart", "there is no configuration matting/quikstart, neither a file nor a shipped one (shipped: matting/quickstart"),
+    (
+        "--config=nothing.yaml",
+        "there is no configuration nothing.yaml, neither a file nor a shipped one (shipped: ",
+    ),
+    (
+        "--config=matting/quikstart",
+        "there is no configuration matting/quikstart, neither a file nor a shipped one (shipped: ",
+    ),
     ("--name", "--name needs a value."),
     ("--config", "--config needs a value."),
     ("--model.losses=null", "BackgroundMatting needs a value for losses."),
@@ -66,9 +111,18 @@ def test_a_wrong_word_gets_one_sentence(tiny, command, word: str, expected: str)
 
 
 WRONG_FILES = [
-    ("model: {class_path: BackgroundMatting, init_args: {backbon: 3}}", "BackgroundMatting has no argument 'backbon'; did you mean backbone? Known: "),
-    ("model: {class_path: BackgroundMatting, init_args: {selector: {class_path: TopKx}}}", "model.selector: no patch selector named 'TopKx'; did you mean TopK?"),
-    ("model: {class_path: BackgroundMatting, init_args: {selector: {class_path: TopK, init_args: {patchs: 3}}}}", "TopK has no argument 'patchs'; did you mean"),
+    (
+        "model: {class_path: BackgroundMatting, init_args: {backbon: 3}}",
+        "BackgroundMatting has no argument 'backbon'; did you mean backbone? Known: ",
+    ),
+    (
+        "model: {class_path: BackgroundMatting, init_args: {selector: {class_path: TopKx}}}",
+        "model.selector: no patch selector named 'TopKx'; did you mean TopK?",
+    ),
+    (
+        "model: {class_path: BackgroundMatting, init_args: {selector: {class_path: TopK, init_args: {patchs: 3}}}}",
+        "TopK has no argument 'patchs'; did you mean",
+    ),
     ("modle: {class_path: BackgroundMatting}", "there is no option --modle.class_path; did you mean --model"),
     ("trainer: {max_epoch: 3}", "there is no option --trainer.max_epoch; did you mean --trainer.max_epochs"),
     ("trainer: {max_epochs: x}", "trainer.max_epochs got 'x', expected a whole number or null."),
@@ -88,10 +142,22 @@ def test_a_wrong_configuration_gets_one_sentence(tiny, command, content: str, ex
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["fit"], "nothing says which model and which data to use: give a configuration, for example --config matting/quickstart."),
-        (["fit", "--model=bgmv2_resnet50"], "nothing says which data to use: give a configuration, for example --config matting/quickstart."),
-        (["validate"], "nothing says which model and which data to use: give --ckpt_path with a checkpoint, or a configuration, for example "),
-        (["fit", "--model.selector=TopK"], "--model.selector was given before anything that it could change: first give a configuration, for example "),
+        (
+            ["fit"],
+            "nothing says which model and which data to use: give a configuration, for example --config matting/quick",
+        ),
+        (
+            ["fit", "--model=bgmv2_resnet50"],
+            "nothing says which data to use: give a configuration, for example --config matting/quickstart.",
+        ),
+        (
+            ["validate"],
+            "nothing says which model and which data to use: give --ckpt_path with a checkpoint, or a configuration, ",
+        ),
+        (
+            ["fit", "--model.selector=TopK"],
+            "--model.selector was given before anything that it could change: first give a configuration, for example ",
+        ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -102,7 +168,12 @@ def test_too_few_words_get_an_example(command, words: list[str], expected: str) 
 
 
 def test_a_broken_plugin_is_answered_with_its_owner_and_reason(tiny, command, install) -> None:
-    install("broken-selector", "2.3", {"zoo.selectors": {"Broken": "broken_plugin:Broken"}}, {"broken_plugin": "import missing_module_x"})
+    install(
+        "broken-selector",
+        "2.3",
+        {"zoo.selectors": {"Broken": "broken_plugin:Broken"}},
+        {"broken_plugin": "import missing_module_x"},
+    )
     outcome = command("fit", *tiny.options, "--model.selector=Broken")
     assert outcome.code == 2
     assert outcome.complaint == (
@@ -111,9 +182,10 @@ def test_a_broken_plugin_is_answered_with_its_owner_and_reason(tiny, command, in
     )
 
 
-def test_an_ambiguous_plugin_is_answered_with_both_owners(tiny, command, install) -> None:
-    source = "from zoo.matting.parts import PatchSelector\nclass TopK(PatchSelector):\n    def forward(self, error):\n        return error\n"
-    install("other-topk", "1.0", {"zoo.selectors": {"TopK": "other_topk:TopK"}}, {"other_topk": source})
+def test_an_ambiguous_plugin_is_answered_with_both_owners(tiny, command, install, selector_source) -> None:
+    install(
+        "other-topk", "1.0", {"zoo.selectors": {"TopK": "other_topk:TopK"}}, {"other_topk": selector_source("TopK")}
+    )
     outcome = command("fit", *tiny.options)
     assert outcome.code != 0
     assert "ablation-zoo" in outcome.complaint
@@ -121,13 +193,14 @@ def test_an_ambiguous_plugin_is_answered_with_both_owners(tiny, command, install
     assert not Path("runs").exists()
 
 
-def test_a_class_that_is_not_registered_is_refused(tiny, command, monkeypatch) -> None:
+def test_a_class_that_is_not_registered_is_refused(tiny, command, monkeypatch, selector_source) -> None:
     monkeypatch.syspath_prepend(str(tiny.folder))
-    Path("stray.py").write_text("from zoo.matting.parts import PatchSelector\nclass Stray(PatchSelector):\n    def forward(self, error):\n        return error\n")
+    Path("stray.py").write_text(selector_source("Stray"))
     outcome = command("fit", *tiny.options, "--model.selector=stray.Stray")
     assert outcome.code == 2
     assert outcome.complaint == (
-        "zoo fit: stray.Stray is used in model but not registered as a plugin: add an entry point for it, or give its file with --plugin."
+        "zoo fit: stray.Stray is used in model but not registered as a plugin: "
+        "add an entry point for it, or give its file with --plugin."
     )
 
 

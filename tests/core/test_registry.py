@@ -34,7 +34,9 @@ class Stripes(PatchSelector):
 
 @pytest.fixture
 def stripes(install) -> None:
-    install("stripes-selector", "2.3", {"zoo.selectors": {"Stripes": "stripes_plugin:Stripes"}}, {"stripes_plugin": STRIPES})
+    install(
+        "stripes-selector", "2.3", {"zoo.selectors": {"Stripes": "stripes_plugin:Stripes"}}, {"stripes_plugin": STRIPES}
+    )
 
 
 def break_selector(install, source: str, name: str = "Broken") -> None:
@@ -81,11 +83,31 @@ def test_an_unknown_slot_is_answered_with_the_nearest() -> None:
         ("Other = 1", "has no attribute 'Broken'"),
         ("Broken = 3", "expected a class deriving from zoo.matting.parts.PatchSelector, got 3"),
         ("class Broken: pass", "expected a class deriving from zoo.matting.parts.PatchSelector"),
-        ("from zoo_plugins.losses import AlphaL1 as Broken", "expected a class deriving from zoo.matting.parts.PatchSelector"),
-        ("from zoo.matting.parts import PatchSelector\nclass Broken(PatchSelector): pass", "Broken does not implement forward"),
-        ("from zoo_plugins.selectors import TopK as Broken", "its class is called TopK; an entry point is named like its class"),
+        (
+            "from zoo_plugins.losses import AlphaL1 as Broken",
+            "expected a class deriving from zoo.matting.parts.PatchSelector",
+        ),
+        (
+            "from zoo.matting.parts import PatchSelector\nclass Broken(PatchSelector): pass",
+            "Broken does not implement forward",
+        ),
+        (
+            "from zoo_plugins.selectors import TopK as Broken",
+            "its class is called TopK; an entry point is named like its class",
+        ),
     ],
-    ids=["import", "raises", "exits", "syntax", "missing", "no class", "no part", "other slot", "abstract", "other name"],
+    ids=[
+        "import",
+        "raises",
+        "exits",
+        "syntax",
+        "missing",
+        "no class",
+        "no part",
+        "other slot",
+        "abstract",
+        "other name",
+    ],
 )
 def test_a_broken_plugin_says_whose_it_is_and_why(install, source: str, reason: str) -> None:
     break_selector(install, source)
@@ -116,13 +138,20 @@ def test_two_distributions_with_one_name_are_both_named_and_neither_wins(install
 
 
 def test_a_name_of_ours_is_not_preferred_over_a_strangers(install) -> None:
-    install("other-topk", "1.0", {"zoo.selectors": {"TopK": "other_topk:TopK"}}, {"other_topk": STRIPES.replace("Stripes", "TopK")})
+    install(
+        "other-topk",
+        "1.0",
+        {"zoo.selectors": {"TopK": "other_topk:TopK"}},
+        {"other_topk": STRIPES.replace("Stripes", "TopK")},
+    )
     with pytest.raises(PluginError, match=r"ablation-zoo .* and other-topk 1\.0|other-topk 1\.0 and ablation-zoo"):
         get_slot("selectors").get("TopK")
 
 
 def test_a_named_model_that_is_no_spec_is_broken(install) -> None:
-    install("bad-models", "1.0", {"zoo.models": {"bad": "bad_models:bad"}}, {"bad_models": "bad = {'backbone': 'resnet50'}"})
+    install(
+        "bad-models", "1.0", {"zoo.models": {"bad": "bad_models:bad"}}, {"bad_models": "bad = {'backbone': 'resnet50'}"}
+    )
     with pytest.raises(PluginError, match=r"bad-models 1\.0.*expected a spec"):
         get_slot("models").get("bad")
 
@@ -144,7 +173,7 @@ class TestPluginFile:
     def test_a_name_that_is_taken_is_ambiguous(self, tmp_path: Path) -> None:
         file = tmp_path / "mine.py"
         file.write_text(STRIPES.replace("Stripes", "TopK"))
-        with pytest.raises(PluginError, match="'TopK' is provided by ablation-zoo .* and .*mine.py"):
+        with pytest.raises(PluginError, match=r"'TopK' is provided by ablation-zoo .* and .*mine\.py"):
             load_plugin_file(str(file))
 
     @pytest.mark.parametrize(
@@ -199,7 +228,8 @@ def test_every_slot_is_an_entry_point_group_and_the_other_way_round() -> None:
 
 
 @pytest.mark.parametrize(
-    ("group", "name", "target"), [(group, name, target) for group, entries in declared().items() for name, target in entries.items()]
+    ("group", "name", "target"),
+    [(group, name, target) for group, entries in declared().items() for name, target in entries.items()],
 )
 def test_every_built_in_plugin_can_be_used(group: str, name: str, target: str) -> None:
     slot = get_slot(group.removeprefix("zoo."))
@@ -216,13 +246,20 @@ def built_in_parts() -> set[type]:
         cls
         for module in modules
         for cls in vars(module).values()
-        if isinstance(cls, type) and issubclass(cls, Part) and cls.__module__ == module.__name__ and not inspect.isabstract(cls)
+        if isinstance(cls, type)
+        and issubclass(cls, Part)
+        and cls.__module__ == module.__name__
+        and not inspect.isabstract(cls)
     }
 
 
 def test_every_built_in_part_is_registered() -> None:
     registered = {target for entries in declared().values() for target in entries.values()}
-    missing = {cls for cls in built_in_parts() if f"{cls.__module__}:{cls.__name__}" not in registered and not cls.__name__.startswith("_")}
+    missing = {
+        cls
+        for cls in built_in_parts()
+        if f"{cls.__module__}:{cls.__name__}" not in registered and not cls.__name__.startswith("_")
+    }
     assert not missing
 
 
@@ -233,5 +270,7 @@ def test_parts_have_explicit_typed_arguments() -> None:
             if "__init__" not in vars(cls):
                 continue
             for parameter in list(inspect.signature(cls.__init__).parameters.values())[1:]:
-                assert parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD), f"{cls.__name__} takes {parameter}"
+                assert parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD), (
+                    f"{cls.__name__} takes {parameter}"
+                )
                 assert parameter.annotation is not parameter.empty, f"{cls.__name__}({parameter.name}) has no type"

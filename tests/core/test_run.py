@@ -32,7 +32,7 @@ def no_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def records(file: Path) -> Iterator[Any]:
-    """The records of an offline run's .wandb file: protocol buffers in LevelDB's log format, blocks of 32 KiB after a header of 7 bytes."""
+    """The records of a .wandb file: protocol buffers in LevelDB's log format, 7 bytes and blocks of 32 KiB."""
     from wandb.proto import wandb_internal_pb2
 
     data, position, parts = file.read_bytes(), 7, b""
@@ -56,18 +56,14 @@ def contents(items: Any) -> dict[str, Any]:
     return {".".join(item.nested_key) or item.key: json.loads(item.value_json) for item in items}
 
 
-@pytest.fixture
-def offline_run(no_key, tiny, command, monkeypatch: pytest.MonkeyPatch) -> tuple[Any, Path]:
-    """What a fit with W&B gave, and its run directory."""
-    monkeypatch.setattr(sys, "stdin", None)
-    return command("fit", *tiny.options, "--trainer.logger=WandbLogger", "--trainer.max_epochs=1"), Path("runs/tiny/version_0")
-
-
-def test_an_offline_run_needs_no_key_and_can_be_read_back(offline_run) -> None:
+def test_an_offline_run_needs_no_key_and_can_be_read_back(no_key, tiny, command, monkeypatch) -> None:
     import wandb
 
-    outcome, directory = offline_run
+    monkeypatch.setattr(sys, "stdin", None)
+    outcome = command("fit", *tiny.options, "--trainer.logger=WandbLogger", "--trainer.max_epochs=1")
+    directory = Path("runs/tiny/version_0")
     assert outcome.code == 0, outcome.err
+    assert "exists and is not empty" not in outcome.err
     assert "W&B: no API key found, logging offline" in outcome.out
     assert wandb.run is None, "finished, so that the next run of this process is another one"
     (file,) = directory.glob("wandb/offline-run-*/run-*.wandb")
@@ -89,16 +85,15 @@ def test_an_offline_run_needs_no_key_and_can_be_read_back(offline_run) -> None:
 
     pictures = [item.path for record in found for item in record.files.files if "validation/pictures" in item.path]
     assert pictures
-    assert (file.parent / "files" / pictures[0]).read_bytes() == (directory / "pictures" / "epoch_0000.png").read_bytes()
+    assert (file.parent / "files" / pictures[0]).read_bytes() == (
+        directory / "pictures" / "epoch_0000.png"
+    ).read_bytes()
     (captions,) = [step["validation/pictures.captions"] for step in history if "validation/pictures.captions" in step]
     assert "alpha | error map | refined cells | composite" in captions[0]
     assert [record.exit.exit_code for record in found if record.WhichOneof("record_type") == "exit"] == [0]
 
-
-def test_csv_is_there_with_another_logger_too(offline_run) -> None:
-    outcome, directory = offline_run
-    assert {"config.yaml", "environment.json", "metrics.csv", "checkpoints", "pictures", "wandb"} == {path.name for path in directory.iterdir()}
-    assert "exists and is not empty" not in outcome.err
+    files = {path.name for path in directory.iterdir()}
+    assert files == {"config.yaml", "environment.json", "metrics.csv", "checkpoints", "pictures", "wandb"}
     assert {path.name for path in Path.cwd().iterdir()} <= {"runs", "tiny.py", "tiny.yaml", "home", "__pycache__"}
 
 
@@ -127,7 +122,9 @@ class TestPrepareWandb:
         assert (settings.name, settings.project) == ("mine", "ours")
 
     @pytest.mark.parametrize("origin", ["WANDB_API_KEY", "netrc", "WANDB_MODE"])
-    def test_it_stays_online_where_that_can_be(self, no_key, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, origin: str) -> None:
+    def test_it_stays_online_where_that_can_be(
+        self, no_key, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, origin: str
+    ) -> None:
         if origin == "netrc":
             Path(os.environ["HOME"]).mkdir()
             Path(os.environ["NETRC"]).write_text("machine api.wandb.ai\n  login user\n  password secret\n")

@@ -14,7 +14,7 @@ class Numbers(Dataset):
 
 
 def indices(sampler: TrainingSampler) -> list[int]:
-    return [key.index for key in sampler]
+    return [key.sample for key in sampler]
 
 
 def test_order_depends_on_seed_and_epoch_alone() -> None:

@@ -33,7 +33,9 @@ from zoo.matting.parts import PatchSelector
 class Rows(PatchSelector):
     """A part with arguments of many kinds."""
 
-    def __init__(self, rows: int, names: list[str] | None = None, folder: str | Path = "here", *, scale: float = 0.5) -> None:
+    def __init__(
+        self, rows: int, names: list[str] | None = None, folder: str | Path = "here", *, scale: float = 0.5
+    ) -> None:
         super().__init__()
         self.linear = nn.Linear(3, rows)
 
@@ -55,7 +57,9 @@ class SameRows(Rows):
 class Both(PatchSelector):
     """A part that holds parts."""
 
-    def __init__(self, first: PatchSelector, others: dict[str, PatchSelector], rest: list[PatchSelector] | None = None) -> None:
+    def __init__(
+        self, first: PatchSelector, others: dict[str, PatchSelector], rest: list[PatchSelector] | None = None
+    ) -> None:
         super().__init__()
         self.first = first
 
@@ -147,7 +151,11 @@ def test_tuples_paths_and_mappings_become_plain(parts) -> None:
 def test_parts_inside_a_part_become_specs(parts) -> None:
     rows = parts.Rows(2)
     spec = parts.Both(rows, {"one": parts.ManyRows()}, [rows]).spec["init_args"]
-    assert spec == {"first": rows.spec, "others": {"one": {"class_path": "ManyRows", "init_args": {"many": 7}}}, "rest": [rows.spec]}
+    assert spec == {
+        "first": rows.spec,
+        "others": {"one": {"class_path": "ManyRows", "init_args": {"many": 7}}},
+        "rest": [rows.spec],
+    }
 
 
 def test_a_subclass_records_its_own_arguments(parts) -> None:
@@ -165,7 +173,10 @@ def test_dataclasses_are_parts_too_and_plain_records_as_arguments(parts) -> None
     assert parts.Level(4).spec == {"class_path": "Level", "init_args": {"level": 4, "options": {}}}
     assert parts.Frozen(2).spec == {"class_path": "Frozen", "init_args": {"level": 2}}
     spec = parts.Cropped(parts.Window(0.5), {"a": parts.Window()}).spec
-    assert spec["init_args"] == {"window": {"low": 0.5, "sizes": [1, 2]}, "windows": {"a": {"low": 0.0, "sizes": [1, 2]}}}
+    assert spec["init_args"] == {
+        "window": {"low": 0.5, "sizes": [1, 2]},
+        "windows": {"a": {"low": 0.0, "sizes": [1, 2]}},
+    }
 
 
 def test_the_record_survives_pickle_and_deepcopy(parts) -> None:
@@ -206,7 +217,16 @@ class Mode(str, enum.Enum):  # noqa: UP042 (its text form differs from a StrEnum
 
 @pytest.mark.parametrize(
     ("given", "plain"),
-    [(np.float64(0.5), 0.5), (Colour.RED, "red"), (Mode.FAST, "fast"), (Level.HIGH, 3), (True, True), (None, None), (1e-4, 1e-4), ("", "")],
+    [
+        (np.float64(0.5), 0.5),
+        (Colour.RED, "red"),
+        (Mode.FAST, "fast"),
+        (Level.HIGH, 3),
+        (True, True),
+        (None, None),
+        (1e-4, 1e-4),
+        ("", ""),
+    ],
 )
 def test_numbers_and_texts_are_recorded_as_python_s_own(given: object, plain: object) -> None:
     value = Holder(given).spec["init_args"]["value"]
@@ -221,7 +241,20 @@ class Unplain:
 
 @pytest.mark.parametrize(
     "value",
-    [nn.Linear(1, 1), torch.zeros(1), np.zeros(2), np.int64(3), print, object(), int, {1, 2}, b"x", [1, [nn.ReLU()]], {"a": {"b": 1j}}, Unplain(torch.zeros(1))],
+    [
+        nn.Linear(1, 1),
+        torch.zeros(1),
+        np.zeros(2),
+        np.int64(3),
+        print,
+        object(),
+        int,
+        {1, 2},
+        b"x",
+        [1, [nn.ReLU()]],
+        {"a": {"b": 1j}},
+        Unplain(torch.zeros(1)),
+    ],
     ids=lambda value: type(value).__name__,
 )
 def test_anything_that_is_not_plain_is_refused_with_the_argument(value: object) -> None:
@@ -258,7 +291,10 @@ def defaultable() -> list[type]:
     return [
         cls
         for cls in classes
-        if all(p.default is not p.empty or p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in list(inspect.signature(cls.__init__).parameters.values())[1:])
+        if all(
+            p.default is not p.empty or p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+            for p in list(inspect.signature(cls.__init__).parameters.values())[1:]
+        )
     ]
 
 
@@ -278,14 +314,31 @@ def test_a_backbone_s_spec_does_not_change_when_it_is_built() -> None:
     backbone = build({"class_path": "TimmBackbone", "init_args": {"name": "mobilenetv2_050"}})
     before = backbone.spec
     backbone.build(6, (2, 4, 8, 16))
-    assert backbone.spec == before == {"class_path": "TimmBackbone", "init_args": {"name": "mobilenetv2_050", "output_stride": 16, "pretrained": False}}
+    assert (
+        backbone.spec
+        == before
+        == {
+            "class_path": "TimmBackbone",
+            "init_args": {"name": "mobilenetv2_050", "output_stride": 16, "pretrained": False},
+        }
+    )
 
 
 def test_what_is_saved_needs_neither_a_file_nor_a_network() -> None:
-    spec = {"class_path": "A", "init_args": {"checkpoint": "x.pth", "backbone": {"class_path": "B", "init_args": {"pretrained": True, "depth": 3}}, "list": [{"pretrained": True}]}}
+    spec = {
+        "class_path": "A",
+        "init_args": {
+            "checkpoint": "x.pth",
+            "backbone": {"class_path": "B", "init_args": {"pretrained": True, "depth": 3}},
+            "list": [{"pretrained": True}],
+        },
+    }
     assert without_downloads(spec) == {
         "class_path": "A",
-        "init_args": {"backbone": {"class_path": "B", "init_args": {"pretrained": False, "depth": 3}}, "list": [{"pretrained": False}]},
+        "init_args": {
+            "backbone": {"class_path": "B", "init_args": {"pretrained": False, "depth": 3}},
+            "list": [{"pretrained": False}],
+        },
     }
     assert spec["init_args"]["checkpoint"] == "x.pth"
 
@@ -301,4 +354,6 @@ def test_text_where_a_part_belongs_is_found_at_any_depth(parts) -> None:
     assert found(first=good, others="a.yaml") == ["a.yaml"]
     assert found(first=good, others={}, rest=["x", good]) == ["x"]
     assert found(first={"class_path": "Both", "init_args": {"first": "inner", "others": {}}}, others={}) == ["inner"]
-    assert found(first={"class_path": "Both", "init_args": {"first": "inner"}, "dict_kwargs": {}}, others={}) == ["inner"]
+    assert found(first={"class_path": "Both", "init_args": {"first": "inner"}, "dict_kwargs": {}}, others={}) == [
+        "inner"
+    ]

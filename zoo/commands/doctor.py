@@ -95,7 +95,7 @@ def stale() -> Iterator[str]:
     declared = tomllib.loads((source / "pyproject.toml").read_text(encoding="utf-8"))["project"].get("entry-points", {})
     known = {(entry.group, entry.name, entry.value) for entry in ours.entry_points if entry.group.startswith("zoo.")}
     wanted = {(group, name, value) for group, entries in declared.items() for name, value in entries.items() if group.startswith("zoo.")}
-    for group, name, _ in sorted(wanted ^ known):
+    for group, name in sorted({(group, name) for group, name, _ in wanted ^ known}):
         yield f"pyproject.toml and the installed metadata differ in {name} ({group}): run `pip install -e .` in {source}."
 
 

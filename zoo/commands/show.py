@@ -54,7 +54,9 @@ def default(parameter: inspect.Parameter) -> str:
 def licence(plugin: Plugin) -> str:
     """The licence that the plugin's distribution declares."""
     try:
-        declared = metadata(plugin.distribution)
+        declared = metadata(plugin.distribution).json
     except (PackageNotFoundError, ValueError):
         return "not declared"
-    return declared.get("License-Expression") or declared.get("License") or "not declared"
+    named = declared.get("license_expression") or declared.get("license")
+    classified = [entry.rpartition(" :: ")[2] for entry in declared.get("classifier", []) if entry.startswith("License ::")]
+    return str(named or ", ".join(classified) or "not declared")

@@ -1,7 +1,7 @@
-"""Arguments that a newly chosen class inherits from the class it replaces: a hidden confound of ablations, so they are announced.
+"""Arguments that a newly chosen class inherits from the class it replaces: a hidden confound, so they are announced.
 
-The parser keeps arguments of equal names when the class of a slot changes, in every form of override: `output_stride=8` survives from one backbone to the
-next. Here the settings of the first configuration are compared with the final ones.
+The parser keeps arguments of equal names when the class of a slot changes, in every form of override: `output_stride=8`
+survives from one backbone to the next. Here the settings of the first configuration are compared with the final ones.
 """
 
 import argparse
@@ -17,9 +17,14 @@ from lightning.pytorch.cli import LightningArgumentParser
 from zoo.core.arguments import pairs
 from zoo.core.registry import imported
 
+Options = list[tuple[str, str | None]]
+
+CHANGING = ("--model", "--data", "--config", "-c")
+"""How options begin that may change the class of a slot."""
+
 
 def carried_over(parser: LightningArgumentParser, args: list[str], config: Namespace) -> list[str]:
-    """One message a slot whose class was changed and that kept arguments which nobody gave since.
+    """A message for each slot of model and data whose class was changed and that kept arguments nobody gave since.
 
     Args:
         parser: of all commands.
@@ -27,6 +32,8 @@ def carried_over(parser: LightningArgumentParser, args: list[str], config: Names
         config: what it made of them.
     """
     command, given = args[0], list(pairs(args[1:]))
+    if not any(option.startswith(CHANGING) for option, _ in given[1:]):
+        return []
     before, later = first_settings(parser, command, given)
     if before is None:
         return []
@@ -35,7 +42,7 @@ def carried_over(parser: LightningArgumentParser, args: list[str], config: Names
     messages = []
     for path, new in new_slots.items():
         old = old_slots.get(path)
-        if old is None or old.class_path == new.class_path:
+        if old is None or old.class_path == new.class_path or not path.startswith(("model", "data")):
             continue
         kept = [f"{name}={value}" for name, value in inherited(old, new) if f"{path}.{name}" not in spoken]
         if kept:
@@ -43,11 +50,8 @@ def carried_over(parser: LightningArgumentParser, args: list[str], config: Names
     return messages
 
 
-Options = list[tuple[str, str | None]]
-
-
 def first_settings(parser: LightningArgumentParser, command: str, given: Options) -> tuple[Namespace | None, Options]:
-    """The settings by the first configurations that are complete, and the options after them; None when only all together are."""
+    """The settings by the first configurations that are complete, and the options after them; None where none are."""
     configs: list[str] = []
     for position, (option, value) in enumerate(given):
         if option in ("--config", "-c") and value is not None:
@@ -83,7 +87,11 @@ def inherited(old: Namespace, new: Namespace) -> Iterator[tuple[str, Any]]:
 def default_arguments(path: str) -> dict[str, Any]:
     """The defaults of the class at an import path."""
     cls = imported(path)
-    return {} if cls is None else {name: parameter.default for name, parameter in inspect.signature(cls.__init__).parameters.items()}
+    return (
+        {}
+        if cls is None
+        else {name: parameter.default for name, parameter in inspect.signature(cls.__init__).parameters.items()}
+    )
 
 
 def spoken_keys(given: Options) -> Iterator[str]:

@@ -11,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from lightning.pytorch import Trainer
 from torch import Tensor, nn
@@ -35,6 +36,17 @@ TRAINING_SETTINGS = ("max_epochs", "max_steps", "accumulate_grad_batches", "grad
 """Trainer settings that change what training gives; a checkpoint carries them so that it can be resumed."""
 
 
+_scalar = np.float64(0).__reduce__()[0]
+NUMPY_NUMBERS: list[Any] = [
+    _scalar,
+    (_scalar, "numpy.core.multiarray.scalar"),
+    (_scalar, "numpy._core.multiarray.scalar"),
+    np.dtype,
+    *(type(np.dtype(name)) for name in ("f4", "f8", "i4", "i8")),
+]
+"""NumPy's numbers, which the DeepLabV3 files carry beside their weights: plain data as well."""
+
+
 class CheckpointError(ValueError):
     """A file that cannot be loaded; the message is one sentence for the user."""
 
@@ -48,7 +60,8 @@ def read(path: str) -> dict[str, Any]:
     if not Path(path).is_file():
         raise CheckpointError(f"there is no checkpoint at {path}.")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals(NUMPY_NUMBERS):
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # the reader fails in many ways on files of another kind
         if wanted := re.search(r"GLOBAL ([\w.]+)", str(error)):
             raise CheckpointError(
@@ -72,7 +85,7 @@ def record(content: Mapping[str, Any], path: str) -> dict[str, Any]:
         raise CheckpointError(f"{path} is damaged: its description of the model is not what this program writes.")
     if entry["format"] > FORMAT:
         raise CheckpointError(f"{path} has format {entry['format']}, this version reads up to {FORMAT}: upgrade ablation-zoo.")
-    if not DESCRIBED <= set(entry) or not all(is_spec(entry[key]) for key in ("model", "data") if key in entry):
+    if not set(entry) >= DESCRIBED or not all(is_spec(entry[key]) for key in ("model", "data") if key in entry):
         raise CheckpointError(f"{path} is damaged: its description of the model is not what this program writes.")
     return entry
 

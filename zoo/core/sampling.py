@@ -13,7 +13,7 @@ class SampleKey(NamedTuple):
     """Which sample, in which epoch: what a training dataset is asked for."""
 
     epoch: int
-    index: int
+    sample: int
 
 
 class TrainingSampler(DistributedSampler):
@@ -35,11 +35,11 @@ class TrainingSampler(DistributedSampler):
         self.epoch = epoch
         self.skip = skip
 
-    def __iter__(self) -> Iterator[SampleKey]:  # type: ignore[override]
+    def __iter__(self) -> Iterator[SampleKey]:
         generator = torch.Generator().manual_seed(derive_seed(self.order_seed, "order", self.epoch))
         order = torch.randperm(len(self.dataset), generator=generator).tolist()  # type: ignore[arg-type]
         mine = order[self.rank : self.total_size : self.num_replicas]
-        return (SampleKey(self.epoch, index) for index in mine[self.skip :])
+        return (SampleKey(self.epoch, sample) for sample in mine[self.skip :])
 
     def set_epoch(self, epoch: int) -> None:
         """Begin another epoch, from its first sample."""
@@ -53,7 +53,7 @@ class EvaluationSampler(DistributedSampler):
     def __init__(self, dataset: Dataset, rank: int, world_size: int) -> None:
         super().__init__(dataset, num_replicas=world_size, rank=rank, shuffle=False)
 
-    def __iter__(self) -> Iterator[int]:  # type: ignore[override]
+    def __iter__(self) -> Iterator[int]:
         return iter(range(self.rank, len(self.dataset), self.num_replicas))  # type: ignore[arg-type]
 
     def __len__(self) -> int:

@@ -60,9 +60,10 @@ def to_plain(value: Any, where: str) -> Any:
     """The value as data that YAML and JSON can hold; parts become specs. TypeError names the argument that is anything else."""
     if value is None or isinstance(value, bool):
         return value
-    for plain in (int, float, str):  # NumPy's numbers and members of enumerations derive from these, and would be pickled as what they are
+    value = value.value if isinstance(value, Enum) else value
+    for plain in (int, float, str):
         if isinstance(value, plain):
-            return plain.__new__(plain, value.value if isinstance(value, Enum) else value)
+            return plain(value)  # NumPy's floats derive from Python's, and would be pickled as what they are
     if isinstance(value, Part):
         return value.spec
     if isinstance(value, PurePath):
@@ -116,7 +117,7 @@ def texts_for_parts(value: Any, annotation: Any) -> Iterator[str]:
         if holds_parts(annotation):
             yield value
     elif isinstance(value, dict) and "class_path" in value:
-        hints = type_hints(find_class(value["class_path"]).__init__)
+        hints = type_hints(find_class(value["class_path"]).__init__)  # type: ignore[misc]
         for name, argument in value.get("init_args", {}).items():
             yield from texts_for_parts(argument, hints.get(name))
     elif isinstance(value, dict):

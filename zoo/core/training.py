@@ -8,10 +8,10 @@ import math
 from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self, get_args
 
 import torch
-from lightning.pytorch import LightningDataModule, LightningModule
+from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor, nn
 
@@ -20,6 +20,9 @@ from zoo.core.parts import LossTerm
 from zoo.core.registry import nearest
 from zoo.core.seeding import run_seed, stream
 from zoo.core.spec import Part
+
+
+Schedule = Literal["constant", "cosine"]
 
 
 class TrainingModule(Part, LightningModule):
@@ -33,6 +36,7 @@ class TrainingModule(Part, LightningModule):
         network: pure torch; its direct children are the parts that learning rates and warm starts speak of.
         losses: loss terms by name.
         learning_rates: Adam's learning rate for each child of the network that has parameters.
+        schedule: `constant`, or `cosine`: all learning rates fall to 0 along half a cosine over `trainer.max_epochs`.
         output, batch: the record types that the loss terms may read.
         checkpoint: start from these weights (a warm start, not a resume: see `zoo fit --ckpt_path`).
 
@@ -52,14 +56,18 @@ class TrainingModule(Part, LightningModule):
         *,
         output: type,
         batch: type,
+        schedule: Schedule = "constant",
         checkpoint: str | None = None,
     ) -> None:
         super().__init__()
         check_losses(losses, output, batch)
         check_learning_rates(learning_rates, network)
+        if schedule not in get_args(Schedule):
+            raise ValueError(f"schedule={schedule!r}: expected one of {', '.join(get_args(Schedule))}.")
         self.network = network
         self.losses = nn.ModuleDict(losses)
         self.learning_rates = dict(learning_rates)
+        self.schedule = schedule
         if checkpoint is not None:
             self.warm_start(checkpoint)
 
@@ -108,6 +116,17 @@ class TrainingModule(Part, LightningModule):
         ]
         return torch.optim.Adam(groups)
 
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        if self.schedule == "constant":
+            return
+        # Set from the place in training rather than by a scheduler's own count: it needs no state, and stages of a curriculum may differ in length.
+        epochs = self.trainer.max_epochs
+        if epochs is None or epochs <= 0:
+            raise ValueError("schedule=cosine needs to know when training ends: give --trainer.max_epochs, or schedule=constant.")
+        done = (self.current_epoch + batch_idx / self.trainer.num_training_batches) / epochs
+        for group in self.trainer.optimizers[0].param_groups:
+            group["lr"] = self.learning_rates[group["name"]] * (1 + math.cos(math.pi * min(done, 1.0))) / 2
+
     # Checkpoints
 
     def warm_start(self, path: str) -> None:
@@ -144,11 +163,15 @@ class TrainingModule(Part, LightningModule):
 class DataModule(Part, LightningDataModule):
     """A data module that a checkpoint can describe, so that `zoo test --ckpt_path` needs nothing else."""
 
+    trainer: Trainer  # set before any hook is called; Lightning declares it optional
+
 
 def check_losses(losses: Mapping[str, LossTerm], output: type, batch: type) -> None:
     """ValueError unless every term finds what it reads, and some term has a weight: a term that would silently never run is an error."""
     produced, given = set(output._fields), set(batch._fields)  # type: ignore[attr-defined]
     for name, term in losses.items():
+        if not name.isidentifier() or hasattr(nn.Module, name):
+            raise ValueError(f"the loss term '{name}' needs another name: expected one word that torch.nn.Module has no use for itself.")
         for wanted, there, place in ((term.reads, produced, "output"), (term.targets, given, "batch")):
             if missing := sorted(wanted - there):
                 raise ValueError(

@@ -206,8 +206,8 @@ class TrainingSamples(Dataset):
         return len(self.dataset)
 
     def __getitem__(self, key: SampleKey) -> MattingBatch:
-        matte = self.dataset.matte(key.index)
-        which = derive_seed(self.seed, "background", key.epoch, key.index) % self.dataset.background_count
+        matte = self.dataset.matte(key.sample)
+        which = derive_seed(self.seed, "background", key.epoch, key.sample) % self.dataset.background_count
         background = fit_canvas(self.dataset.background(which), self.canvas, "cover")
         return MattingBatch(
             source=background,
@@ -215,7 +215,7 @@ class TrainingSamples(Dataset):
             alpha=fit_canvas(matte.alpha, self.canvas, "inside"),
             foreground=fit_canvas(matte.foreground, self.canvas, "inside"),
             name=[matte.name],
-            seed=torch.tensor(derive_seed(self.seed, "sample", key.epoch, key.index)),
+            seed=torch.tensor(derive_seed(self.seed, "sample", key.epoch, key.sample)),
         )
 
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
 from zoo.core.parts import Backbone, LossTerm
-from zoo.core.training import TrainingModule
+from zoo.core.training import Schedule, TrainingModule
 from zoo.hub.bgmv2 import to_network
 from zoo.matting.metrics import matting_metrics
 from zoo.matting.net import ForegroundKind, MattingNetwork
@@ -33,6 +33,7 @@ class BackgroundMatting(TrainingModule):
         refiner: how they are refined.
         losses: loss terms by name; each is listed here, none is implied.
         learning_rates: Adam's, for `backbone`, `aspp`, `decoder` and `refiner`.
+        schedule: of the learning rates, `constant` (official) or `cosine`, falling to 0 over the training.
         foreground: `residual` predicts foreground − source (paper), `direct` the foreground itself.
         base_scale: size of the base network's input relative to the picture.
         metrics: the preset that validation and test report, see `zoo.matting.metrics`.
@@ -50,13 +51,16 @@ class BackgroundMatting(TrainingModule):
         refiner: Refiner,
         losses: dict[str, LossTerm],
         learning_rates: dict[str, float],
+        schedule: Schedule = "constant",
         foreground: ForegroundKind = "residual",
         base_scale: float = 0.25,
         metrics: Literal["bgmv2", "rvm", "mmagic"] = "bgmv2",
         checkpoint: str | None = None,
     ) -> None:
         network = MattingNetwork(backbone, error_map, selector, refiner, foreground, base_scale)
-        super().__init__(network, losses, learning_rates, output=MattingOutput, batch=MattingBatch, checkpoint=checkpoint)
+        super().__init__(
+            network, losses, learning_rates, output=MattingOutput, batch=MattingBatch, schedule=schedule, checkpoint=checkpoint
+        )
         self.metrics = metrics
         self.validation_metrics = matting_metrics(metrics, prefix="validation/")
         self.test_metrics = nn.ModuleDict()

@@ -153,6 +153,10 @@ class Decoder(nn.Module):
         self.conv3 = nn.Conv2d(widths[2] + skip_channels[2], widths[3], 3, padding=1, bias=False)
         self.bn3 = nn.BatchNorm2d(widths[3])
         self.conv4 = nn.Conv2d(widths[3] + skip_channels[3], widths[4], 3, padding=1)
+        # Alpha and error are clamped to [0, 1], which stops the gradient outside; begun inside, every pixel learns from the first step.
+        assert self.conv4.bias is not None
+        nn.init.constant_(self.conv4.bias[0:1], 0.5)
+        nn.init.constant_(self.conv4.bias[4:5], 0.1)
 
     def forward(self, x: Tensor, skips: list[Tensor]) -> Tensor:
         """x (B, in_channels, h, w) and the skips, coarsest first → (B, 37, H, W) at the last skip's size."""

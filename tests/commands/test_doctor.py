@@ -1,0 +1,97 @@
+"""`zoo doctor`: what is wrong with the installation, and whose fault it is."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from zoo.commands import doctor
+
+
+def problems(command) -> list[str]:
+    """The problems that are reported; the exit code agrees with them."""
+    outcome = command("doctor")
+    found = [line.removeprefix("PROBLEM: ") for line in outcome.out.splitlines() if line.startswith("PROBLEM: ")]
+    assert outcome.code == (1 if found else 0), outcome.err
+    assert f"{len(found) or 'no'} problem" in outcome.out.splitlines()[-1]
+    return found
+
+
+def test_versions_and_devices_are_shown(command) -> None:
+    lines = command("doctor").out.splitlines()
+    assert lines[0].startswith("python 3.")
+    assert any(line.startswith("torch ") for line in lines)
+    assert any(line.startswith("av ") and line.endswith("(extra [video])") for line in lines)
+    assert any(line.startswith("devices: cpu (") for line in lines)
+
+
+def test_a_missing_package_is_said_to_be_missing() -> None:
+    assert doctor.installed("a-package-that-is-not-there") == "not installed"
+
+
+def test_a_broken_plugin_is_a_problem(command, install) -> None:
+    install("broken-selector", "0.9", {"zoo.selectors": {"Broken": "broken_plugin:Broken"}}, {"broken_plugin": "1 / 0"})
+    assert (
+        "'Broken' is installed (broken-selector 0.9) but failed to load: ZeroDivisionError: division by zero"
+        in problems(command)
+    )
+
+
+def test_an_ambiguous_name_is_a_problem(command, install, selector_source) -> None:
+    install(
+        "other-topk", "1.0", {"zoo.selectors": {"TopK": "other_topk:TopK"}}, {"other_topk": selector_source("TopK")}
+    )
+    (found,) = [problem for problem in problems(command) if "TopK" in problem]
+    assert "the patch selector 'TopK' is provided by " in found
+    assert "other-topk 1.0" in found
+    assert "ablation-zoo" in found
+
+
+def test_a_name_in_two_slots_is_a_problem(command, install, selector_source) -> None:
+    install(
+        "shadow",
+        "1.0",
+        {"zoo.selectors": {"AlphaL1": "shadow_plugin:AlphaL1"}},
+        {"shadow_plugin": selector_source("AlphaL1")},
+    )
+    (found,) = [problem for problem in problems(command) if "AlphaL1" in problem]
+    assert "zoo.losses (ablation-zoo " in found
+    assert "zoo.selectors (shadow 1.0)" in found
+
+
+@pytest.fixture
+def checkout(install, tmp_path: Path) -> Path:
+    """An editable install of a checkout whose pyproject.toml has moved on since."""
+    source = tmp_path / "checkout of mine"
+    source.mkdir()
+    declared = '[project]\nname = "ablation-zoo"\n[project.entry-points."zoo.selectors"]\n'
+    declared += 'TopK = "zoo_plugins.selectors:TopK"\n'
+    (source / "pyproject.toml").write_text(
+        declared + 'Threshold = "zoo_plugins.elsewhere:Threshold"\nNewer = "zoo_plugins.selectors:Newer"\n'
+    )
+    known = {
+        "TopK": "zoo_plugins.selectors:TopK",
+        "Threshold": "zoo_plugins.selectors:Threshold",
+        "AllPatches": "zoo_plugins.selectors:AllPatches",
+    }
+    install("ablation-zoo", "9.9", {"zoo.selectors": known})
+    link = {"url": source.as_uri(), "dir_info": {"editable": True}}
+    (tmp_path / "site-packages" / "ablation_zoo-9.9.dist-info" / "direct_url.json").write_text(json.dumps(link))
+    return source
+
+
+def test_entry_points_that_the_installed_metadata_does_not_know_are_problems(command, checkout: Path) -> None:
+    found = [problem for problem in problems(command) if "pyproject.toml" in problem]
+    assert found == [
+        f"pyproject.toml and the installed metadata differ in {name} (zoo.selectors): "
+        f"run `pip install -e .` in {checkout}."
+        for name in ("AllPatches", "Newer", "Threshold")
+    ]
+
+
+def test_an_install_that_is_not_editable_cannot_be_stale(checkout: Path, tmp_path: Path) -> None:
+    link = tmp_path / "site-packages" / "ablation_zoo-9.9.dist-info" / "direct_url.json"
+    link.write_text(json.dumps({"url": "https://example.org/x.whl", "archive_info": {}}))
+    assert list(doctor.stale()) == []
+    link.unlink()
+    assert list(doctor.stale()) == []

@@ -1,0 +1,106 @@
+"""`zoo show`: arguments, defaults, documentation, distribution and licence of one plugin."""
+
+import pytest
+import yaml
+
+STRIPES = """
+from zoo.matting.parts import PatchSelector
+
+
+class Stripes(PatchSelector):
+    '''Every other row.'''
+
+    def __init__(self, rows: int, *, mode: str | None = None) -> None:
+        super().__init__()
+
+    def forward(self, error):
+        return error
+"""
+
+
+def test_a_part_is_shown_with_its_arguments_and_origin(command) -> None:
+    outcome = command("show", "TopK")
+    assert outcome.code == 0
+    first, second, *rest = outcome.out.splitlines()
+    assert first.startswith("TopK  (zoo.selectors, ablation-zoo ")
+    assert first.endswith("licence Apache-2.0)")
+    assert second == "zoo_plugins.selectors:TopK"
+    assert "The patches of largest error" in outcome.out
+    assert rest[-2:] == ["  patches: int = 5000", "  fixed_count: bool = False"]
+
+
+def test_required_arguments_are_marked(command) -> None:
+    out = command("show", "TimmBackbone").out
+    assert "  name: str (required)" in out
+    assert "  output_stride: int = 16" in out
+
+
+def test_a_part_without_arguments_has_none(command) -> None:
+    assert command("show", "AllPatches").out.splitlines()[-2:] == ["Arguments:", "  none"]
+
+
+def test_a_named_model_is_shown_as_the_settings_it_stands_for(command) -> None:
+    outcome = command("show", "bgmv2_resnet50")
+    assert "(zoo.models, ablation-zoo " in outcome.out
+    spec = yaml.safe_load(outcome.out.partition("\n\n")[2])
+    assert spec["class_path"] == "BackgroundMatting"
+    assert spec["init_args"]["backbone"]["init_args"]["name"] == "resnet50"
+
+
+def test_the_module_behind_the_models_is_shown_too(command) -> None:
+    out = command("show", "BackgroundMatting").out
+    assert "  base_scale: float = 0.25" in out
+    assert "  foreground: Literal['residual', 'direct'] = 'residual'" in out
+
+
+@pytest.mark.parametrize(
+    ("metadata", "licence"),
+    [
+        ("License-Expression: MIT\n", "MIT"),
+        ("License: BSD\n", "BSD"),
+        ("Classifier: License :: OSI Approved :: MIT License\n", "MIT License"),
+        ("", "not declared"),
+    ],
+)
+def test_a_stranger_s_part_is_shown_like_ours(command, install, metadata: str, licence: str) -> None:
+    install(
+        "stripes-selector",
+        "2.3",
+        {"zoo.selectors": {"Stripes": "stripes_plugin:Stripes"}},
+        {"stripes_plugin": STRIPES},
+        metadata,
+    )
+    out = command("show", "Stripes").out
+    assert out.splitlines()[0] == f"Stripes  (zoo.selectors, stripes-selector 2.3, licence {licence})"
+    assert "Every other row." in out
+    assert out.splitlines()[-2:] == ["  rows: int (required)", "  mode: str | None = None"]
+
+
+def test_a_part_of_a_plugin_file_is_shown(command, tmp_path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(STRIPES)
+    outcome = command("show", "Stripes", "--plugin", file)
+    assert outcome.code == 0
+    assert outcome.out.splitlines()[0] == f"Stripes  (zoo.selectors, {file}, licence not declared)"
+
+
+def test_a_broken_part_is_answered_with_its_owner_and_reason(command, install) -> None:
+    install(
+        "broken-selector",
+        "0.9",
+        {"zoo.selectors": {"Broken": "broken_plugin:Broken"}},
+        {"broken_plugin": "import missing_module_x"},
+    )
+    outcome = command("show", "Broken")
+    assert outcome.code == 1
+    assert outcome.complaint == (
+        "zoo show: 'Broken' is installed (broken-selector 0.9) but failed to load: "
+        "ModuleNotFoundError: No module named 'missing_module_x'"
+    )
+
+
+def test_an_ambiguous_name_is_answered_with_all_its_owners(command, install) -> None:
+    install("other-topk", "1.0", {"zoo.selectors": {"TopK": "other_topk:TopK"}})
+    complaint = command("show", "TopK").complaint
+    assert "ablation-zoo" in complaint
+    assert "other-topk 1.0" in complaint

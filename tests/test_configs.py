@@ -1,0 +1,56 @@
+"""Every shipped configuration is run: as it stands but for its data, which is made small, and its length."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from zoo.core.arguments import CONFIGS
+
+MATTING = sorted((CONFIGS / "matting").glob("*.yaml"))
+
+
+def shrunk(value: Any) -> Any:
+    """The settings with every dataset replaced by a few small synthetic mattes, and canvases to match."""
+    if isinstance(value, dict):
+        small = {"canvas": 64, "crop": [32, 64], "epochs": 1}
+        result = {key: small[key] if key in small and item is not None else shrunk(item) for key, item in value.items()}
+        if "dataset" in result:
+            result["dataset"] = {"class_path": "SyntheticMattes", "init_args": {"count": 4, "backgrounds": 2, "size": 64}}
+        return result
+    return value
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("config", MATTING, ids=lambda path: path.stem)
+def test_configuration_runs(config: Path, command: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ZOO_CACHE", str(tmp_path / "cache"))
+    settings = yaml.safe_load(config.read_text())
+    data = settings["data"]["init_args"]
+    stages = len(data["train"])
+    settings["data"]["init_args"] = shrunk(data) | {"workers": 0, "batch_size": 2}
+    settings["trainer"] |= {"max_epochs": stages, "limit_train_batches": 1, "precision": "bf16-mixed", "accelerator": "cpu"}
+    settings["model"]["init_args"]["backbone"]["init_args"]["pretrained"] = False  # the one thing that needs a network
+    changed = tmp_path / config.name
+    changed.write_text(yaml.safe_dump(settings))
+    outcome = command("fit", "--config", changed)
+    assert outcome.code == 0, outcome.err
+    run = tmp_path / "runs" / settings["name"] / "version_0"
+    assert (run / "checkpoints" / "last.ckpt").is_file()
+    assert (run / "pictures" / f"epoch_{stages - 1:04d}.png").is_file()
+
+
+@pytest.mark.parametrize("config", MATTING, ids=lambda path: path.stem)
+def test_configuration_names_its_run_and_seed(config: Path) -> None:
+    settings = yaml.safe_load(config.read_text())
+    assert settings["name"].startswith("matting-")
+    assert isinstance(settings["seed_everything"], int)
+
+
+def test_every_loss_term_is_listed() -> None:
+    expected = {"alpha", "gradient", "foreground", "coarse_alpha", "coarse_gradient", "coarse_foreground", "error"}
+    for config in MATTING:
+        assert set(yaml.safe_load(config.read_text())["model"]["init_args"]["losses"]) == expected
