@@ -18,21 +18,31 @@ def shrunk(value: Any) -> Any:
         small = {"canvas": 64, "crop": [32, 64], "epochs": 1}
         result = {key: small[key] if key in small and item is not None else shrunk(item) for key, item in value.items()}
         if "dataset" in result:
-            result["dataset"] = {"class_path": "SyntheticMattes", "init_args": {"count": 4, "backgrounds": 2, "size": 64}}
+            result["dataset"] = {
+                "class_path": "SyntheticMattes",
+                "init_args": {"count": 4, "backgrounds": 2, "size": 64},
+            }
         return result
     return value
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("config", MATTING, ids=lambda path: path.stem)
-def test_configuration_runs(config: Path, command: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_configuration_runs(
+    config: Path, command: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ZOO_CACHE", str(tmp_path / "cache"))
     settings = yaml.safe_load(config.read_text())
     data = settings["data"]["init_args"]
     stages = len(data["train"])
     settings["data"]["init_args"] = shrunk(data) | {"workers": 0, "batch_size": 2}
-    settings["trainer"] |= {"max_epochs": stages, "limit_train_batches": 1, "precision": "bf16-mixed", "accelerator": "cpu"}
+    settings["trainer"] |= {
+        "max_epochs": stages,
+        "limit_train_batches": 1,
+        "precision": "bf16-mixed",
+        "accelerator": "cpu",
+    }
     settings["model"]["init_args"]["backbone"]["init_args"]["pretrained"] = False  # the one thing that needs a network
     changed = tmp_path / config.name
     changed.write_text(yaml.safe_dump(settings))

@@ -1,7 +1,7 @@
 """`zoo`: the command line.
 
-`fit`, `validate`, `test` and `predict` are Lightning's; every other command is one file in `zoo.commands`. Neither torch nor any plugin is imported
-before a command needs it.
+`fit`, `validate`, `test` and `predict` are Lightning's; every other command is one file in `zoo.commands`. Neither
+torch nor any plugin is imported before a command needs it.
 """
 
 import argparse
@@ -20,7 +20,9 @@ LIGHTNING = {
 }
 COMMANDS = ("list", "show", "doctor", "matte", "data")
 EXPECTED = (ValueError, LookupError, OSError, FloatingPointError)
-"""What our own code raises for bad input, with one sentence for the user; raised by other code, it is shown with its traceback."""
+"""What our own code raises for bad input, with one sentence for the user; raised by other code, it is shown with its
+traceback.
+"""
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -104,7 +106,10 @@ def overview() -> str:
         module = importlib.import_module(f"zoo.commands.{name}")
         helps[name] = (module.__doc__ or "").strip().splitlines()[0]
     lines = "\n".join(f"  {name:<10} {text}" for name, text in helps.items())
-    return f"zoo: an ablation is a combination of plugins.\n\nusage: zoo COMMAND [options]; `zoo COMMAND --help` explains one.\n\n{lines}"
+    return (
+        "zoo: an ablation is a combination of plugins.\n\nusage: zoo COMMAND [options]; `zoo COMMAND --help` "
+        f"explains one.\n\n{lines}"
+    )
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
@@ -129,4 +134,9 @@ def plugin_packages() -> set[str]:
     """The top-level packages that plugins live in, built-in or not, and the modules of plugin files."""
     from zoo.core.registry import SLOTS
 
-    return {plugin.target.split(":")[0].split(".")[0] for slot in SLOTS.values() for claims in slot.plugins().values() for plugin in claims}
+    return {
+        plugin.target.split(":")[0].split(".")[0]
+        for slot in SLOTS.values()
+        for claims in slot.plugins().values()
+        for plugin in claims
+    }

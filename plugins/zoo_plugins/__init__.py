@@ -1,1 +1,3 @@
-"""The built-in parts. `zoo` never imports this package: it finds each part by its entry point, as it finds a stranger's."""
+"""The built-in parts. `zoo` never imports this package: it finds each part by its entry point, as it finds a
+stranger's.
+"""

@@ -1,7 +1,7 @@
 """Backbones: any timm model that has features at the strides that the network asks for.
 
-A *stride* is how many pixels of the input one feature stands for. With `output_stride` 16, timm replaces the last stage's stride by dilation; of
-several stages at one stride the deepest is used.
+A *stride* is how many pixels of the input one feature stands for. With `output_stride` 16, timm replaces the last
+stage's stride by dilation; of several stages at one stride the deepest is used.
 """
 
 from collections.abc import Sequence
@@ -22,13 +22,15 @@ CANNOT = (TypeError, ValueError, AssertionError, NotImplementedError, RuntimeErr
 class TimmBackbone(Backbone):
     """A timm model as feature extractor.
 
-    With `output_stride` 16, `resnet50`, `resnet101` and `mobilenetv2_100` are the backbones of BackgroundMattingV2, parameter for parameter.
+    With `output_stride` 16, `resnet50`, `resnet101` and `mobilenetv2_100` are the backbones of BackgroundMattingV2,
+    parameter for parameter.
 
     Args:
         name: a timm model name, with its pretrained tag if wanted: `resnet50`, `mobilenetv2_100.ra_in1k`.
-        output_stride: the stride of the deepest features, 8, 16 or 32. Models that know no dilation have 32; they serve a network that
-            asks for features at 16 as well, since stages deeper than the network asks for are left out.
-        pretrained: download timm's weights (ImageNet, as a rule). A first convolution for other than 3 channels gets them repeated and rescaled.
+        output_stride: the stride of the deepest features, 8, 16 or 32. Models that know no dilation have 32; they serve
+            a network that asks for features at 16 as well, since stages deeper than the network asks for are left out.
+        pretrained: download timm's weights (ImageNet, as a rule). A first convolution for other than 3 channels gets
+            them repeated and rescaled.
     """
 
     def __init__(self, name: str, output_stride: int = 16, pretrained: bool = False) -> None:
@@ -72,7 +74,8 @@ class TimmBackbone(Backbone):
         if missing:
             raise ValueError(
                 f"timm's '{self.name}' with output_stride={self.output_stride} has features at strides "
-                f"{sorted(set(reductions))}, but the network needs {list(strides)}; {self._way_out(in_channels, strides)}."
+                f"{sorted(set(reductions))}, but the network needs {list(strides)}; "
+                f"{self._way_out(in_channels, strides)}."
             )
         return tuple(len(reductions) - 1 - reductions[::-1].index(stride) for stride in strides)
 

@@ -25,10 +25,11 @@ class AlphaUncertainty(ErrorMap):
 
 
 class BackgroundDifference(ErrorMap):
-    """Where coarse alpha and picture disagree: the mean over channels of |source − background|, against the coarse alpha.
+    """Where coarse alpha and picture disagree: the mean over channels of |source − background|, against the coarse
+    alpha.
 
-    Both at the coarse size; the map is | min(1, difference / scale) − alpha |, so it is large where the picture differs from the
-    background but alpha is low, and the other way round.
+    Both at the coarse size; the map is | min(1, difference / scale) − alpha |, so it is large where the picture differs
+    from the background but alpha is low, and the other way round.
 
     Args:
         scale: the mean difference of two colours (in [0, 1]) that counts as certainly foreground.
@@ -56,9 +57,14 @@ class OracleError(ErrorMap):
 
     def forward(self, coarse: Coarse, source: Tensor, background: Tensor, target: Tensor | None = None) -> Tensor:
         if self.training:
-            raise ValueError("OracleError reads the true alpha and cannot train; train with PredictedError and use OracleError with `zoo test`.")
+            raise ValueError(
+                "OracleError reads the true alpha and cannot train; train with PredictedError and use OracleError "
+                "with `zoo test`."
+            )
         if target is None:
-            raise ValueError("OracleError needs the true alpha: call the network with target=alpha, or choose PredictedError.")
+            raise ValueError(
+                "OracleError needs the true alpha: call the network with target=alpha, or choose PredictedError."
+            )
         error = (resize(coarse.alpha, (target.shape[-2], target.shape[-1])) - target).abs()
         # A bilinear resize to the patches would look at four of a patch's sixteen pixels, and miss hair.
         return F.avg_pool2d(error, PATCH, ceil_mode=True)

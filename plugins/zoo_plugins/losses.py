@@ -1,7 +1,7 @@
 """Loss terms of background matting (paper, section 3.3; official train_base.py and train_refine.py).
 
-`at="full"` compares the full-size result with the target; `at="coarse"` the coarse one with the target resized to its size (bilinear, corners not
-aligned, no antialias).
+`at="full"` compares the full-size result with the target; `at="coarse"` the coarse one with the target resized to its
+size (bilinear, corners not aligned, no antialias).
 """
 
 from typing import Literal, get_args
@@ -67,7 +67,8 @@ class GradientL1(LossTerm):
 
 
 class ForegroundL1(LossTerm):
-    """mean |m·(F − F*)| with m = [α* > 0], the mean over all pixels and channels; at the coarse size, m is taken after the resize.
+    """mean |m·(F − F*)| with m = [α* > 0], the mean over all pixels and channels; at the coarse size, m is taken after
+    the resize.
 
     Args:
         at: which foreground, the full-size or the coarse one.
@@ -93,10 +94,12 @@ class ForegroundL1(LossTerm):
 
 
 class ErrorMSE(LossTerm):
-    """mean (e − |α − α*|)²: trains the error channel e; it and the coarse alpha α are first resized to the target's size.
+    """mean (e − |α − α*|)²: trains the error channel e; it and the coarse alpha α are first resized to the target's
+    size.
 
     Args:
-        detach_target: keep the term from moving alpha. The official base training detaches, its joint training does not (official issue 196).
+        detach_target: keep the term from moving alpha. The official base training detaches, its joint training does not
+            (official issue 196).
         weight: of the term in the sum.
     """
 
@@ -130,7 +133,9 @@ def like(image: Tensor, reference: Tensor) -> Tensor:
 
 
 def sobel_magnitude(image: Tensor) -> Tensor:
-    """√(gx² + gy² + 1e-6) with the 3×3 Sobel kernels divided by 8 and replicated borders, (B, 1, H, W) → the same shape."""
+    """√(gx² + gy² + 1e-6) with the 3×3 Sobel kernels divided by 8 and replicated borders, (B, 1, H, W) → the same
+    shape.
+    """
     kernel = image.new_tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]]) / 8
     gradient = F.conv2d(F.pad(image, (1, 1, 1, 1), mode="replicate"), torch.stack([kernel, kernel.T]).unsqueeze(1))
     return (gradient.square().sum(1, keepdim=True) + 1e-6).sqrt()

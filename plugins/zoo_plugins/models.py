@@ -11,7 +11,10 @@ def bgmv2(backbone: str) -> dict[str, Any]:
     return {
         "class_path": "BackgroundMatting",
         "init_args": {
-            "backbone": {"class_path": "TimmBackbone", "init_args": {"name": backbone, "output_stride": 16, "pretrained": False}},
+            "backbone": {
+                "class_path": "TimmBackbone",
+                "init_args": {"name": backbone, "output_stride": 16, "pretrained": False},
+            },
             "error_map": {"class_path": "PredictedError", "init_args": {}},
             "selector": {"class_path": "TopK", "init_args": {"patches": 5000, "fixed_count": False}},
             "refiner": {"class_path": "PatchRefiner", "init_args": {"kernel_size": 3}},

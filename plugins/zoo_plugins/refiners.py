@@ -1,7 +1,9 @@
 """Refiners: the selected 4×4-pixel patches are computed anew from the picture at full size.
 
-`PatchRefiner` has three paths with equal results in evaluation (a test holds them together): *gathered*, the plain one, crops the selected patches;
-*static* does the same with shapes that depend on nothing but sizes, for compilers and exporters; *dense* runs over the whole picture.
+`PatchRefiner` has three paths with equal results in evaluation (a test holds them together): *gathered*, the plain one,
+crops the selected patches;
+*static* does the same with shapes that depend on nothing but sizes, for compilers and exporters; *dense* runs over the
+whole picture.
 """
 
 from typing import NamedTuple
@@ -13,7 +15,9 @@ from torch import Tensor, nn
 from zoo.matting.parts import PATCH, Coarse, Refiner, resize
 
 DENSE_FROM = 0.2
-"""Share of selected patches from which the dense path computes less: 474,336 multiply-adds a gathered patch against 95,040 a dense one."""
+"""Share of selected patches from which the dense path computes less: 474,336 multiply-adds a gathered patch against
+95,040 a dense one.
+"""
 
 
 class Cells(NamedTuple):
@@ -27,8 +31,9 @@ class Cells(NamedTuple):
 class PatchRefiner(Refiner):
     """BackgroundMattingV2's refiner (paper, section 3.2).
 
-    The coarse result at half size with source and background at half size goes through two convolutions; enlarged to full size (nearest) and joined by
-    source and background, through two more. What a patch sees beyond the picture's border is zero.
+    The coarse result at half size with source and background at half size goes through two convolutions; enlarged to
+    full size (nearest) and joined by source and background, through two more. What a patch sees beyond the picture's
+    border is zero.
 
     Args:
         kernel_size: 3, or 1 for the paper's ablation without context.
@@ -46,6 +51,8 @@ class PatchRefiner(Refiner):
         self.conv3 = nn.Conv2d(16 + 6, 12, kernel_size, bias=False)
         self.bn3 = nn.BatchNorm2d(12)
         self.conv4 = nn.Conv2d(12, 4, kernel_size)
+        assert self.conv4.bias is not None
+        nn.init.constant_(self.conv4.bias[:1], 0.5)  # alpha begins inside [0, 1], where the clamp lets gradients pass
 
     def forward(
         self, source: Tensor, background: Tensor, coarse: Coarse, score: Tensor, patches: int | None
@@ -66,13 +73,17 @@ class PatchRefiner(Refiner):
                 result, refined = self.static(images, halves, score, patches, enlarged)
         return result[:, :1], result[:, 1:], refined
 
-    def fastest(self, images: Tensor, halves: Tensor, score: Tensor, patches: int | None, enlarged: Tensor) -> tuple[Tensor, Tensor]:
+    def fastest(
+        self, images: Tensor, halves: Tensor, score: Tensor, patches: int | None, enlarged: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Gathered or dense, whichever computes less for this selection."""
         count = int(selection(score, patches).sum())
         path = self.dense if count > DENSE_FROM * score.numel() else self.gathered
         return path(images, halves, score, patches, enlarged)
 
-    def gathered(self, images: Tensor, halves: Tensor, score: Tensor, patches: int | None, enlarged: Tensor) -> tuple[Tensor, Tensor]:
+    def gathered(
+        self, images: Tensor, halves: Tensor, score: Tensor, patches: int | None, enlarged: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """The plain path: crop each selected patch with its margin, convolve, write it back."""
         selected = selection(score, patches)
         cells = Cells(*torch.nonzero(selected[:, 0], as_tuple=True))
@@ -80,8 +91,12 @@ class PatchRefiner(Refiner):
             return enlarged, selected.to(score.dtype)
         return write(enlarged, cells, self._patches(images, halves, cells)), selected.to(score.dtype)
 
-    def static(self, images: Tensor, halves: Tensor, score: Tensor, patches: int | None, enlarged: Tensor) -> tuple[Tensor, Tensor]:
-        """Always `patches` patches an image, the unselected ones among them written back as they were: no shape depends on data."""
+    def static(
+        self, images: Tensor, halves: Tensor, score: Tensor, patches: int | None, enlarged: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Always `patches` patches an image, the unselected ones among them written back as they were: no shape depends
+        on data.
+        """
         batch, _, rows, columns = score.shape
         count = rows * columns if patches is None else min(patches, rows * columns)
         best = score.flatten(1).topk(count, 1, sorted=False)
@@ -94,7 +109,9 @@ class PatchRefiner(Refiner):
         refined = torch.zeros_like(score).flatten(1).scatter(1, best.indices, chosen.to(score.dtype)).view_as(score)
         return result, refined
 
-    def dense(self, images: Tensor, halves: Tensor, score: Tensor, patches: int | None, enlarged: Tensor) -> tuple[Tensor, Tensor]:
+    def dense(
+        self, images: Tensor, halves: Tensor, score: Tensor, patches: int | None, enlarged: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """The whole picture through the same convolutions, kept where selected."""
         selected = selection(score, patches)
         x = self._full(self._half(F.pad(halves, (self.half_margin,) * 4)), F.pad(images, (self.full_margin,) * 4))
@@ -104,7 +121,8 @@ class PatchRefiner(Refiner):
     def _train(
         self, source: Tensor, background: Tensor, coarse: Coarse, score: Tensor, patches: int | None, enlarged: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Dense without a bound, gathered with one: BatchNorm sees other pixels in each, so only the configuration may choose, never the data.
+        """Dense without a bound, gathered with one: BatchNorm sees other pixels in each, so only the configuration may
+        choose, never the data.
 
         An image without a patch to refine passes one all the same, with no effect, so that every parameter always has a
         gradient (DDP needs it).
@@ -145,7 +163,9 @@ class PatchRefiner(Refiner):
 
 
 class NoRefiner(Refiner):
-    """The coarse result enlarged bilinearly. With `base_scale` 1 this is the first training stage, the base network alone."""
+    """The coarse result enlarged bilinearly. With `base_scale` 1 this is the first training stage, the base network
+    alone.
+    """
 
     refines = False
 
@@ -159,7 +179,9 @@ class NoRefiner(Refiner):
 
 
 def selection(score: Tensor, patches: int | None) -> Tensor:
-    """Which patches are refined, booleans of the score's shape: those above 0, at most the `patches` highest of each image."""
+    """Which patches are refined, booleans of the score's shape: those above 0, at most the `patches` highest of each
+    image.
+    """
     positive = score > 0
     if patches is None or patches >= score[0].numel():
         return positive
@@ -169,7 +191,9 @@ def selection(score: Tensor, patches: int | None) -> Tensor:
 
 
 def crop(x: Tensor, cells: Cells, size: int, margin: int) -> Tensor:
-    """The cells' squares with a margin, zeros beyond the border: (B, C, H, W) → (P, C, size + 2·margin, size + 2·margin)."""
+    """The cells' squares with a margin, zeros beyond the border: (B, C, H, W) → (P, C, size + 2·margin, size +
+    2·margin).
+    """
     side = size + 2 * margin
     windows = F.pad(x, (margin,) * 4).permute(0, 2, 3, 1).unfold(1, side, size).unfold(2, side, size)
     return windows[cells.image, cells.row, cells.column]

@@ -1,6 +1,7 @@
 """Patch selectors: which 4×4-pixel patches are refined.
 
-Each gives a score for every patch; the refiner takes those above 0, the `patches` highest of each image where there are more (see `PatchSelector`).
+Each gives a score for every patch; the refiner takes those above 0, the `patches` highest of each image where there are
+more (see `PatchSelector`).
 """
 
 import torch
@@ -15,7 +16,8 @@ class TopK(PatchSelector):
 
     Args:
         patches: k, the most patches that are refined in an image: 5,000 for HD, 20,000 for 4K (paper, section 4).
-        fixed_count: refine exactly k patches, also where the error is 0 (official `prevent_oversampling=False`), for constant cost.
+        fixed_count: refine exactly k patches, also where the error is 0 (official `prevent_oversampling=False`), for
+            constant cost.
     """
 
     uses_error = True
@@ -49,8 +51,8 @@ class Threshold(PatchSelector):
 class RandomPatches(PatchSelector):
     """A given number of patches at random: the ablation of choosing by error.
 
-    In evaluation the choice depends on (seed, row, column) alone, so that it is the same for every image of a size, in every process and in an
-    exported graph; in training it is drawn anew for each image.
+    In evaluation the choice depends on (seed, row, column) alone, so that it is the same for every image of a size, in
+    every process and in an exported graph; in training it is drawn anew for each image.
 
     Args:
         patches: how many patches are refined in an image.
@@ -93,7 +95,9 @@ class NoPatches(PatchSelector):
 
 
 def scramble(values: Tensor) -> Tensor:
-    """An integer hash of int64 values to 24 bits (rounds of xor-shift and multiply, kept below 2³¹ so that every device agrees)."""
+    """An integer hash of int64 values to 24 bits (rounds of xor-shift and multiply, kept below 2³¹ so that every device
+    agrees).
+    """
     mask = 2**31 - 1
     for multiplier in (0x45D9F3B, 0x119DE1F3):
         values = (values & mask) ^ ((values & mask) >> 15)

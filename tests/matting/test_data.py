@@ -9,9 +9,18 @@ from lightning.pytorch import Trainer
 from torch import Tensor
 
 from zoo.core.sampling import SampleKey
-from zoo.matting.data import EvaluationSamples, EvaluationSet, MattingData, TrainingSamples, TrainingStage, as_float, collate, cover
+from zoo.matting.data import (
+    EvaluationSamples,
+    EvaluationSet,
+    MattingData,
+    TrainingSamples,
+    TrainingStage,
+    as_float,
+    collate,
+    cover,
+)
 from zoo.matting.disturbance import Disturbance
-from zoo.matting.parts import MattingBatch, MattingDataset, Matte
+from zoo.matting.parts import Matte, MattingBatch, MattingDataset
 
 
 class Constant(MattingDataset):
@@ -36,15 +45,21 @@ class Constant(MattingDataset):
 
 
 def module(**settings: Any) -> MattingData:
-    return MattingData(**({"train": {"a": TrainingStage(Constant(), 16)}, "augmentations": {}, "workers": 0} | settings))
+    return MattingData(
+        **({"train": {"a": TrainingStage(Constant(), 16)}, "augmentations": {}, "workers": 0} | settings)
+    )
 
 
 def test_each_epoch_pairs_anew_and_alike_in_every_process() -> None:
     samples = TrainingSamples(Constant(), 16, seed=1)
     first = [float(samples[SampleKey(0, index)].background.mean()) for index in range(6)]
-    assert first == [float(TrainingSamples(Constant(), 16, seed=1)[SampleKey(0, index)].background.mean()) for index in range(6)]
+    assert first == [
+        float(TrainingSamples(Constant(), 16, seed=1)[SampleKey(0, index)].background.mean()) for index in range(6)
+    ]
     assert first != [float(samples[SampleKey(1, index)].background.mean()) for index in range(6)]
-    assert first != [float(TrainingSamples(Constant(), 16, seed=2)[SampleKey(0, index)].background.mean()) for index in range(6)]
+    assert first != [
+        float(TrainingSamples(Constant(), 16, seed=2)[SampleKey(0, index)].background.mean()) for index in range(6)
+    ]
 
 
 def test_samples_have_seeds_of_their_own() -> None:
@@ -63,7 +78,9 @@ def test_evaluation_is_fixed_composited_and_disturbed() -> None:
     sample = samples[5]  # cut-out 2 in background 5 % 4 = 1
     torch.testing.assert_close(sample.source, torch.full((3, 16, 16), 0.5 * 0.02 + 0.5 * 0.01))
     assert not torch.equal(sample.background, torch.full((3, 16, 16), 0.01))
-    undisturbed = EvaluationSamples(EvaluationSet(Constant(backgrounds=4), backgrounds_each=2, disturbance=Disturbance(severity=0)))
+    undisturbed = EvaluationSamples(
+        EvaluationSet(Constant(backgrounds=4), backgrounds_each=2, disturbance=Disturbance(severity=0))
+    )
     assert torch.equal(undisturbed[5].background, torch.full((3, 16, 16), 0.01))
 
 
@@ -73,7 +90,11 @@ def test_evaluation_at_the_cut_outs_own_size_covers_it_with_background() -> None
 
 
 def test_curriculum_runs_stages_in_order_for_their_epochs() -> None:
-    stages = {"a": TrainingStage(Constant(1), epochs=2), "b": TrainingStage(Constant(2), epochs=1), "c": TrainingStage(Constant(3))}
+    stages = {
+        "a": TrainingStage(Constant(1), epochs=2),
+        "b": TrainingStage(Constant(2), epochs=1),
+        "c": TrainingStage(Constant(3)),
+    }
     data = module(train=stages)
     assert [len(data.stage_at(epoch).dataset) for epoch in range(6)] == [1, 1, 2, 3, 3, 3]
     reordered = module(train=stages | {"c": TrainingStage(Constant(3), epochs=1)}, order=["c", "a"])
@@ -100,7 +121,7 @@ def test_training_that_ends_before_a_stage_begins_is_an_error() -> None:
 def test_a_training_set_smaller_than_a_batch_is_an_error() -> None:
     data = module(batch_size=9)
     data.trainer = Trainer(max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False)
-    with pytest.raises(ValueError, match="has 6 samples.*fewer than one batch of 9"):
+    with pytest.raises(ValueError, match=r"has 6 samples.*fewer than one batch of 9"):
         data.train_dataloader()
 
 

@@ -46,12 +46,22 @@ def assert_same(first: dict[str, Tensor], second: dict[str, Tensor]) -> None:
 
 CHECKPOINT_EVERY_STEP = {
     "class_path": "lightning.pytorch.callbacks.ModelCheckpoint",
-    "init_args": {"dirpath": "steps", "filename": "{step}", "every_n_train_steps": 1, "save_top_k": -1, "auto_insert_metric_name": False},
+    "init_args": {
+        "dirpath": "steps",
+        "filename": "{step}",
+        "every_n_train_steps": 1,
+        "save_top_k": -1,
+        "auto_insert_metric_name": False,
+    },
 }
 
 
-@pytest.mark.parametrize("cut", [1, 3, 4, 5], ids=["first epoch", "end of first epoch", "start of second", "middle of second"])
-def test_a_run_that_was_cut_anywhere_resumes_to_the_same_weights(tiny: Any, command: Callable[..., Any], cut: int) -> None:
+@pytest.mark.parametrize(
+    "cut", [1, 3, 4, 5], ids=["first epoch", "end of first epoch", "start of second", "middle of second"]
+)
+def test_a_run_that_was_cut_anywhere_resumes_to_the_same_weights(
+    tiny: Any, command: Callable[..., Any], cut: int
+) -> None:
     config = configure(
         tiny,
         data__init_args__train__squares__dataset__init_args__count=6,
@@ -85,7 +95,9 @@ def test_a_curriculum_resumes_into_its_next_stage(tiny: Any, command: Callable[.
     assert len(list(tiny.folder.glob("steps/*.ckpt"))) == 2 + 3
     for number, cut in enumerate((2, 4), start=1):
         assert command("fit", *common, "--trainer.callbacks=null", "--ckpt_path", f"steps/{cut}.ckpt").code == 0
-        assert_same(*(weights(tiny.folder / f"runs/tiny/version_{version}/checkpoints/last.ckpt") for version in (0, number)))
+        assert_same(
+            *(weights(tiny.folder / f"runs/tiny/version_{version}/checkpoints/last.ckpt") for version in (0, number))
+        )
 
 
 def test_order_is_an_ablation_on_the_command_line(tiny: Any, command: Callable[..., Any]) -> None:
@@ -94,20 +106,30 @@ def test_order_is_an_ablation_on_the_command_line(tiny: Any, command: Callable[.
         "second": {"dataset": {"class_path": "Tiny", "init_args": {"count": 6}}, "canvas": 64, "epochs": 1},
     }
     config = configure(tiny, data__init_args__train=stages)
-    outcome = command("fit", "--plugin", tiny.plugin, "--config", config, "--data.order=[second]", "--trainer.max_epochs=1")
+    outcome = command(
+        "fit", "--plugin", tiny.plugin, "--config", config, "--data.order=[second]", "--trainer.max_epochs=1"
+    )
     assert outcome.code == 0, outcome.err
     assert torch.load(tiny.folder / "runs/tiny/version_0/checkpoints/last.ckpt", weights_only=True)["global_step"] == 3
 
 
 @pytest.mark.slow
 def test_two_processes_measure_what_one_does(tiny: Any, command: Callable[..., Any]) -> None:
-    config = configure(tiny, data__init_args__validation__dataset__init_args__count=5, data__init_args__validation__batch_size=1)
+    config = configure(
+        tiny, data__init_args__validation__dataset__init_args__count=5, data__init_args__validation__batch_size=1
+    )
     common = ["--plugin", str(tiny.plugin), "--config", str(config)]
     script = "import sys; from zoo.cli import main; sys.exit(main())"
     file = tiny.folder / "run.py"
     file.write_text(script)
     distributed = ["--trainer.strategy=ddp", "--trainer.devices=2", "--trainer.max_epochs=2"]
-    finished = subprocess.run([sys.executable, str(file), "fit", *common, *distributed], capture_output=True, text=True, cwd=tiny.folder, timeout=300)
+    finished = subprocess.run(
+        [sys.executable, str(file), "fit", *common, *distributed],
+        capture_output=True,
+        text=True,
+        cwd=tiny.folder,
+        timeout=300,
+    )
     assert finished.returncode == 0, finished.stderr[-3000:]
     run = tiny.folder / "runs/tiny/version_0"
     assert not (tiny.folder / "runs/tiny/version_1").exists()
@@ -134,7 +156,8 @@ def test_predict_mattes_a_folder(tiny: Any, fitted: Path, command: Callable[...,
         "--data.predict.source=pictures", "--data.predict.background=backgrounds", "--data.predict.output=out",
     )  # fmt: skip
     assert outcome.code == 0, outcome.err
-    assert sorted(path.relative_to(tiny.folder / "out").as_posix() for path in (tiny.folder / "out").rglob("*.png")) == [
+    out = tiny.folder / "out"
+    assert sorted(path.relative_to(out).as_posix() for path in out.rglob("*.png")) == [
         "alpha/a.png", "alpha/b.png", "composite/a.png", "composite/b.png",
     ]  # fmt: skip
     assert read_image(tiny.folder / "out/alpha/b.png", "L").shape == (30, 50)

@@ -12,7 +12,16 @@ from urllib.request import url2pathname
 
 from zoo.core.registry import SLOTS, PluginError
 
-PACKAGES = ("ablation-zoo", "torch", "lightning", "timm", "segmentation-models-pytorch", "torchmetrics", "jsonargparse", "wandb")
+PACKAGES = (
+    "ablation-zoo",
+    "torch",
+    "lightning",
+    "timm",
+    "segmentation-models-pytorch",
+    "torchmetrics",
+    "jsonargparse",
+    "wandb",
+)
 EXTRAS = {"av": "video"}
 
 
@@ -68,7 +77,10 @@ def ambiguous() -> Iterator[str]:
     for slot in SLOTS.values():
         for name, claims in slot.plugins().items():
             if len(claims) > 1:
-                yield f"the {slot.word} '{name}' is provided by {' and '.join(claim.origin for claim in claims)}; neither can be used, uninstall one."
+                yield (
+                    f"the {slot.word} '{name}' is provided by {' and '.join(claim.origin for claim in claims)}; "
+                    "neither can be used, uninstall one."
+                )
 
 
 def shadowing() -> Iterator[str]:
@@ -83,7 +95,9 @@ def shadowing() -> Iterator[str]:
 
 
 def stale() -> Iterator[str]:
-    """Entry points in the pyproject.toml of an editable install that the installed metadata does not know yet, or no longer should."""
+    """Entry points in the pyproject.toml of an editable install that the installed metadata does not know yet, or no
+    longer should.
+    """
     try:
         ours = distribution("ablation-zoo")
     except PackageNotFoundError:
@@ -94,9 +108,16 @@ def stale() -> Iterator[str]:
         return
     declared = tomllib.loads((source / "pyproject.toml").read_text(encoding="utf-8"))["project"].get("entry-points", {})
     known = {(entry.group, entry.name, entry.value) for entry in ours.entry_points if entry.group.startswith("zoo.")}
-    wanted = {(group, name, value) for group, entries in declared.items() for name, value in entries.items() if group.startswith("zoo.")}
+    wanted = {
+        (group, name, value)
+        for group, entries in declared.items()
+        for name, value in entries.items()
+        if group.startswith("zoo.")
+    }
     for group, name in sorted({(group, name) for group, name, _ in wanted ^ known}):
-        yield f"pyproject.toml and the installed metadata differ in {name} ({group}): run `pip install -e .` in {source}."
+        yield (
+            f"pyproject.toml and the installed metadata differ in {name} ({group}): run `pip install -e .` in {source}."
+        )
 
 
 def editable_source(ours: Distribution) -> Path | None:

@@ -9,13 +9,17 @@ from zoo.core.registry import SLOTS, get_slot
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("slot", nargs="?", help=f"one of {', '.join(SLOTS)}; all when left out")
-    parser.add_argument("--json", action="store_true", help="print JSON: for each slot a list of name, target, distribution and version")
+    parser.add_argument(
+        "--json", action="store_true", help="print JSON: for each slot a list of name, target, distribution and version"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     slots = [get_slot(arguments.slot)] if arguments.slot else list(SLOTS.values())
     if arguments.json:
-        found = {slot.name: [asdict(plugin) for claims in slot.plugins().values() for plugin in claims] for slot in slots}
+        found = {
+            slot.name: [asdict(plugin) for claims in slot.plugins().values() for plugin in claims] for slot in slots
+        }
         print(json.dumps(found, indent=2))
         return 0
     for slot in slots:

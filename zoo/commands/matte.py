@@ -30,6 +30,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model", metavar="CKPT_OR_NAME", default=DEFAULT_MODEL, help="a checkpoint, such as runs/.../last.ckpt"
     )
+    parser.add_argument("--plugin", metavar="FILE", help="a Python file with plugins that the checkpoint was made with")
+    parser.add_argument(
+        "--base-scale",
+        metavar="S",
+        type=float,
+        help="size at which the base network sees the picture, relative to it (default: the checkpoint's; the paper "
+        "takes "
+        "0.25 for HD and 0.125 for 4K; a model that was trained on small pictures wants a smaller one)",
+    )
     parser.add_argument(
         "--save",
         nargs="+",
@@ -65,11 +74,19 @@ def run(arguments: argparse.Namespace) -> int:
     _refuse_missing(arguments.background, "BACKGROUND", "a picture or a folder of pictures")
 
     import zoo
+    from zoo.core.registry import load_plugin_file
     from zoo.matting.inference import MattingWarning, Results, choose_device, matte_files
+    from zoo.matting.net import MattingNetwork
 
     device = choose_device(arguments.device)
     results = Results(arguments.output, arguments.save, arguments.new_background)
+    if arguments.plugin is not None:
+        load_plugin_file(arguments.plugin)
     model = zoo.load(arguments.model).to(device)
+    if arguments.base_scale is not None:
+        if not isinstance(model.network, MattingNetwork):
+            raise ValueError(f"{arguments.model} holds a {type(model).__name__}; expected a background matting model.")
+        model.network.set_base_scale(arguments.base_scale)
     with warnings.catch_warnings():
         warnings.simplefilter("always", MattingWarning)
         warnings.showwarning = _show_warning

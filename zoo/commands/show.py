@@ -37,8 +37,12 @@ def run(arguments: argparse.Namespace) -> int:
 def signature_lines(cls: type) -> list[str]:
     """`name: type = default`, a line an argument."""
     parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]  # type: ignore[misc]
-    named = [parameter for parameter in parameters if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)]
-    return [f"{parameter.name}: {annotation(parameter.annotation)}{default(parameter)}" for parameter in named] or ["none"]
+    named = [
+        parameter for parameter in parameters if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+    ]
+    return [f"{parameter.name}: {annotation(parameter.annotation)}{default(parameter)}" for parameter in named] or [
+        "none"
+    ]
 
 
 def annotation(value: Any) -> str:
@@ -58,5 +62,7 @@ def licence(plugin: Plugin) -> str:
     except (PackageNotFoundError, ValueError):
         return "not declared"
     named = declared.get("license_expression") or declared.get("license")
-    classified = [entry.rpartition(" :: ")[2] for entry in declared.get("classifier", []) if entry.startswith("License ::")]
+    classified = [
+        entry.rpartition(" :: ")[2] for entry in declared.get("classifier", []) if entry.startswith("License ::")
+    ]
     return str(named or ", ".join(classified) or "not declared")

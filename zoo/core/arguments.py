@@ -1,7 +1,9 @@
-"""Before the parser sees the command line: checkpoints, named models and shipped configurations become configuration files.
+"""Before the parser sees the command line: checkpoints, named models and shipped configurations become configuration
+files.
 
-What LightningCLI reads later wins over what it reads earlier, so order is all that is needed for "checkpoint < YAML < command line": the checkpoint's own
-settings become the first `--config`, and `--model=NAME` becomes a `--config` with the named model's spec in its place.
+What LightningCLI reads later wins over what it reads earlier, so order is all that is needed for "checkpoint < YAML <
+command line": the checkpoint's own settings become the first `--config`, and `--model=NAME` becomes a `--config` with
+the named model's spec in its place.
 """
 
 from collections.abc import Iterator
@@ -16,7 +18,11 @@ from zoo.core import checkpoint
 from zoo.core.registry import get_slot, load_plugin_file
 
 CONFIGS = next(
-    (folder for folder in (Path(__file__).parents[2] / "configs", Path(__file__).parents[1] / "configs") if folder.is_dir()),
+    (
+        folder
+        for folder in (Path(__file__).parents[2] / "configs", Path(__file__).parents[1] / "configs")
+        if folder.is_dir()
+    ),
     Path("configs"),
 )
 """Where the shipped configurations are: beside the package in a checkout, inside it when installed from a wheel."""
@@ -24,7 +30,8 @@ CONFIGS = next(
 
 @contextmanager
 def expanded(command: str, arguments: list[str]) -> Iterator[list[str]]:
-    """The arguments with checkpoint, named models and shipped configurations in place; temporary files live inside the block.
+    """The arguments with checkpoint, named models and shipped configurations in place; temporary files live inside the
+    block.
 
     Raises:
         CheckpointError: `--ckpt_path` names no readable checkpoint of ours.
@@ -51,12 +58,14 @@ def expanded(command: str, arguments: list[str]) -> Iterator[list[str]]:
                 # Nothing but tensors and plain data is let in by Lightning's own reading either.
                 result = ["--config", write(folder / "checkpoint.yaml", settings), *result, "--weights_only=true"]
         if command == "predict" and not any(option.startswith("--return_predictions") for option in result):
-            result.append("--return_predictions=false")  # they are written as they come; kept as well, they would fill the memory
+            result.append(
+                "--return_predictions=false"
+            )  # they are written as they come; kept as well, they would fill the memory
         yield result
 
 
 def pairs(arguments: list[str]) -> Iterator[tuple[str, str | None]]:
-    """Options with their values, whether given as `--option value` or `--option=value`; None for an option without one."""
+    """Options with their values, given as `--option value` or `--option=value`; None for an option without one."""
     position = 0
     while position < len(arguments):
         option, equals, value = arguments[position].partition("=")

@@ -1,8 +1,9 @@
 """Checkpoints that rebuild themselves: read safely, described by specs, loaded without YAML.
 
-A checkpoint of ours is Lightning's plus one entry, `zoo`: plain data with the specs of the module and of its data, the seed, versions, and where each
-plugin came from. It loads with `weights_only=True`, whether the command line made it, Python did, or it was loaded and saved again. Names in it are
-looked up in the slots; nothing that a file says is ever imported.
+A checkpoint of ours is Lightning's plus one entry, `zoo`: plain data with the specs of the module and of its data, the
+seed, versions, and where each plugin came from. It loads with `weights_only=True`, whether the command line made it,
+Python did, or it was loaded and saved again. Names in it are looked up in the slots; nothing that a file says is ever
+imported.
 """
 
 import re
@@ -32,7 +33,14 @@ DESCRIBED = {"name", "model", "seed", "trainer", "plugins"}
 EVALUATION_SETTINGS = ("precision", "limit_val_batches", "limit_test_batches")
 """Trainer settings that change what validation gives; a checkpoint carries them so that it can be repeated."""
 
-TRAINING_SETTINGS = ("max_epochs", "max_steps", "accumulate_grad_batches", "gradient_clip_val", "limit_train_batches", "check_val_every_n_epoch")
+TRAINING_SETTINGS = (
+    "max_epochs",
+    "max_steps",
+    "accumulate_grad_batches",
+    "gradient_clip_val",
+    "limit_train_batches",
+    "check_val_every_n_epoch",
+)
 """Trainer settings that change what training gives; a checkpoint carries them so that it can be resumed."""
 
 
@@ -65,7 +73,8 @@ def read(path: str) -> dict[str, Any]:
     except Exception as error:  # the reader fails in many ways on files of another kind
         if wanted := re.search(r"GLOBAL ([\w.]+)", str(error)):
             raise CheckpointError(
-                f"{path} was refused: it holds something other than tensors and plain data ({wanted[1]}); nothing of it was run."
+                f"{path} was refused: it holds something other than tensors and plain data ({wanted[1]}); nothing of "
+                "it was run."
             ) from error
         raise CheckpointError(f"{path} is not a readable checkpoint (truncated, or another kind of file).") from error
     if not isinstance(content, dict):
@@ -74,7 +83,7 @@ def read(path: str) -> dict[str, Any]:
 
 
 def record(content: Mapping[str, Any], path: str) -> dict[str, Any]:
-    """The `zoo` entry of a checkpoint's content; CheckpointError when it has none or is newer than this version reads."""
+    """The `zoo` entry of a checkpoint's content; CheckpointError when it has none or is too new for this version."""
     entry = content.get("zoo")
     if entry is None:
         raise CheckpointError(
@@ -84,7 +93,9 @@ def record(content: Mapping[str, Any], path: str) -> dict[str, Any]:
     if not isinstance(entry, dict) or not isinstance(entry.get("format"), int):
         raise CheckpointError(f"{path} is damaged: its description of the model is not what this program writes.")
     if entry["format"] > FORMAT:
-        raise CheckpointError(f"{path} has format {entry['format']}, this version reads up to {FORMAT}: upgrade ablation-zoo.")
+        raise CheckpointError(
+            f"{path} has format {entry['format']}, this version reads up to {FORMAT}: upgrade ablation-zoo."
+        )
     if not set(entry) >= DESCRIBED or not all(is_spec(entry[key]) for key in ("model", "data") if key in entry):
         raise CheckpointError(f"{path} is damaged: its description of the model is not what this program writes.")
     return entry
@@ -99,7 +110,11 @@ def describe(module: "TrainingModule", trainer: Trainer | None) -> dict[str, Any
     wanted = (*EVALUATION_SETTINGS, *TRAINING_SETTINGS)
     settings = {name: getattr(trainer, name) for name in wanted} if trainer is not None else {}
     # 1.0 is all batches, the default; 1 is one batch.
-    settings = {name: value for name, value in settings.items() if not (name.startswith("limit_") and isinstance(value, float) and value == 1.0)}
+    settings = {
+        name: value
+        for name, value in settings.items()
+        if not (name.startswith("limit_") and isinstance(value, float) and value == 1.0)
+    }
     return {
         "format": FORMAT,
         "name": str(getattr(getattr(trainer, "logger", None), "name", None) or "run"),
@@ -115,7 +130,8 @@ def rebuild(path: str) -> "TrainingModule":
     """The module that a checkpoint describes, with its weights, in training mode.
 
     Raises:
-        CheckpointError: unreadable, of another origin, a plugin is missing (it says which distribution provided it), or the weights do not fit.
+        CheckpointError: unreadable, of another origin, a plugin is missing (it says which distribution provided it), or
+            the weights do not fit.
     """
     content = read(path)
     entry = record(content, path)
@@ -142,7 +158,9 @@ def configuration(path: str, resume: bool) -> dict[str, Any]:
 
 
 def check_plugins(entry: Mapping[str, Any], specs: list[Any], path: str) -> None:
-    """CheckpointError for the first class named in the specs that no slot has: it says who provided it. Only what slots have is imported."""
+    """CheckpointError for the first class named in the specs that no slot has: it says who provided it. Only what slots
+    have is imported.
+    """
     for name in class_names(specs):
         try:
             find_class(name)
@@ -150,11 +168,13 @@ def check_plugins(entry: Mapping[str, Any], specs: list[Any], path: str) -> None
             provider = entry["plugins"].get(name, "unknown origin")
             raise CheckpointError(f"{path} was made with '{name}' of {provider}: {error}") from error
     for text in texts_for_parts(specs, None):
-        raise CheckpointError(f"{path} was refused: it names '{text}' where a plugin with its arguments belongs; nothing of it was run.")
+        raise CheckpointError(
+            f"{path} was refused: it names '{text}' where a plugin with its arguments belongs; nothing of it was run."
+        )
 
 
 def read_weights(path: str) -> dict[str, Tensor]:
-    """The state dict in a file: a checkpoint of ours or Lightning's, a DeepLabV3 training file, or a bare state dict."""
+    """The state dict in a file: a checkpoint of ours or Lightning's, a DeepLabV3 file, or a bare state dict."""
     content = read(path)
     for key in ("state_dict", "model_state"):
         if isinstance(content.get(key), Mapping):
@@ -167,7 +187,9 @@ def read_weights(path: str) -> dict[str, Tensor]:
 
 
 def network_weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The network's share of a training module's state dict (keys under `network.`); another state dict is left as it is."""
+    """The network's share of a training module's state dict (keys under `network.`); another state dict is left as it
+    is.
+    """
     share = {key.removeprefix("network."): value for key, value in state.items() if key.startswith("network.")}
     return share or dict(state)
 
@@ -186,7 +208,8 @@ def check_fit(module: nn.Module, state: Mapping[str, Tensor], path: str) -> None
 
 
 def load_parts(network: nn.Module, state: Mapping[str, Tensor], path: str) -> list[str]:
-    """Load a network's weights, except for the children that have none at all in `state`; returns these children's names.
+    """Load a network's weights, except for the children that have none at all in `state`; returns these children's
+    names.
 
     Raises:
         CheckpointError: any other mismatch, or nothing fits.
@@ -196,7 +219,9 @@ def load_parts(network: nn.Module, state: Mapping[str, Tensor], path: str) -> li
         for name, part in network.named_children()
         if part.state_dict() and not any(key.startswith(f"{name}.") for key in state)
     ]
-    problems = [problem for problem in mismatches(network, state) if problem.split(".")[0].removeprefix("missing ") not in fresh]
+    problems = [
+        problem for problem in mismatches(network, state) if problem.split(".")[0].removeprefix("missing ") not in fresh
+    ]
     if problems or len(fresh) == sum(1 for part in network.children() if part.state_dict()):
         raise CheckpointError(mismatch_message(path, problems or ["none of its weights belongs to this network"]))
     network.load_state_dict(state, strict=False)
@@ -219,7 +244,10 @@ def mismatches(module: nn.Module, state: Mapping[str, Tensor]) -> Iterator[str]:
 def mismatch_message(path: str, problems: list[str]) -> str:
     """One sentence with the first few mismatches."""
     more = f" and {len(problems) - 4} more" if len(problems) > 4 else ""
-    return f"{path} does not fit this model: {'; '.join(problems[:4])}{more}. Choose the model and the parts that it was made with."
+    return (
+        f"{path} does not fit this model: {'; '.join(problems[:4])}{more}. Choose the model and the parts that it "
+        "was made with."
+    )
 
 
 def class_names(value: Any) -> Iterator[str]:
@@ -250,5 +278,3 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             found[package] = "not installed"
     return found
-
-

@@ -1,6 +1,8 @@
-"""`zoo fit`, `validate`, `test` and `predict`: LightningCLI with plugins, run directories and errors that say what to do.
+"""`zoo fit`, `validate`, `test` and `predict`: LightningCLI with plugins, run directories and errors that say what to
+do.
 
-A run lives in `runs/<name>/<version>/`: config.yaml (everything resolved, registered names only), environment.json, metrics.csv, checkpoints/, pictures/.
+A run lives in `runs/<name>/<version>/`: config.yaml (everything resolved, registered names only), environment.json,
+metrics.csv, checkpoints/, pictures/.
 """
 
 import argparse
@@ -28,7 +30,9 @@ from zoo.core.registry import SLOTS, find_class, load_plugins
 from zoo.core.training import DataModule, TrainingModule
 
 STRICT = {"exit_on_error": False, "allow_abbrev": False}
-"""Parser settings: errors are raised rather than printed under a wall of usage, and a misspelt option is never taken for a longer one."""
+"""Parser settings: errors are raised rather than printed under a wall of usage, and a misspelt option is never taken
+for a longer one.
+"""
 
 
 class CommandLineError(ValueError):
@@ -39,7 +43,8 @@ def run_command(command: str, arguments: list[str]) -> None:
     """Run one of Lightning's commands.
 
     Raises:
-        CommandLineError: an unknown option, value or name, with the nearest known ones; a setting that Lightning cannot follow here.
+        CommandLineError: an unknown option, value or name, with the nearest known ones; a setting that Lightning cannot
+            follow here.
     """
     quiet()
     load_plugins()
@@ -54,7 +59,9 @@ def run_command(command: str, arguments: list[str]) -> None:
 
 @contextmanager
 def wandb_finished() -> Iterator[None]:
-    """Finish the W&B run at the end, as failed after an error; otherwise the next command of this process would be logged into it."""
+    """Finish the W&B run at the end, as failed after an error; otherwise the next command of this process would be
+    logged into it.
+    """
     failed = 1
     try:
         yield
@@ -66,7 +73,9 @@ def wandb_finished() -> Iterator[None]:
 
 
 def quiet() -> None:
-    """Leave out what Lightning prints that helps nobody here: advertisements, and a deprecation inside Lightning itself."""
+    """Leave out what Lightning prints that helps nobody here: advertisements, and a deprecation inside Lightning
+    itself.
+    """
     warnings.filterwarnings("ignore", message=r".*LeafSpec.*deprecated")
     warnings.filterwarnings("ignore", message=r".*does not have many workers")
     logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(is_no_tip)
@@ -89,14 +98,16 @@ class ZooCLI(LightningCLI):
             subclass_mode_data=True,
             seed_everything_default=0,
             auto_configure_optimizers=False,
-            save_config_callback=RunRecord,
+            save_config_callback=RunRecord,  # type: ignore[arg-type]  # any callback that takes parser and settings will do
             save_config_kwargs={"save_to_log_dir": False},
-            parser_kwargs={name: STRICT for name in self.subcommands()} | STRICT,
+            parser_kwargs=dict.fromkeys(self.subcommands(), STRICT) | STRICT,
             args=args,
         )
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        parser.add_argument("--name", type=str, default="run", help="name of the run; its directory is RUNS/NAME/version_N")
+        parser.add_argument(
+            "--name", type=str, default="run", help="name of the run; its directory is RUNS/NAME/version_N"
+        )
         parser.add_argument("--runs", type=str, default="runs", help="where run directories are")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
@@ -106,7 +117,7 @@ class ZooCLI(LightningCLI):
             print(message)
 
     def _parse_ckpt_path(self) -> None:
-        """Off: the checkpoint's settings came first, as a configuration file, so that the command line wins over them."""
+        """Off: the checkpoint's settings came first, as a configuration file, so that the command line wins."""
 
     def before_instantiate_classes(self) -> None:
         settings = self.config[self.subcommand]
@@ -114,7 +125,9 @@ class ZooCLI(LightningCLI):
         loggers = settings.trainer.logger
         for logger in loggers if isinstance(loggers, list) else [loggers]:
             if isinstance(logger, Namespace) and logger.class_path.endswith("WandbLogger"):
-                _ = self.record.experiment  # makes the run's directory; W&B would otherwise be the first in it, and taken for an older run
+                _ = (
+                    self.record.experiment
+                )  # makes the run's directory; W&B would otherwise be the first in it, and taken for an older run
                 run.prepare_wandb(logger.init_args, settings.name, self.record.log_dir)
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
@@ -152,10 +165,12 @@ class RunRecord(Callback):
 
 
 def checkpoint_callbacks(model: TrainingModule, data: DataModule | None) -> list[Callback]:
-    """`last.ckpt` after every epoch, and `best.ckpt` by the module's monitored metric where there is a validation set."""
+    """`last.ckpt` after every epoch; `best.ckpt` by the module's monitored metric where there is a validation set."""
     callbacks: list[Callback] = [ModelCheckpoint(filename="last", enable_version_counter=False)]
     if getattr(data, "validation", None) is not None:
-        callbacks.append(ModelCheckpoint(filename="best", monitor=model.monitor, mode="min", enable_version_counter=False))
+        callbacks.append(
+            ModelCheckpoint(filename="best", monitor=model.monitor, mode="min", enable_version_counter=False)
+        )
     return callbacks
 
 
@@ -182,7 +197,9 @@ def _by_path() -> dict[str, set[str]]:
 
 
 def check_registered(settings: Namespace) -> None:
-    """CommandLineError when the model or data hold a class that no slot has: it could not be saved by name. PluginError when its name is ambiguous."""
+    """CommandLineError when the model or data hold a class that no slot has: it could not be saved by name. PluginError
+    when its name is ambiguous.
+    """
     known = _by_path()
     for key in ("model", "data"):
         for path in class_paths(settings.get(key)):
@@ -190,9 +207,12 @@ def check_registered(settings: Namespace) -> None:
                 continue
             name = path.rpartition(".")[2]
             if any(name in slot.failures for slot in SLOTS.values()):
-                find_class(name)  # says what is wrong with it; the parser found it only because another plugin imported its module
+                find_class(
+                    name
+                )  # says what is wrong with it; the parser found it only because another plugin imported its module
             raise CommandLineError(
-                f"{path} is used in {key} but not registered as a plugin: add an entry point for it, or give its file with --plugin."
+                f"{path} is used in {key} but not registered as a plugin: add an entry point for it, or give its file "
+                "with --plugin."
             )
 
 

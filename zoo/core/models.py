@@ -14,9 +14,11 @@ def create_model(name: str, checkpoint: str | None = None, **replacements: Any) 
 
     Args:
         name: one of `zoo.list_models()`, such as `bgmv2_resnet50`.
-        checkpoint: weights to start from: ours, or the official ones of the network; then timm's pretrained weights are not downloaded.
-        replacements: arguments of the model's module in place of the named model's. The value of a slot is a name ("RandomPatches"), a spec
-            ({"class_path": "TopK", "init_args": {"patches": 20000}}) or a part; it replaces the slot as a whole.
+        checkpoint: weights to start from: ours, or the official ones of the network; then timm's pretrained weights are
+            not downloaded.
+        replacements: arguments of the model's module in place of the named model's. The value of a slot is a name
+            ("RandomPatches"), a spec ({"class_path": "TopK", "init_args": {"patches": 20000}}) or a part; it replaces
+            the slot as a whole.
 
     Raises:
         PluginError: unknown model or part.

@@ -1,7 +1,7 @@
 """The abstract parts that tasks share: backbones, loss terms, augmentations, datasets.
 
-Each is a slot's whole contract. A plugin derives from one of these classes, gives its constructor explicit, typed arguments, and implements
-what is abstract here.
+Each is a slot's whole contract. A plugin derives from one of these classes, gives its constructor explicit, typed
+arguments, and implements what is abstract here.
 """
 
 from abc import abstractmethod
@@ -34,7 +34,9 @@ class Backbone(Part, nn.Module):
 
     @abstractmethod
     def forward(self, image: Tensor) -> list[Tensor]:
-        """(B, in_channels, H, W) → one feature map a stride, finest first, (B, channels[i], ⌈H/strides[i]⌉, ⌈W/strides[i]⌉)."""
+        """(B, in_channels, H, W) → one feature map a stride, finest first, (B, channels[i], ⌈H/strides[i]⌉,
+        ⌈W/strides[i]⌉).
+        """
 
 
 class LossTerm(Part, nn.Module):
@@ -65,8 +67,9 @@ class LossTerm(Part, nn.Module):
 class Augmentation(Part, nn.Module):
     """One random change of a batch, on whatever device the batch is.
 
-    `phase` says when it runs: `canvas` before the crop, `scene` after it and before foreground and background are composited, `captured` on
-    what the cameras saw. All randomness comes from `draws`, which holds a stream for each sample.
+    `phase` says when it runs: `canvas` before the crop, `scene` after it and before foreground and background are
+    composited, `captured` on what the cameras saw. All randomness comes from `draws`, which holds a stream for each
+    sample.
     """
 
     phase: Literal["canvas", "scene", "captured"]

@@ -1,8 +1,10 @@
 """Slots: where plugins plug in.
 
-A *slot* is an entry-point group (`zoo.selectors`) and the abstract base class that its plugins derive from. A *plugin* is one entry point of
-one installed distribution, named like its class; our own parts are found in the same way as a stranger's. Listing names reads metadata only.
-A plugin that fails to import is remembered and takes nothing else down: asking for it by name raises, and says whose it is.
+A *slot* is an entry-point group (`zoo.selectors`) and the abstract base class that its plugins derive from. A *plugin*
+is one entry point of one installed distribution, named like its class; our own parts are found in the same way as a
+stranger's. Listing names reads metadata only.
+A plugin that fails to import is remembered and takes nothing else down: asking for it by name raises, and says whose it
+is.
 """
 
 import difflib
@@ -57,7 +59,9 @@ class Slot:
     _from_files: dict[str, tuple[Plugin, type]] = field(default_factory=dict)
 
     def plugins(self) -> dict[str, list[Plugin]]:
-        """Every name of the slot with the plugins that claim it (more than one: ambiguous), sorted by name. Imports nothing."""
+        """Every name of the slot with the plugins that claim it (more than one: ambiguous), sorted by name. Imports
+        nothing.
+        """
         found: dict[str, list[Plugin]] = {}
         for plugin in _entries(self.name):
             found.setdefault(plugin.name, []).append(plugin)
@@ -85,7 +89,9 @@ class Slot:
             raise PluginError(f"no {self.word} named '{name}'{nearest(name, self.names())}")
         if len(claims) > 1:
             owners = " and ".join(claim.origin for claim in claims)
-            raise PluginError(f"the {self.word} '{name}' is provided by {owners}: uninstall one of them, none is preferred.")
+            raise PluginError(
+                f"the {self.word} '{name}' is provided by {owners}: uninstall one of them, none is preferred."
+            )
         return claims[0]
 
     def get(self, name: str) -> Any:
@@ -100,7 +106,10 @@ class Slot:
         if name not in self._loaded:
             try:
                 self._loaded[name] = self._load(plugin)
-            except (Exception, SystemExit) as error:  # a plugin may raise anything at import; whatever it was is reported with its owner
+            except (
+                Exception,
+                SystemExit,
+            ) as error:  # a plugin may raise anything at import; whatever it was is reported with its owner
                 self.failures[name] = error
                 raise PluginError(broken(plugin, error)) from error
             self.failures.pop(name, None)
@@ -119,7 +128,10 @@ class Slot:
     def register(self, cls: type, file: str) -> None:
         """Add a class that was read from a plugin file."""
         module = cls.__module__
-        self._from_files[cls.__name__] = (Plugin(self.name, cls.__name__, f"{module}:{cls.__name__}", file, "", file), cls)
+        self._from_files[cls.__name__] = (
+            Plugin(self.name, cls.__name__, f"{module}:{cls.__name__}", file, "", file),
+            cls,
+        )
 
     def _load(self, plugin: Plugin) -> Any:
         found = _import(plugin.target)
@@ -225,12 +237,16 @@ def load_plugin_file(path: str) -> list[Plugin]:
                 slot.register(cls, str(file))
                 registered.append(slot.plugin(cls.__name__))
     if not registered:
-        raise PluginError(f"--plugin {path} defines no class that derives from a part (such as zoo.matting.parts.PatchSelector).")
+        raise PluginError(
+            f"--plugin {path} defines no class that derives from a part (such as zoo.matting.parts.PatchSelector)."
+        )
     return registered
 
 
 def imported(path: str) -> Any:
-    """The class at an import path (`package.module.Class`) if its module is imported already, otherwise None. Imports nothing."""
+    """The class at an import path (`package.module.Class`) if its module is imported already, otherwise None. Imports
+    nothing.
+    """
     module, _, name = path.rpartition(".")
     return getattr(sys.modules.get(module), name, None)
 

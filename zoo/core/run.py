@@ -30,13 +30,17 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def environment() -> dict[str, Any]:
-    """What a result depends on besides its settings: versions, device, plugins' distributions, and the commit when run in a checkout."""
+    """What a result depends on besides its settings: versions, device, plugins' distributions, and the commit when run
+    in a checkout.
+    """
     plugins = {plugin.origin for slot in SLOTS.values() for claims in slot.plugins().values() for plugin in claims}
     return {
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "versions": versions() | {"python": platform.python_version()},
         "platform": platform.platform(),
-        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or platform.machine(),
+        "device": torch.cuda.get_device_name()
+        if torch.cuda.is_available()
+        else platform.processor() or platform.machine(),
         "plugins": sorted(plugins),
         "commit": commit(),
     }
@@ -49,7 +53,9 @@ def commit() -> str | None:
         return None
 
     def git(*arguments: str) -> str:
-        return subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True).stdout.strip()
+        return subprocess.run(
+            ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True
+        ).stdout.strip()
 
     try:
         return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain", "--untracked-files=no") else "")
@@ -58,13 +64,18 @@ def commit() -> str | None:
 
 
 def prepare_wandb(settings: Namespace, name: str, directory: str) -> None:
-    """Fill in what a WandbLogger needs to just work: its files in the run directory, the run's name, and offline where there is no key."""
+    """Fill in what a WandbLogger needs to just work: its files in the run directory, the run's name, and offline where
+    there is no key.
+    """
     settings.save_dir = directory
     settings.name = settings.name or f"{name}-{Path(directory).name}"
     settings.project = settings.project if settings.project not in (None, "lightning_logs") else "ablation-zoo"
     if "WANDB_MODE" not in os.environ and not settings.offline and not has_wandb_key():
         settings.offline = True
-        print("W&B: no API key found, logging offline; `wandb login` once to log online, `wandb sync` to upload this run later.")
+        print(
+            "W&B: no API key found, logging offline; `wandb login` once to log online, `wandb sync` to upload this "
+            "run later."
+        )
 
 
 def has_wandb_key() -> bool:

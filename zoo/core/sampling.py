@@ -1,4 +1,6 @@
-"""The order of samples, from (seed, epoch) alone: the same in every process, and a run cut inside an epoch goes on where it was."""
+"""The order of samples, from (seed, epoch) alone: the same in every process, and a run cut inside an epoch goes on
+where it was.
+"""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -48,7 +50,9 @@ class TrainingSampler(DistributedSampler):
 
 
 class EvaluationSampler(DistributedSampler):
-    """Every sample once over all processes, in order. No sample is repeated to even out the shares, which would bias the mean."""
+    """Every sample once over all processes, in order. No sample is repeated to even out the shares, which would bias
+    the mean.
+    """
 
     def __init__(self, dataset: Dataset, rank: int, world_size: int) -> None:
         super().__init__(dataset, num_replicas=world_size, rank=rank, shuffle=False)
@@ -61,7 +65,9 @@ class EvaluationSampler(DistributedSampler):
 
 
 class ResumableLoader(DataLoader):
-    """A DataLoader whose place within an epoch is restored. Its sampler does it; having this state is how Lightning is told."""
+    """A DataLoader whose place within an epoch is restored. Its sampler does it; having this state is how Lightning is
+    told.
+    """
 
     def state_dict(self) -> dict[str, Any]:
         """Nothing: (seed, epoch, batches done) say it all, and Lightning keeps these."""

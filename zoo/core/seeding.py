@@ -1,8 +1,9 @@
 """Same seed, same draws: every random draw has a stream of its own, named by keys.
 
-A stream is (seed, and what it is for): (seed, "PatchRefiner") initialises the refiner, (seed, epoch, step) serves the dropout of one training
-step, (seed, epoch, sample, "noise") one augmentation of one sample. No draw depends on how many were made before it, so a run that is cut
-anywhere resumes to the same weights, and two runs that differ in one part share all the draws of the others.
+A stream is (seed, and what it is for): (seed, "PatchRefiner") initialises the refiner, (seed, epoch, step) serves the
+dropout of one training step, (seed, epoch, sample, "noise") one augmentation of one sample. No draw depends on how many
+were made before it, so a run that is cut anywhere resumes to the same weights, and two runs that differ in one part
+share all the draws of the others.
 """
 
 import hashlib
@@ -78,4 +79,6 @@ class Draws:
 
     def normal(self, *shape: int) -> Tensor:
         """(B, *shape) standard normal floats, on the device."""
-        return torch.stack([torch.randn(shape, generator=generator, device=self.device) for generator in self._device_generators])
+        return torch.stack(
+            [torch.randn(shape, generator=generator, device=self.device) for generator in self._device_generators]
+        )

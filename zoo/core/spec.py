@@ -1,10 +1,11 @@
 """Specs: every part remembers the plain arguments it was built from.
 
-A *spec* is plain data, `{"class_path": "TopK", "init_args": {"patches": 5000}}`: a registered name and its arguments, nested where a part
-holds parts. It is what YAML files, checkpoints and published models hold, and `build` turns it into the part again. A *part* is any object
-whose class derives from `Part`. The metaclass does two things when a part is made: it records the arguments, defaults included, and it
-initialises the part from the part's own random stream. (Doing this around the constructor, rather than inside one, also serves dataclasses
-and subclasses that have a constructor of their own, and leaves pickle and deepcopy alone, since these do not call the constructor.)
+A *spec* is plain data, `{"class_path": "TopK", "init_args": {"patches": 5000}}`: a registered name and its arguments,
+nested where a part holds parts. It is what YAML files, checkpoints and published models hold, and `build` turns it into
+the part again. A *part* is any object whose class derives from `Part`. The metaclass does two things when a part is
+made: it records the arguments, defaults included, and it initialises the part from the part's own random stream. (Doing
+this around the constructor, rather than inside one, also serves dataclasses and subclasses that have a constructor of
+their own, and leaves pickle and deepcopy alone, since these do not call the constructor.)
 """
 
 import dataclasses
@@ -33,7 +34,9 @@ class PartType(ABCMeta):
 
 
 class Part(metaclass=PartType):
-    """Anything that a spec can describe: give the constructor explicit, typed arguments of plain data and other parts, no `**kwargs`."""
+    """Anything that a spec can describe: give the constructor explicit, typed arguments of plain data and other parts,
+    no `**kwargs`.
+    """
 
     _arguments: dict[str, Any]
 
@@ -48,16 +51,24 @@ def plain_arguments(cls: type, part: Any, args: tuple[Any, ...], kwargs: dict[st
     signature = inspect.signature(cls.__init__)  # type: ignore[misc]
     bound = signature.bind(part, *args, **kwargs)
     for field in dataclasses.fields(cls) if dataclasses.is_dataclass(cls) else ():
-        if field.init and field.default_factory is not dataclasses.MISSING:  # its signature has a placeholder for this default
+        if (
+            field.init and field.default_factory is not dataclasses.MISSING
+        ):  # its signature has a placeholder for this default
             bound.arguments.setdefault(field.name, field.default_factory())
     bound.apply_defaults()
     # A class without a constructor of its own inherits nn.Module's, which takes *args and **kwargs and uses neither.
-    named = [name for name, parameter in signature.parameters.items() if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)]
+    named = [
+        name
+        for name, parameter in signature.parameters.items()
+        if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+    ]
     return {name: to_plain(bound.arguments[name], f"{cls.__name__}({name}=...)") for name in named[1:]}
 
 
 def to_plain(value: Any, where: str) -> Any:
-    """The value as data that YAML and JSON can hold; parts become specs. TypeError names the argument that is anything else."""
+    """The value as data that YAML and JSON can hold; parts become specs. TypeError names the argument that is anything
+    else.
+    """
     if value is None or isinstance(value, bool):
         return value
     value = value.value if isinstance(value, Enum) else value
@@ -75,7 +86,8 @@ def to_plain(value: Any, where: str) -> Any:
     if isinstance(value, Mapping):
         return {str(key): to_plain(item, where) for key, item in value.items()}
     raise TypeError(
-        f"{where} got {type(value).__name__}; an argument of a part is plain data (None, bool, int, float, str, list, dict) "
+        f"{where} got {type(value).__name__}; an argument of a part is plain data (None, bool, int, float, str, list, "
+        "dict) "
         "or another part, so that the part can be saved and rebuilt."
     )
 
@@ -112,7 +124,9 @@ def build_nested(value: Any) -> Any:
 
 
 def texts_for_parts(value: Any, annotation: Any) -> Iterator[str]:
-    """Every text in plain data that stands where a part belongs: we never write one, and a parser would import what it names."""
+    """Every text in plain data that stands where a part belongs: we never write one, and a parser would import what it
+    names.
+    """
     if isinstance(value, str):
         if holds_parts(annotation):
             yield value
@@ -154,7 +168,9 @@ def records(annotation: Any) -> Iterator[type]:
 
 
 def without_downloads(value: Any) -> Any:
-    """The spec as it is saved: no `checkpoint`, and `pretrained` false, so that rebuilding needs neither a file nor a network."""
+    """The spec as it is saved: no `checkpoint`, and `pretrained` false, so that rebuilding needs neither a file nor a
+    network.
+    """
     if isinstance(value, dict):
         kept = {key: without_downloads(item) for key, item in value.items() if key != "checkpoint"}
         return {key: False if key == "pretrained" else item for key, item in kept.items()}

@@ -1,7 +1,7 @@
 """What the LightningModules and data modules of all tasks share.
 
-A network is built from its parts and knows nothing of training; a training module adds loss terms, one learning rate a part, and logging. What it
-writes into a checkpoint is enough to rebuild it, and its data, without any YAML.
+A network is built from its parts and knows nothing of training; a training module adds loss terms, one learning rate a
+part, and logging. What it writes into a checkpoint is enough to rebuild it, and its data, without any YAML.
 """
 
 import math
@@ -21,7 +21,6 @@ from zoo.core.registry import nearest
 from zoo.core.seeding import run_seed, stream
 from zoo.core.spec import Part
 
-
 Schedule = Literal["constant", "cosine"]
 
 
@@ -30,7 +29,8 @@ class TrainingModule(Part, LightningModule):
 
     A subclass makes its network, hands it over with the rest, and implements `compute`:
 
-        super().__init__(network, losses, learning_rates, output=MattingOutput, batch=MattingBatch, checkpoint=checkpoint)
+        super().__init__(network, losses, learning_rates, output=MattingOutput, batch=MattingBatch,
+        checkpoint=checkpoint)
 
     Args:
         network: pure torch; its direct children are the parts that learning rates and warm starts speak of.
@@ -82,7 +82,8 @@ class TrainingModule(Part, LightningModule):
     # Training
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
-        # Dropout and random selection draw from a stream of this step's own, so that a resumed run draws what the uninterrupted one did.
+        # Dropout and random selection draw from a stream of this step's own, so that a resumed run draws what the
+        # uninterrupted one did.
         with stream(run_seed(), "step", self.current_epoch, batch_idx, self.global_rank, device=self.device):
             output = self.compute(batch)
         total, terms = self.loss(output, batch)
@@ -101,10 +102,14 @@ class TrainingModule(Part, LightningModule):
             terms = {name: term(output, batch) for name, term in self.losses.items() if term.weight != 0}
         total = torch.stack([self.losses[name].weight * value for name, value in terms.items()]).sum()
         if not math.isfinite(total.item()):
-            broken = ", ".join(f"{name}={value.item():g}" for name, value in terms.items() if not math.isfinite(value.item()))
+            broken = ", ".join(
+                f"{name}={value.item():g}" for name, value in terms.items() if not math.isfinite(value.item())
+            )
             raise FloatingPointError(
-                f"the loss is not finite at step {self.global_step} ({broken or f'sum={total.item():g}'}); the last checkpoint is intact: "
-                "lower the learning rates, clip gradients (--trainer.gradient_clip_val=1) or train with --trainer.precision=32."
+                f"the loss is not finite at step {self.global_step} ({broken or f'sum={total.item():g}'}); the last "
+                "checkpoint is intact: "
+                "lower the learning rates, clip gradients (--trainer.gradient_clip_val=1) or train with "
+                "--trainer.precision=32."
             )
         return total, terms
 
@@ -119,10 +124,13 @@ class TrainingModule(Part, LightningModule):
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         if self.schedule == "constant":
             return
-        # Set from the place in training rather than by a scheduler's own count: it needs no state, and stages of a curriculum may differ in length.
+        # Set from the place in training rather than by a scheduler's own count: it needs no state, and stages of a
+        # curriculum may differ in length.
         epochs = self.trainer.max_epochs
         if epochs is None or epochs <= 0:
-            raise ValueError("schedule=cosine needs to know when training ends: give --trainer.max_epochs, or schedule=constant.")
+            raise ValueError(
+                "schedule=cosine needs to know when training ends: give --trainer.max_epochs, or schedule=constant."
+            )
         done = (self.current_epoch + batch_idx / self.trainer.num_training_batches) / epochs
         for group in self.trainer.optimizers[0].param_groups:
             group["lr"] = self.learning_rates[group["name"]] * (1 + math.cos(math.pi * min(done, 1.0))) / 2
@@ -156,7 +164,9 @@ class TrainingModule(Part, LightningModule):
         """The module that a checkpoint describes, with its weights; what `zoo.load` returns, but in training mode."""
         module = checkpoints.rebuild(str(checkpoint_path))
         if not isinstance(module, cls):
-            raise checkpoints.CheckpointError(f"{checkpoint_path} holds a {type(module).__name__}, expected a {cls.__name__}.")
+            raise checkpoints.CheckpointError(
+                f"{checkpoint_path} holds a {type(module).__name__}, expected a {cls.__name__}."
+            )
         return module
 
 
@@ -167,15 +177,21 @@ class DataModule(Part, LightningDataModule):
 
 
 def check_losses(losses: Mapping[str, LossTerm], output: type, batch: type) -> None:
-    """ValueError unless every term finds what it reads, and some term has a weight: a term that would silently never run is an error."""
+    """ValueError unless every term finds what it reads, and some term has a weight: a term that would silently never
+    run is an error.
+    """
     produced, given = set(output._fields), set(batch._fields)  # type: ignore[attr-defined]
     for name, term in losses.items():
         if not name.isidentifier() or hasattr(nn.Module, name):
-            raise ValueError(f"the loss term '{name}' needs another name: expected one word that torch.nn.Module has no use for itself.")
+            raise ValueError(
+                f"the loss term '{name}' needs another name: expected one word that torch.nn.Module has no use for "
+                "itself."
+            )
         for wanted, there, place in ((term.reads, produced, "output"), (term.targets, given, "batch")):
             if missing := sorted(wanted - there):
                 raise ValueError(
-                    f"the loss term '{name}' ({type(term).__name__}) reads {', '.join(missing)}, which the {place} does not have; "
+                    f"the loss term '{name}' ({type(term).__name__}) reads {', '.join(missing)}, which the {place} "
+                    "does not have; "
                     f"it has {', '.join(sorted(there))}."
                 )
     if not any(term.weight != 0 for term in losses.values()):
@@ -187,7 +203,9 @@ def check_learning_rates(learning_rates: Mapping[str, float], network: nn.Module
     children = dict(network.named_children())
     for name in learning_rates:
         if name not in children:
-            raise ValueError(f"learning_rates names '{name}', which is no part of the network{nearest(name, list(children))}")
+            raise ValueError(
+                f"learning_rates names '{name}', which is no part of the network{nearest(name, list(children))}"
+            )
     for name, part in children.items():
         if name not in learning_rates and any(True for _ in part.parameters()):
             raise ValueError(f"learning_rates has none for '{name}': add learning_rates.{name}, for example 1e-4.")

@@ -1,7 +1,9 @@
-"""Official BackgroundMattingV2 weights, and the DeepLabV3 weights that its training starts from, under this network's names.
+"""Official BackgroundMattingV2 weights, and the DeepLabV3 weights that its training starts from, under this network's
+names.
 
-Official state dicts are torchvision's ResNet and MobileNetV2 with `aspp`, `decoder` and `refiner` beside them; ours differ in the backbone alone, which is
-timm's. DeepLabV3 weights are those of VainF's DeepLabV3Plus-Pytorch, which the official training loads.
+Official state dicts are torchvision's ResNet and MobileNetV2 with `aspp`, `decoder` and `refiner` beside them; ours
+differ in the backbone alone, which is timm's. DeepLabV3 weights are those of VainF's DeepLabV3Plus-Pytorch, which the
+official training loads.
 """
 
 import re
@@ -30,8 +32,8 @@ def to_network(state: Mapping[str, Tensor], own: Collection[str] = ()) -> dict[s
 
     Names in `own`, the network's, are never changed: a backbone of another kind may use names that look official.
 
-    From DeepLabV3 come backbone and ASPP. Its first convolution, made for one image, is given to source and background alike at half strength, as timm
-    does with pretrained weights (the official training leaves that layer untrained).
+    From DeepLabV3 come backbone and ASPP. Its first convolution, made for one image, is given to source and background
+    alike at half strength, as timm does with pretrained weights (the official training leaves that layer untrained).
     """
     if any(key.startswith("classifier.classifier.0.") for key in state):
         state = from_deeplab(state)
@@ -64,7 +66,8 @@ def official_to_ours(key: str) -> str:
 
 
 def mobilenetv2_layer(feature: int, layer: str) -> str | None:
-    """torchvision's layer `features.{feature}.{layer}` in timm's MobileNetV2: `features.2.conv.1.0` is `blocks.1.0.conv_dw`.
+    """torchvision's layer `features.{feature}.{layer}` in timm's MobileNetV2: `features.2.conv.1.0` is
+    `blocks.1.0.conv_dw`.
 
     None for a layer that the network does not have.
     """

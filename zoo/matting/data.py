@@ -1,8 +1,8 @@
 """The data module of background matting: from datasets to `MattingBatch`es.
 
-Training pairs each cut-out with another background in every epoch, puts both on a square canvas, and augments, crops and composites the batch on the
-device. Several datasets can follow one another (a *curriculum*), each for its own number of epochs and with its own crop. Validation and test
-pair and disturb always alike.
+Training pairs each cut-out with another background in every epoch, puts both on a square canvas, and augments, crops
+and composites the batch on the device. Several datasets can follow one another (a *curriculum*), each for its own
+number of epochs and with its own crop. Validation and test pair and disturb always alike.
 """
 
 from collections.abc import Mapping, Sequence
@@ -68,7 +68,8 @@ class MattingData(DataModule):
 
     Args:
         train: the stages of the curriculum by name, in order.
-        augmentations: the random changes of training batches by name, in order; `--data.augmentations.shadow.probability=0` switches one off.
+        augmentations: the random changes of training batches by name, in order;
+            `--data.augmentations.shadow.probability=0` switches one off.
         validation: the set that `fit` and `validate` measure on.
         test: sets that `test` measures on, by name.
         predict: pictures that `predict` mattes.
@@ -104,7 +105,7 @@ class MattingData(DataModule):
         if stage == "fit":
             self._check_epochs()
             # Another stage is another dataset, so that Lightning must ask again; with one stage the workers live on.
-            self.trainer.reload_dataloaders_every_n_epochs = int(len(self.stages) > 1)
+            self.trainer.reload_dataloaders_every_n_epochs = int(len(self.stages) > 1)  # type: ignore[attr-defined]
 
     def stage_at(self, epoch: int) -> TrainingStage:
         """The stage of the curriculum that this epoch belongs to."""
@@ -121,10 +122,13 @@ class MattingData(DataModule):
         batch_size = stage.batch_size or self.batch_size
         if len(samples) // self.trainer.world_size < batch_size:
             raise ValueError(
-                f"the training set has {len(samples)} samples for {self.trainer.world_size} process(es), fewer than one batch of {batch_size} each: "
+                f"the training set has {len(samples)} samples for {self.trainer.world_size} process(es), fewer than "
+                f"one batch of {batch_size} each: "
                 "lower --data.batch_size or give more data."
             )
-        sampler = TrainingSampler(samples, run_seed(), self.trainer.global_rank, self.trainer.world_size, epoch, done * batch_size)
+        sampler = TrainingSampler(
+            samples, run_seed(), self.trainer.global_rank, self.trainer.world_size, epoch, done * batch_size
+        )
         return ResumableLoader(
             samples, batch_size=batch_size, sampler=sampler, drop_last=True, collate_fn=collate, **self._reading()
         )
@@ -134,12 +138,17 @@ class MattingData(DataModule):
 
     def test_dataloader(self) -> list[DataLoader]:
         if not self.test:
-            raise ValueError("there is no test set: add one under data.test, for example --data.test.mine.dataset=MatteFolder.")
+            raise ValueError(
+                "there is no test set: add one under data.test, for example --data.test.mine.dataset=MatteFolder."
+            )
         return [self._evaluation_loader(wanted) for wanted in self.test.values()]
 
     def predict_dataloader(self) -> DataLoader:
         if self.predict is None:
-            raise ValueError("there is nothing to predict: give --data.predict.source=FOLDER and --data.predict.background=PICTURE_OR_FOLDER.")
+            raise ValueError(
+                "there is nothing to predict: give --data.predict.source=FOLDER and "
+                "--data.predict.background=PICTURE_OR_FOLDER."
+            )
         samples = PredictionSamples(self.predict)
         sampler = EvaluationSampler(samples, self.trainer.global_rank, self.trainer.world_size)
         return DataLoader(samples, batch_size=1, sampler=sampler, collate_fn=collate, **self._reading())
@@ -154,16 +163,18 @@ class MattingData(DataModule):
     def _place(self) -> tuple[int, int]:
         """The epoch to train, and how many of its batches are done: more than 0 when resuming inside an epoch."""
         epoch, loop = self.trainer.current_epoch, self.trainer.fit_loop
-        inside = loop.epoch_progress.current.ready > loop.epoch_progress.current.processed
-        if not loop.restarting or not inside:
+        epochs: Any = loop.epoch_progress.current
+        batches_seen: Any = loop.epoch_loop.batch_progress.current
+        if not loop.restarting or epochs.ready <= epochs.processed:  # no epoch was left unfinished
             return epoch, 0
-        done = loop.epoch_loop.batch_progress.current.processed
+        done = batches_seen.processed
         stage = self.stage_at(epoch)
         batches = len(stage.dataset) // self.trainer.world_size // (stage.batch_size or self.batch_size)
         if done < batches:
             return epoch, done
-        # The checkpoint was written after the epoch's last batch. Lightning would compare its count with the length of the next epoch, which
-        # may belong to another stage: say that the epoch is over, as a checkpoint from its end says.
+        # The checkpoint was written after the epoch's last batch. Lightning would compare its count with the length of
+        # the next epoch, which may belong to another stage: say that the epoch is over, as a checkpoint from its end
+        # says.
         loop.epoch_progress.increment_processed()
         loop.restarting = False
         return epoch + 1, 0
@@ -175,7 +186,8 @@ class MattingData(DataModule):
         for name, stage in self.stages.items():
             if last is not None and 0 <= last <= begin and begin > 0:
                 raise ValueError(
-                    f"training ends after {last} epochs (--trainer.max_epochs), before stage '{name}' begins (epoch {begin}): "
+                    f"training ends after {last} epochs (--trainer.max_epochs), before stage '{name}' begins (epoch "
+                    f"{begin}): "
                     f"expected at least {begin + 1} epochs, or leave the stage out with --data.order."
                 )
             begin += stage.epochs or 0
@@ -258,12 +270,17 @@ def in_order(stages: Mapping[str, TrainingStage], order: Sequence[str] | None) -
         raise ValueError("data.train: expected at least one training stage.")
     for name in list(chosen)[:-1]:
         if chosen[name].epochs is None:
-            raise ValueError(f"training stage '{name}' has no epochs, so the stages after it would never run: give it a number of epochs.")
+            raise ValueError(
+                f"training stage '{name}' has no epochs, so the stages after it would never run: give it a number of "
+                "epochs."
+            )
     return chosen
 
 
 def collate(samples: Sequence[MattingBatch]) -> MattingBatch:
-    """Stack samples to a batch; names are joined. Images stay bytes only where all samples' are: a folder may mix 8-bit and 16-bit files."""
+    """Stack samples to a batch; names are joined. Images stay bytes only where all samples' are: a folder may mix 8-bit
+    and 16-bit files.
+    """
 
     def stack(tensors: list[Tensor]) -> Tensor:
         alike = len({tensor.dtype for tensor in tensors}) == 1
@@ -277,7 +294,10 @@ def collate(samples: Sequence[MattingBatch]) -> MattingBatch:
 def as_float(batch: MattingBatch) -> MattingBatch:
     """The batch with its images as floats in [0, 1]; workers hand over bytes where they can."""
     return batch._replace(
-        source=unit(batch.source), background=unit(batch.background), alpha=unit(batch.alpha), foreground=unit(batch.foreground)
+        source=unit(batch.source),
+        background=unit(batch.background),
+        alpha=unit(batch.alpha),
+        foreground=unit(batch.foreground),
     )
 
 

@@ -435,7 +435,8 @@ def _sources(folder: Path, results: Results) -> list[Path]:
 
 
 def pair_pictures(source: Path, background: Path, results: Results) -> list[tuple[Path, Path, str]]:
-    """(source, background, name) for each picture in the folder `source`; the name is its path there without the ending.
+    """(source, background, name) for each picture in the folder `source`; the name is its path there without the
+    ending.
 
     Raises:
         MediaError: no pictures, two of one name, or a missing background.

@@ -24,7 +24,8 @@ PICTURED = 6
 class BackgroundMatting(TrainingModule):
     """BackgroundMattingV2 and everything between it and its ablations.
 
-    The first training stage is `refiner: NoRefiner` with `base_scale: 1`; the second the joint network, started with `checkpoint` from the first.
+    The first training stage is `refiner: NoRefiner` with `base_scale: 1`; the second the joint network, started with
+    `checkpoint` from the first.
 
     Args:
         backbone: features at strides 2, 4, 8 and 16.
@@ -59,7 +60,13 @@ class BackgroundMatting(TrainingModule):
     ) -> None:
         network = MattingNetwork(backbone, error_map, selector, refiner, foreground, base_scale)
         super().__init__(
-            network, losses, learning_rates, output=MattingOutput, batch=MattingBatch, schedule=schedule, checkpoint=checkpoint
+            network,
+            losses,
+            learning_rates,
+            output=MattingOutput,
+            batch=MattingBatch,
+            schedule=schedule,
+            checkpoint=checkpoint,
         )
         self.metrics = metrics
         self.validation_metrics = matting_metrics(metrics, prefix="validation/")
@@ -92,13 +99,17 @@ class BackgroundMatting(TrainingModule):
     def on_validation_epoch_end(self) -> None:
         directory = self.trainer.log_dir  # asked for in every process: it is broadcast
         if self._pictured and self.trainer.is_global_zero and not self.trainer.sanity_checking:
-            log_sheet(self._pictured, directory, self.trainer.loggers, f"epoch_{self.current_epoch:04d}", self.global_step)
+            log_sheet(
+                self._pictured, directory, self.trainer.loggers, f"epoch_{self.current_epoch:04d}", self.global_step
+            )
         self._pictured.clear()
 
     def on_test_start(self) -> None:
         names = list(getattr(getattr(self.trainer, "datamodule", None), "test", {})) or ["data"]
         template = matting_metrics(self.metrics)
-        self.test_metrics = nn.ModuleDict({name: template.clone(prefix=f"test/{name}/") for name in names}).to(self.device)
+        self.test_metrics = nn.ModuleDict({name: template.clone(prefix=f"test/{name}/") for name in names}).to(
+            self.device
+        )
 
     def test_step(self, batch: MattingBatch, batch_idx: int, dataloader_idx: int = 0) -> None:
         metrics = list(self.test_metrics.values())[dataloader_idx]

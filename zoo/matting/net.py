@@ -1,6 +1,7 @@
 """The matting network: backbone, ASPP, decoder, error map, patch selector, refiner.
 
-Pure torch, built from its parts; it knows nothing of training. With timm's `resnet50`, `resnet101` or `mobilenetv2_100`, `PredictedError`, `TopK` and
+Pure torch, built from its parts; it knows nothing of training. With timm's `resnet50`, `resnet101` or
+`mobilenetv2_100`, `PredictedError`, `TopK` and
 `PatchRefiner` it is BackgroundMattingV2, parameter for parameter and number for number.
 """
 
@@ -29,8 +30,8 @@ class MattingNetwork(nn.Module):
         selector: which patches are refined.
         refiner: how.
         foreground: `residual`, the network gives foreground − source (paper), or `direct`, the foreground itself.
-        base_scale: size of the base network's input relative to the picture: 1/4 for HD and 1/8 for 4K in the paper, at most 1/2; 1 only without
-            refinement, which is the first training stage.
+        base_scale: size of the base network's input relative to the picture: 1/4 for HD and 1/8 for 4K in the paper, at
+            most 1/2; 1 only without refinement, which is the first training stage.
 
     Raises:
         ValueError: parts that do not go together, with what would.
@@ -61,6 +62,15 @@ class MattingNetwork(nn.Module):
         self.refiner = refiner
         self._clamp_told = False
 
+    def set_base_scale(self, base_scale: float) -> None:
+        """Show the base network pictures at another size from now on: no weight depends on it.
+
+        Raises:
+            ValueError: a scale that does not go with the refiner.
+        """
+        check_combination(self.error_map, self.selector, self.refiner, self.foreground, base_scale)
+        self.base_scale = base_scale
+
     def forward(self, source: Tensor, background: Tensor, target: Tensor | None = None) -> MattingOutput:
         """Matte a picture.
 
@@ -70,8 +80,8 @@ class MattingNetwork(nn.Module):
             target: (B, 1, H, W), the true alpha; only `OracleError` looks at it.
 
         Raises:
-            ValueError: source and background differ in shape or are no floats, target is of another size, or the picture
-                is too small for `base_scale`.
+            ValueError: source and background differ in shape or are no floats, target is of another size, or the
+                picture is too small for `base_scale`.
         """
         check_pictures(source, background, target)
         height, width = source.shape[-2:]
@@ -98,7 +108,8 @@ class MattingNetwork(nn.Module):
         size = (math.floor(height * self.base_scale), math.floor(width * self.base_scale))
         if min(size) < 1:
             raise ValueError(
-                f"the picture is {width}×{height} pixels, too small for base_scale={self.base_scale:g}: nothing is left of it; "
+                f"the picture is {width}×{height} pixels, too small for base_scale={self.base_scale:g}: nothing is "
+                "left of it; "
                 f"give at least {math.ceil(1 / self.base_scale)} pixels a side or a larger base_scale."
             )
         return resize(image, size)
@@ -107,9 +118,13 @@ class MattingNetwork(nn.Module):
         images = torch.cat([source, background], 1)
         features = self.backbone(images)
         x = self.decoder(self.aspp(features[-1]), [*features[-2::-1], images])
-        return Coarse(alpha=x[:, 0:1].clamp(0, 1), foreground=x[:, 1:4], error=x[:, 4:5].clamp(0, 1), hidden=F.relu(x[:, 5:]))
+        return Coarse(
+            alpha=x[:, 0:1].clamp(0, 1), foreground=x[:, 1:4], error=x[:, 4:5].clamp(0, 1), hidden=F.relu(x[:, 5:])
+        )
 
-    def _score(self, coarse: Coarse, source: Tensor, background: Tensor, target: Tensor | None) -> tuple[Tensor, int | None]:
+    def _score(
+        self, coarse: Coarse, source: Tensor, background: Tensor, target: Tensor | None
+    ) -> tuple[Tensor, int | None]:
         """The selector's score on the grid of patches, and how many patches an image may have at most."""
         grid = (math.ceil(source.shape[-2] / PATCH), math.ceil(source.shape[-1] / PATCH))
         if not self.refiner.refines:
@@ -135,7 +150,8 @@ class MattingNetwork(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Four times: bilinear up to the next finer feature map, join it, convolve; BatchNorm and ReLU after all but the last.
+    """Four times: bilinear up to the next finer feature map, join it, convolve; BatchNorm and ReLU after all but the
+    last.
 
     Args:
         in_channels: of the ASPP's result.
@@ -153,7 +169,8 @@ class Decoder(nn.Module):
         self.conv3 = nn.Conv2d(widths[2] + skip_channels[2], widths[3], 3, padding=1, bias=False)
         self.bn3 = nn.BatchNorm2d(widths[3])
         self.conv4 = nn.Conv2d(widths[3] + skip_channels[3], widths[4], 3, padding=1)
-        # Alpha and error are clamped to [0, 1], which stops the gradient outside; begun inside, every pixel learns from the first step.
+        # Alpha and error are clamped to [0, 1], which stops the gradient outside; begun inside, every pixel learns from
+        # the first step.
         assert self.conv4.bias is not None
         nn.init.constant_(self.conv4.bias[0:1], 0.5)
         nn.init.constant_(self.conv4.bias[4:5], 0.1)
@@ -167,7 +184,9 @@ class Decoder(nn.Module):
 
 
 class PooledBatchNorm(nn.BatchNorm2d):
-    """BatchNorm after global pooling. A batch of one leaves one value a channel, which has no variance: then the running statistics serve."""
+    """BatchNorm after global pooling. A batch of one leaves one value a channel, which has no variance: then the
+    running statistics serve.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         if self.training and x.numel() == x.shape[1]:
@@ -201,7 +220,8 @@ def check_pictures(source: Tensor, background: Tensor, target: Tensor | None) ->
         raise ValueError(f"source has shape {tuple(source.shape)}; expected (B, 3, H, W), RGB in [0, 1].")
     if source.shape != background.shape:
         raise ValueError(
-            f"source has shape {tuple(source.shape)} but background {tuple(background.shape)}; both must be the same size: "
+            f"source has shape {tuple(source.shape)} but background {tuple(background.shape)}; both must be the same "
+            "size: "
             "resize or align the background."
         )
     for name, image in (("source", source), ("background", background)):
@@ -224,10 +244,12 @@ def check_combination(
         raise ValueError(f"base_scale={base_scale:g}: expected a number in (0, 1], such as 0.25.")
     if refiner.refines and base_scale > 0.5:
         raise ValueError(
-            f"base_scale={base_scale:g} with {type(refiner).__name__}: refinement starts from half size, so expected at most 0.5; "
+            f"base_scale={base_scale:g} with {type(refiner).__name__}: refinement starts from half size, so expected "
+            "at most 0.5; "
             "choose 0.5, 0.25 or 0.125, or NoRefiner."
         )
     if refiner.refines and selector.uses_error and not error_map.informative:
         raise ValueError(
-            f"{type(selector).__name__} ranks patches by error, and {type(error_map).__name__} has none: choose RandomPatches or AllPatches."
+            f"{type(selector).__name__} ranks patches by error, and {type(error_map).__name__} has none: choose "
+            "RandomPatches or AllPatches."
         )

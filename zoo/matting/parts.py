@@ -1,7 +1,8 @@
 """The slots of background matting, and the records that flow through it.
 
-The *base* network looks at the source and the captured background at a reduced size (`base_scale`) and gives a *coarse* result with an error
-channel. An *error map* says where the coarse alpha is likely wrong, a *patch selector* scores the 4×4-pixel cells ("patches") by it, and a
+The *base* network looks at the source and the captured background at a reduced size (`base_scale`) and gives a *coarse*
+result with an error channel. An *error map* says where the coarse alpha is likely wrong, a *patch selector* scores the
+4×4-pixel cells ("patches") by it, and a
 *refiner* computes the selected cells anew at full size. Data flows one way: batch → network → `MattingOutput`.
 """
 
@@ -24,7 +25,9 @@ class Coarse(NamedTuple):
     alpha: Tensor
     """(B, 1, Hc, Wc) in [0, 1]."""
     foreground: Tensor
-    """(B, 3, Hc, Wc), the decoder's three channels: the residual foreground − source, or the foreground itself; not clamped."""
+    """(B, 3, Hc, Wc), the decoder's three channels: the residual foreground − source, or the foreground itself; not
+    clamped.
+    """
     error: Tensor
     """(B, 1, Hc, Wc) in [0, 1], the decoder's own guess of its alpha's error."""
     hidden: Tensor
@@ -80,8 +83,9 @@ class Matte(NamedTuple):
 class MattingDataset(SampleSource):
     """A list of cut-outs and a list of backgrounds to set them in.
 
-    Which background goes with which cut-out is not the dataset's business: the data module pairs them, anew in each epoch of training and
-    always alike in validation and test. Both methods give the same tensors whenever they are called with the same index.
+    Which background goes with which cut-out is not the dataset's business: the data module pairs them, anew in each
+    epoch of training and always alike in validation and test. Both methods give the same tensors whenever they are
+    called with the same index.
     """
 
     @abstractmethod
@@ -101,8 +105,8 @@ class MattingDataset(SampleSource):
 class ErrorMap(Part, nn.Module):
     """Says where the coarse result is likely wrong.
 
-    `informative` is False for a map that ranks nothing; selectors that rank by error refuse it. `needs_target` is True for a map that reads the
-    true alpha; it refuses training.
+    `informative` is False for a map that ranks nothing; selectors that rank by error refuse it. `needs_target` is True
+    for a map that reads the true alpha; it refuses training.
     """
 
     informative = True
@@ -122,7 +126,8 @@ class ErrorMap(Part, nn.Module):
 class PatchSelector(Part, nn.Module):
     """Scores patches.
 
-    The refiner refines the patches whose score is above 0; where these are more than `patches`, only the `patches` highest of each image.
+    The refiner refines the patches whose score is above 0; where these are more than `patches`, only the `patches`
+    highest of each image.
     """
 
     uses_error = False
@@ -136,8 +141,8 @@ class PatchSelector(Part, nn.Module):
 class Refiner(Part, nn.Module):
     """Computes the selected patches anew at full size.
 
-    A refiner whose `refines` is False only enlarges the coarse result: then any `base_scale` up to 1 works, no patch is selected, and sides need
-    not be multiples of 4.
+    A refiner whose `refines` is False only enlarges the coarse result: then any `base_scale` up to 1 works, no patch is
+    selected, and sides need not be multiples of 4.
     """
 
     refines = True
@@ -155,8 +160,8 @@ class Refiner(Part, nn.Module):
             patches: an upper bound for each image.
 
         Returns:
-            alpha (B, 1, H, W); the three foreground channels (B, 3, H, W), of the kind that `coarse.foreground` is; refined patches
-            (B, 1, ⌈H/4⌉, ⌈W/4⌉), 0 or 1. Neither alpha nor foreground is clamped.
+            alpha (B, 1, H, W); the three foreground channels (B, 3, H, W), of the kind that `coarse.foreground` is;
+            refined patches (B, 1, ⌈H/4⌉, ⌈W/4⌉), 0 or 1. Neither alpha nor foreground is clamped.
         """
 
 

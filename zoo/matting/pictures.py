@@ -20,9 +20,9 @@ NEW_BACKGROUND = (0.47, 0.78, 0.55)
 
 
 def sheet(samples: Sequence[tuple[MattingBatch, MattingOutput]], side: int = 192) -> Image.Image:
-    """A picture with a row a sample and a column for each of `COLUMNS`; `side` is the longer side of a tile in pixels."""
+    """A picture with a row a sample and a column for each of `COLUMNS`; `side` is the longer side of a tile."""
     rows = [row for batch, output in samples for row in tiles(batch, output, side)]
-    height, width = rows[0][0].shape[:2]
+    width = rows[0][0].shape[1]
     heading = 16
     canvas = Image.new("RGB", (len(COLUMNS) * (width + 2), heading + sum(row[0].shape[0] + 2 for row in rows)), "white")
     draw = ImageDraw.Draw(canvas)
@@ -58,13 +58,21 @@ def tiles(batch: MattingBatch, output: MattingOutput, side: int) -> list[list[np
 def as_bytes(images: Tensor, size: tuple[int, int]) -> np.ndarray:
     """(B, 1 or 3, h, w) in [0, 1] → uint8 (B, *size, 3)."""
     shrinks = images.shape[-1] > size[1]
-    images = F.interpolate(images.detach(), size, mode="bilinear", antialias=True) if shrinks else F.interpolate(images.detach(), size)
+    images = (
+        F.interpolate(images.detach(), size, mode="bilinear", antialias=True)
+        if shrinks
+        else F.interpolate(images.detach(), size)
+    )
     images = images.clamp(0, 1).expand(-1, 3, -1, -1).permute(0, 2, 3, 1)
     return (images * 255).round().byte().cpu().numpy()
 
 
 def log_sheet(
-    samples: Sequence[tuple[MattingBatch, MattingOutput]], directory: str | None, loggers: Sequence[Logger], name: str, step: int
+    samples: Sequence[tuple[MattingBatch, MattingOutput]],
+    directory: str | None,
+    loggers: Sequence[Logger],
+    name: str,
+    step: int,
 ) -> None:
     """Write the sheet as `pictures/NAME.png` into the run directory, and hand it to every logger that takes images."""
     picture = sheet(samples)

@@ -42,7 +42,10 @@ class PredictionSamples(Dataset):
 
     def __init__(self, wanted: PredictionSet) -> None:
         if not Path(wanted.source).is_dir():
-            raise MediaError(f"data.predict.source is {wanted.source}, which is no folder; for one picture or a video use `zoo matte`.")
+            raise MediaError(
+                f"data.predict.source is {wanted.source}, which is no folder; for one picture or a video use `zoo "
+                "matte`."
+            )
         self.pairs = pair_pictures(Path(wanted.source), Path(wanted.background), wanted.results())
 
     def __len__(self) -> int:
@@ -53,9 +56,14 @@ class PredictionSamples(Dataset):
         pictures = [to_tensor(read_image(path)) for path in (source, background)]
         if pictures[0].shape != pictures[1].shape:
             sizes = [f"{picture.shape[-1]}×{picture.shape[-2]}" for picture in pictures]
-            raise MediaError(f"{background} is {sizes[1]} pixels, {source} is {sizes[0]}; expected one size (`zoo matte --align` can bring them together).")
+            raise MediaError(
+                f"{background} is {sizes[1]} pixels, {source} is {sizes[0]}; expected one size (`zoo matte --align` "
+                "can bring them together)."
+            )
         nothing = torch.zeros_like(pictures[0])
-        return MattingBatch(source=pictures[0], background=pictures[1], alpha=nothing[:1], foreground=nothing, name=[name])
+        return MattingBatch(
+            source=pictures[0], background=pictures[1], alpha=nothing[:1], foreground=nothing, name=[name]
+        )
 
 
 def save_prediction(wanted: PredictionSet, batch: MattingBatch, output: MattingOutput) -> None:

@@ -198,7 +198,9 @@ class VideoWriter:
         """
         if pixels.ndim == 2:
             pixels = pixels[:, :, None].repeat(3, axis=2)
-        picture = import_av().VideoFrame.from_ndarray(np.ascontiguousarray(pixels), "rgba" if self._transparent else "rgb24")
+        picture = import_av().VideoFrame.from_ndarray(
+            np.ascontiguousarray(pixels), "rgba" if self._transparent else "rgb24"
+        )
         picture = picture.reformat(format=self._stream.codec_context.pix_fmt, dst_colorspace="ITU709")
         picture.pts, picture.time_base = frame.timestamp, frame.time_base
         self._container.mux(self._stream.encode(picture))
