@@ -20,9 +20,7 @@ LIGHTNING = {
 }
 COMMANDS = ("list", "show", "doctor", "matte", "data")
 EXPECTED = (ValueError, LookupError, OSError, FloatingPointError)
-"""What our own code raises for bad input, with one sentence for the user; raised by other code, it is shown with its
-traceback.
-"""
+"""What our own code raises for bad input, with one sentence; raised by other code, its traceback is shown as well."""
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -1,3 +1,1 @@
-"""The built-in parts. `zoo` never imports this package: it finds each part by its entry point, as it finds a
-stranger's.
-"""
+"""The built-in parts. `zoo` never imports this package: it finds each by its entry point, as a stranger's."""

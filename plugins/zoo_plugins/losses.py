@@ -133,9 +133,7 @@ def like(image: Tensor, reference: Tensor) -> Tensor:
 
 
 def sobel_magnitude(image: Tensor) -> Tensor:
-    """√(gx² + gy² + 1e-6) with the 3×3 Sobel kernels divided by 8 and replicated borders, (B, 1, H, W) → the same
-    shape.
-    """
+    """√(gx² + gy² + 1e-6) of (B, 1, H, W), with the 3×3 Sobel kernels divided by 8 and replicated borders."""
     kernel = image.new_tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]]) / 8
     gradient = F.conv2d(F.pad(image, (1, 1, 1, 1), mode="replicate"), torch.stack([kernel, kernel.T]).unsqueeze(1))
     return (gradient.square().sum(1, keepdim=True) + 1e-6).sqrt()

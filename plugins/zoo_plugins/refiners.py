@@ -15,9 +15,7 @@ from torch import Tensor, nn
 from zoo.matting.parts import PATCH, Coarse, Refiner, resize
 
 DENSE_FROM = 0.2
-"""Share of selected patches from which the dense path computes less: 474,336 multiply-adds a gathered patch against
-95,040 a dense one.
-"""
+"""Share of selected patches from which the dense path computes less: 95,040 multiply-adds a patch, gathered 474,336."""
 
 
 class Cells(NamedTuple):
@@ -94,9 +92,7 @@ class PatchRefiner(Refiner):
     def static(
         self, images: Tensor, halves: Tensor, score: Tensor, patches: int | None, enlarged: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Always `patches` patches an image, the unselected ones among them written back as they were: no shape depends
-        on data.
-        """
+        """Always `patches` patches an image, unselected ones written back as they were: no shape depends on data."""
         batch, _, rows, columns = score.shape
         count = rows * columns if patches is None else min(patches, rows * columns)
         best = score.flatten(1).topk(count, 1, sorted=False)
@@ -163,9 +159,7 @@ class PatchRefiner(Refiner):
 
 
 class NoRefiner(Refiner):
-    """The coarse result enlarged bilinearly. With `base_scale` 1 this is the first training stage, the base network
-    alone.
-    """
+    """The coarse result enlarged bilinearly; with `base_scale` 1 the first training stage, the base network alone."""
 
     refines = False
 
@@ -179,9 +173,7 @@ class NoRefiner(Refiner):
 
 
 def selection(score: Tensor, patches: int | None) -> Tensor:
-    """Which patches are refined, booleans of the score's shape: those above 0, at most the `patches` highest of each
-    image.
-    """
+    """Which patches are refined, as booleans: those of score above 0, at most the `patches` highest of each image."""
     positive = score > 0
     if patches is None or patches >= score[0].numel():
         return positive
@@ -191,9 +183,7 @@ def selection(score: Tensor, patches: int | None) -> Tensor:
 
 
 def crop(x: Tensor, cells: Cells, size: int, margin: int) -> Tensor:
-    """The cells' squares with a margin, zeros beyond the border: (B, C, H, W) → (P, C, size + 2·margin, size +
-    2·margin).
-    """
+    """The cells' squares with a margin, zeros beyond the border: (B, C, H, W) → (P, C, s, s), s = size + 2·margin."""
     side = size + 2 * margin
     windows = F.pad(x, (margin,) * 4).permute(0, 2, 3, 1).unfold(1, side, size).unfold(2, side, size)
     return windows[cells.image, cells.row, cells.column]

@@ -95,9 +95,7 @@ class NoPatches(PatchSelector):
 
 
 def scramble(values: Tensor) -> Tensor:
-    """An integer hash of int64 values to 24 bits (rounds of xor-shift and multiply, kept below 2³¹ so that every device
-    agrees).
-    """
+    """An integer hash of int64 values to 24 bits: xor-shift and multiply, below 2³¹ so that every device agrees."""
     mask = 2**31 - 1
     for multiplier in (0x45D9F3B, 0x119DE1F3):
         values = (values & mask) ^ ((values & mask) >> 15)

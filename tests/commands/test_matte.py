@@ -111,3 +111,15 @@ def test_an_unknown_kind_lists_the_known_ones(pair, tmp_path, capsys):
 
 def test_the_command_knows_all_kinds():
     assert matte.KINDS == inference.KINDS
+
+
+def test_a_real_checkpoint_with_its_plugin_at_another_base_scale(pair, tmp_path, fitted, shared_tiny):
+    options = ("--model", fitted / "checkpoints/last.ckpt", "--plugin", shared_tiny.plugin, "--device", "cpu")
+    alphas = []
+    for scale in ("0.5", "0.25"):
+        assert run(*pair, "-o", tmp_path / scale, *options, "--base-scale", scale) == 0
+        alphas.append(read_image(tmp_path / scale / "alpha" / "me.png", "L"))
+    assert alphas[0].shape == (48, 64)
+    assert not np.array_equal(*alphas)
+    with pytest.raises(ValueError, match=r"base_scale=1 with PatchRefiner"):
+        run(*pair, "-o", tmp_path / "out", *options, "--base-scale", "1")

@@ -187,9 +187,7 @@ def read_weights(path: str) -> dict[str, Tensor]:
 
 
 def network_weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The network's share of a training module's state dict (keys under `network.`); another state dict is left as it
-    is.
-    """
+    """The network's share of a training module's state dict (keys under `network.`); another one as it is."""
     share = {key.removeprefix("network."): value for key, value in state.items() if key.startswith("network.")}
     return share or dict(state)
 

@@ -1,5 +1,4 @@
-"""`zoo fit`, `validate`, `test` and `predict`: LightningCLI with plugins, run directories and errors that say what to
-do.
+"""`zoo fit`, `validate`, `test` and `predict`: LightningCLI with plugins, run directories and helpful errors.
 
 A run lives in `runs/<name>/<version>/`: config.yaml (everything resolved, registered names only), environment.json,
 metrics.csv, checkpoints/, pictures/.
@@ -73,9 +72,7 @@ def wandb_finished() -> Iterator[None]:
 
 
 def quiet() -> None:
-    """Leave out what Lightning prints that helps nobody here: advertisements, and a deprecation inside Lightning
-    itself.
-    """
+    """Leave out what Lightning prints that helps nobody here: advertisements, and a deprecation of its own."""
     warnings.filterwarnings("ignore", message=r".*LeafSpec.*deprecated")
     warnings.filterwarnings("ignore", message=r".*does not have many workers")
     logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(is_no_tip)
@@ -125,9 +122,8 @@ class ZooCLI(LightningCLI):
         loggers = settings.trainer.logger
         for logger in loggers if isinstance(loggers, list) else [loggers]:
             if isinstance(logger, Namespace) and logger.class_path.endswith("WandbLogger"):
-                _ = (
-                    self.record.experiment
-                )  # makes the run's directory; W&B would otherwise be the first in it, and taken for an older run
+                # This makes the run's directory; W&B would otherwise be the first in it, and taken for an older run.
+                _ = self.record.experiment
                 run.prepare_wandb(logger.init_args, settings.name, self.record.log_dir)
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:

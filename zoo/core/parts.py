@@ -34,9 +34,7 @@ class Backbone(Part, nn.Module):
 
     @abstractmethod
     def forward(self, image: Tensor) -> list[Tensor]:
-        """(B, in_channels, H, W) → one feature map a stride, finest first, (B, channels[i], ⌈H/strides[i]⌉,
-        ⌈W/strides[i]⌉).
-        """
+        """(B, in_channels, H, W) → a map a stride, finest first: (B, channels[i], ⌈H/s⌉, ⌈W/s⌉), s = strides[i]."""
 
 
 class LossTerm(Part, nn.Module):

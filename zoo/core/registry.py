@@ -59,9 +59,7 @@ class Slot:
     _from_files: dict[str, tuple[Plugin, type]] = field(default_factory=dict)
 
     def plugins(self) -> dict[str, list[Plugin]]:
-        """Every name of the slot with the plugins that claim it (more than one: ambiguous), sorted by name. Imports
-        nothing.
-        """
+        """Every name with the plugins that claim it (more than one: ambiguous), sorted; imports nothing."""
         found: dict[str, list[Plugin]] = {}
         for plugin in _entries(self.name):
             found.setdefault(plugin.name, []).append(plugin)
@@ -244,9 +242,7 @@ def load_plugin_file(path: str) -> list[Plugin]:
 
 
 def imported(path: str) -> Any:
-    """The class at an import path (`package.module.Class`) if its module is imported already, otherwise None. Imports
-    nothing.
-    """
+    """The class at an import path (`package.module.Class`) if it is imported already, otherwise None."""
     module, _, name = path.rpartition(".")
     return getattr(sys.modules.get(module), name, None)
 

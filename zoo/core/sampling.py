@@ -65,9 +65,7 @@ class EvaluationSampler(DistributedSampler):
 
 
 class ResumableLoader(DataLoader):
-    """A DataLoader whose place within an epoch is restored. Its sampler does it; having this state is how Lightning is
-    told.
-    """
+    """A DataLoader whose place in an epoch is restored: by its sampler; having a state is how Lightning is told."""
 
     def state_dict(self) -> dict[str, Any]:
         """Nothing: (seed, epoch, batches done) say it all, and Lightning keeps these."""

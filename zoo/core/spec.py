@@ -66,9 +66,7 @@ def plain_arguments(cls: type, part: Any, args: tuple[Any, ...], kwargs: dict[st
 
 
 def to_plain(value: Any, where: str) -> Any:
-    """The value as data that YAML and JSON can hold; parts become specs. TypeError names the argument that is anything
-    else.
-    """
+    """The value as data that YAML and JSON can hold, parts as specs; TypeError names an argument that is neither."""
     if value is None or isinstance(value, bool):
         return value
     value = value.value if isinstance(value, Enum) else value
@@ -124,9 +122,7 @@ def build_nested(value: Any) -> Any:
 
 
 def texts_for_parts(value: Any, annotation: Any) -> Iterator[str]:
-    """Every text in plain data that stands where a part belongs: we never write one, and a parser would import what it
-    names.
-    """
+    """Every text that stands where a part belongs: we never write one, and a parser would import what it names."""
     if isinstance(value, str):
         if holds_parts(annotation):
             yield value
@@ -168,9 +164,7 @@ def records(annotation: Any) -> Iterator[type]:
 
 
 def without_downloads(value: Any) -> Any:
-    """The spec as it is saved: no `checkpoint`, and `pretrained` false, so that rebuilding needs neither a file nor a
-    network.
-    """
+    """The spec as it is saved: no `checkpoint`, `pretrained` false; rebuilding needs neither file nor network."""
     if isinstance(value, dict):
         kept = {key: without_downloads(item) for key, item in value.items() if key != "checkpoint"}
         return {key: False if key == "pretrained" else item for key, item in kept.items()}

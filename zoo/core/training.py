@@ -177,9 +177,7 @@ class DataModule(Part, LightningDataModule):
 
 
 def check_losses(losses: Mapping[str, LossTerm], output: type, batch: type) -> None:
-    """ValueError unless every term finds what it reads, and some term has a weight: a term that would silently never
-    run is an error.
-    """
+    """ValueError unless every term finds what it reads and some term has a weight: none may silently never run."""
     produced, given = set(output._fields), set(batch._fields)  # type: ignore[attr-defined]
     for name, term in losses.items():
         if not name.isidentifier() or hasattr(nn.Module, name):

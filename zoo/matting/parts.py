@@ -25,9 +25,7 @@ class Coarse(NamedTuple):
     alpha: Tensor
     """(B, 1, Hc, Wc) in [0, 1]."""
     foreground: Tensor
-    """(B, 3, Hc, Wc), the decoder's three channels: the residual foreground − source, or the foreground itself; not
-    clamped.
-    """
+    """(B, 3, Hc, Wc), not clamped: the residual foreground − source, or the foreground itself."""
     error: Tensor
     """(B, 1, Hc, Wc) in [0, 1], the decoder's own guess of its alpha's error."""
     hidden: Tensor
