@@ -7,6 +7,7 @@ torch nor any plugin is imported before a command needs it.
 import argparse
 import importlib
 import os
+import re
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
@@ -53,7 +54,7 @@ def main(args: Sequence[str] | None = None) -> int:
         ours = next((cause for cause in causes(error) if is_ours(cause)), None)
         if os.environ.get("ZOO_TRACEBACK") or ours is None:
             traceback.print_exc()
-        print(f"zoo {command}: {' '.join(str(ours or error).split())}", file=sys.stderr)
+        print(f"zoo {command}: {' '.join(sentence(ours or error).split())}", file=sys.stderr)
         return 2 if type(error).__name__ == "CommandLineError" else 1
     except KeyboardInterrupt:
         print(f"zoo {command}: interrupted.", file=sys.stderr)
@@ -118,8 +119,17 @@ def causes(error: BaseException) -> Iterator[BaseException]:
         current = current.__cause__ or current.__context__
 
 
+def sentence(error: BaseException) -> str:
+    """The error's message, without the traceback that one from a worker process carries in its text."""
+    text = str(error)
+    caught = re.match(r"Caught (\w+) in DataLoader worker", text)
+    return text.rpartition(f"{caught[1]}: ")[2] if caught else text
+
+
 def is_ours(error: BaseException) -> bool:
     """Whether the error was raised by the zoo or a part, on purpose, rather than somewhere in a library."""
+    if type(error).__module__.startswith("zoo."):
+        return True
     last = error.__traceback__
     while last is not None and last.tb_next is not None:
         last = last.tb_next

@@ -70,15 +70,20 @@ def test_temporary_files_are_gone_afterwards(fitted: Path, tiny) -> None:
 def test_a_named_model_becomes_its_settings_in_its_place() -> None:
     for given in (["--model=bgmv2_mobilenetv2"], ["--model", "bgmv2_mobilenetv2"]):
         with expanded("fit", ["--name", "x", *given, "--model.base_scale=0.5"]) as ready:
-            assert ready[:2] == ["--name", "x"]
-            assert ready[-2:] == ["--model.base_scale", "0.5"]
+            assert ready[0] == "--name=x"
+            assert ready[-1] == "--model.base_scale=0.5"
             (model,) = settings(ready)
             assert model["model"]["init_args"]["backbone"]["init_args"]["name"] == "mobilenetv2_100"
 
 
 def test_a_class_given_as_model_is_left_to_the_parser() -> None:
     with expanded("fit", ["--model=BackgroundMatting"]) as ready:
-        assert ready == ["--model", "BackgroundMatting"]
+        assert ready == ["--model=BackgroundMatting"]
+
+
+def test_a_value_that_looks_like_an_option_stays_with_its_own() -> None:
+    with expanded("fit", ["--model.base_scale=-1e-3"]) as ready:
+        assert ready == ["--model.base_scale=-1e-3"]
 
 
 def test_a_shipped_configuration_is_found_by_its_short_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

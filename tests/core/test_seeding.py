@@ -166,3 +166,14 @@ def test_another_seed_gives_other_initial_weights(monkeypatch: pytest.MonkeyPatc
     reference, other = initial(monkeypatch), initial(monkeypatch, seed=4)
     for part in ("backbone", "aspp", "decoder", "refiner"):
         assert not same(reference, other, part)
+
+
+def test_inside_a_stream_the_run_keeps_its_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PL_GLOBAL_SEED", raising=False)
+    torch.manual_seed(11)
+    with stream(run_seed(), "outer"), stream(run_seed(), "inner"):
+        assert run_seed() == 11
+        inside = torch.rand(3)
+    with stream(11, "inner"):
+        assert torch.equal(torch.rand(3), inside)
+    assert run_seed() == 11

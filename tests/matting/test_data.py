@@ -151,3 +151,17 @@ def test_cover_keeps_the_middle() -> None:
     covered = cover(ramp, 8, 8)
     assert covered.shape == (3, 8, 8)
     assert abs(float(covered.mean()) - 0.5) < 0.01
+
+
+def test_a_canvas_of_broken_patches_is_refused() -> None:
+    with pytest.raises(ValueError, match="canvas=250: expected a multiple of 4"):
+        TrainingStage(Constant(), canvas=250)
+    TrainingStage(Constant(), canvas=250, crop=[100, 200])
+
+
+def test_nothing_to_train_is_only_an_error_when_fitting() -> None:
+    data = module(train=None)
+    data.trainer = Trainer(max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False)
+    data.setup("validate")
+    with pytest.raises(ValueError, match="at least one training stage"):
+        data.setup("fit")

@@ -1,5 +1,6 @@
 """Training as a whole: resuming, curricula, several processes, prediction."""
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -161,6 +162,66 @@ def test_predict_mattes_a_folder(tiny: Any, fitted: Path, command: Callable[...,
         "alpha/a.png", "alpha/b.png", "composite/a.png", "composite/b.png",
     ]  # fmt: skip
     assert read_image(tiny.folder / "out/alpha/b.png", "L").shape == (30, 50)
+
+
+def test_predict_refuses_to_overwrite_its_sources(tiny: Any, fitted: Path, command: Callable[..., Any]) -> None:
+    (tiny.folder / "shots/alpha").mkdir(parents=True)
+    Image.new("RGB", (40, 32), "red").save(tiny.folder / "shots/alpha/a.png")
+    Image.new("RGB", (40, 32), "blue").save(tiny.folder / "empty.png")
+    outcome = command(
+        "predict", "--plugin", tiny.plugin, "--ckpt_path", fitted / "checkpoints/last.ckpt",
+        "--data.predict.source=shots/alpha", "--data.predict.background=empty.png", "--data.predict.output=shots",
+    )  # fmt: skip
+    assert outcome.code == 1
+    assert "would be overwritten" in outcome.complaint
+
+
+def test_a_damaged_picture_in_a_worker_process_ends_in_one_sentence(
+    tiny: Any, fitted: Path, command: Callable[..., Any]
+) -> None:
+    (tiny.folder / "shots").mkdir()
+    Image.new("RGB", (40, 32), "blue").save(tiny.folder / "empty.png")
+    damaged = tiny.folder / "shots/a.png"
+    Image.effect_noise((40, 32), 50).convert("RGB").save(damaged)
+    damaged.write_bytes(damaged.read_bytes()[:1500])
+    outcome = command(
+        "predict", "--plugin", tiny.plugin, "--ckpt_path", fitted / "checkpoints/last.ckpt", "--data.workers=1",
+        "--data.predict.source=shots", "--data.predict.background=empty.png", "--data.predict.output=out",
+    )  # fmt: skip
+    assert outcome.code == 1
+    assert "a.png" in outcome.complaint
+    assert "Traceback" not in outcome.err
+
+
+def test_the_last_checkpoint_is_that_of_the_last_epoch_without_a_validation(
+    tiny: Any, command: Callable[..., Any]
+) -> None:
+    assert command("fit", *tiny.options, "--trainer.check_val_every_n_epoch=5").code == 0
+    last = torch.load(tiny.folder / "runs/tiny/version_0/checkpoints/last.ckpt", weights_only=True)
+    assert last["global_step"] == 4
+
+
+def test_validating_a_checkpoint_needs_no_training_data(tiny: Any, command: Callable[..., Any]) -> None:
+    root = tiny.folder / "mattes"
+    for kind, mode in (("fgr", "RGB"), ("pha", "L"), ("bgr", "RGB")):
+        (root / kind).mkdir(parents=True)
+        for name in "ab":
+            Image.new(mode, (64, 64), 128 if mode == "L" else "red").save(root / kind / f"{name}.png")
+    dataset = {"class_path": "MatteFolder", "init_args": {"root": str(root), "backgrounds": str(root / "bgr")}}
+    config = configure(tiny, data__init_args__train={"mine": {"dataset": dataset, "canvas": 64}})
+    assert command("fit", "--plugin", tiny.plugin, "--config", config, "--trainer.max_epochs=1").code == 0
+    shutil.rmtree(root)
+    checkpoint = "runs/tiny/version_0/checkpoints/last.ckpt"
+    for name in ("validate", "test"):
+        outcome = command(name, "--plugin", tiny.plugin, "--ckpt_path", checkpoint)
+        assert outcome.code == 0, outcome.err
+
+
+def test_an_overlay_that_drops_loss_terms_says_so(tiny: Any, command: Callable[..., Any]) -> None:
+    overlay = tiny.folder / "mine.yaml"
+    overlay.write_text("model: {init_args: {losses: {alpha: {class_path: AlphaL1}}}}")
+    outcome = command("fit", *tiny.options, "--config", overlay, "--trainer.max_epochs=0")
+    assert "model.losses no longer has error." in outcome.out
 
 
 def test_predict_without_pictures_says_what_to_give(tiny: Any, fitted: Path, command: Callable[..., Any]) -> None:

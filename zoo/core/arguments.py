@@ -20,7 +20,7 @@ from zoo.core.registry import get_slot, load_plugin_file
 CONFIGS = next(
     (
         folder
-        for folder in (Path(__file__).parents[2] / "configs", Path(__file__).parents[1] / "configs")
+        for folder in (Path(__file__).parents[1] / "configs", Path(__file__).parents[2] / "configs")
         if folder.is_dir()
     ),
     Path("configs"),
@@ -52,9 +52,11 @@ def expanded(command: str, arguments: list[str]) -> Iterator[list[str]]:
                 settings = {"model": get_slot("models").get(value)}
                 result += ["--config", write(folder / f"model-{position}.yaml", settings)]
             else:
-                result += [option] if value is None else [option, value]
+                result += (
+                    [option] if value is None else [f"{option}={value}"] if option.startswith("--") else [option, value]
+                )
             if option == "--ckpt_path" and value:
-                settings = checkpoint.configuration(value, resume=command == "fit")
+                settings = checkpoint.configuration(value, command)
                 # Nothing but tensors and plain data is let in by Lightning's own reading either.
                 result = ["--config", write(folder / "checkpoint.yaml", settings), *result, "--weights_only=true"]
         if command == "predict" and not any(option.startswith("--return_predictions") for option in result):

@@ -1,4 +1,4 @@
-"""Arguments that a newly chosen class inherits from the class it replaces: a hidden confound, so they are announced.
+"""Hidden confounds of overriding, announced: arguments that a newly chosen class inherits, and parts that vanished.
 
 The parser keeps arguments of equal names when the class of a slot changes, in every form of override: `output_stride=8`
 survives from one backbone to the next. Here the settings of the first configuration are compared with the final ones.
@@ -6,7 +6,7 @@ survives from one backbone to the next. Here the settings of the first configura
 
 import argparse
 import inspect
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ CHANGING = ("--model", "--data", "--config", "-c")
 
 
 def carried_over(parser: LightningArgumentParser, args: list[str], config: Namespace) -> list[str]:
-    """A message for each slot of model and data whose class was changed and that kept arguments nobody gave since.
+    """A message for each slot whose class was changed and that kept arguments nobody gave, and for parts that went.
 
     Args:
         parser: of all commands.
@@ -47,7 +47,19 @@ def carried_over(parser: LightningArgumentParser, args: list[str], config: Names
         kept = [f"{name}={value}" for name, value in inherited(old, new) if f"{path}.{name}" not in spoken]
         if kept:
             messages.append(f"{path}: {short(new)} keeps {', '.join(kept)} from {short(old)}.")
-    return messages
+    return messages + [
+        f"{path} no longer has {', '.join(names)}." for path, names in vanished(old_slots, new_slots).items()
+    ]
+
+
+def vanished(old: Collection[str], new: Collection[str]) -> dict[str, list[str]]:
+    """What is gone from dicts of parts that have others: a configuration that lists some loss terms replaces all."""
+    gone: dict[str, list[str]] = {}
+    for path in old:
+        parent, _, name = path.rpartition(".")
+        if path not in new and parent.count(".") and any(other.startswith(f"{parent}.") for other in new):
+            gone.setdefault(parent, []).append(name)
+    return gone
 
 
 def first_settings(parser: LightningArgumentParser, command: str, given: Options) -> tuple[Namespace | None, Options]:

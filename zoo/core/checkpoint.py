@@ -38,6 +38,8 @@ TRAINING_SETTINGS = (
     "max_steps",
     "accumulate_grad_batches",
     "gradient_clip_val",
+    "gradient_clip_algorithm",
+    "overfit_batches",
     "limit_train_batches",
     "check_val_every_n_epoch",
 )
@@ -109,6 +111,7 @@ def describe(module: "TrainingModule", trainer: Trainer | None) -> dict[str, Any
         specs["data"] = data.spec
     wanted = (*EVALUATION_SETTINGS, *TRAINING_SETTINGS)
     settings = {name: getattr(trainer, name) for name in wanted} if trainer is not None else {}
+    settings = {name: getattr(value, "value", value) for name, value in settings.items()}  # members of enumerations
     # 1.0 is all batches, the default; 1 is one batch.
     settings = {
         name: value
@@ -141,16 +144,21 @@ def rebuild(path: str) -> "TrainingModule":
     return module
 
 
-def configuration(path: str, resume: bool) -> dict[str, Any]:
-    """A checkpoint's settings in the form of a configuration file for `zoo fit|validate|test|predict`.
+def configuration(path: str, command: str) -> dict[str, Any]:
+    """A checkpoint's settings in the form of a configuration file.
 
     Args:
         path: the checkpoint.
-        resume: also how it was being trained, to go on with that.
+        command: `fit` also gets how it was being trained, to go on with that; `validate`, `test` and `predict` only the
+            data that they measure on, since the training data may not be at hand.
     """
     entry = record(read(path), path)
     check_plugins(entry, [entry["model"], entry.get("data")], path)
-    wanted = (*EVALUATION_SETTINGS, *TRAINING_SETTINGS) if resume else EVALUATION_SETTINGS
+    if "data" in entry and command != "fit":
+        kept = {"validate": "validation", "test": "test"}.get(command)
+        arguments = entry["data"].get("init_args", {})
+        arguments |= {name: None for name in ("train", "validation", "test") if name in arguments and name != kept}
+    wanted = (*EVALUATION_SETTINGS, *TRAINING_SETTINGS) if command == "fit" else EVALUATION_SETTINGS
     trainer = {name: value for name, value in entry["trainer"].items() if name in wanted}
     seed = entry["seed"] % 2**32  # Python's own may be larger than what seed_everything takes
     settings = {"name": entry["name"], "model": entry["model"], "seed_everything": seed, "trainer": trainer}

@@ -118,6 +118,9 @@ class ZooCLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         settings = self.config[self.subcommand]
+        # Kept as they are now: what W&B is told of this run alone must not go into the next one's configuration.
+        given = yaml.safe_load(self._parser(self.subcommand).dump(settings, skip_none=False, format="yaml"))
+        self.save_config_kwargs["settings"] = registered_names(given)
         self.record = CSVLogger(settings.runs, settings.name)
         loggers = settings.trainer.logger
         for logger in loggers if isinstance(loggers, list) else [loggers]:
@@ -143,8 +146,14 @@ class ZooCLI(LightningCLI):
 class RunRecord(Callback):
     """Writes config.yaml and environment.json into the run directory, and hands both to the loggers."""
 
-    def __init__(self, parser: LightningArgumentParser, config: Namespace, save_to_log_dir: bool = False) -> None:
-        self.settings = registered_names(yaml.safe_load(parser.dump(config, skip_none=False, format="yaml")))
+    def __init__(
+        self,
+        parser: LightningArgumentParser,
+        config: Namespace,
+        settings: dict[str, Any],
+        save_to_log_dir: bool = False,
+    ) -> None:
+        self.settings = settings
         self.written = False
 
     def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
@@ -162,7 +171,9 @@ class RunRecord(Callback):
 
 def checkpoint_callbacks(model: TrainingModule, data: DataModule | None) -> list[Callback]:
     """`last.ckpt` after every epoch; `best.ckpt` by the module's monitored metric where there is a validation set."""
-    callbacks: list[Callback] = [ModelCheckpoint(filename="last", enable_version_counter=False)]
+    callbacks: list[Callback] = [
+        ModelCheckpoint(filename="last", save_on_train_epoch_end=True, enable_version_counter=False)
+    ]
     if getattr(data, "validation", None) is not None:
         callbacks.append(
             ModelCheckpoint(filename="best", monitor=model.monitor, mode="min", enable_version_counter=False)

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from zoo.core.registry import get_slot, nearest
-from zoo.core.spec import build, copy_plain, is_spec
+from zoo.core.spec import build, copy_plain, is_spec, without_downloads
 
 if TYPE_CHECKING:
     from zoo.core.training import TrainingModule
@@ -30,10 +30,12 @@ def create_model(name: str, checkpoint: str | None = None, **replacements: Any) 
     for key, value in replacements.items():
         if key not in arguments:
             raise ValueError(f"{name} has no argument '{key}'{nearest(key, list(arguments))}")
-        arguments[key] = {"class_path": value} if isinstance(value, str) and is_spec(arguments[key]) else value
+        arguments[key] = (
+            {"class_path": value} if isinstance(value, str) and is_spec(arguments[key]) else copy_plain(value)
+        )
     arguments["checkpoint"] = checkpoint
-    if checkpoint is not None and is_spec(arguments.get("backbone")):
-        arguments["backbone"].setdefault("init_args", {}).update(pretrained=False)
+    if checkpoint is not None and "backbone" in arguments:
+        arguments["backbone"] = without_downloads(arguments["backbone"])
     return build(spec)
 
 

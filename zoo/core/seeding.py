@@ -21,10 +21,16 @@ def derive_seed(*keys: int | str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
 
 
+_outside: list[int] = []
+"""The run's seed as it was before each stream that is open now: inside a stream, torch's own seed is the stream's."""
+
+
 def run_seed() -> int:
     """The seed of this run: what `seed_everything` was given, otherwise torch's own initial seed."""
     given = os.environ.get("PL_GLOBAL_SEED")
-    return int(given) if given else torch.initial_seed()
+    if given:
+        return int(given)
+    return _outside[0] if _outside else torch.initial_seed()
 
 
 @contextmanager
@@ -35,13 +41,17 @@ def stream(*keys: int | str, device: torch.device | None = None) -> Iterator[Non
         keys: what names the stream, the seed first.
         device: also covers this device's generator when it is a CUDA device.
     """
-    seed = derive_seed(*keys)
+    seed, surrounding = derive_seed(*keys), run_seed()
     cuda = [device.index or 0] if device is not None and device.type == "cuda" else []
     with torch.random.fork_rng(devices=cuda):
         torch.default_generator.manual_seed(seed)
         for index in cuda:
             torch.cuda.default_generators[index].manual_seed(seed)
-        yield
+        _outside.append(surrounding)
+        try:
+            yield
+        finally:
+            _outside.pop()
 
 
 class Draws:

@@ -21,7 +21,7 @@ from zoo.core.seeding import derive_seed, run_seed
 from zoo.core.training import DataModule
 from zoo.matting.compose import apply_augmentations, composite, fit_canvas
 from zoo.matting.disturbance import Disturbance, disturb
-from zoo.matting.parts import MattingBatch, MattingDataset
+from zoo.matting.parts import PATCH, MattingBatch, MattingDataset
 from zoo.matting.prediction import PredictionSamples, PredictionSet
 
 
@@ -42,6 +42,11 @@ class TrainingStage:
     crop: list[int] | None = None
     epochs: int | None = None
     batch_size: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.canvas % PATCH and self.crop is None:
+            # The network would pad to whole patches, and the coarse losses would compare with an unpadded target.
+            raise ValueError(f"a training stage has canvas={self.canvas}: expected a multiple of {PATCH}, or a crop.")
 
 
 @dataclass
@@ -67,7 +72,7 @@ class MattingData(DataModule):
     """Training curriculum, validation set and test sets.
 
     Args:
-        train: the stages of the curriculum by name, in order.
+        train: the stages of the curriculum by name, in order; null where nothing is trained.
         augmentations: the random changes of training batches by name, in order;
             `--data.augmentations.shadow.probability=0` switches one off.
         validation: the set that `fit` and `validate` measure on.
@@ -83,7 +88,7 @@ class MattingData(DataModule):
 
     def __init__(
         self,
-        train: dict[str, TrainingStage],
+        train: dict[str, TrainingStage] | None,
         augmentations: dict[str, Augmentation],
         validation: EvaluationSet | None = None,
         test: dict[str, EvaluationSet] | None = None,
@@ -93,7 +98,7 @@ class MattingData(DataModule):
         workers: int = 2,
     ) -> None:
         super().__init__()
-        self.stages = in_order(train, order)
+        self.stages = {} if train is None else in_order(train, order)
         self.augmentations = torch.nn.ModuleDict(augmentations)
         self.validation = validation
         self.test = test or {}
@@ -103,6 +108,8 @@ class MattingData(DataModule):
 
     def setup(self, stage: str) -> None:
         if stage == "fit":
+            if not self.stages:
+                raise ValueError("data.train: expected at least one training stage.")
             self._check_epochs()
             # Another stage is another dataset, so that Lightning must ask again; with one stage the workers live on.
             self.trainer.reload_dataloaders_every_n_epochs = int(len(self.stages) > 1)  # type: ignore[attr-defined]

@@ -198,8 +198,8 @@ def matte_image(
         MediaError: a picture that cannot be read, a background of another size.
     """
     source, background = Path(source), _one_background(background)
-    _refuse_moving(results)
-    _refuse_overwriting([results.path(kind, f"{source.stem}.png") for kind in results.save], [source, background])
+    refuse_moving(results)
+    refuse_overwriting([results.path(kind, f"{source.stem}.png") for kind in results.save], [source, background])
     if not align:
         _refuse_another_size(source, background)
     return _matte_picture(model, source, background, source.stem, results, align)
@@ -230,10 +230,10 @@ def matte_folder(
         MediaError: no pictures, missing backgrounds, backgrounds of another size; pictures that were left out.
     """
     source, background = Path(source), Path(background)
-    _refuse_moving(results)
+    refuse_moving(results)
     pairs = pair_pictures(source, background, results)
     targets = [results.path(kind, f"{name}.png") for _, _, name in pairs for kind in results.save]
-    _refuse_overwriting(targets, [path for pair in pairs for path in pair[:2]])
+    refuse_overwriting(targets, [path for pair in pairs for path in pair[:2]])
     if not align:
         for picture, behind, _ in pairs:
             _refuse_another_size(picture, behind)
@@ -283,10 +283,10 @@ def matte_video(
     info = read_video_info(source)
     names = {kind: source.stem + ("" if frames else ".mov" if kind == "rgba" else ".mp4") for kind in results.save}
     targets = {kind: results.path(kind, name) for kind, name in names.items()}
-    _refuse_overwriting(targets.values(), [source, background])
+    refuse_overwriting(targets.values(), [source, background])
     first = next(read_frames(source)).pixels
     device = _device_of(model)
-    behind = _upload(_fitting_background(first, read_image(background), source, background, align), device)
+    behind = _upload(fitting_background(first, read_image(background), source, background, align), device)
     damage = None
     with ExitStack() as stack:
         writers: dict[str, _FrameFiles | VideoWriter] = {}
@@ -351,7 +351,7 @@ def _matte_picture(
     model: MattingModel, source: Path, background: Path, name: str, results: Results, align: bool
 ) -> list[Path]:
     pixels = read_image(source)
-    behind = _fitting_background(pixels, read_image(background), source, background, align)
+    behind = fitting_background(pixels, read_image(background), source, background, align)
     output = matte(model, pixels, behind)
     return [write_image(results.path(kind, f"{name}.png"), rendered) for kind, rendered in results.render(output)]
 
@@ -374,7 +374,7 @@ def _upload(pixels: np.ndarray, device: torch.device) -> Tensor:
     return tensor.float() / 255 if pixels.dtype == np.uint8 else tensor.float()
 
 
-def _fitting_background(
+def fitting_background(
     source: np.ndarray, background: np.ndarray, source_path: Path, background_path: Path, align: bool
 ) -> np.ndarray:
     """The background at the size of the source, aligned on request; warns where it looks like another place."""
@@ -417,12 +417,12 @@ def _one_background(background: str | Path) -> Path:
     return Path(background)
 
 
-def _refuse_moving(results: Results) -> None:
+def refuse_moving(results: Results) -> None:
     if results.new_background.moves:
         raise MediaError("the new background is a video and the source is not; expected a picture or a colour.")
 
 
-def _refuse_overwriting(targets: Iterable[Path], inputs: Iterable[Path]) -> None:
+def refuse_overwriting(targets: Iterable[Path], inputs: Iterable[Path]) -> None:
     endangered = {path.resolve() for path in targets} & {path.resolve() for path in inputs}
     if endangered:
         raise MediaError(f"{min(endangered)} would be overwritten by a result; expected another output folder.")

@@ -122,10 +122,13 @@ class BackgroundMatting(TrainingModule):
     def predict_step(self, batch: MattingBatch, batch_idx: int) -> MattingOutput:
         return self.network(batch.source, batch.background)
 
-    def on_predict_batch_end(self, outputs: Any, batch: MattingBatch, batch_idx: int, dataloader_idx: int = 0) -> None:
+    def on_predict_start(self) -> None:
         wanted = getattr(getattr(self.trainer, "datamodule", None), "predict", None)
-        if wanted is not None:
-            save_prediction(wanted, batch, outputs)
+        self._results = None if wanted is None else wanted.results()
+
+    def on_predict_batch_end(self, outputs: Any, batch: MattingBatch, batch_idx: int, dataloader_idx: int = 0) -> None:
+        if self._results is not None:
+            save_prediction(self._results, batch, outputs)
 
     def _keep_for_picture(self, batch: MattingBatch, output: MattingOutput) -> None:
         room = PICTURED - sum(len(kept.alpha) for kept, _ in self._pictured)

@@ -22,7 +22,7 @@ NEW_BACKGROUND = (0.47, 0.78, 0.55)
 def sheet(samples: Sequence[tuple[MattingBatch, MattingOutput]], side: int = 192) -> Image.Image:
     """A picture with a row a sample and a column for each of `COLUMNS`; `side` is the longer side of a tile."""
     rows = [row for batch, output in samples for row in tiles(batch, output, side)]
-    width = rows[0][0].shape[1]
+    width = max(row[0].shape[1] for row in rows)
     heading = 16
     canvas = Image.new("RGB", (len(COLUMNS) * (width + 2), heading + sum(row[0].shape[0] + 2 for row in rows)), "white")
     draw = ImageDraw.Draw(canvas)
@@ -57,7 +57,7 @@ def tiles(batch: MattingBatch, output: MattingOutput, side: int) -> list[list[np
 
 def as_bytes(images: Tensor, size: tuple[int, int]) -> np.ndarray:
     """(B, 1 or 3, h, w) in [0, 1] → uint8 (B, *size, 3)."""
-    shrinks = images.shape[-1] > size[1]
+    shrinks = images.shape[-2] > size[0] or images.shape[-1] > size[1]
     images = (
         F.interpolate(images.detach(), size, mode="bilinear", antialias=True)
         if shrinks

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch.utils.data import Dataset
 
-from zoo.matting.inference import Results, pair_pictures
+from zoo.matting.inference import Results, fitting_background, pair_pictures, refuse_moving, refuse_overwriting
 from zoo.matting.parts import MattingBatch, MattingOutput
 from zoo.media.images import MediaError, read_image, to_tensor, write_image
 
@@ -24,6 +24,7 @@ class PredictionSet:
         output: where results land, as `OUTPUT/alpha/NAME.png`.
         save: which results: alpha, foreground, rgba, composite, error, refined.
         new_background: what stands behind the foreground in composites, a picture or a colour.
+        align: lay each background over its source first, which also allows another size.
     """
 
     source: str
@@ -31,6 +32,7 @@ class PredictionSet:
     output: str = "mattes"
     save: list[str] = field(default_factory=lambda: ["alpha", "composite"])
     new_background: str | None = None
+    align: bool = False
 
     def results(self) -> Results:
         """Where and what to save."""
@@ -46,29 +48,29 @@ class PredictionSamples(Dataset):
                 f"data.predict.source is {wanted.source}, which is no folder; for one picture or a video use `zoo "
                 "matte`."
             )
-        self.pairs = pair_pictures(Path(wanted.source), Path(wanted.background), wanted.results())
+        results = wanted.results()
+        refuse_moving(results)
+        self.align = wanted.align
+        self.pairs = pair_pictures(Path(wanted.source), Path(wanted.background), results)
+        targets = [results.path(kind, f"{name}.png") for _, _, name in self.pairs for kind in results.save]
+        refuse_overwriting(targets, [path for pair in self.pairs for path in pair[:2]])
 
     def __len__(self) -> int:
         return len(self.pairs)
 
     def __getitem__(self, index: int) -> MattingBatch:
         source, background, name = self.pairs[index]
-        pictures = [to_tensor(read_image(path)) for path in (source, background)]
-        if pictures[0].shape != pictures[1].shape:
-            sizes = [f"{picture.shape[-1]}×{picture.shape[-2]}" for picture in pictures]
-            raise MediaError(
-                f"{background} is {sizes[1]} pixels, {source} is {sizes[0]}; expected one size (`zoo matte --align` "
-                "can bring them together)."
-            )
+        picture = read_image(source)
+        behind = fitting_background(picture, read_image(background), source, background, self.align)
+        pictures = [to_tensor(picture), to_tensor(behind)]
         nothing = torch.zeros_like(pictures[0])
         return MattingBatch(
             source=pictures[0], background=pictures[1], alpha=nothing[:1], foreground=nothing, name=[name]
         )
 
 
-def save_prediction(wanted: PredictionSet, batch: MattingBatch, output: MattingOutput) -> None:
+def save_prediction(results: Results, batch: MattingBatch, output: MattingOutput) -> None:
     """Write the results of a batch of one picture."""
-    results = wanted.results()
     assert batch.name is not None
     for kind, picture in results.render(output):
         write_image(results.path(kind, f"{batch.name[0]}.png"), picture)
