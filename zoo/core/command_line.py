@@ -87,7 +87,6 @@ class ZooCLI(LightningCLI):
     """LightningCLI for any training module and data module in the slots."""
 
     def __init__(self, args: list[str]) -> None:
-        self.given = args
         super().__init__(
             TrainingModule,
             DataModule,
