@@ -119,6 +119,7 @@ def isolation(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name in environment:
         os.environ.pop(name, None)
     monkeypatch.setattr(sys, "argv", ["zoo"])
+    modules = set(sys.modules)
     yield
     for name, value in environment.items():
         os.environ.pop(name, None)
@@ -126,6 +127,9 @@ def isolation(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
             os.environ[name] = value
     read_files = any(slot._from_files.keys() != from_files.keys() for slot, _, _, from_files in before)
     imported = any(slot._loaded.keys() - loaded.keys() for slot, _, loaded, _ in before)
+    for name in set(sys.modules) - modules:
+        if name.startswith("zoo_plugin_file_"):
+            del sys.modules[name]
     for slot, failures, loaded, from_files in before:
         slot.failures, slot._loaded, slot._from_files = failures, loaded, from_files
     if read_files or imported:

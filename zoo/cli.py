@@ -11,6 +11,7 @@ import re
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
+from types import ModuleType
 from typing import NoReturn
 
 LIGHTNING = {
@@ -19,7 +20,7 @@ LIGHTNING = {
     "test": "Measure a checkpoint on its test sets.",
     "predict": "Run a checkpoint on pictures.",
 }
-COMMANDS = ("list", "show", "doctor", "matte", "data")
+COMMANDS = ("list", "show", "doctor", "matte", "head", "head submit", "data", "study", "convert", "bench")
 EXPECTED = (ValueError, LookupError, OSError, FloatingPointError)
 """What our own code raises for bad input, with one sentence; raised by other code, its traceback is shown as well."""
 
@@ -42,7 +43,8 @@ def main(args: Sequence[str] | None = None) -> int:
 
         print(f"ablation-zoo {version('ablation-zoo')}")
         return 0
-    command, rest = words[0], words[1:]
+    length = 2 if " ".join(words[:2]) in COMMANDS else 1
+    command, rest = " ".join(words[:length]), words[length:]
     if command not in LIGHTNING and command not in COMMANDS:
         from zoo.core.registry import nearest
 
@@ -78,7 +80,7 @@ def run_lightning(command: str, arguments: list[str]) -> int:
 
 def run_other(command: str, arguments: list[str]) -> int:
     """A command of `zoo.commands`."""
-    module = importlib.import_module(f"zoo.commands.{command}")
+    module = command_module(command)
     parser = Parser(prog=f"zoo {command}", description=(module.__doc__ or "").strip(), allow_abbrev=False)
     module.add_arguments(parser)
     parsed = parser.parse_args(arguments)
@@ -89,6 +91,11 @@ def run_other(command: str, arguments: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     return code
+
+
+def command_module(command: str) -> ModuleType:
+    """The file of a command that is not Lightning's; of `head submit`, `zoo/commands/head_submit.py`."""
+    return importlib.import_module(f"zoo.commands.{command.replace(' ', '_')}")
 
 
 class Parser(argparse.ArgumentParser):
@@ -102,9 +109,8 @@ def overview() -> str:
     """The help of `zoo` alone: one line a command."""
     helps = dict(LIGHTNING)
     for name in COMMANDS:
-        module = importlib.import_module(f"zoo.commands.{name}")
-        helps[name] = (module.__doc__ or "").strip().splitlines()[0]
-    lines = "\n".join(f"  {name:<10} {text}" for name, text in helps.items())
+        helps[name] = (command_module(name).__doc__ or "").strip().splitlines()[0]
+    lines = "\n".join(f"  {name:<12} {text}" for name, text in helps.items())
     return (
         "zoo: an ablation is a combination of plugins.\n\nusage: zoo COMMAND [options]; `zoo COMMAND --help` "
         f"explains one.\n\n{lines}"

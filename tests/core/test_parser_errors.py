@@ -17,7 +17,10 @@ WRONG = [
         "--model.selector=zoo.nothing.Here",
         "model.selector got 'zoo.nothing.Here', which cannot be used: module 'zoo' has no attribute 'nothing'.",
     ),
-    ("--model.losses.alpha=TopK", "model.losses.alpha got 'TopK', a patch selector; expected a loss term: AlphaL1, "),
+    (
+        "--model.losses.alpha=TopK",
+        "model.losses.alpha got 'TopK', a patch selector; expected a loss term: Adapt",
+    ),
     ("--model.losses.alpha=AlphaL2", "model.losses.alpha: no loss term named 'AlphaL2'; did you mean AlphaL1? Known: "),
     (
         "--data.train.squares.dataset=Tinny",
@@ -28,7 +31,7 @@ WRONG = [
         "model: no model named 'bgmv2_resnet51'; did you mean bgmv2_resnet50 or bgmv2_resnet101? Known: ",
     ),
     ("--model=BackgroundMating", "model: no model named 'BackgroundMating'; did you mean BackgroundMatting? Known: "),
-    ("--data=MatingData", "data: no data module named 'MatingData'; did you mean MattingData? Known: MattingData."),
+    ("--data=MatingData", "data: no data module named 'MatingData'; did you mean MattingData or HeadData? Known: "),
     ("--model.selector.patchs=3", "TopK has no argument 'patchs'; did you mean patches? Known: patches, fixed_count."),
     (
         "--model.fooground=both",

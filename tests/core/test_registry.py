@@ -84,7 +84,7 @@ def test_an_unknown_slot_is_answered_with_the_nearest() -> None:
         ("Broken = 3", "expected a class deriving from zoo.matting.parts.PatchSelector, got 3"),
         ("class Broken: pass", "expected a class deriving from zoo.matting.parts.PatchSelector"),
         (
-            "from zoo_plugins.losses import AlphaL1 as Broken",
+            "from zoo_plugins.losses.matting import AlphaL1 as Broken",
             "expected a class deriving from zoo.matting.parts.PatchSelector",
         ),
         (

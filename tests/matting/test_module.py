@@ -8,13 +8,16 @@ import pytest
 import torch
 from lightning.pytorch import Trainer
 from torch import Tensor, nn
-from zoo_plugins.losses import AlphaL1
+from zoo_plugins.datasets.synthetic import SyntheticMattes
+from zoo_plugins.losses.matting import AlphaL1
 from zoo_plugins.models import bgmv2
 
 import zoo
 from zoo.core.checkpoint import CheckpointError
 from zoo.core.parts import LossTerm
-from zoo.matting.module import BackgroundMatting, first_samples
+from zoo.matting.data import EvaluationSet, MattingData
+from zoo.matting.metrics import matting_metrics
+from zoo.matting.module import BackgroundMatting, first_samples, measure_samples
 from zoo.matting.parts import MattingBatch, MattingOutput
 
 SMALL = {"class_path": "TimmBackbone", "init_args": {"name": "mobilenetv2_050"}}
@@ -288,3 +291,30 @@ def test_the_first_samples_of_a_batch_take_their_names_along() -> None:
     assert first.name == ["a", "b"]
     assert first.trimap is None
     assert torch.equal(first.source, batch.source[:2])
+
+
+def test_samples_are_measured_alone_and_together() -> None:
+    module, batch = made().eval(), samples(count=3)
+    metrics = matting_metrics("bgmv2", prefix="test/one/")
+    with torch.no_grad():
+        measured = measure_samples(metrics, batch, module.compute(batch))
+    assert len(measured) == 3
+    for name in ("sad", "mse", "grad", "conn", "foreground_mse"):
+        mean = sum(sample[name] for sample in measured) / 3
+        assert mean == pytest.approx(metrics.compute()[f"test/one/{name}"].item(), rel=1e-5)
+    assert len({sample["sad"] for sample in measured}) == 3
+
+
+def test_it_names_the_metrics_that_it_logs() -> None:
+    data = MattingData(None, {}, test={"one": EvaluationSet(SyntheticMattes(count=1, backgrounds=1, size=64))})
+    names = made().metric_names(data)
+    assert {"test/one/sad", "test/one/foreground_mse"} <= names
+    assert not any(name.startswith("validation/") for name in names)
+
+
+def test_its_example_is_what_the_network_takes() -> None:
+    with torch.device("meta"):
+        source, background, target = made().example(48, 64)
+    assert source.shape == background.shape == (1, 3, 48, 64)
+    assert target.shape == (1, 1, 48, 64)
+    assert source.is_meta

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from zoo.matting.synthetic import MatteOptions, cache_directory, draw_background, draw_matte, write_dataset
+from zoo.core.cache import cache_directory
+from zoo.matting.synthetic import MatteOptions, draw_background, draw_matte, write_dataset
 from zoo.matting.synthetic.cache import PictureCache
 from zoo.matting.synthetic.canvas import SAMPLES, Canvas, Light, View
 from zoo.matting.synthetic.curves import ellipse, limb

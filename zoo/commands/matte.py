@@ -35,9 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--base-scale",
         metavar="S",
         type=float,
-        help="size at which the base network sees the picture, relative to it (default: the checkpoint's; the paper "
-        "takes "
-        "0.25 for HD and 0.125 for 4K; a model that was trained on small pictures wants a smaller one)",
+        help="size at which the base network sees the picture, relative to it (default: about as large as the pictures "
+        "that the checkpoint was trained on; the paper takes 0.25 for HD and 0.125 for 4K)",
     )
     parser.add_argument(
         "--save",
@@ -74,27 +73,41 @@ def run(arguments: argparse.Namespace) -> int:
     _refuse_missing(arguments.background, "BACKGROUND", "a picture or a folder of pictures")
 
     import zoo
+    from zoo.core.device import choose_device
     from zoo.core.registry import load_plugin_file
-    from zoo.matting.inference import MattingWarning, Results, choose_device, matte_files
-    from zoo.matting.net import MattingNetwork
+    from zoo.matting.inference import MattingWarning, Results, matte_files
 
     device = choose_device(arguments.device)
     results = Results(arguments.output, arguments.save, arguments.new_background)
     if arguments.plugin is not None:
         load_plugin_file(arguments.plugin)
     model = zoo.load(arguments.model).to(device)
-    if arguments.base_scale is not None:
-        if not isinstance(model.network, MattingNetwork):
-            raise ValueError(f"{arguments.model} holds a {type(model).__name__}; expected a background matting model.")
-        model.network.set_base_scale(arguments.base_scale)
+    matting = _at_scale(model, arguments.base_scale, arguments.model)
     with warnings.catch_warnings():
         warnings.simplefilter("always", MattingWarning)
         warnings.showwarning = _show_warning
         written = matte_files(
-            model, arguments.source, arguments.background, results, align=arguments.align, frames=arguments.frames
+            matting, arguments.source, arguments.background, results, align=arguments.align, frames=arguments.frames
         )
     print(f"{len(written)} results in {arguments.output}: {' '.join(results.save)}")
     return 0
+
+
+def _at_scale(model: Any, base_scale: float | None, name: str) -> Any:
+    """The model with its base network seeing pictures at the scale asked for, otherwise as large as in its training."""
+    from zoo.core.checkpoint import read, record
+    from zoo.matting.base_scale import FittingScale, trained_side
+    from zoo.matting.net import MattingNetwork
+
+    if not isinstance(getattr(model, "network", None), MattingNetwork):
+        if base_scale is not None:
+            raise ValueError(f"{name} holds a {type(model).__name__}; expected a background matting model.")
+        return model
+    if base_scale is not None:
+        model.network.set_base_scale(base_scale)
+        return model
+    side = trained_side(record(read(name), name))
+    return model if side is None else FittingScale(model, side)
 
 
 def _refuse_missing(path: Path, argument: str, expected: str) -> None:

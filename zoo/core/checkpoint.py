@@ -126,6 +126,7 @@ def describe(module: "TrainingModule", trainer: Trainer | None) -> dict[str, Any
         "trainer": settings,
         "versions": versions(),
         "plugins": {name: origin(name) for name in sorted(set(class_names(list(specs.values()))))},
+        **module.identity(),
     }
 
 
@@ -140,6 +141,7 @@ def rebuild(path: str) -> "TrainingModule":
     entry = record(content, path)
     check_plugins(entry, [entry["model"]], path)  # the data it was trained on is not needed
     module = build(entry["model"])
+    module.check_identity(entry, path)
     load_all(module, content["state_dict"], path)
     return module
 

@@ -24,9 +24,10 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from zoo.core import run
 from zoo.core.arguments import expanded
 from zoo.core.carried_over import carried_over
+from zoo.core.data import DataModule
 from zoo.core.parser_errors import sentence
 from zoo.core.registry import SLOTS, find_class, load_plugins
-from zoo.core.training import DataModule, TrainingModule
+from zoo.core.training import TrainingModule
 
 STRICT = {"exit_on_error": False, "allow_abbrev": False}
 """Parser settings: errors are raised rather than printed under a wall of usage, and a misspelt option is never taken

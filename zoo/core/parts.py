@@ -36,6 +36,38 @@ class Backbone(Part, nn.Module):
     def forward(self, image: Tensor) -> list[Tensor]:
         """(B, in_channels, H, W) → a map a stride, finest first: (B, channels[i], ⌈H/s⌉, ⌈W/s⌉), s = strides[i]."""
 
+    def until(self, image: Tensor, stride: int = 16) -> list[Tensor]:
+        """The first of what `forward` gives, up to the features at this stride; `last_stage` goes on from there.
+
+        Optional, both: for networks that change the features at the last stride but one before the backbone goes on.
+
+        Args:
+            image: (B, in_channels, H, W).
+            stride: one of `strides`.
+
+        Raises:
+            ValueError: the backbone runs only as a whole.
+        """
+        raise ValueError(only_as_a_whole(type(self).__name__))
+
+    def last_stage(self, features: Tensor) -> Tensor:
+        """From features at the last stride but one to those at the last.
+
+        `last_stage(forward(image)[-2])` is `forward(image)[-1]`.
+
+        Raises:
+            ValueError: the backbone runs only as a whole.
+        """
+        raise ValueError(only_as_a_whole(type(self).__name__))
+
+
+def only_as_a_whole(backbone: str) -> str:
+    """The sentence about a backbone that cannot stop before its last stage."""
+    return (
+        f"{backbone} cannot stop before its last stage, where this network changes its features: choose a backbone "
+        "that can, for example TimmBackbone('resnet50', output_stride=32)."
+    )
+
 
 class LossTerm(Part, nn.Module):
     """One term of the training loss.

@@ -153,7 +153,7 @@ SLOTS: dict[str, Slot] = {
     for slot in (
         Slot("models", "model", None),
         Slot("modules", "module", "zoo.core.training:TrainingModule"),
-        Slot("data_modules", "data module", "zoo.core.training:DataModule"),
+        Slot("data_modules", "data module", "zoo.core.data:DataModule"),
         Slot("datasets", "dataset", "zoo.core.parts:SampleSource"),
         Slot("augmentations", "augmentation", "zoo.core.parts:Augmentation"),
         Slot("backbones", "backbone", "zoo.core.parts:Backbone"),
@@ -161,6 +161,10 @@ SLOTS: dict[str, Slot] = {
         Slot("selectors", "patch selector", "zoo.matting.parts:PatchSelector"),
         Slot("error_maps", "error map", "zoo.matting.parts:ErrorMap"),
         Slot("refiners", "refiner", "zoo.matting.parts:Refiner"),
+        Slot("head_models", "head model", "zoo.heads.mesh:HeadModel"),
+        Slot("fusions", "fusion", "zoo.heads.parts:Fusion"),
+        Slot("landmark_branches", "landmark branch", "zoo.heads.parts:LandmarkBranch"),
+        Slot("engines", "engine", "zoo.study.parts:Engine"),
     )
 }
 

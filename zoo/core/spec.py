@@ -8,13 +8,15 @@ this around the constructor, rather than inside one, also serves dataclasses and
 their own, and leaves pickle and deepcopy alone, since these do not call the constructor.)
 """
 
+import collections.abc
 import dataclasses
 import inspect
 from abc import ABCMeta
 from collections.abc import Iterator, Mapping
 from enum import Enum
 from pathlib import PurePath
-from typing import Any, TypeVar, get_args, get_type_hints
+from types import UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from zoo.core.registry import find_class
 from zoo.core.seeding import run_seed, stream
@@ -106,19 +108,37 @@ def is_spec(value: Any) -> bool:
 
 def build(spec: Spec) -> Any:
     """The part that a spec describes. Names are looked up in the slots; nothing else is ever imported."""
-    arguments = {name: build_nested(value) for name, value in spec.get("init_args", {}).items()}
-    return find_class(spec["class_path"])(**arguments)
+    cls = find_class(spec["class_path"])
+    hints = type_hints(cls.__init__)  # type: ignore[misc]
+    return cls(**{name: build_nested(value, hints.get(name)) for name, value in spec.get("init_args", {}).items()})
 
 
-def build_nested(value: Any) -> Any:
-    """Plain data with every spec inside it built."""
+def build_nested(value: Any, annotation: Any = None) -> Any:
+    """Plain data with every spec inside it built, and every record (a dataclass) that its type names made."""
     if is_spec(value):
         return build(value)
     if isinstance(value, dict):
-        return {key: build_nested(item) for key, item in value.items()}
+        record = record_of(annotation)
+        if record is not None:
+            hints = type_hints(record)
+            return record(**{key: build_nested(item, hints.get(key)) for key, item in value.items()})
+        return {key: build_nested(item, values_of(annotation)) for key, item in value.items()}
     if isinstance(value, list):
         return [build_nested(item) for item in value]
     return value
+
+
+def record_of(annotation: Any) -> type | None:
+    """The dataclass that a type is, alone or beside None."""
+    choices = [annotation, *get_args(annotation)] if get_origin(annotation) in (Union, UnionType) else [annotation]
+    return next((one for one in choices if isinstance(one, type) and dataclasses.is_dataclass(one)), None)
+
+
+def values_of(annotation: Any) -> Any:
+    """The type of a mapping's values."""
+    choices = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else [annotation]
+    mapping = next((one for one in choices if get_origin(one) in (dict, collections.abc.Mapping)), None)
+    return get_args(mapping)[1] if mapping is not None else None
 
 
 def texts_for_parts(value: Any, annotation: Any) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""What the LightningModules and data modules of all tasks share.
+"""What the LightningModules of all tasks share.
 
 A network is built from its parts and knows nothing of training; a training module adds loss terms, one learning rate a
 part, and logging. What it writes into a checkpoint is enough to rebuild it, and its data, without any YAML.
@@ -11,17 +11,19 @@ from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 import torch
-from lightning.pytorch import LightningDataModule, LightningModule, Trainer
+from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor, nn
 
 from zoo.core import checkpoint as checkpoints
+from zoo.core.data import DataModule
 from zoo.core.parts import LossTerm
 from zoo.core.registry import nearest
 from zoo.core.seeding import run_seed, stream
 from zoo.core.spec import Part
+from zoo.core.torchscript import is_torchscript, read_torchscript
 
-Schedule = Literal["constant", "cosine"]
+Schedule = Literal["constant", "cosine", "plateau"]
 
 
 class TrainingModule(Part, LightningModule):
@@ -36,7 +38,8 @@ class TrainingModule(Part, LightningModule):
         network: pure torch; its direct children are the parts that learning rates and warm starts speak of.
         losses: loss terms by name.
         learning_rates: Adam's learning rate for each child of the network that has parameters.
-        schedule: `constant`, or `cosine`: all learning rates fall to 0 along half a cosine over `trainer.max_epochs`.
+        schedule: `constant`; `cosine`, all learning rates fall to 0 along half a cosine over `trainer.max_epochs`; or
+            `plateau`, all are halved when `monitor` has not improved for 8 epochs, down to 1e-6.
         output, batch: the record types that the loss terms may read.
         checkpoint: start from these weights (a warm start, not a resume: see `zoo fit --ckpt_path`).
 
@@ -64,7 +67,8 @@ class TrainingModule(Part, LightningModule):
         check_learning_rates(learning_rates, network)
         if schedule not in get_args(Schedule):
             raise ValueError(f"schedule={schedule!r}: expected one of {', '.join(get_args(Schedule))}.")
-        self.network = network
+        # Convolutions are faster with the channels innermost, on CPUs as on GPUs.
+        self.network = network.to(memory_format=torch.channels_last)
         self.losses = nn.ModuleDict(losses)
         self.learning_rates = dict(learning_rates)
         self.schedule = schedule
@@ -78,6 +82,19 @@ class TrainingModule(Part, LightningModule):
     def forward(self, *inputs: Tensor, **named: Tensor) -> Any:
         """The network's forward."""
         return self.network(*inputs, **named)
+
+    # What studies ask
+
+    def example(self, height: int, width: int) -> tuple[Tensor, ...]:
+        """Inputs of `forward` for one picture of this size, on torch's current default device."""
+        raise NotImplementedError(f"{type(self).__name__} cannot be studied: it does not implement example.")
+
+    def metric_names(self, data: DataModule) -> set[str]:
+        """The names of all metrics that validation and test log for this data: `validation/sad`, `test/one/sad`.
+
+        For intervals over images, `test_step` also returns `{"samples": [{"sad": value}, …]}`, one a sample.
+        """
+        raise NotImplementedError(f"{type(self).__name__} cannot be studied: it does not implement metric_names.")
 
     # Training
 
@@ -113,16 +130,20 @@ class TrainingModule(Part, LightningModule):
             )
         return total, terms
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
+    def configure_optimizers(self) -> Any:
         groups = [
             {"params": list(part.parameters()), "lr": self.learning_rates[name], "name": name}
             for name, part in self.network.named_children()
             if any(True for _ in part.parameters())
         ]
-        return torch.optim.Adam(groups)
+        optimizer = torch.optim.Adam(groups)
+        if self.schedule != "plateau":
+            return optimizer
+        plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=8, min_lr=1e-6)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": plateau, "monitor": self.monitor}}
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        if self.schedule == "constant":
+        if self.schedule != "cosine":
             return
         # Set from the place in training rather than by a scheduler's own count: it needs no state, and stages of a
         # curriculum may differ in length.
@@ -143,7 +164,8 @@ class TrainingModule(Part, LightningModule):
         Raises:
             CheckpointError: any other mismatch.
         """
-        state = self.convert_state_dict(checkpoints.read_weights(path))
+        read = read_torchscript if is_torchscript(path) else checkpoints.read_weights
+        state = self.convert_state_dict(read(path))
         fresh = checkpoints.load_parts(self.network, state, path)
         if fresh:
             rank_zero_info(f"{Path(path).name} has no weights for {', '.join(fresh)}: starting fresh there.")
@@ -152,12 +174,23 @@ class TrainingModule(Part, LightningModule):
         """Weights of another origin, renamed to the network's; a task that knows official weights overrides this."""
         return checkpoints.network_weights(state)
 
+    def identity(self) -> dict[str, Any]:
+        """Plain data that a checkpoint's record keeps besides the spec: what the weights only make sense with, such as
+        the sum of a file that the spec names.
+        """
+        return {}
+
+    def check_identity(self, record: Mapping[str, Any], path: str) -> None:
+        """CheckpointError when the record of the checkpoint at `path` disagrees with this module's `identity`."""
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint.pop("hyper_parameters", None)
         checkpoint["zoo"] = checkpoints.describe(self, self.trainer)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoints.check_fit(self, checkpoint["state_dict"], str(self.trainer.ckpt_path))
+        path = str(self.trainer.ckpt_path)
+        self.check_identity(checkpoints.record(checkpoint, path), path)
+        checkpoints.check_fit(self, checkpoint["state_dict"], path)
 
     @classmethod
     def load_from_checkpoint(cls, checkpoint_path: str | Path, **_: Any) -> Self:  # type: ignore[override]
@@ -168,12 +201,6 @@ class TrainingModule(Part, LightningModule):
                 f"{checkpoint_path} holds a {type(module).__name__}, expected a {cls.__name__}."
             )
         return module
-
-
-class DataModule(Part, LightningDataModule):
-    """A data module that a checkpoint can describe, so that `zoo test --ckpt_path` needs nothing else."""
-
-    trainer: Trainer  # set before any hook is called; Lightning declares it optional
 
 
 def check_losses(losses: Mapping[str, LossTerm], output: type, batch: type) -> None:

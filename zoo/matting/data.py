@@ -14,11 +14,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import functional as tv
 
+from zoo.core.data import DataModule
 from zoo.core.parts import Augmentation
 from zoo.core.registry import nearest
-from zoo.core.sampling import EvaluationSampler, ResumableLoader, SampleKey, TrainingSampler
+from zoo.core.sampling import ResumableLoader, SampleKey
 from zoo.core.seeding import derive_seed, run_seed
-from zoo.core.training import DataModule
 from zoo.matting.compose import apply_augmentations, composite, fit_canvas
 from zoo.matting.disturbance import Disturbance, disturb
 from zoo.matting.parts import PATCH, MattingBatch, MattingDataset
@@ -123,22 +123,10 @@ class MattingData(DataModule):
         return stage
 
     def train_dataloader(self) -> ResumableLoader:
-        epoch, done = self._place()
+        epoch, done = self.place(self._batches)
         stage = self.stage_at(epoch)
         samples = TrainingSamples(stage.dataset, stage.canvas, run_seed())
-        batch_size = stage.batch_size or self.batch_size
-        if len(samples) // self.trainer.world_size < batch_size:
-            raise ValueError(
-                f"the training set has {len(samples)} samples for {self.trainer.world_size} process(es), fewer than "
-                f"one batch of {batch_size} each: "
-                "lower --data.batch_size or give more data."
-            )
-        sampler = TrainingSampler(
-            samples, run_seed(), self.trainer.global_rank, self.trainer.world_size, epoch, done * batch_size
-        )
-        return ResumableLoader(
-            samples, batch_size=batch_size, sampler=sampler, drop_last=True, collate_fn=collate, **self._reading()
-        )
+        return self.training_loader(samples, stage.batch_size or self.batch_size, collate, epoch, done)
 
     def val_dataloader(self) -> DataLoader | list[Any]:
         return [] if self.validation is None else self._evaluation_loader(self.validation)
@@ -156,9 +144,7 @@ class MattingData(DataModule):
                 "there is nothing to predict: give --data.predict.source=FOLDER and "
                 "--data.predict.background=PICTURE_OR_FOLDER."
             )
-        samples = PredictionSamples(self.predict)
-        sampler = EvaluationSampler(samples, self.trainer.global_rank, self.trainer.world_size)
-        return DataLoader(samples, batch_size=1, sampler=sampler, collate_fn=collate, **self._reading())
+        return self.evaluation_loader(PredictionSamples(self.predict), 1, collate)
 
     def on_after_batch_transfer(self, batch: MattingBatch, dataloader_idx: int) -> MattingBatch:
         batch = as_float(batch)
@@ -167,24 +153,10 @@ class MattingData(DataModule):
             return apply_augmentations(batch, self.augmentations, crop)  # type: ignore[arg-type]
         return batch
 
-    def _place(self) -> tuple[int, int]:
-        """The epoch to train, and how many of its batches are done: more than 0 when resuming inside an epoch."""
-        epoch, loop = self.trainer.current_epoch, self.trainer.fit_loop
-        epochs: Any = loop.epoch_progress.current
-        batches_seen: Any = loop.epoch_loop.batch_progress.current
-        if not loop.restarting or epochs.ready <= epochs.processed:  # no epoch was left unfinished
-            return epoch, 0
-        done = batches_seen.processed
+    def _batches(self, epoch: int) -> int:
+        """How many batches this epoch has for each process."""
         stage = self.stage_at(epoch)
-        batches = len(stage.dataset) // self.trainer.world_size // (stage.batch_size or self.batch_size)
-        if done < batches:
-            return epoch, done
-        # The checkpoint was written after the epoch's last batch. Lightning would compare its count with the length of
-        # the next epoch, which may belong to another stage: say that the epoch is over, as a checkpoint from its end
-        # says.
-        loop.epoch_progress.increment_processed()
-        loop.restarting = False
-        return epoch + 1, 0
+        return len(stage.dataset) // self.trainer.world_size // (stage.batch_size or self.batch_size)
 
     def _check_epochs(self) -> None:
         """ValueError when training ends before the last stage begins: it would silently never run."""
@@ -200,14 +172,8 @@ class MattingData(DataModule):
             begin += stage.epochs or 0
 
     def _evaluation_loader(self, wanted: EvaluationSet) -> DataLoader:
-        samples = EvaluationSamples(wanted)
-        sampler = EvaluationSampler(samples, self.trainer.global_rank, self.trainer.world_size)
         batch_size = 1 if wanted.canvas is None else wanted.batch_size
-        return DataLoader(samples, batch_size=batch_size, sampler=sampler, collate_fn=collate, **self._reading())
-
-    def _reading(self) -> dict[str, Any]:
-        accelerated = self.trainer.strategy.root_device.type == "cuda"
-        return {"num_workers": self.workers, "pin_memory": accelerated, "persistent_workers": self.workers > 0}
+        return self.evaluation_loader(EvaluationSamples(wanted), batch_size, collate)
 
 
 class TrainingSamples(Dataset):

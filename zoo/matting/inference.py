@@ -7,25 +7,23 @@ written whole or not at all, and what is written stays whatever happens later.
 """
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import torch
 from PIL import Image, ImageColor, ImageOps
-from rich.console import Console
-from rich.progress import Progress
 from torch import Tensor, nn
 
+from zoo.core.device import device_of
 from zoo.matting.alignment import align_background, is_same_place
 from zoo.matting.parts import PATCH, MattingOutput, resize
 from zoo.media.images import MediaError, find_images, image_size, read_image, to_uint8, write_image
+from zoo.media.results import name_in, named_pictures, refuse_overwriting, tracked
 from zoo.media.videos import Frame, LoopingVideo, VideoEndsEarly, VideoWriter, is_video, read_frames, read_video_info
 
-Item = TypeVar("Item")
 MattingModel = Callable[[Tensor, Tensor], MattingOutput]
 
 KINDS = ("alpha", "foreground", "rgba", "composite", "error", "refined")
@@ -133,7 +131,7 @@ def matte(model: MattingModel, source: np.ndarray, background: np.ndarray) -> Ma
         model: in eval mode; if it is a module, its device is used.
         source, background: (H, W, 3), uint8 or float in [0, 1], of one size.
     """
-    device = _device_of(model)
+    device = device_of(model)
     return _run(model, _upload(source, device), _upload(background, device))
 
 
@@ -239,7 +237,7 @@ def matte_folder(
             _refuse_another_size(picture, behind)
     written: list[Path] = []
     failures: list[MediaError] = []
-    for picture, behind, name in _tracked(pairs, len(pairs), "matting", progress):
+    for picture, behind, name in tracked(pairs, len(pairs), "matting", progress):
         try:
             written += _matte_picture(model, picture, behind, name, results, align)
         except MediaError as error:
@@ -285,7 +283,7 @@ def matte_video(
     targets = {kind: results.path(kind, name) for kind, name in names.items()}
     refuse_overwriting(targets.values(), [source, background])
     first = next(read_frames(source)).pixels
-    device = _device_of(model)
+    device = device_of(model)
     behind = _upload(fitting_background(first, read_image(background), source, background, align), device)
     damage = None
     with ExitStack() as stack:
@@ -296,7 +294,7 @@ def matte_video(
             stack.enter_context(writer)
             writers[kind] = writer
         try:
-            for frame in _tracked(read_frames(source), info.frame_count, source.name, progress):
+            for frame in tracked(read_frames(source), info.frame_count, source.name, progress):
                 output = _run(model, _upload(frame.pixels, device), behind)
                 for kind, pixels in results.render(output, frame.seconds):
                     writers[kind].write(pixels, frame)
@@ -305,28 +303,6 @@ def matte_video(
     if damage is not None:
         raise damage
     return list(targets.values())
-
-
-def choose_device(name: str) -> torch.device:
-    """The device of this name; `auto` is the fastest there is.
-
-    Raises:
-        ValueError: no such device here.
-    """
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (
-        RuntimeError,
-        AssertionError,
-        NotImplementedError,
-    ) as error:  # what torch raises depends on how it was built
-        raise ValueError(
-            f"the device '{name}' cannot be used here; expected auto, cpu or a device that this machine has."
-        ) from error
-    return device
 
 
 class _FrameFiles:
@@ -361,11 +337,6 @@ def _run(model: MattingModel, source: Tensor, background: Tensor) -> MattingOutp
         raise ValueError("the model is in training mode; expected eval mode: call model.eval().")
     with torch.inference_mode():
         return model(source, background)
-
-
-def _device_of(model: MattingModel) -> torch.device:
-    parameter = next(model.parameters(), None) if isinstance(model, nn.Module) else None
-    return torch.device("cpu") if parameter is None else parameter.device
 
 
 def _upload(pixels: np.ndarray, device: torch.device) -> Tensor:
@@ -422,18 +393,6 @@ def refuse_moving(results: Results) -> None:
         raise MediaError("the new background is a video and the source is not; expected a picture or a colour.")
 
 
-def refuse_overwriting(targets: Iterable[Path], inputs: Iterable[Path]) -> None:
-    endangered = {path.resolve() for path in targets} & {path.resolve() for path in inputs}
-    if endangered:
-        raise MediaError(f"{min(endangered)} would be overwritten by a result; expected another output folder.")
-
-
-def _sources(folder: Path, results: Results) -> list[Path]:
-    """The pictures of the folder, without the results of an earlier run that may lie in it."""
-    own = {results.folder.resolve() / kind for kind in KINDS} - {folder.resolve()}
-    return [path for path in find_images(folder) if own.isdisjoint(path.resolve().parents)]
-
-
 def pair_pictures(source: Path, background: Path, results: Results) -> list[tuple[Path, Path, str]]:
     """(source, background, name) for each picture in the folder `source`; the name is its path there without the
     ending.
@@ -441,28 +400,18 @@ def pair_pictures(source: Path, background: Path, results: Results) -> list[tupl
     Raises:
         MediaError: no pictures, two of one name, or a missing background.
     """
-    pictures = _sources(source, results)
-    names = [_name(picture, source) for picture in pictures]
-    twice = {name for name in names if names.count(name) > 1}
-    if twice:
-        raise MediaError(
-            f"{source} holds two pictures named {min(twice)}; expected different names, since results are named so."
-        )
+    pictures = named_pictures(source, own=(results.folder / kind for kind in KINDS))
     if not background.is_dir():
         behind = _one_background(background)
-        return [(picture, behind, name) for picture, name in zip(pictures, names, strict=True)]
-    backgrounds = {_name(path, background): path for path in find_images(background)}
-    missing = [name for name in names if name not in backgrounds]
+        return [(picture, behind, name) for picture, name in pictures]
+    backgrounds = {name_in(path, background): path for path in find_images(background)}
+    missing = [name for _, name in pictures if name not in backgrounds]
     if missing:
         raise MediaError(
-            f"{background} lacks the backgrounds of {len(missing)} of {len(names)} pictures (the first: {missing[0]}); "
-            "expected pictures of the same names, or give one background for all."
+            f"{background} lacks the backgrounds of {len(missing)} of {len(pictures)} pictures (the first: "
+            f"{missing[0]}); expected pictures of the same names, or give one background for all."
         )
-    return [(picture, backgrounds[name], name) for picture, name in zip(pictures, names, strict=True)]
-
-
-def _name(path: Path, folder: Path) -> str:
-    return path.relative_to(folder).with_suffix("").as_posix()
+    return [(picture, backgrounds[name], name) for picture, name in pictures]
 
 
 def _covering(pixels: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
@@ -470,12 +419,3 @@ def _covering(pixels: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
     if pixels.shape[:2] == tuple(size):
         return pixels
     return np.array(ImageOps.fit(Image.fromarray(pixels), (size[1], size[0]), Image.Resampling.BICUBIC))
-
-
-def _tracked(items: Iterable[Item], total: int | None, what: str, progress: bool) -> Iterator[Item]:
-    """The items, with a progress bar on stderr."""
-    with Progress(console=Console(stderr=True), disable=not progress) as bar:
-        task = bar.add_task(what, total=total)
-        for item in items:
-            yield item
-            bar.advance(task)

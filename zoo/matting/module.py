@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
+from zoo.core.data import DataModule
 from zoo.core.parts import Backbone, LossTerm
 from zoo.core.training import Schedule, TrainingModule
 from zoo.hub.bgmv2 import to_network
@@ -79,6 +80,15 @@ class BackgroundMatting(TrainingModule):
     def compute(self, batch: MattingBatch) -> MattingOutput:
         return self.network(batch.source, batch.background, batch.alpha)
 
+    def example(self, height: int, width: int) -> tuple[Tensor, ...]:
+        source, background, target = (torch.zeros(1, channels, height, width) for channels in (3, 3, 1))
+        return source, background, target  # the last for an error map that reads the true alpha
+
+    def metric_names(self, data: DataModule) -> set[str]:
+        sets = [f"test/{name}" for name in getattr(data, "test", {})]
+        sets += ["validation"] if getattr(data, "validation", None) is not None else []
+        return {f"{where}/{name}" for where in sets for name in matting_metrics(self.metrics)}
+
     def on_fit_start(self) -> None:
         if self.network.error_map.needs_target:
             raise ValueError(
@@ -111,11 +121,12 @@ class BackgroundMatting(TrainingModule):
             self.device
         )
 
-    def test_step(self, batch: MattingBatch, batch_idx: int, dataloader_idx: int = 0) -> None:
+    def test_step(self, batch: MattingBatch, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Any]:
         metrics = list(self.test_metrics.values())[dataloader_idx]
         assert isinstance(metrics, MetricCollection)
-        update(metrics, batch, self.compute(batch))
+        measured = measure_samples(metrics, batch, self.compute(batch))
         self.log_dict(metrics, add_dataloader_idx=False)
+        return {"samples": measured}
 
     # Prediction
 
@@ -139,6 +150,22 @@ class BackgroundMatting(TrainingModule):
 def first_samples(record: Record, count: int) -> Record:
     """The first samples of a batch, or of the output for it."""
     return type(record)._make(None if value is None else value[:count] for value in record)
+
+
+def one_sample(record: Record, index: int) -> Record:
+    """One sample of a batch, or of the output for it, as a batch of one."""
+    return type(record)._make(None if value is None else value[index : index + 1] for value in record)
+
+
+@torch.no_grad()
+def measure_samples(metrics: MetricCollection, batch: MattingBatch, output: MattingOutput) -> list[dict[str, float]]:
+    """Add a batch to the metrics; returns the values of each sample alone, by the metric's own name."""
+    measured = []
+    for index in range(len(batch.alpha)):
+        one, result = one_sample(batch, index), one_sample(output, index)
+        values = metrics(result.alpha, one.alpha, result.foreground, one.foreground, one.trimap)
+        measured.append({name.rpartition("/")[2]: value.item() for name, value in values.items()})
+    return measured
 
 
 @torch.no_grad()

@@ -1,18 +1,16 @@
 """Contact sheets of validation: what the network saw and what it made of it, a row a sample."""
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch.nn.functional as F
 from lightning.pytorch.loggers import Logger
-from PIL import Image, ImageDraw
+from PIL import Image
 from torch import Tensor
 
+from zoo.core.pictures import contact_sheet, log_picture
 from zoo.matting.compose import composite
 from zoo.matting.parts import MattingBatch, MattingOutput
-from zoo.media.images import write_image
 
 COLUMNS = ("source", "background", "true alpha", "alpha", "error map", "refined cells", "composite")
 NEW_BACKGROUND = (0.47, 0.78, 0.55)
@@ -21,19 +19,7 @@ NEW_BACKGROUND = (0.47, 0.78, 0.55)
 
 def sheet(samples: Sequence[tuple[MattingBatch, MattingOutput]], side: int = 192) -> Image.Image:
     """A picture with a row a sample and a column for each of `COLUMNS`; `side` is the longer side of a tile."""
-    rows = [row for batch, output in samples for row in tiles(batch, output, side)]
-    width = max(row[0].shape[1] for row in rows)
-    heading = 16
-    canvas = Image.new("RGB", (len(COLUMNS) * (width + 2), heading + sum(row[0].shape[0] + 2 for row in rows)), "white")
-    draw = ImageDraw.Draw(canvas)
-    for column, name in enumerate(COLUMNS):
-        draw.text((column * (width + 2) + 4, 2), name, fill="black")
-    top = heading
-    for row in rows:
-        for column, tile in enumerate(row):
-            canvas.paste(Image.fromarray(tile), (column * (width + 2), top))
-        top += row[0].shape[0] + 2
-    return canvas
+    return contact_sheet([row for batch, output in samples for row in tiles(batch, output, side)], COLUMNS)
 
 
 def tiles(batch: MattingBatch, output: MattingOutput, side: int) -> list[list[np.ndarray]]:
@@ -75,10 +61,4 @@ def log_sheet(
     step: int,
 ) -> None:
     """Write the sheet as `pictures/NAME.png` into the run directory, and hand it to every logger that takes images."""
-    picture = sheet(samples)
-    if directory is not None:
-        write_image(Path(directory) / "pictures" / f"{name}.png", np.asarray(picture))
-    for logger in loggers:
-        log_image: Any = getattr(logger, "log_image", None)
-        if log_image is not None:
-            log_image(key="validation/pictures", images=[picture], caption=[" | ".join(COLUMNS)], step=step)
+    log_picture(sheet(samples), " | ".join(COLUMNS), directory, loggers, name, step)

@@ -9,9 +9,10 @@ from pathlib import Path
 import torch
 from torch.utils.data import Dataset
 
-from zoo.matting.inference import Results, fitting_background, pair_pictures, refuse_moving, refuse_overwriting
+from zoo.matting.inference import Results, fitting_background, pair_pictures, refuse_moving
 from zoo.matting.parts import MattingBatch, MattingOutput
 from zoo.media.images import MediaError, read_image, to_tensor, write_image
+from zoo.media.results import refuse_overwriting
 
 
 @dataclass

@@ -7,8 +7,7 @@ them as a dataset. Everything follows from (seed, split, index).
 """
 
 from zoo.matting.synthetic.backgrounds import draw_background
-from zoo.matting.synthetic.cache import cache_directory
 from zoo.matting.synthetic.mattes import MatteOptions, draw_matte
 from zoo.matting.synthetic.write import write_dataset
 
-__all__ = ["MatteOptions", "cache_directory", "draw_background", "draw_matte", "write_dataset"]
+__all__ = ["MatteOptions", "draw_background", "draw_matte", "write_dataset"]

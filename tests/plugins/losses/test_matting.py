@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from zoo_plugins.losses import AlphaL1, ErrorMSE, ForegroundL1, GradientL1, sobel_magnitude
+from zoo_plugins.losses.matting import AlphaL1, ErrorMSE, ForegroundL1, GradientL1, sobel_magnitude
 
 from zoo.core.parts import LossTerm
 from zoo.matting.parts import MattingBatch, MattingOutput

@@ -1,0 +1,233 @@
+"""Loss terms of 3D heads (DAD-3DNet; official `train_loss.yaml`).
+
+The default weights are the official ones. Translation and scale are trained by `ReprojectionLoss` alone, and so is the
+rotation unless `RotationGeodesic`, which the official code does not have, is there too.
+"""
+
+import math
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from zoo.core.parts import LossTerm
+from zoo.heads.heatmaps import heatmap_targets
+from zoo.heads.mesh import HeadModel
+from zoo.heads.parts import HeadBatch, HeadLoss, HeadOutput
+from zoo.heads.rotation import angle_between
+
+OFFICIAL_SIZE = 256
+"""Side of the official crops, in whose pixels the reprojection is compared."""
+
+
+class SoftIoUHeatmap(LossTerm):
+    """1 − the mean over all maps of (Σ y·p + ε) / (Σ y² + Σ p² − Σ y·p + ε), ε = 1e-6.
+
+    p = sigmoid(logits), y the map of `heatmap_targets` (official `IoULoss`). For a landmark that is not visible y is 0,
+    and so nearly is the quotient: it keeps the term above 0.
+
+    Args:
+        weight: of the term in the sum.
+    """
+
+    @property
+    def reads(self) -> frozenset[str]:
+        return frozenset({"heatmaps"})
+
+    @property
+    def targets(self) -> frozenset[str]:
+        return frozenset({"landmarks", "visible"})
+
+    def forward(self, output: HeadOutput, batch: HeadBatch) -> Tensor:
+        predicted, target = heatmap_pair(output, batch)
+        both = (predicted * target).sum((2, 3))
+        either = predicted.square().sum((2, 3)) + target.square().sum((2, 3)) - both
+        return 1 - ((both + 1e-6) / (either + 1e-6)).mean()
+
+
+class AdaptiveWingHeatmap(LossTerm):
+    """The adaptive wing loss on heatmaps (Wang, Bo, Fuxin, ICCV 2019), which DAD-3DNet's paper names.
+
+    With d = |y − p|, p = sigmoid(logits) and y the map of `heatmap_targets`: ω·ln(1 + (d/ε)^(α−y)) where d < θ, beyond
+    it the straight line A·d − C that continues this; the mean over all cells, without that paper's weighted loss map.
+
+    Args:
+        weight: of the term in the sum.
+        omega: ω, the height of the wing.
+        theta: θ, the distance at which the wing becomes a straight line.
+        epsilon: ε, the unit of distance inside the wing.
+        alpha: α, above 2, so that the exponent stays above 1 where y = 1.
+    """
+
+    def __init__(
+        self, weight: float = 1.0, omega: float = 14.0, theta: float = 0.5, epsilon: float = 1.0, alpha: float = 2.1
+    ) -> None:
+        super().__init__(weight)
+        if not (omega > 0 and theta > 0 and epsilon > 0 and alpha > 2):
+            raise ValueError(
+                f"AdaptiveWingHeatmap(omega={omega}, theta={theta}, epsilon={epsilon}, alpha={alpha}): "
+                "expected the first three above 0 and alpha above 2."
+            )
+        self.omega, self.theta, self.epsilon, self.alpha = omega, theta, epsilon, alpha
+
+    @property
+    def reads(self) -> frozenset[str]:
+        return frozenset({"heatmaps"})
+
+    @property
+    def targets(self) -> frozenset[str]:
+        return frozenset({"landmarks", "visible"})
+
+    def forward(self, output: HeadOutput, batch: HeadBatch) -> Tensor:
+        predicted, target = heatmap_pair(output, batch)
+        distance = (predicted - target).abs()
+        exponent = self.alpha - target
+        ratio = self.theta / self.epsilon
+        at_theta = torch.exp(exponent * math.log(ratio))  # (θ/ε)^(α−y)
+        slope = self.omega * exponent * at_theta / (1 + at_theta) / self.theta
+        line = slope * (distance - self.theta) + self.omega * torch.log1p(at_theta)
+        wing = self.omega * torch.log1p((distance / self.epsilon).pow(exponent))
+        return torch.where(distance < self.theta, wing, line).mean()
+
+
+class LandmarkL1(LossTerm):
+    """Smooth L1 between the network's own landmarks and the true ones, those not visible set to 0 on both sides.
+
+    The mean over all coordinates, in crops: a difference d counts d²/2 (official `LandmarksLossWVisibility`).
+
+    Args:
+        weight: of the term in the sum.
+    """
+
+    def __init__(self, weight: float = 100.0) -> None:
+        super().__init__(weight)
+
+    @property
+    def reads(self) -> frozenset[str]:
+        return frozenset({"landmarks"})
+
+    @property
+    def targets(self) -> frozenset[str]:
+        return frozenset({"landmarks", "visible"})
+
+    def forward(self, output: HeadOutput, batch: HeadBatch) -> Tensor:
+        assert output.landmarks is not None
+        visible = batch.visible[..., None]
+        return F.smooth_l1_loss(output.landmarks * visible, batch.landmarks * visible)
+
+
+class SubsetLoss(HeadLoss):
+    """A sum over subsets of the head model's vertices, each with a share of its own.
+
+    Args:
+        subsets: the share of each subset by its name.
+        weight: of the term in the sum.
+    """
+
+    def __init__(self, subsets: dict[str, float], weight: float) -> None:
+        super().__init__(weight)
+        if not subsets:
+            raise ValueError(f"{type(self).__name__}(subsets={{}}): expected at least one subset, such as face: 1.0.")
+        self.subsets = dict(subsets)
+
+    def build(self, head_model: HeadModel) -> None:
+        for name in self.subsets:
+            self.register_buffer(f"subset_{name}", head_model.subset(name), persistent=False)
+
+    def over_subsets(self, compare: Callable[[Tensor, Tensor], Tensor], predicted: Tensor, target: Tensor) -> Tensor:
+        """Σ share · compare(predicted, target) for (B, V, D) points, the subset's alone."""
+        indices = {name: self.get_buffer(f"subset_{name}") for name in self.subsets}
+        values = [share * compare(predicted[:, indices[n]], target[:, indices[n]]) for n, share in self.subsets.items()]
+        return torch.stack(values).sum()
+
+
+class VertexLoss(SubsetLoss):
+    """Mean squared error of the unrotated vertices, each subset first scaled to a cube (official `Vertices3DLoss`).
+
+    Place and size are thereby left out: what remains is form.
+
+    Args:
+        subsets: the share of each subset; None: head 0.5, face_with_ears 0.75, face 1 (official).
+        weight: of the term in the sum.
+    """
+
+    def __init__(self, subsets: dict[str, float] | None = None, weight: float = 50.0) -> None:
+        super().__init__({"head": 0.5, "face_with_ears": 0.75, "face": 1.0} if subsets is None else subsets, weight)
+
+    @property
+    def reads(self) -> frozenset[str]:
+        return frozenset({"vertices"})
+
+    @property
+    def targets(self) -> frozenset[str]:
+        return frozenset({"vertices"})
+
+    def forward(self, output: HeadOutput, batch: HeadBatch) -> Tensor:
+        assert output.vertices is not None
+        return self.over_subsets(_cube_error, output.vertices, batch.vertices)
+
+
+class ReprojectionLoss(SubsetLoss):
+    """Smooth L1 between projected and true places of the vertices (official `ReprojectionLoss`).
+
+    In pixels of a crop of 256×256; crops of another size are scaled to it, so that the weight means the same.
+
+    Args:
+        subsets: the share of each subset; None: face 0.5, face_with_ears 0.5 (official).
+        weight: of the term in the sum.
+    """
+
+    def __init__(self, subsets: dict[str, float] | None = None, weight: float = 0.05) -> None:
+        super().__init__({"face": 0.5, "face_with_ears": 0.5} if subsets is None else subsets, weight)
+
+    @property
+    def reads(self) -> frozenset[str]:
+        return frozenset({"projected"})
+
+    @property
+    def targets(self) -> frozenset[str]:
+        return frozenset({"projected", "image"})
+
+    def forward(self, output: HeadOutput, batch: HeadBatch) -> Tensor:
+        assert output.projected is not None
+        scale = OFFICIAL_SIZE / batch.image.shape[-1]
+        return self.over_subsets(F.smooth_l1_loss, output.projected * scale, batch.projected * scale)
+
+
+class RotationGeodesic(LossTerm):
+    """The mean angle between predicted and true rotation, in radians.
+
+    Args:
+        weight: of the term in the sum.
+    """
+
+    @property
+    def reads(self) -> frozenset[str]:
+        return frozenset({"rotation"})
+
+    @property
+    def targets(self) -> frozenset[str]:
+        return frozenset({"rotation"})
+
+    def forward(self, output: HeadOutput, batch: HeadBatch) -> Tensor:
+        assert output.rotation is not None
+        return angle_between(output.rotation, batch.rotation).mean()
+
+
+def heatmap_pair(output: HeadOutput, batch: HeadBatch) -> tuple[Tensor, Tensor]:
+    """Predicted and true heatmaps, (B, 68, h, h) in [0, 1]."""
+    assert output.heatmaps is not None
+    predicted = output.heatmaps.sigmoid()
+    return predicted, heatmap_targets(batch.landmarks, batch.visible, predicted.shape[-1])
+
+
+def in_cube(vertices: Tensor) -> Tensor:
+    """(B, n, 3) moved and scaled so that the middle of each head's bounding box is 0, its longest side from −1 to 1."""
+    lowest, highest = vertices.amin(1, keepdim=True), vertices.amax(1, keepdim=True)
+    half = (highest - lowest) / 2
+    return (vertices - lowest - half) / half.amax(2, keepdim=True)
+
+
+def _cube_error(predicted: Tensor, target: Tensor) -> Tensor:
+    return F.mse_loss(in_cube(predicted), in_cube(target))
