@@ -10,25 +10,26 @@ import yaml
 from zoo.core.arguments import CONFIGS
 
 MATTING = sorted((CONFIGS / "matting").glob("*.yaml"))
+HEADS = sorted((CONFIGS / "heads").glob("*.yaml"))
+
+SMALL_MATTES = {"class_path": "SyntheticMattes", "init_args": {"count": 4, "backgrounds": 2, "size": 64}}
+SMALL_HEADS = {"class_path": "SyntheticHeads", "init_args": {"count": 4, "size": 96}}
 
 
-def shrunk(value: Any) -> Any:
-    """The settings with every dataset replaced by a few small synthetic mattes, and canvases to match."""
+def shrunk(value: Any, dataset: dict[str, Any]) -> Any:
+    """The settings with every dataset replaced by a small one, and canvases to match."""
     if isinstance(value, dict):
-        small = {"canvas": 64, "crop": [32, 64], "epochs": 1}
-        result = {key: small[key] if key in small and item is not None else shrunk(item) for key, item in value.items()}
-        if "dataset" in result:
-            result["dataset"] = {
-                "class_path": "SyntheticMattes",
-                "init_args": {"count": 4, "backgrounds": 2, "size": 64},
-            }
-        return result
+        small = {"canvas": 64, "crop": [32, 64], "epochs": 1, "dataset": dataset}
+        return {
+            key: small[key] if key in small and item is not None else shrunk(item, dataset)
+            for key, item in value.items()
+        }
     return value
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("config", MATTING, ids=lambda path: path.stem)
-def test_configuration_runs(
+def test_matting_configuration_runs(
     config: Path, command: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -36,7 +37,7 @@ def test_configuration_runs(
     settings = yaml.safe_load(config.read_text())
     data = settings["data"]["init_args"]
     stages = len(data["train"])
-    settings["data"]["init_args"] = shrunk(data) | {"workers": 0, "batch_size": 2}
+    settings["data"]["init_args"] = shrunk(data, SMALL_MATTES) | {"workers": 0, "batch_size": 2}
     settings["trainer"] |= {
         "max_epochs": stages,
         "limit_train_batches": 1,
@@ -53,10 +54,29 @@ def test_configuration_runs(
     assert (run / "pictures" / f"epoch_{stages - 1:04d}.png").is_file()
 
 
-@pytest.mark.parametrize("config", MATTING, ids=lambda path: path.stem)
+@pytest.mark.slow
+@pytest.mark.parametrize("config", HEADS, ids=lambda path: path.stem)
+def test_heads_configuration_runs(
+    config: Path, command: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = yaml.safe_load(config.read_text())
+    settings["data"]["init_args"] = shrunk(settings["data"]["init_args"], SMALL_HEADS) | {"workers": 0, "batch_size": 2}
+    settings["trainer"] |= {"max_epochs": 1, "limit_train_batches": 1, "accelerator": "cpu"}
+    settings["model"]["init_args"] |= {"image_size": 64, "head_model": {"class_path": "OpenHead"}}
+    changed = tmp_path / config.name
+    changed.write_text(yaml.safe_dump(settings, sort_keys=False))
+    outcome = command("fit", "--config", changed)
+    assert outcome.code == 0, outcome.err
+    run = tmp_path / "runs" / settings["name"] / "version_0"
+    assert (run / "checkpoints" / "last.ckpt").is_file()
+    assert (run / "pictures" / "epoch_0000.png").is_file()
+
+
+@pytest.mark.parametrize("config", MATTING + HEADS, ids=lambda path: path.stem)
 def test_configuration_names_its_run_and_seed(config: Path) -> None:
     settings = yaml.safe_load(config.read_text())
-    assert settings["name"].startswith("matting-")
+    assert settings["name"].startswith(("matting-", "heads-"))
     assert isinstance(settings["seed_everything"], int)
 
 

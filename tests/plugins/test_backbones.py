@@ -109,3 +109,124 @@ def test_a_name_like_no_other_suggests_none() -> None:
 def test_another_output_stride_is_refused(output_stride: int) -> None:
     with pytest.raises(ValueError, match=rf"TimmBackbone\(output_stride={output_stride}\): expected 8, 16 or 32\."):
         TimmBackbone("resnet18", output_stride)
+
+
+# Stopping on the way
+
+HEAD_STRIDES = (4, 8, 16, 32)
+
+
+def for_heads(name: str, **arguments: Any) -> TimmBackbone:
+    backbone = TimmBackbone(name, output_stride=32, **arguments)
+    backbone.build(in_channels=3, strides=HEAD_STRIDES)
+    for layer in backbone.modules():
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            torch.nn.init.ones_(layer.weight)  # timm begins with residual branches at zero
+    return backbone.eval()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "resnet18",
+        "resnet50",
+        "mobilenetv1_100",
+        "mobilenetv2_050",
+        "mobilenetv2_100",
+        "efficientnet_b0",
+        "lcnet_050",
+        "mobilenetv3_small_050",
+        "convnext_atto",
+        "densenet121",
+        "regnety_002",
+    ],
+)
+def test_stopping_and_going_on_gives_what_forward_gives(name: str) -> None:
+    backbone = for_heads(name)
+    image = torch.rand(1, 3, 64, 96)
+    with torch.no_grad():
+        whole = backbone(image)
+        until = backbone.until(image, stride=16)
+        kept = [feature.clone() for feature in until]
+        last = backbone.last_stage(until[-1])
+    for one, other in zip(whole, [*kept, last], strict=True):
+        assert torch.equal(one, other)
+    assert torch.equal(until[-1], kept[-1])  # going on does not change what was given
+
+
+def test_it_stops_at_the_stride_it_is_told() -> None:
+    backbone = for_heads("mobilenetv2_050")
+    image = torch.rand(1, 3, 32, 32)
+    with torch.no_grad():
+        for count, stride in enumerate(HEAD_STRIDES, start=1):
+            assert len(backbone.until(image, stride)) == count
+
+
+def test_what_is_changed_at_the_stop_reaches_the_last_features() -> None:
+    backbone = for_heads("resnet18")
+    with torch.no_grad():
+        c4 = backbone.until(torch.rand(1, 3, 64, 64))[-1]
+        assert not torch.equal(backbone.last_stage(c4), backbone.last_stage(2 * c4))
+
+
+@pytest.mark.parametrize("name", ["xception41", "twins_svt_small", "selecsls42"])
+def test_a_model_that_is_no_chain_of_layers_gets_a_sentence(name: str) -> None:
+    with pytest.raises(ValueError, match=rf"timm's '{name}'.* cannot stop before its last stage.*resnet50") as error:
+        for_heads(name).until(torch.rand(1, 3, 64, 64))
+    assert "\n" not in str(error.value)
+
+
+def test_features_with_channels_last_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"cannot make 'mambaout_femto'.*channels last.*; choose a model"):
+        for_heads("mambaout_femto")
+
+
+# Variants
+
+
+def test_strides_move_to_the_first_convolutions() -> None:
+    plain, moved = for_heads("resnet50"), for_heads("resnet50", stride_in_first_conv=True)
+    moved.load_state_dict(plain.state_dict())
+    model: Any = moved.model
+    for stage in (model.layer2, model.layer3, model.layer4):
+        assert [block.conv1.stride[0] for block in stage] == [2] + [1] * (len(stage) - 1)
+        assert {block.conv2.stride for block in stage} == {(1, 1)}
+    assert {block.conv1.stride for block in model.layer1} == {(1, 1)}
+    image = torch.rand(1, 3, 63, 97)
+    with torch.no_grad():
+        features = list(zip(plain(image), moved(image), strict=True))
+    assert [one.shape == other.shape for one, other in features] == [True] * 4
+    assert [torch.equal(one, other) for one, other in features] == [True, False, False, False]
+
+
+def test_a_dilated_stage_has_no_stride_to_move() -> None:
+    backbone = TimmBackbone("resnet50", output_stride=16, stride_in_first_conv=True)
+    with torch.device("meta"):
+        backbone.build(in_channels=3, strides=HEAD_STRIDES[:3])
+    model: Any = backbone.model
+    assert model.layer3[0].conv1.stride == (2, 2)
+    assert model.layer4[0].conv1.stride == (1, 1)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "mobilenetv2_050"])
+def test_without_bottlenecks_no_stride_can_move(name: str) -> None:
+    with pytest.raises(ValueError, match=rf"'{name}', stride_in_first_conv=True\): expected a ResNet.*resnet50"):
+        for_heads(name, stride_in_first_conv=True)
+
+
+def test_another_activation_replaces_the_models_own() -> None:
+    used = {type(layer) for layer in for_heads("mobilenetv1_100", activation="relu").modules()}
+    assert torch.nn.ReLU in used
+    assert torch.nn.ReLU6 not in used
+
+
+def test_an_unknown_activation_is_refused() -> None:
+    with pytest.raises(
+        ValueError, match=r"activation='rlu'\): expected timm's name of an activation, for example relu"
+    ):
+        TimmBackbone("resnet18", activation="rlu")
+
+
+def test_a_model_without_a_choice_of_activation_gets_a_sentence() -> None:
+    with pytest.raises(ValueError, match=r"'repghostnet_050' .*its activation cannot be chosen"):
+        for_heads("repghostnet_050", activation="silu")

@@ -1,8 +1,8 @@
 """Write a synthetic data set as files, or say what is wrong with a folder of your own.
 
-`zoo data synth --out DIR` writes mattes in the official folder layout; `zoo data check DIR` opens every file below DIR,
-lists every fault, and prints the dataset that reads the folder, ready to be pasted into a config. `check` ends with
-exit code 0 when the folder can be used as it is.
+`zoo data synth --out DIR` writes mattes in the official folder layout, `zoo data synth heads --out DIR` heads in the
+format of DAD-3DHeads; `zoo data check DIR` opens every file below DIR, lists every fault, and prints the dataset that
+reads the folder, ready to be pasted into a config. `check` ends with exit code 0 when the folder can be used as it is.
 """
 
 import argparse
@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from zoo.matting.folder_check import Inspector, Layout, Report
 
 SPLITS = {"train": 64, "validation": 16, "test": 16}
-"""The splits that `synth` writes, and how many mattes each has when nothing is said."""
+"""The splits that `synth` writes, and how many pictures each has when nothing is said."""
+
+SIZES = {"matting": 512, "heads": 256}
+"""What `synth` makes pictures for, and how high and wide they are when nothing is said, in pixels."""
 
 VALIDATION = ("validation", "valid", "val")
 
@@ -26,15 +29,19 @@ SHOWN = 20
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare `synth` and `check`."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="{synth,check}")
-    synth = actions.add_parser("synth", help="write synthetic mattes as files, in the official folder layout")
-    synth.add_argument("task", nargs="?", choices=["matting"], default="matting", help="what for (default: matting)")
+    synth = actions.add_parser("synth", help="write synthetic mattes or heads as files, in the official layout")
+    synth.add_argument("task", nargs="?", choices=list(SIZES), default="matting", help="what for (default: matting)")
     synth.add_argument("--out", type=Path, required=True, metavar="DIR", help="the folder to write to")
     for split, count in SPLITS.items():
         synth.add_argument(
-            f"--{split}", type=_count, default=count, metavar="N", help=f"mattes for {split} (default: {count})"
+            f"--{split}", type=_count, default=count, metavar="N", help=f"pictures for {split} (default: {count})"
         )
-    synth.add_argument("--size", type=_count, default=512, metavar="S", help="height and width, pixels (default: 512)")
-    synth.add_argument("--seed", type=int, default=0, metavar="N", help="another seed gives other mattes (default: 0)")
+    sizes = ", ".join(f"{size} for {task}" for task, size in SIZES.items())
+    synth.add_argument("--size", type=_count, metavar="S", help=f"height and width, pixels (default: {sizes})")
+    synth.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="another seed gives other pictures (default: 0)"
+    )
+    synth.add_argument("--head-model", metavar="HEAD", help="for heads: a head model's name or file (default: open)")
     check = actions.add_parser("check", help="open every file of a folder and say what is wrong with it")
     check.add_argument("folder", type=Path, metavar="DIR", help="fgr/ and pha/ at any depth, or cut-outs")
 
@@ -52,17 +59,43 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _synth(arguments: argparse.Namespace) -> int:
     from zoo.matting.folder_check import find_layouts
-    from zoo.matting.synthetic import write_dataset
 
+    if arguments.task == "matting" and arguments.head_model is not None:
+        print("zoo data synth: --head-model is for `zoo data synth heads`; mattes have no head model.", file=sys.stderr)
+        return 1
     splits = {split: getattr(arguments, split) for split in SPLITS if getattr(arguments, split)}
     if not splits:
-        print("zoo data synth: every split has 0 mattes; expected at least one: pass --train N.", file=sys.stderr)
+        print("zoo data synth: every split has 0 pictures; expected at least one: pass --train N.", file=sys.stderr)
         return 1
-    write_dataset(arguments.out, splits=splits, size=arguments.size, seed=arguments.seed)
+    size = SIZES[arguments.task] if arguments.size is None else arguments.size
+    made = (
+        _write_heads(arguments, splits, size) if arguments.task == "heads" else _write_mattes(arguments, splits, size)
+    )
     counts = ", ".join(f"{count} {split}" for split, count in splits.items())
-    print(f"Wrote synthetic mattes of {arguments.size}×{arguments.size} pixels to {arguments.out}: {counts}.")
-    _print_config(find_layouts(arguments.out).layouts)
+    print(f"Wrote {made} of {size}×{size} pixels to {arguments.out}: {counts}.")
+    if arguments.task == "heads":
+        _print_data(_heads_config(arguments.out, splits))
+    else:
+        _print_config(find_layouts(arguments.out).layouts)
     return 0
+
+
+def _write_mattes(arguments: argparse.Namespace, splits: dict[str, int], size: int) -> str:
+    """Write mattes, and say what was written."""
+    from zoo.matting.synthetic import write_dataset
+
+    write_dataset(arguments.out, splits=splits, size=size, seed=arguments.seed)
+    return "synthetic mattes"
+
+
+def _write_heads(arguments: argparse.Namespace, splits: dict[str, int], size: int) -> str:
+    """Write heads, and say what was written."""
+    from zoo.heads.mesh import HeadModel
+    from zoo.heads.synthetic import write_heads
+
+    head_model = HeadModel.load(arguments.head_model or "open")
+    write_heads(arguments.out, head_model, splits=splits, size=size, seed=arguments.seed)
+    return f"synthetic heads of the head model '{head_model.name}',"
 
 
 def _check(folder: Path) -> int:
@@ -135,14 +168,30 @@ def _sizes(report: "Report") -> str:
 
 def _print_config(layouts: "list[Layout]") -> None:
     """What to paste into a config."""
-    import yaml
-
     if not layouts:
         return
-    print("In a config:\n")
-    print(yaml.safe_dump(_config(layouts), sort_keys=False, allow_unicode=True))
+    _print_data(_config(layouts))
     if any(layout.backgrounds is None for layout in layouts):
         print("PATH/TO/BACKGROUNDS is a folder of pictures of places, without the people or things to cut out.")
+
+
+def _print_data(config: dict[str, Any]) -> None:
+    import yaml
+
+    print("In a config:\n")
+    print(yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
+
+
+def _heads_config(root: Path, splits: dict[str, int]) -> dict[str, Any]:
+    """The data module's `train`, `validation` and `test`, of those splits that were written."""
+    from zoo.heads.synthetic import FOLDERS
+
+    parts: dict[str, Any] = {}
+    for split in splits:
+        init_args = {"root": str(root.resolve()), "split": FOLDERS[split]}
+        entry = {"dataset": {"class_path": "DADHeads", "init_args": init_args}}
+        parts[split] = {"synthetic": entry} if split == "test" else entry
+    return {"data": parts}
 
 
 def _config(layouts: "list[Layout]") -> dict[str, Any]:

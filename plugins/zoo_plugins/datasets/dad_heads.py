@@ -1,0 +1,94 @@
+"""DAD-3DHeads, or any data in its format, as a dataset of heads."""
+
+from typing import Literal
+
+import torch
+
+from zoo.heads.crop import check_box
+from zoo.heads.dad_format import DADFormatError, Item, missing_files, read_annotation, read_items
+from zoo.heads.mesh import HeadModel
+from zoo.heads.parts import HeadDataset, HeadPicture
+from zoo.media.images import read_image
+from zoo_plugins.datasets.folders import as_tensor
+
+SHOWN = 3
+"""How many missing files a sentence lists before it stops."""
+
+
+class DADHeads(HeadDataset):
+    """Annotated heads: DAD-3DHeads, which the user downloads (CC BY-NC-SA 4.0), or what `zoo data synth heads` writes.
+
+    Args:
+        root: the folder with `train`, `val` and `test` in it.
+        split: which of them. The published test split has no annotations: predictions for it are submitted.
+        attributes: only heads with all of these, such as {pose: atypical, occlusions: true}; None for all heads.
+
+    Raises:
+        DADFormatError: the split is missing or without annotations, its list is broken, files are missing, or no head
+            has the attributes.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        split: Literal["train", "val", "test"] = "train",
+        attributes: dict[str, str | bool] | None = None,
+    ) -> None:
+        items = read_items(root, split)
+        self._items = [item for item in items if has_attributes(item, attributes or {})]
+        if not self._items:
+            raise DADFormatError(
+                f"none of the {len(items)} heads in the split '{split}' of {root} has the attributes {attributes}; "
+                f"there are {known_attributes(items)}."
+            )
+        if not any(item.annotation.is_file() for item in self._items):
+            raise DADFormatError(
+                f"the split '{split}' of {root} has no annotations (the published test split has none: its predictions "
+                "are submitted to the benchmark, see `zoo head submit`); expected an annotated split, such as val."
+            )
+        if missing := missing_files(self._items):
+            listed = ", ".join(str(path) for path in missing[:SHOWN]) + (", …" if len(missing) > SHOWN else "")
+            raise DADFormatError(
+                f"{len(missing)} of the files that the split '{split}' of {root} names are missing ({listed}): "
+                "unpack the data set again."
+            )
+
+    def build(self, head_model: HeadModel) -> None:
+        super().build(head_model)
+        read_annotation(self._items[0].annotation, head_model.vertex_count)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def picture(self, index: int) -> HeadPicture:
+        item = self._items[index]
+        pixels = read_image(item.image, "RGB")
+        height, width = pixels.shape[:2]
+        try:
+            check_box(item.box, (height, width))
+        except ValueError as error:
+            raise DADFormatError(f"{item.image}: {error}") from None
+        annotation = read_annotation(item.annotation, self.head_model.vertex_count)
+        return HeadPicture(
+            image=as_tensor(pixels),
+            box=torch.tensor(item.box),
+            vertices=torch.from_numpy(annotation.vertices).float(),
+            projected=torch.from_numpy(annotation.projected(height)).float(),
+            rotation=torch.from_numpy(annotation.rotation).float(),
+            attributes=item.attributes,
+            name=item.name,
+        )
+
+
+def has_attributes(item: Item, wanted: dict[str, str | bool]) -> bool:
+    """Whether the item has all of these, upper and lower case alike."""
+    return all(item.attributes.get(name, "").lower() == str(value).lower() for name, value in wanted.items())
+
+
+def known_attributes(items: list[Item]) -> str:
+    """Every attribute of the items with its values, as a sentence lists them: `pose (front, sided)`."""
+    values: dict[str, set[str]] = {}
+    for item in items:
+        for name, value in item.attributes.items():
+            values.setdefault(name, set()).add(value)
+    return ", ".join(f"{name} ({', '.join(sorted(found))})" for name, found in sorted(values.items())) or "none"

@@ -1,0 +1,51 @@
+"""Runs as Ray tasks (extra `[ray]`)."""
+
+import subprocess
+from collections.abc import Sequence
+from typing import Any
+
+from zoo.study.parts import Engine, Task, announce
+
+
+class Ray(Engine):
+    """Gives runs to a Ray cluster, each with the CPUs and GPUs that the study names, and waits for them.
+
+    Args:
+        address: of the cluster; None starts Ray on this machine.
+
+    Raises:
+        ValueError: Ray is not installed.
+    """
+
+    def __init__(self, address: str | None = None) -> None:
+        try:
+            import ray  # noqa: F401
+        except ImportError as error:
+            raise ValueError("the engine Ray needs ray: pip install 'ablation-zoo[ray]'.") from error
+        self.address = address
+
+    def execute(self, tasks: Sequence[Task]) -> None:
+        import ray
+
+        ray.init(address=self.address, ignore_reinit_error=True, log_to_driver=False)
+        try:
+            remote = ray.remote(max_retries=0)(carry_out)
+            runs: dict[Any, Task] = {}
+            by_directory: dict[Any, Any] = {}
+            for task in tasks:
+                share = remote.options(num_cpus=task.threads or 1, num_gpus=task.gpus)
+                # What a task gets as an argument is over before it begins.
+                run = share.remote(task.command, *(by_directory[path] for path in task.after))
+                by_directory[task.directory] = run
+                runs[run] = task
+            waiting = list(runs)
+            while waiting:
+                (over, *_), waiting = ray.wait(waiting, num_returns=1)
+                announce(runs[over], len(tasks) - len(waiting), len(tasks))
+        finally:
+            ray.shutdown()
+
+
+def carry_out(command: list[str], *after: Any) -> int:
+    """Run a command, wherever Ray put it; its exit code says nothing that its directory does not."""
+    return subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode

@@ -1,0 +1,279 @@
+"""Fusions: a pyramid of the backbone's features, and how it comes back into the backbone with the landmarks' heatmaps.
+
+The features are c2, c3 and c4, at strides 4, 8 and 16; the *pyramid* p3, p4 and p5 has the same strides, with the same
+number of channels at each. The four fusions are rows of one ablation: `GatedBiFPN` is DAD-3DNet as released,
+`InceptionBiFPN` as its paper describes it; `ConcatFusion` does without a BiFPN and without a gate, and `ConvFusion`
+adds one convolution to that.
+"""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from zoo.heads.parts import Fusion
+
+LEVELS = 5
+"""Of a BiFPN: p3, p4 and p5 from the backbone's features, p6 and p7 from c4 at strides 32 and 64."""
+
+SHARE_OFFSET = 1e-4
+"""Added to each share that a BiFPN gives its inputs (after the division, as in the official code)."""
+
+
+class SeparableBlock(nn.Module):
+    """Depthwise and pointwise 1×1 convolution, BatchNorm, ReLU."""
+
+    def __init__(self, channels: int, batch_norm_momentum: float) -> None:
+        super().__init__()
+        self.depthwise = nn.Conv2d(channels, channels, 1, groups=channels, bias=False)
+        self.pointwise = nn.Conv2d(channels, channels, 1, bias=False)
+        self.bn = nn.BatchNorm2d(channels, eps=4e-5, momentum=batch_norm_momentum)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(self.bn(self.pointwise(self.depthwise(x))))
+
+
+class BiFPNLayer(nn.Module):
+    """Once from the coarsest level to the finest and back (EfficientDet, section 3): five levels in, five out.
+
+    Each block joins two levels on the way down, three on the way back, in learned shares.
+    """
+
+    def __init__(self, channels: int, batch_norm_momentum: float) -> None:
+        super().__init__()
+        self.top_down = nn.ModuleList(SeparableBlock(channels, batch_norm_momentum) for _ in range(LEVELS - 1))
+        self.bottom_up = nn.ModuleList(SeparableBlock(channels, batch_norm_momentum) for _ in range(LEVELS - 1))
+        self.top_down_weights = nn.Parameter(torch.ones(2, LEVELS - 1))
+        self.bottom_up_weights = nn.Parameter(torch.ones(3, LEVELS - 1))
+
+    def forward(self, features: list[Tensor]) -> list[Tensor]:
+        """p3 … p7 → p3 … p7."""
+        share = shares(self.top_down_weights)
+        between = [features[-1]]
+        for step, block in enumerate(self.top_down):  # p6 to p3
+            level = features[-2 - step]
+            between.append(block(share[0, step] * level + share[1, step] * nearest(between[-1], level)))
+        between.reverse()
+        share = shares(self.bottom_up_weights)
+        results = between[:1]
+        for step, block in enumerate(self.bottom_up):  # p4 to p7
+            level, joined = features[1 + step], between[1 + step]
+            below = nearest(results[-1], level)
+            results.append(block(share[0, step] * level + share[1, step] * joined + share[2, step] * below))
+        return results
+
+
+class BiFPN(nn.Module):
+    """p3, p4 and p5 of c2, c3 and c4, exchanged among five levels (DAD-3DNet, official code).
+
+    The exchange of the last layer ends at p5, which leaves its blocks of p6 and p7 without use. They are here since
+    official weights hold them, and frozen, so that every parameter that trains has a gradient (DDP insists on that).
+    """
+
+    def __init__(self, feature_channels: Sequence[int], channels: int, layers: int, batch_norm_momentum: float) -> None:
+        super().__init__()
+        self.laterals = make_laterals(feature_channels, channels)
+        self.p6 = nn.Conv2d(feature_channels[-1], channels, 3, stride=2, padding=1)
+        self.p7 = nn.Sequential(
+            nn.Conv2d(channels, channels, 3, stride=2, padding=1),
+            nn.BatchNorm2d(channels, eps=4e-5, momentum=batch_norm_momentum),
+            nn.ReLU(),
+        )
+        exchanges = [BiFPNLayer(channels, batch_norm_momentum) for _ in range(layers)]
+        for unused in exchanges[-1].bottom_up[2:]:
+            unused.requires_grad_(False)
+        self.layers = nn.Sequential(*exchanges)
+
+    def forward(self, c2: Tensor, c3: Tensor, c4: Tensor) -> list[Tensor]:
+        """p3, p4 and p5."""
+        p6 = self.p6(c4)
+        return self.layers([*through(self.laterals, (c2, c3, c4)), p6, self.p7(p6)])[:3]
+
+
+class BiFPNFusion(Fusion):
+    """What the two fusions on a BiFPN share."""
+
+    def __init__(self, channels: int, layers: int, batch_norm_momentum: float) -> None:
+        super().__init__()
+        if channels < 1 or layers < 1 or not 0 < batch_norm_momentum <= 1:
+            raise ValueError(
+                f"{type(self).__name__}(channels={channels}, layers={layers}, batch_norm_momentum="
+                f"{batch_norm_momentum}): expected at least one channel, at least one layer and a momentum in (0, 1]."
+            )
+        self.pyramid_channels = channels
+        self.layers = layers
+        self.batch_norm_momentum = batch_norm_momentum
+
+    def build(self, channels: Sequence[int], heatmaps: int) -> None:
+        self.bifpn = BiFPN(channels, self.pyramid_channels, self.layers, self.batch_norm_momentum)
+        self.build_merge(channels[-1], channels[-1] + heatmaps + self.pyramid_channels)
+
+    @abstractmethod
+    def build_merge(self, c4_channels: int, joined_channels: int) -> None:
+        """Make the layers of `merge`, which start from c4, heatmaps and p5 joined."""
+
+    def pyramid(self, c2: Tensor, c3: Tensor, c4: Tensor) -> list[Tensor]:
+        return self.bifpn(c2, c3, c4)
+
+
+class GatedBiFPN(BiFPNFusion):
+    """DAD-3DNet's released code: a BiFPN, and c4 multiplied by a gate that is made of c4, heatmaps and p5.
+
+    Args:
+        channels: of the pyramid.
+        layers: of the BiFPN.
+        batch_norm_momentum: how far one batch moves BatchNorm's running statistics. A training of n steps leaves
+            (1 − momentum)ⁿ of their start, so a short one needs a larger value. The official code has 0.9997, which
+            keeps the last batch alone (TensorFlow's convention, where it would mean 3e-4).
+
+    Raises:
+        ValueError: an argument out of range.
+    """
+
+    def __init__(self, channels: int = 256, layers: int = 2, batch_norm_momentum: float = 3e-4) -> None:
+        super().__init__(channels, layers, batch_norm_momentum)
+
+    def build_merge(self, c4_channels: int, joined_channels: int) -> None:
+        self.gate = nn.Conv2d(joined_channels, c4_channels, 1)
+        # A gate about 0 would scramble c4 before the backbone has learnt anything; about 1, it lets it pass.
+        assert self.gate.bias is not None
+        nn.init.ones_(self.gate.bias)
+
+    def merge(self, c4: Tensor, pyramid: list[Tensor], heatmaps: Tensor | None) -> Tensor:
+        return self.gate(join(c4, heatmaps, pyramid[2:])) * c4
+
+
+class InceptionBiFPN(BiFPNFusion):
+    """The paper's fusion as we read it: a BiFPN, and an Inception block over c4, heatmaps and p5 in place of c4.
+
+    The paper names an Inception-style multi-scale fusion and gives no sizes, and its code was not released. Ours is the
+    block of GoogLeNet: 1×1, 3×3 and 5×5 convolutions (the latter two behind a 1×1) and max pooling, side by side, a
+    quarter of c4's channels each, every convolution with BatchNorm and ReLU.
+
+    Args:
+        channels: of the pyramid.
+        layers: of the BiFPN.
+        batch_norm_momentum: see `GatedBiFPN`.
+
+    Raises:
+        ValueError: an argument out of range.
+    """
+
+    def __init__(self, channels: int = 256, layers: int = 2, batch_norm_momentum: float = 3e-4) -> None:
+        super().__init__(channels, layers, batch_norm_momentum)
+
+    def build_merge(self, c4_channels: int, joined_channels: int) -> None:
+        momentum = self.batch_norm_momentum
+        width, left = divmod(c4_channels, 4)
+        if not width:
+            raise ValueError(
+                f"InceptionBiFPN: c4 has {c4_channels} channels, expected at least 4, one for each branch."
+            )
+        self.branches = nn.ModuleList(
+            [
+                convolution(joined_channels, width + left, 1, momentum),
+                nn.Sequential(convolution(joined_channels, width, 1, momentum), convolution(width, width, 3, momentum)),
+                nn.Sequential(convolution(joined_channels, width, 1, momentum), convolution(width, width, 5, momentum)),
+                nn.Sequential(nn.MaxPool2d(3, stride=1, padding=1), convolution(joined_channels, width, 1, momentum)),
+            ]
+        )
+
+    def merge(self, c4: Tensor, pyramid: list[Tensor], heatmaps: Tensor | None) -> Tensor:
+        joined = join(c4, heatmaps, pyramid[2:])
+        return torch.cat([branch(joined) for branch in self.branches], dim=1)
+
+
+class ConcatFusion(Fusion):
+    """No BiFPN and no gate: a 1×1 convolution of each feature makes the pyramid, one of all that is joined replaces c4.
+
+    Without a BiFPN no level knows of another, so c4 and heatmaps are joined by all three, averaged to c4's size.
+
+    Args:
+        channels: of the pyramid.
+
+    Raises:
+        ValueError: less than one channel.
+    """
+
+    def __init__(self, channels: int = 256) -> None:
+        super().__init__()
+        if channels < 1:
+            raise ValueError(f"{type(self).__name__}(channels={channels}): expected at least one channel.")
+        self.pyramid_channels = channels
+
+    def build(self, channels: Sequence[int], heatmaps: int) -> None:
+        self.laterals = make_laterals(channels, self.pyramid_channels)
+        self.merging = self.make_merging(channels[-1] + heatmaps + 3 * self.pyramid_channels, channels[-1])
+
+    def make_merging(self, joined_channels: int, c4_channels: int) -> nn.Module:
+        """What turns c4, heatmaps and pyramid joined into the features that go on."""
+        return nn.Conv2d(joined_channels, c4_channels, 1)
+
+    def pyramid(self, c2: Tensor, c3: Tensor, c4: Tensor) -> list[Tensor]:
+        return through(self.laterals, (c2, c3, c4))
+
+    def merge(self, c4: Tensor, pyramid: list[Tensor], heatmaps: Tensor | None) -> Tensor:
+        return self.merging(join(c4, heatmaps, pyramid))
+
+
+class ConvFusion(ConcatFusion):
+    """`ConcatFusion` with one block of 3×3 convolution, BatchNorm and ReLU before its last convolution.
+
+    Against `ConcatFusion` it shows what a view beyond the single cell is worth; against `GatedBiFPN` and
+    `InceptionBiFPN`, how much of their gain is not the BiFPN's.
+
+    Args:
+        channels: of the pyramid and of the block.
+
+    Raises:
+        ValueError: less than one channel.
+    """
+
+    def __init__(self, channels: int = 256) -> None:
+        super().__init__(channels)
+
+    def make_merging(self, joined_channels: int, c4_channels: int) -> nn.Module:
+        width = self.pyramid_channels
+        return nn.Sequential(convolution(joined_channels, width, 3), nn.Conv2d(width, c4_channels, 1))
+
+
+def make_laterals(feature_channels: Sequence[int], channels: int) -> nn.ModuleList:
+    """A 1×1 convolution for each of the backbone's features."""
+    return nn.ModuleList(nn.Conv2d(count, channels, 1) for count in feature_channels)
+
+
+def through(layers: nn.ModuleList, features: Sequence[Tensor]) -> list[Tensor]:
+    """Each of the features through the layer of its own."""
+    return [layer(feature) for layer, feature in zip(layers, features, strict=True)]
+
+
+def convolution(in_channels: int, out_channels: int, size: int, batch_norm_momentum: float = 0.1) -> nn.Sequential:
+    """Convolution of the same size, BatchNorm, ReLU."""
+    return nn.Sequential(
+        nn.Conv2d(in_channels, out_channels, size, padding=size // 2, bias=False),
+        nn.BatchNorm2d(out_channels, momentum=batch_norm_momentum),
+        nn.ReLU(),
+    )
+
+
+def join(c4: Tensor, heatmaps: Tensor | None, levels: Sequence[Tensor]) -> Tensor:
+    """c4, the heatmaps as probabilities, and levels of the pyramid, all at c4's size, channel behind channel."""
+    size = (c4.shape[-2], c4.shape[-1])
+    joined = [c4]
+    if heatmaps is not None:
+        joined.append(F.interpolate(heatmaps, size, mode="bilinear", align_corners=True).sigmoid())
+    joined += [level if level.shape[-2:] == c4.shape[-2:] else F.adaptive_avg_pool2d(level, size) for level in levels]
+    return torch.cat(joined, dim=1)
+
+
+def shares(weights: Tensor) -> Tensor:
+    """Learned weights (inputs, blocks) as the share that each input has in its block's sum."""
+    positive = weights.relu()
+    return positive / positive.sum(0).clamp(min=1e-12) + SHARE_OFFSET  # a sum of 0 would end in NaN
+
+
+def nearest(x: Tensor, like: Tensor) -> Tensor:
+    """x at the size of another map, nearest neighbours."""
+    return F.interpolate(x, (like.shape[-2], like.shape[-1]))

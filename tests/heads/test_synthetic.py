@@ -1,0 +1,296 @@
+"""Synthetic heads: the picture shows what the annotation says, attributes are true, the files are DAD-3DHeads'."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from zoo.heads.dad_format import read_annotation, read_items
+from zoo.heads.mesh import HeadModel
+from zoo.heads.render import interpolate
+from zoo.heads.synthetic import Regions, SyntheticHead, draw_head, find_regions, write_heads
+from zoo.heads.synthetic.capture import capture
+from zoo.heads.synthetic.heads import draw_shape
+from zoo.heads.synthetic.light import draw_light
+from zoo.heads.synthetic.looks import STYLES, draw_look
+from zoo.heads.synthetic.painting import hidden_share, look_at
+from zoo.heads.synthetic.pieces import Kind, ellipsoid, joined, piece
+from zoo.heads.synthetic.skin import head_piece
+from zoo.heads.synthetic.views import Camera, Pose, draw_camera, draw_pose
+from zoo.media.images import MediaError, read_image
+
+SIZE = 64
+
+
+def random(seed: int) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+@pytest.fixture(scope="module", params=["open", "procedural"])
+def head_model(request: pytest.FixtureRequest) -> HeadModel:
+    return HeadModel.load(request.param)
+
+
+@pytest.fixture(scope="module")
+def regions(head_model: HeadModel) -> Regions:
+    return find_regions(head_model)
+
+
+@pytest.fixture(scope="module")
+def heads(head_model: HeadModel, regions: Regions) -> list[SyntheticHead]:
+    return [draw_head(head_model, regions, 0, "train", index, SIZE) for index in range(12)]
+
+
+def frontal(head_model: HeadModel, pose: Pose, size: int = 256) -> tuple[np.ndarray, Camera]:
+    """The mean head before a camera."""
+    vertices = head_model.template.numpy() + head_model.offset.numpy()
+    return vertices, draw_camera(random(0), pose.matrix, vertices[head_model.subset("head")], size)
+
+
+def landmarks(head_model: HeadModel, points: np.ndarray) -> np.ndarray:
+    return head_model.landmarks(torch.from_numpy(np.asarray(points, np.float32))[None])[0].numpy()
+
+
+# The picture and its ground truth.
+
+
+def test_a_picture_depends_on_seed_split_and_index_alone(
+    head_model: HeadModel, regions: Regions, heads: list[SyntheticHead]
+) -> None:
+    again = draw_head(head_model, regions, 0, "train", 7, SIZE)
+    assert (again.image == heads[7].image).all()
+    assert (again.annotation.vertices == heads[7].annotation.vertices).all()
+    assert again.attributes == heads[7].attributes
+    for other in (
+        draw_head(head_model, regions, 1, "train", 7, SIZE),
+        draw_head(head_model, regions, 0, "test", 7, SIZE),
+        heads[8],
+    ):
+        assert np.abs(other.image.astype(int) - heads[7].image).mean() > 5
+        assert np.abs(other.neutral - heads[7].neutral).max() > 1e-4
+
+
+def test_the_box_is_tight_around_the_projected_head(head_model: HeadModel, heads: list[SyntheticHead]) -> None:
+    for head in heads:
+        seen = head.annotation.projected(SIZE)[head_model.subset("head")]
+        np.testing.assert_allclose(head.box[:2], seen.min(0), atol=1e-3)
+        np.testing.assert_allclose(head.box[:2] + head.box[2:], seen.max(0), atol=1e-3)
+        assert 0.55 < head.box[2:].max() / SIZE < 0.8
+
+
+def test_the_matrices_are_those_of_a_pinhole_camera(head_model: HeadModel) -> None:
+    vertices, camera = frontal(head_model, Pose(10, 40, -20))
+    placed = vertices @ camera.rotation.T + camera.translation
+    expected = placed[:, :2] / placed[:, 2:] * camera.focal + camera.centre
+    homogeneous = np.column_stack([vertices, np.ones(len(vertices))]) @ (camera.projection(256) @ camera.model_view).T
+    x, y = homogeneous[:, 0] / homogeneous[:, 3], 256 - homogeneous[:, 1] / homogeneous[:, 3]
+    np.testing.assert_allclose(np.stack([x, y], 1), expected, atol=1e-6)
+    depth = homogeneous[:, 2] / homogeneous[:, 3]
+    assert (np.diff(depth[np.argsort(placed[:, 2])]) >= 0).all()
+    assert np.abs(depth).max() < 1
+
+
+def test_a_head_that_looks_at_the_camera_stands_upright_in_the_picture(head_model: HeadModel) -> None:
+    vertices, camera = frontal(head_model, Pose(0, 0, 0))
+    np.testing.assert_allclose(camera.rotation, np.diag([1, -1, -1]), atol=1e-12)
+    seen = landmarks(head_model, camera.project(camera.place(vertices)))
+    assert seen[36, 0] < seen[45, 0]  # the subject's right eye is at the viewer's left
+    assert seen[27, 1] < seen[8, 1]  # the chin is below the bridge of the nose
+
+
+@pytest.mark.parametrize("pose", [Pose(0, 0, 0), Pose(5, 45, 0), Pose(-20, -30, 20), Pose(0, 85, 0)])
+def test_landmarks_lie_where_they_are_drawn(head_model: HeadModel, regions: Regions, pose: Pose) -> None:
+    vertices, camera = frontal(head_model, pose)
+    scene = head_piece(random(0), regions, draw_look(random(0)), vertices)
+    view = look_at(scene._replace(points=camera.place(vertices)), camera, 256)
+    shown = interpolate(view.raster, scene.faces, vertices)
+    column, row = landmarks(head_model, view.pixels).astype(int).T
+    distance = np.linalg.norm(shown[row, column] - landmarks(head_model, vertices), axis=1)
+    visible = landmarks(head_model, view.normals)[:, 2] < -0.5
+    assert visible.sum() >= 12
+    assert np.median(distance[visible]) < 0.002
+    assert (distance[visible] < 0.006).mean() > 0.9
+
+
+def test_neutral_is_the_same_head_without_expression(head_model: HeadModel) -> None:
+    drawn = [draw_shape(random(seed), head_model) for seed in range(20)]
+    assert 3 <= sum(expressive for _, _, expressive in drawn) < 20
+    skull = head_model.template[:, 1].argmax()
+    for vertices, neutral, expressive in drawn:
+        assert (np.abs(vertices - neutral).max() > 1e-3) == expressive
+        np.testing.assert_allclose(vertices[skull], neutral[skull], atol=2e-3)
+
+
+def test_a_head_in_the_picture_differs_from_the_background(heads: list[SyntheticHead]) -> None:
+    for head in heads:
+        assert head.image.shape == (SIZE, SIZE, 3)
+        assert head.image.dtype == np.uint8
+        assert head.image.std() > 3
+
+
+# Attributes.
+
+
+def test_attributes_are_those_of_the_format(heads: list[SyntheticHead]) -> None:
+    allowed = {
+        "quality": {"hq", "lq"},
+        "gender": {"undefined"},
+        "expression": {"True", "False"},
+        "age": {"undefined"},
+        "occlusions": {"True", "False"},
+        "pose": {"front", "sided", "atypical"},
+        "standard light": {"True", "False"},
+    }
+    for head in heads:
+        assert set(head.attributes) == set(allowed)
+        assert all(value in allowed[name] for name, value in head.attributes.items())
+
+
+@pytest.mark.parametrize(
+    ("pose", "kind"),
+    [
+        (Pose(10, -20, 5), "front"),
+        (Pose(10, 45, 5), "sided"),
+        (Pose(0, -95, 0), "atypical"),
+        (Pose(50, 0, 0), "atypical"),
+        (Pose(0, 0, -40), "atypical"),
+    ],
+)
+def test_pose_attribute(pose: Pose, kind: str) -> None:
+    assert pose.kind == kind
+
+
+def test_poses_cover_the_whole_range_and_are_mostly_frontal() -> None:
+    rng = random(0)
+    poses = [draw_pose(rng) for _ in range(2000)]
+    kinds = [pose.kind for pose in poses]
+    assert 0.4 < kinds.count("front") / 2000 < 0.65
+    assert 0.2 < kinds.count("sided") / 2000 < 0.45
+    assert 0.05 < kinds.count("atypical") / 2000 < 0.25
+    yaw = np.array([pose.yaw for pose in poses])
+    assert yaw.min() < -90
+    assert yaw.max() > 90
+    assert np.abs(yaw).max() <= 100
+    for pose in poses[:50]:
+        np.testing.assert_allclose(pose.matrix @ pose.matrix.T, np.eye(3), atol=1e-9)
+
+
+def test_hidden_share_counts_what_things_cover(head_model: HeadModel, regions: Regions) -> None:
+    vertices, camera = frontal(head_model, Pose(0, 0, 0))
+    head = head_piece(random(0), regions, draw_look(random(0)), vertices)
+    inside = head_model.subset("head").numpy()
+
+    def share(board: Kind | None, half_width: float = 1.0) -> float:
+        pieces = [head]
+        if board is not None:
+            shape = ellipsoid(vertices.mean(0) + [0, 0, 0.2], np.diag([half_width, 1.0, 0.01]))
+            pieces.append(piece(*shape, [1, 1, 1], board))
+        scene = joined(pieces)
+        return hidden_share(look_at(scene._replace(points=camera.place(scene.points)), camera, 256), inside)
+
+    assert share(None) == 0
+    assert share(Kind.HAIR) == 0
+    assert share(Kind.THING) == 1
+    assert 0.02 < share(Kind.THING, half_width=0.01) < 0.5
+
+
+def test_standard_light_is_white_and_neither_dim_nor_from_one_side() -> None:
+    lights = [draw_light(random(seed)) for seed in range(200)]
+    assert 100 < sum(light.standard for light in lights) < 180
+    for light in lights:
+        if light.standard:
+            everywhere = light.harmonics[0]
+            assert everywhere.min() > 0.2
+            assert everywhere.max() / everywhere.min() < 1.7
+
+
+def test_poor_pictures_lose_more_than_good_ones() -> None:
+    rows, columns = np.mgrid[:64, :64] // 8
+    picture = np.repeat(((rows + columns) % 2).astype(np.float32)[..., None], 3, axis=2) * 0.8 + 0.1
+    loss: dict[str, list[float]] = {"hq": [], "lq": []}
+    for seed in range(60):
+        image, quality = capture(random(seed), picture)
+        loss[quality].append(float(np.abs(image / 255 - picture).mean()))
+    assert len(loss["lq"]) >= 3
+    assert np.mean(loss["lq"]) > 1.5 * np.mean(loss["hq"])
+
+
+def test_every_look_is_drawn_some_time() -> None:
+    looks = [draw_look(random(seed)) for seed in range(300)]
+    assert {look.style for look in looks} == set(STYLES)
+    tones = [look.skin.mean() for look in looks]
+    assert min(tones) < 0.06
+    assert max(tones) > 0.5
+
+
+# Regions.
+
+
+def test_regions_are_where_a_face_has_them(head_model: HeadModel, regions: Regions) -> None:
+    middle = {
+        name: regions.template[regions.inside(name)].mean(0) for name in ("lips", "brows", "eyes", "scalp", "beard")
+    }
+    assert all(abs(place[0]) < 0.005 for place in middle.values())
+    assert middle["brows"][1] > middle["eyes"][1] > middle["lips"][1]
+    assert regions.template[regions.inside("scalp"), 1].max() == regions.template[:, 1].max()
+    assert middle["scalp"][2] < middle["lips"][2]
+    np.testing.assert_allclose(middle["lips"][:2], regions.landmarks[48:60, :2].mean(0), atol=0.006)
+    assert regions.landmarks[8, 1] - 0.04 < middle["beard"][1] < regions.landmarks[33, 1]
+
+
+def test_the_rim_runs_once_around_the_neck(regions: Regions) -> None:
+    ring = regions.template[regions.rim]
+    assert len(ring) >= 10
+    assert ring[:, 1].max() < regions.landmarks[8, 1]
+    turns = np.diff(np.unwrap(np.arctan2(*(ring - ring.mean(0))[:, [0, 2]].T)))
+    assert (turns > 0).all()
+
+
+# Files.
+
+
+def test_files_are_read_back_to_the_same_heads(tmp_path: Path, head_model: HeadModel, regions: Regions) -> None:
+    write_heads(tmp_path, head_model, splits={"train": 2, "validation": 1}, size=SIZE, seed=3)
+    for split, folder, count in (("train", "train", 2), ("validation", "val", 1)):
+        items = read_items(tmp_path, folder)
+        assert len(items) == count
+        for index, item in enumerate(items):
+            head = draw_head(head_model, regions, 3, split, index, SIZE)
+            annotation = read_annotation(item.annotation, head_model.vertex_count)
+            np.testing.assert_allclose(annotation.projected(SIZE), head.annotation.projected(SIZE), atol=1e-3)
+            np.testing.assert_allclose(annotation.rotation, head.annotation.rotation, atol=1e-9)
+            np.testing.assert_allclose(item.box, head.box, atol=1e-3)
+            assert item.attributes == head.attributes
+            assert (read_image(item.image) == head.image).all()
+
+
+def test_lists_have_the_keys_of_dad_3dheads(tmp_path: Path, head_model: HeadModel) -> None:
+    write_heads(tmp_path, head_model, splits={"test": 1}, size=SIZE, seed=0)
+    (entry,) = json.loads((tmp_path / "test/test.json").read_text())
+    assert list(entry) == ["item_id", "annotation_path", "img_path", "bbox", "attributes"]
+    annotation = json.loads((tmp_path / entry["annotation_path"]).read_text())
+    assert np.shape(annotation["vertices"]) == (head_model.vertex_count, 3)
+    assert np.shape(annotation["model_view_matrix"]) == np.shape(annotation["projection_matrix"]) == (4, 4)
+    assert head_model.licence in (tmp_path / "README.txt").read_text()
+
+
+def test_a_folder_with_other_heads_is_left_alone(tmp_path: Path, head_model: HeadModel) -> None:
+    (tmp_path / "val/images").mkdir(parents=True)
+    (tmp_path / "val/images/mine.png").write_bytes(b"mine")
+    with pytest.raises(MediaError, match=r"holds 1 other files, such as mine.png: choose an empty folder"):
+        write_heads(tmp_path, head_model, splits={"validation": 1}, size=SIZE, seed=0)
+    assert not (tmp_path / "val/val.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("splits", "size", "message"),
+    [({"train": 1}, 16, "at least 32"), ({"train": 0}, SIZE, "at least 1"), ({"val": 1}, SIZE, "choose from train")],
+)
+def test_impossible_data_sets_are_refused(
+    tmp_path: Path, head_model: HeadModel, splits: dict[str, int], size: int, message: str
+) -> None:
+    with pytest.raises(MediaError, match=message):
+        write_heads(tmp_path, head_model, splits=splits, size=size, seed=0)
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,108 @@
+"""Find the 3D head in a picture, a folder of pictures or a video: mesh, pose and landmarks.
+
+Results land as `DIR/overlay/NAME.png` and so on, one folder a kind; for a video as `DIR/overlay/NAME.mp4`, and as
+`DIR/json/NAME.jsonl` with a line a frame.
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+DEFAULT_MODEL: str | None = None
+"""What is loaded without `--model`: a catalogue name, once there are weights that come with the package."""
+
+KINDS = ("overlay", "obj", "glb", "json", "landmarks")
+"""As in `zoo.heads.results`, which is slow to import."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's arguments."""
+    parser.add_argument("source", metavar="SOURCE", type=Path, help="a picture, a folder of pictures or a video")
+    parser.add_argument("-o", "--output", metavar="DIR", type=Path, required=True, help="where the results land")
+    parser.add_argument(
+        "--box",
+        metavar="X,Y,WIDTH,HEIGHT",
+        type=parse_box,
+        help="where the head is, in pixels from the top left, in every picture or frame (default: the largest frontal "
+        "face, widened to the head)",
+    )
+    parser.add_argument(
+        "--save",
+        nargs="+",
+        choices=KINDS,
+        metavar="KIND",
+        help=f"which results: {' '.join(KINDS)} (default: all; of a video overlay json landmarks, since its meshes "
+        "are a file a frame)",
+    )
+    parser.add_argument("--wire", action="store_true", help="draw the mesh as a wire frame instead of a surface")
+    parser.add_argument(
+        "--posed",
+        action="store_true",
+        help="turn OBJ and GLB meshes as the head is turned in the picture (default: they look at the viewer)",
+    )
+    parser.add_argument("--smooth", action="store_true", help="take the jitter out of a video's heads")
+    add_model_arguments(parser)
+
+
+def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which model, and where it runs; as in `zoo matte`."""
+    parser.add_argument(
+        "--model", metavar="CKPT_OR_NAME", default=DEFAULT_MODEL, help="a checkpoint, such as runs/.../last.ckpt"
+    )
+    parser.add_argument("--plugin", metavar="FILE", help="a Python file with plugins that the checkpoint was made with")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: auto, the fastest)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Find heads; 0 when everything was written.
+
+    Raises:
+        ValueError: in one sentence, whatever is wrong with the input.
+    """
+    if not arguments.source.exists():
+        raise ValueError(
+            f"SOURCE {arguments.source} does not exist; expected a picture, a folder of pictures or a video: check "
+            "the path."
+        )
+    from zoo.heads.inference import head_files
+    from zoo.heads.results import Results
+
+    results = Results(arguments.output, arguments.save, arguments.wire, arguments.posed, arguments.model)
+    model = load_head_model(arguments)
+    written = head_files(model, arguments.source, results, arguments.box, arguments.smooth)
+    print(f"{len(written)} results in {arguments.output}")
+    return 0
+
+
+def load_head_model(arguments: argparse.Namespace) -> Any:
+    """The model of 3D heads that `add_model_arguments` names, on its device.
+
+    Raises:
+        ValueError: no model, no such device, or a model of something else.
+    """
+    if arguments.model is None:
+        raise ValueError("no model was given; expected --model with a checkpoint, such as runs/.../last.ckpt.")
+
+    import zoo
+    from zoo.core.device import choose_device
+    from zoo.core.registry import load_plugin_file
+    from zoo.heads.mesh import HeadModel
+
+    device = choose_device(arguments.device)
+    if arguments.plugin is not None:
+        load_plugin_file(arguments.plugin)
+    model = zoo.load(arguments.model).to(device)
+    if not isinstance(getattr(model, "head_model", None), HeadModel):
+        raise ValueError(f"{arguments.model} holds a {type(model).__name__}; expected a model of 3D heads.")
+    return model
+
+
+def parse_box(text: str) -> tuple[float, float, float, float]:
+    """Four numbers with commas between them."""
+    try:
+        x, y, width, height = (float(number) for number in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"'{text}' is no box; expected four numbers x,y,width,height in pixels, such as 120,40,256,300"
+        ) from None
+    return x, y, width, height

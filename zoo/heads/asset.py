@@ -1,0 +1,219 @@
+"""Head assets: the arrays of a head model, checked, and their file.
+
+A *head asset* is everything a head model computes from: a template mesh, its shape and expression directions, joints
+with skinning weights, the 68 landmarks and named subsets of vertices, with its licence and where it came from. On disk
+it is a safetensors file whose header holds what is not an array.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+FORMAT = "zoo-head-1"
+LANDMARKS = 68
+SUBSETS = ("face", "head", "face_with_ears")
+"""Subsets that every head model has: losses and metrics compare them."""
+HEADER = ("name", "licence", "source", "joints", "notes")
+"""The fields of an asset that are no arrays."""
+
+
+class HeadAssetError(ValueError):
+    """A head file that cannot be used; the message is one sentence for the user."""
+
+
+@dataclass(frozen=True)
+class HeadAsset:
+    """The arrays of a head model with V vertices, F triangles, S shape and E expression directions, J joints.
+
+    Positions are metres in the head frame: x to the subject's left, y up, z out of the face.
+
+    Args:
+        name: what it is called in messages.
+        licence, source: under which licence, and where it came from (attribution).
+        template: (V, 3), the mean head.
+        faces: (F, 3) indices, counter-clockwise seen from outside.
+        shape_basis: (V, 3, S) metres a unit of each shape parameter.
+        expression_basis: (V, 3, E).
+        joints: names of the joints, parents first; one is `jaw`.
+        parents: (J,) index of each joint's parent, −1 for the root.
+        joint_regressor: (J, V), joints as weighted means of the shaped vertices.
+        weights: (V, J) skinning weights, each row sums to 1.
+        landmark_faces: (68,) the triangle that each landmark lies on.
+        landmark_weights: (68, 3) barycentric, each row sums to 1.
+        subsets: indices of vertices by name; at least those of `SUBSETS`.
+        pose_basis: (V, 3, 9·(J − 1)) corrective directions driven by R − 1 of the joints but the root; none: width 0.
+        mirror: (V,) the vertex at the mirrored place of each; None where the mesh is not symmetric.
+        offset: (3,) added to every vertex before the head is rotated, metres.
+        notes: remarks for the user, for example which tables were transferred from another head.
+    """
+
+    name: str
+    licence: str
+    source: str
+    template: np.ndarray
+    faces: np.ndarray
+    shape_basis: np.ndarray
+    expression_basis: np.ndarray
+    joints: tuple[str, ...]
+    parents: np.ndarray
+    joint_regressor: np.ndarray
+    weights: np.ndarray
+    landmark_faces: np.ndarray
+    landmark_weights: np.ndarray
+    subsets: Mapping[str, np.ndarray]
+    pose_basis: np.ndarray | None = None
+    mirror: np.ndarray | None = None
+    offset: np.ndarray = field(default_factory=lambda: np.zeros(3, np.float32))
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        check(self)
+
+    @property
+    def sha256(self) -> str:
+        """Over all arrays: two assets of one sum compute the same."""
+        digest = hashlib.sha256()
+        for name, array in sorted(arrays(self).items()):
+            array = widened(array)  # as it will be read again
+            digest.update(f"{name} {array.dtype} {array.shape}".encode())
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
+
+
+def save(asset: HeadAsset, path: str | Path) -> None:
+    """Write the asset as one safetensors file; half-precision arrays stay so. Nothing half-written is left."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    header = {key: getattr(asset, key) for key in ("name", "licence", "source")}
+    header |= {"joints": json.dumps(asset.joints), "notes": json.dumps(asset.notes), "format": FORMAT}
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
+    try:
+        save_file({name: np.ascontiguousarray(array) for name, array in arrays(asset).items()}, unfinished, header)
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def read(path: str | Path) -> HeadAsset:
+    """Read what `save` wrote.
+
+    Raises:
+        HeadAssetError: no such file, no head asset, or arrays that do not fit together.
+    """
+    try:
+        with safe_open(path, framework="numpy") as file:
+            header = file.metadata() or {}
+            if header.get("format") != FORMAT:
+                raise HeadAssetError(
+                    f"{path} is no head model of ours (format {header.get('format')!r}, expected {FORMAT!r}): "
+                    "convert the original with `zoo convert head FILE`."
+                )
+            stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except FileNotFoundError:
+        raise HeadAssetError(f"{path}: there is no such file.") from None
+    except (SafetensorError, OSError) as error:
+        raise HeadAssetError(f"{path} cannot be read as safetensors ({error}): convert the original again.") from error
+    subsets = {name.removeprefix("subset."): stored.pop(name) for name in list(stored) if name.startswith("subset.")}
+    try:
+        return HeadAsset(
+            name=header["name"],
+            licence=header["licence"],
+            source=header["source"],
+            joints=tuple(json.loads(header["joints"])),
+            notes=tuple(json.loads(header["notes"])),
+            subsets=subsets,
+            **{name: widened(array) for name, array in stored.items()},
+        )
+    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        raise HeadAssetError(
+            f"{path} does not hold what makes a head model ({error}): convert the original again."
+        ) from error
+
+
+def arrays(asset: HeadAsset) -> dict[str, np.ndarray]:
+    """All arrays of the asset by the name they have in its file; optional ones only where there are any."""
+    names = [each.name for each in fields(asset) if each.name not in ("subsets", *HEADER)]
+    found = {name: getattr(asset, name) for name in names if getattr(asset, name) is not None}
+    return found | {f"subset.{name}": indices for name, indices in asset.subsets.items()}
+
+
+def widened(array: np.ndarray) -> np.ndarray:
+    """Half-precision arrays, as shipped files hold them, as float32."""
+    return array.astype(np.float32) if array.dtype == np.float16 else array
+
+
+def check(asset: HeadAsset) -> None:
+    """HeadAssetError unless the arrays fit together and losses and metrics find what they need."""
+    if "jaw" not in asset.joints[1:]:
+        raise HeadAssetError(
+            f"the head model '{asset.name}' has the joints {', '.join(asset.joints)}, none below the root called 'jaw'."
+        )
+    if missing := [name for name in SUBSETS if not len(asset.subsets.get(name, ()))]:
+        raise HeadAssetError(f"the head model '{asset.name}' lacks the subset of vertices {', '.join(missing)}.")
+    check_shapes(asset)
+    check_indices(asset)
+    if [*asset.parents[:1]] != [-1] or any(not 0 <= parent < own for own, parent in enumerate(asset.parents) if own):
+        raise HeadAssetError(
+            f"the head model '{asset.name}': parents are {asset.parents.tolist()}, expected −1 for the root, which "
+            "comes first, and earlier joints for the others."
+        )
+    for name in ("weights", "landmark_weights"):
+        sums = getattr(asset, name).sum(1, dtype=np.float64)
+        if abs(sums - 1).max() > 0.01:
+            raise HeadAssetError(
+                f"the head model '{asset.name}': rows of {name} sum to {sums.min():.3f} to {sums.max():.3f}, "
+                "expected 1."
+            )
+
+
+def check_shapes(asset: HeadAsset) -> None:
+    """HeadAssetError unless shapes agree and numbers are finite."""
+    vertices, joints = len(asset.template), len(asset.joints)
+    expected: dict[str, tuple[int | None, ...]] = {
+        "template": (vertices, 3),
+        "faces": (None, 3),
+        "shape_basis": (vertices, 3, None),
+        "expression_basis": (vertices, 3, None),
+        "parents": (joints,),
+        "joint_regressor": (joints, vertices),
+        "weights": (vertices, joints),
+        "landmark_faces": (LANDMARKS,),
+        "landmark_weights": (LANDMARKS, 3),
+        "pose_basis": (vertices, 3, 9 * (joints - 1)),
+        "mirror": (vertices,),
+        "offset": (3,),
+    }
+    for name, array in arrays(asset).items():
+        shape = expected.get(name, (None,))
+        if array.ndim != len(shape) or any(
+            want not in (None, got) for want, got in zip(shape, array.shape, strict=True)
+        ):
+            raise HeadAssetError(
+                f"the head model '{asset.name}': {name} has shape {array.shape}, "
+                f"expected ({', '.join('any' if want is None else str(want) for want in shape)})."
+            )
+        if not np.isfinite(array).all():
+            raise HeadAssetError(f"the head model '{asset.name}': {name} holds numbers that are not finite.")
+
+
+def check_indices(asset: HeadAsset) -> None:
+    """HeadAssetError unless indices are whole numbers and lie inside."""
+    vertices = len(asset.template)
+    limits = {"faces": vertices, "landmark_faces": len(asset.faces), "mirror": vertices}
+    limits |= {f"subset.{name}": vertices for name in asset.subsets}
+    for name, limit in limits.items():
+        array = arrays(asset).get(name)
+        if array is None or not array.size:
+            continue
+        if array.dtype.kind not in "iu" or array.min() < 0 or array.max() >= limit:
+            raise HeadAssetError(
+                f"the head model '{asset.name}': {name} holds {array.dtype} indices from {array.min()} to "
+                f"{array.max()}, expected whole numbers from 0 to {limit - 1}."
+            )

@@ -1,0 +1,228 @@
+"""Crops: from a head in a picture to the square that the network sees, and back.
+
+The head's *box* is x, y, width, height in pixels of the picture. It is *extended* on each side, trimmed to the picture,
+and what it holds is resized until its longer side fills the square; the rest of the square is black *padding*, half on
+either side. Places are continuous: (0, 0) is the top left corner of the top left pixel.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+from zoo.heads.mesh import HeadModel, HeadParams
+from zoo.heads.parts import HeadBatch, HeadPicture
+from zoo.media.images import to_uint8
+
+Box = tuple[float, float, float, float]
+
+HEAD_MARGINS = (0.3, 0.5, 0.3, 0.25)
+"""From a face as the detector frames it, brow to mouth, to the head: left, top, right, bottom, shares of the face."""
+DETECTION_SIZE = 512
+"""Longer side, in pixels, of the picture in which a face is looked for."""
+SMALLEST_FACE = 60
+PORTRAIT = (0.6, 1.2)
+"""Width over height of a picture that may be one head and little else."""
+
+
+class Crop(NamedTuple):
+    """A rectangle of a picture, in whole pixels, and the square that shows it."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+    size: int
+    """Side of the square in pixels."""
+
+    @property
+    def scale(self) -> float:
+        """Pixels of the square a pixel of the picture."""
+        return self.size / max(self.width, self.height)
+
+    @property
+    def resized(self) -> tuple[int, int]:
+        """Width and height of the rectangle in the square."""
+        return max(1, round(self.width * self.scale)), max(1, round(self.height * self.scale))
+
+    @property
+    def padding(self) -> tuple[int, int]:
+        """Black pixels at the left and at the top of the square; at the right and bottom there is one more where their
+        number is odd.
+        """
+        width, height = self.resized
+        return (self.size - width) // 2, (self.size - height) // 2
+
+    def cut(self, image: Tensor) -> Tensor:
+        """The square (3, S, S) out of the picture (3, H, W), of the same type; bilinear with antialias."""
+        region = image[:, self.top : self.top + self.height, self.left : self.left + self.width]
+        width, height = self.resized
+        resized = F.interpolate(region[None], (height, width), mode="bilinear", antialias=True)[0]
+        left, top = self.padding
+        return F.pad(resized, (left, self.size - width - left, top, self.size - height - top))
+
+    def from_picture(self, points: Tensor) -> Tensor:
+        """Places in the picture (…, 2) → in the square, pixels."""
+        return (points - points.new_tensor([self.left, self.top])) * self.scale + points.new_tensor(self.padding)
+
+    def to_picture(self, points: Tensor) -> Tensor:
+        """Places in the square (…, 2), pixels → in the picture."""
+        return (points - points.new_tensor(self.padding)) / self.scale + points.new_tensor([self.left, self.top])
+
+    def shows(self, points: Tensor) -> Tensor:
+        """Whether places in the picture (…, 2) lie inside the rectangle: (…) booleans."""
+        inside = points - points.new_tensor([self.left, self.top])
+        return ((inside > 0) & (inside < points.new_tensor([self.width, self.height]))).all(-1)
+
+    def params_in_picture(self, params: HeadParams) -> HeadParams:
+        """Parameters that place the head in the picture, from those that place it in the square.
+
+        `head_model.project(result, image_size=crop.size)` then gives pixels of the picture: the unit of translation and
+        scale stays half the square's side (as in the official `readjust_3dmm_to_the_input_image`).
+        """
+        corner, padding = (params.translation.new_tensor(place) for place in ((self.left, self.top), self.padding))
+        moved = (params.translation[:, :2] + 1 - 2 * padding / self.size) / self.scale - 1 + 2 * corner / self.size
+        return params._replace(
+            translation=torch.cat([moved, params.translation[:, 2:]], dim=1), scale=(params.scale + 1) / self.scale - 1
+        )
+
+
+def place_crop(
+    box: Sequence[float], picture: Sequence[int], size: int, extension: Sequence[float] | float = 0.0
+) -> Crop:
+    """Where the crop around a head lies.
+
+    Args:
+        box: x, y, width, height of the head; may reach over the picture's edge.
+        picture: its height and width.
+        size: side of the square in pixels.
+        extension: how far each side of the box moves outwards (left, top, right, bottom, or one number for all), as a
+            share of the box's width or height. As in the official code, the extended box is cut down to whole pixels;
+            unlike there, what is trimmed at the left or top is not added at the right or bottom.
+
+    Raises:
+        ValueError: the box is no box, or lies outside the picture.
+    """
+    x, y, width, height = check_box(box, picture)
+    left, top, right, bottom = [extension] * 4 if isinstance(extension, int | float) else extension
+    first_column, columns = _extended(x, width, left, right, limit=picture[1])
+    first_row, rows = _extended(y, height, top, bottom, limit=picture[0])
+    return Crop(first_column, first_row, columns, rows, size)
+
+
+def crop_head(
+    picture: HeadPicture, head_model: HeadModel, size: int, extension: Sequence[float] | float = 0.0
+) -> HeadBatch:
+    """The sample for one head: its square crop, with all places in pixels of it.
+
+    Args:
+        picture: the head in its picture.
+        head_model: finds the 68 landmarks among the projected vertices.
+        size: side S of the crop in pixels.
+        extension: of the head's box, see `place_crop`.
+
+    Returns:
+        A batch's fields without their first dimension, name and attributes as lists of one; the image has the type of
+        the picture's. A landmark is visible where the crop shows it, padding excepted.
+
+    Raises:
+        ValueError: the box is no box, or lies outside the picture.
+    """
+    crop = place_crop(picture.box.tolist(), picture.image.shape[1:], size, extension)
+    landmarks = head_model.landmarks(picture.projected[None])[0]
+    return HeadBatch(
+        image=crop.cut(picture.image),
+        vertices=picture.vertices,
+        projected=crop.from_picture(picture.projected),
+        landmarks=crop.from_picture(landmarks) / size,
+        visible=crop.shows(landmarks).to(landmarks),
+        rotation=picture.rotation,
+        box=torch.cat([crop.from_picture(picture.box[:2]), picture.box[2:] * crop.scale]),
+        attributes=[picture.attributes],
+        neutral=picture.neutral,
+        name=[picture.name],
+    )
+
+
+def check_box(box: Sequence[float], picture: Sequence[int]) -> Box:
+    """The box of a head in a picture of this height and width, or a ValueError that says what is wrong with it."""
+    if len(box) != 4 or not all(math.isfinite(number) for number in box):
+        raise ValueError(f"the head's box is {list(box)}; expected four numbers: x, y, width, height in pixels.")
+    x, y, width, height = (float(number) for number in box)
+    said = f"the head's box x={x:g}, y={y:g}, width={width:g}, height={height:g}"
+    if width <= 0 or height <= 0:
+        raise ValueError(f"{said} is empty; expected a width and height above 0, in pixels.")
+    if x >= picture[1] or y >= picture[0] or x + width <= 0 or y + height <= 0:
+        raise ValueError(
+            f"{said} lies outside the picture, which is {picture[1]}×{picture[0]}; expected x, y of the box's top left "
+            "corner, then its width and height, in pixels of the picture."
+        )
+    return x, y, width, height
+
+
+def find_head_box(image: np.ndarray) -> tuple[Box, str]:
+    """The box of the largest head in a picture, found without a network.
+
+    A frontal face, found by scikit-image's LBP cascade, is widened to the head; where there is none, a picture with the
+    sides of a portrait is taken for one head.
+
+    Args:
+        image: (H, W, 3) RGB, uint8 or float in [0, 1].
+
+    Returns:
+        x, y, width, height in pixels of the picture, within it, and how they were found: the end of a sentence that
+        begins "the head was …".
+
+    Raises:
+        ValueError: no face was found, and the picture is no portrait.
+    """
+    height, width = image.shape[:2]
+    face = find_face(image)
+    if face is not None:
+        x, y, across, down = face
+        left, top, right, bottom = HEAD_MARGINS
+        start = max(0.0, x - left * across), max(0.0, y - top * down)
+        end = min(float(width), x + (1 + right) * across), min(float(height), y + (1 + bottom) * down)
+        return (*start, end[0] - start[0], end[1] - start[1]), "found around a frontal face"
+    if PORTRAIT[0] <= width / height <= PORTRAIT[1]:
+        return (0.0, 0.0, float(width), float(height)), "taken to fill the picture, in which no frontal face was found"
+    raise ValueError(
+        f"no frontal face was found in the picture of {width}×{height} pixels, and it has not the shape of a portrait: "
+        "give the head's box x, y, width, height, or crop the picture to the head."
+    )
+
+
+def find_face(image: np.ndarray) -> Box | None:
+    """The largest frontal face that the LBP cascade finds in (H, W, 3): x, y, width, height, from brow to mouth."""
+    from skimage.data import lbp_frontal_face_cascade_filename
+    from skimage.feature import Cascade
+
+    shrunk = Image.fromarray(to_uint8(image))
+    shrunk.thumbnail((DETECTION_SIZE, DETECTION_SIZE))
+    if min(shrunk.size) < SMALLEST_FACE:
+        return None
+    faces = Cascade(lbp_frontal_face_cascade_filename()).detect_multi_scale(
+        np.asarray(shrunk),
+        scale_factor=1.2,
+        step_ratio=1,
+        min_size=(SMALLEST_FACE, SMALLEST_FACE),
+        max_size=(DETECTION_SIZE, DETECTION_SIZE),
+    )
+    if not faces:
+        return None
+    largest = max(faces, key=lambda face: face["width"])
+    scale = image.shape[1] / shrunk.width
+    return (largest["c"] * scale, largest["r"] * scale, largest["width"] * scale, largest["height"] * scale)
+
+
+def _extended(start: float, length: float, before: float, after: float, limit: int) -> tuple[int, int]:
+    """One side of the box, extended and trimmed: the first pixel, and how many there are; always at least one."""
+    first = int(start - before * length)
+    end = min(first + int((1 + before + after) * length), limit)
+    first = min(max(first, 0), limit - 1)
+    return first, max(1, end - first)

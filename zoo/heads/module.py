@@ -1,0 +1,198 @@
+"""The LightningModule of 3D heads: the network with its head model, losses, metrics and pictures."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch.utilities import rank_zero_warn
+from torch import Tensor, nn
+
+from zoo.core.checkpoint import CheckpointError
+from zoo.core.data import DataModule
+from zoo.core.parts import Backbone, LossTerm
+from zoo.core.run import write_json
+from zoo.core.training import Schedule, TrainingModule
+from zoo.heads.mesh import HeadModel
+from zoo.heads.metrics import HeadMetrics, head_metrics
+from zoo.heads.metrics.measures import FAST, FULL
+from zoo.heads.net import HeadNetwork
+from zoo.heads.parts import Fusion, HeadBatch, HeadLoss, HeadOutput, LandmarkBranch
+from zoo.heads.pictures import log_sheet
+from zoo.heads.rotation import matrix_from_6d
+from zoo.heads.untrained import untrained_outputs
+from zoo.hub.dad3dnet import to_network
+
+PICTURED = 6
+"""How many validation samples are pictured."""
+
+
+class HeadAlignment(TrainingModule):
+    """DAD-3DNet and everything between it and its ablations.
+
+    Args:
+        backbone: features at strides 4, 8, 16 and 32.
+        fusion: the pyramid, and how it and the heatmaps come back into the backbone.
+        landmark_branch: how the 68 landmarks are found in the picture, or `NoLandmarks`.
+        head_model: what the parameters mean.
+        losses: loss terms by name; each is listed here, none is implied.
+        learning_rates: Adam's, for `backbone`, `fusion`, `landmark_branch`, `shape_head` and `pose_head`.
+        schedule: of the learning rates: `constant`; `plateau`, halved when validation NME stalls (official); or
+            `cosine`, falling to 0 over the training.
+        image_size: side of the square crops, a multiple of 32; 256 officially.
+        width: hidden units of the two regression heads.
+        dropout: in the regression heads.
+        checkpoint: weights to start from, ours or official ones; a part that the file knows nothing of starts fresh.
+    """
+
+    network: HeadNetwork
+    monitor = "validation/nme"
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        fusion: Fusion,
+        landmark_branch: LandmarkBranch,
+        head_model: HeadModel,
+        losses: dict[str, LossTerm],
+        learning_rates: dict[str, float],
+        schedule: Schedule = "constant",
+        image_size: int = 256,
+        width: int = 512,
+        dropout: float = 0.3,
+        checkpoint: str | None = None,
+    ) -> None:
+        network = HeadNetwork(backbone, fusion, landmark_branch, head_model.sizes, width, dropout)
+        super().__init__(
+            network,
+            losses,
+            learning_rates,
+            output=HeadOutput,
+            batch=HeadBatch,
+            schedule=schedule,
+            checkpoint=checkpoint,
+        )
+        self.head_model = head_model
+        self.image_size = image_size
+        for term in losses.values():
+            if isinstance(term, HeadLoss):
+                term.build(head_model)
+        self._check_branch()
+        self.validation_metrics = head_metrics(head_model, prefix="validation/", preset="fast")
+        self.test_metrics = nn.ModuleDict()
+        self._pictured: list[tuple[HeadBatch, HeadOutput]] = []
+
+    def convert_state_dict(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        return to_network(super().convert_state_dict(state), self.network.state_dict().keys())
+
+    def forward(self, *inputs: Tensor, **named: Tensor) -> HeadOutput:
+        """The network's forward, of square crops (B, 3, S, S) in [0, 1], with the mesh."""
+        return self.compute_mesh(self.network(*inputs, **named))
+
+    def compute(self, batch: HeadBatch) -> HeadOutput:
+        return self(batch.image)
+
+    def compute_mesh(self, output: HeadOutput) -> HeadOutput:
+        """The output with vertices, their places in the crop, and the rotation: once a step, for all who read them."""
+        with torch.autocast(self.device.type, enabled=False):
+            params = self.head_model.split(output.params.float())
+            vertices = self.head_model.vertices(params, rotated=False)
+            return output._replace(
+                vertices=vertices,
+                projected=self.head_model.project(params, self.image_size, vertices),
+                rotation=matrix_from_6d(params.rotation),
+            )
+
+    def identity(self) -> dict[str, Any]:
+        head = self.head_model
+        return {"head": {"name": head.name, "sha256": head.sha256 if head.read_from_file else None}}
+
+    def check_identity(self, record: Mapping[str, Any], path: str) -> None:
+        trained_with = record.get("head")
+        if isinstance(trained_with, Mapping) and trained_with.get("sha256") not in (None, self.head_model.sha256):
+            raise CheckpointError(
+                f"{path} was trained with another version of the head model '{trained_with.get('name')}' than the "
+                f"'{self.head_model.name}' found here, so its parameters would mean something else: give the file that "
+                "it was trained with."
+            )
+
+    def example(self, height: int, width: int) -> tuple[Tensor, ...]:
+        if height != width:
+            raise ValueError(f"a head network looks at square crops, not at {width}×{height}: give one side for both.")
+        return (torch.zeros(1, 3, height, width),)
+
+    def metric_names(self, data: DataModule) -> set[str]:
+        absent = set() if self.network.landmark_branch.gives_points else {"landmark_nme"}
+        names = {"validation": {*FAST, "failure_rate"}} if getattr(data, "validation", None) is not None else {}
+        for name, wanted in getattr(data, "test", {}).items():
+            names[f"test/{name}"] = {*FULL, "failure_rate"}
+            names[f"test/{name}"] |= {"now_median", "now_mean", "now_std"} if wanted.dataset.gives_neutral else set()
+            names[f"test/{name}"] |= {"f_q", "f_q_auc"} if wanted.crops > 1 else set()
+        return {f"{where}/{name}" for where, measured in names.items() for name in measured - absent}
+
+    def on_fit_start(self) -> None:
+        idle = untrained_outputs(self.head_model, self.losses, self.network.landmark_branch)
+        if idle:
+            rank_zero_warn(
+                f"no loss term trains {', '.join(idle)}: the network will give for it what it was initialised to give, "
+                "and metrics that read it say nothing about the training."
+            )
+
+    # Validation and test
+
+    def validation_step(self, batch: HeadBatch, batch_idx: int) -> None:
+        output = self.compute(batch)
+        self.validation_metrics.update(output, batch)
+        total, _ = self.loss(output, batch)
+        self.log("validation/loss", total, batch_size=len(batch.image), sync_dist=True)
+        room = PICTURED - sum(len(kept.image) for kept, _ in self._pictured)
+        if room > 0:
+            self._pictured.append((first_samples(batch, room), first_samples(output, room)))
+
+    def on_validation_epoch_end(self) -> None:
+        self.log_dict(self.validation_metrics.compute(), prog_bar=False)
+        self.validation_metrics.reset()
+        directory = self.trainer.log_dir  # asked for in every process: it is broadcast
+        if self._pictured and self.trainer.is_global_zero and not self.trainer.sanity_checking:
+            name = f"epoch_{self.current_epoch:04d}"
+            log_sheet(self._pictured, self.head_model, directory, self.trainer.loggers, name, self.global_step)
+        self._pictured.clear()
+
+    def on_test_start(self) -> None:
+        names = list(getattr(getattr(self.trainer, "datamodule", None), "test", {})) or ["data"]
+        self.test_metrics = nn.ModuleDict(
+            {name: head_metrics(self.head_model, prefix=f"test/{name}/") for name in names}
+        ).to(self.device)
+
+    def test_step(self, batch: HeadBatch, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Any]:
+        metrics: Any = list(self.test_metrics.values())[dataloader_idx]
+        metrics.update(self.compute(batch), batch)
+        return {"samples": metrics.latest}
+
+    def on_test_epoch_end(self) -> None:
+        directory = self.trainer.log_dir  # asked for in every process: it is broadcast
+        for name, metrics in self.test_metrics.items():
+            assert isinstance(metrics, HeadMetrics)
+            self.log_dict(metrics.compute())
+            rows = [row._asdict() for row in metrics.by_attribute()]
+            if directory is not None and self.trainer.is_global_zero:
+                write_json(Path(directory) / f"attributes_{name}.json", rows)
+
+    def _check_branch(self) -> None:
+        """ValueError for a loss term on an output that the landmark branch does not give."""
+        branch = self.network.landmark_branch
+        absent = set() if branch.heatmap_count else {"heatmaps"}
+        absent |= set() if branch.gives_points else {"landmarks"}
+        for name, term in self.losses.items():
+            missing = sorted(absent & term.reads)  # type: ignore[operator]
+            if term.weight != 0 and missing:
+                raise ValueError(
+                    f"the loss term '{name}' ({type(term).__name__}) reads {', '.join(missing)}, which "
+                    f"{type(branch).__name__} does not give: set --model.losses.{name}.weight=0 or choose another "
+                    "landmark branch."
+                )
+
+
+def first_samples(record: Any, count: int) -> Any:
+    """The first samples of a batch, or of the output for it."""
+    return type(record)._make(None if value is None else value[:count] for value in record)

@@ -1,0 +1,242 @@
+"""Heads drawn over pictures: mesh, landmarks and pose axes; and contact sheets of validation.
+
+Every function takes a picture (H, W, 3) uint8 and returns a new one; points are pixels, x right, y down. Directions are
+in the picture frame of `zoo.heads.rotation`: z points away from the viewer.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch.nn.functional as F
+from lightning.pytorch.loggers import Logger
+from PIL import Image, ImageDraw
+from torch import Tensor
+
+from zoo.core.pictures import contact_sheet, log_picture
+from zoo.heads.mesh import HeadModel
+from zoo.heads.parts import HeadBatch, HeadOutput
+from zoo.heads.render import interpolate, rasterise, vertex_normals
+from zoo.media.images import to_uint8
+
+COLUMNS = ("crop", "ground truth", "prediction", "heatmaps and landmarks")
+
+Colour = tuple[int, int, int]
+
+MESH_COLOUR: Colour = (210, 232, 255)
+LIGHT = (-0.45, -0.55, -0.7)
+"""Where the light on meshes is: above the viewer's left shoulder."""
+AMBIENT = 0.2
+
+FINENESS, FINEST = 4, 4000
+"""How much finer than the picture lines are drawn, where that takes no more than so many pixels across."""
+FARTHEST = 20_000
+
+FACE_PARTS: dict[str, tuple[range, bool, Colour]] = {
+    "contour": (range(17), False, (255, 255, 255)),
+    "right brow": (range(17, 22), False, (255, 190, 60)),
+    "left brow": (range(22, 27), False, (255, 190, 60)),
+    "bridge of the nose": (range(27, 31), False, (120, 255, 120)),
+    "nostrils": (range(31, 36), False, (120, 255, 120)),
+    "right eye": (range(36, 42), True, (80, 220, 255)),
+    "left eye": (range(42, 48), True, (80, 220, 255)),
+    "outer lips": (range(48, 60), True, (255, 110, 150)),
+    "inner lips": (range(60, 68), True, (255, 110, 150)),
+}
+"""The 68 landmarks by part of the face: which, whether their line is closed, and its colour."""
+
+AXIS_COLOURS: tuple[Colour, ...] = ((235, 50, 50), (60, 200, 60), (60, 110, 255))
+"""Of the head's x (to the subject's left), y (up) and z (out of the face)."""
+
+
+class Layer:
+    """Lines and dots over a picture, drawn finer than its pixels and then blended in, so that edges are smooth.
+
+    Args:
+        points: (N, 2) pixels of the picture; what is drawn lies among them, or less than `margin` outside.
+        margin: pixels.
+    """
+
+    def __init__(self, image: np.ndarray, points: np.ndarray, margin: float) -> None:
+        limits = np.array([image.shape[1], image.shape[0]])
+        self._image = image
+        self._low = np.floor(points.min(0) - margin).clip(0, limits).astype(int)
+        self._size = np.ceil(points.max(0) + margin).clip(self._low, limits).astype(int) - self._low
+        self._fineness = int(np.clip(FINEST // max(1, self._size.max()), 1, FINENESS))
+        width, height = self._size * self._fineness
+        self._canvas = Image.new("RGBA", (int(width), int(height)))
+        self._draw = ImageDraw.Draw(self._canvas)
+
+    def lines(self, places: np.ndarray, colour: Colour, width: float) -> None:
+        """A line through places (N, 2); `width` in pixels of the picture."""
+        fine = max(1, round(width * self._fineness))
+        self._draw.line([tuple(place) for place in self._inside(places)], fill=colour, width=fine, joint="curve")
+
+    def dots(self, places: np.ndarray, colour: Colour, radius: float) -> None:
+        """A dot at each of (N, 2)."""
+        radius *= self._fineness
+        for x, y in self._inside(places):
+            self._draw.ellipse([x - radius, y - radius, x + radius, y + radius], fill=colour)
+
+    def blend(self, opacity: float = 1.0) -> np.ndarray:
+        """The picture with the layer on it."""
+        if not self._size.all():  # all of it lies outside the picture
+            return self._image.copy()
+        width, height = self._size.tolist()
+        layer = np.asarray(self._canvas.resize((width, height), Image.Resampling.BOX), np.float32)
+        share = opacity * layer[:, :, 3:] / 255
+        drawn = self._image.copy()
+        region = drawn[self._low[1] : self._low[1] + height, self._low[0] : self._low[0] + width]
+        region[:] = np.rint((1 - share) * region + share * layer[:, :, :3])
+        return drawn
+
+    def _inside(self, places: np.ndarray) -> list[list[float]]:
+        """Places in the picture → in the canvas; those of a failed prediction may be too far away to draw lines to."""
+        return ((places - self._low) * self._fineness).clip(-FARTHEST, FARTHEST).tolist()
+
+
+def draw_mesh(
+    image: np.ndarray, projected: np.ndarray, posed: np.ndarray, faces: np.ndarray, opacity: float = 0.6
+) -> np.ndarray:
+    """The mesh as a half-transparent, shaded surface.
+
+    Args:
+        image: (H, W, 3) uint8.
+        projected: (V, 2) pixels.
+        posed: (V, 3) vertices in the picture frame, for depth and light.
+        faces: (F, 3), counter-clockwise seen from outside.
+        opacity: 0 shows only the picture, 1 only the mesh.
+    """
+    raster = rasterise(np.concatenate([projected, posed[:, 2:]], axis=1), faces, *image.shape[:2])
+    covered = raster.triangles >= 0
+    normals = interpolate(raster, faces, vertex_normals(posed, faces))[covered]
+    light = normals @ (np.array(LIGHT, np.float32) / np.linalg.norm(LIGHT))
+    colour = (AMBIENT + (1 - AMBIENT) * light.clip(0, 1))[:, None] * np.array(MESH_COLOUR)
+    drawn = image.copy()
+    drawn[covered] = np.rint((1 - opacity) * image[covered] + opacity * colour)
+    return drawn
+
+
+def draw_wire(image: np.ndarray, projected: np.ndarray, faces: np.ndarray, opacity: float = 0.8) -> np.ndarray:
+    """The edges of the triangles that face the viewer; arguments as of `draw_mesh`."""
+    first, second, third = (projected[faces[:, corner]] for corner in range(3))
+    across, along = second - first, third - first
+    facing = faces[across[:, 0] * along[:, 1] < across[:, 1] * along[:, 0]]  # y points down: the area is negative
+    edges = np.sort(np.concatenate([facing[:, [0, 1]], facing[:, [1, 2]], facing[:, [2, 0]]]), axis=1)
+    layer = Layer(image, projected, margin=1)
+    for edge in np.unique(edges, axis=0):
+        layer.lines(projected[edge], MESH_COLOUR, width=0)
+    return layer.blend(opacity)
+
+
+def draw_landmarks(image: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """The 68 landmarks (68, 2) as dots, joined by a line a part of the face."""
+    width = max(0.75, float(np.ptp(points, axis=0).max()) / 150)
+    layer = Layer(image, points, margin=2 * width + 1)
+    for indices, closed, colour in FACE_PARTS.values():
+        part = points[list(indices)]
+        layer.lines(np.concatenate([part, part[:1]]) if closed else part, colour, width)
+        layer.dots(part, colour, 1.5 * width)
+    return layer.blend()
+
+
+def draw_axes(image: np.ndarray, rotation: np.ndarray, centre: np.ndarray, length: float) -> np.ndarray:
+    """The head's axes, the nearest in front: x red to the subject's left, y green up, z blue out of the face.
+
+    Args:
+        image: (H, W, 3) uint8.
+        rotation: (3, 3), head frame to picture frame.
+        centre: (2,) pixels, where the axes start.
+        length: of an axis that lies in the plane of the picture, pixels.
+    """
+    width = max(1.0, length / 30)
+    ends = centre + length * rotation[:2].T
+    layer = Layer(image, np.concatenate([centre[None], ends]), margin=2 * width)
+    for axis in np.argsort(-rotation[2]):
+        layer.lines(np.stack([centre, ends[axis]]), AXIS_COLOURS[axis], width)
+        layer.dots(ends[axis][None], AXIS_COLOURS[axis], width)
+    return layer.blend()
+
+
+def draw_head(
+    image: np.ndarray,
+    projected: np.ndarray,
+    posed: np.ndarray,
+    faces: np.ndarray,
+    landmarks: np.ndarray,
+    rotation: np.ndarray,
+    wire: bool = False,
+) -> np.ndarray:
+    """Mesh, landmarks and axes over one picture; arguments as above."""
+    drawn = draw_wire(image, projected, faces) if wire else draw_mesh(image, projected, posed, faces)
+    low, high = projected.min(0), projected.max(0)
+    axes = draw_axes(drawn, rotation, (low + high) / 2, 0.5 * float((high - low).max()))
+    return draw_landmarks(axes, landmarks)
+
+
+def sheet(samples: Sequence[tuple[HeadBatch, HeadOutput]], head_model: HeadModel, side: int = 192) -> Image.Image:
+    """A picture with a row a sample and a column for each of `COLUMNS`; the last only where there are heatmaps.
+
+    Args:
+        samples: batches with the module's output for them, mesh included.
+        head_model: of both.
+        side: pixels of a tile.
+    """
+    rows = [row for batch, output in samples for row in tiles(batch, output, head_model, side)]
+    return contact_sheet(rows, COLUMNS[: len(rows[0])])
+
+
+def tiles(batch: HeadBatch, output: HeadOutput, head_model: HeadModel, side: int) -> list[list[np.ndarray]]:
+    """For each sample of a batch its tiles, uint8 (side, side, 3)."""
+    scale = side / batch.image.shape[-1]
+    crops = F.interpolate(batch.image.detach().float(), (side, side), mode="bilinear", antialias=True)
+    assert output.vertices is not None
+    assert output.projected is not None
+    assert output.rotation is not None
+    pictures = [to_uint8(crop) for crop in crops]
+    columns = [
+        pictures,
+        _drawn(pictures, batch.vertices, batch.projected * scale, batch.rotation, head_model),
+        _drawn(pictures, output.vertices, output.projected * scale, output.rotation, head_model),
+    ]
+    if output.heatmaps is not None:
+        columns.append(_heatmap_tiles(crops, output.heatmaps, output.landmarks))
+    return [list(row) for row in zip(*columns, strict=True)]
+
+
+def log_sheet(
+    samples: Sequence[tuple[HeadBatch, HeadOutput]],
+    head_model: HeadModel,
+    directory: str | None,
+    loggers: Sequence[Logger],
+    name: str,
+    step: int,
+) -> None:
+    """Write the sheet as `pictures/NAME.png` into the run directory, and hand it to every logger that takes images."""
+    log_picture(sheet(samples, head_model), " | ".join(COLUMNS), directory, loggers, name, step)
+
+
+def _drawn(
+    pictures: Sequence[np.ndarray], vertices: Tensor, projected: Tensor, rotation: Tensor, head_model: HeadModel
+) -> list[np.ndarray]:
+    """Each picture with its head."""
+    posed = vertices.float() @ rotation.float().mT
+    landmarks = head_model.landmarks(projected.float())
+    faces = to_array(head_model.faces)
+    heads = zip(pictures, *map(to_array, (projected.float(), posed, landmarks, rotation.float())), strict=True)
+    return [draw_head(picture, seen, turned, faces, points, axes) for picture, seen, turned, points, axes in heads]
+
+
+def _heatmap_tiles(crops: Tensor, heatmaps: Tensor, landmarks: Tensor | None) -> list[np.ndarray]:
+    """All heatmaps as light over the darkened crops, with the landmarks that the network found itself."""
+    light = heatmaps.detach().float().sigmoid().amax(1, keepdim=True)
+    light = F.interpolate(light, crops.shape[-2:], mode="bilinear")
+    drawn = [to_uint8(picture) for picture in crops * 0.4 + light * 0.6]
+    if landmarks is None:
+        return drawn
+    points = to_array(landmarks.float()) * crops.shape[-1]
+    return [draw_landmarks(picture, places) for picture, places in zip(drawn, points, strict=True)]
+
+
+def to_array(tensor: Tensor) -> np.ndarray:
+    """The values of a tensor on any device."""
+    return tensor.detach().cpu().numpy()

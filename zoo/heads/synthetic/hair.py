@@ -1,0 +1,94 @@
+"""Hair: the scalp lifted off the head, and for long hair a curtain around the back of it."""
+
+from functools import cache
+
+import numpy as np
+
+from zoo.core.seeding import derive_seed
+from zoo.heads.render import vertex_normals
+from zoo.heads.synthetic.looks import Look
+from zoo.heads.synthetic.pieces import Kind, Piece, Points, piece, sheet
+from zoo.heads.synthetic.regions import Regions, ramp
+from zoo.matting.synthetic.noise import smooth_noise
+
+THICKNESS = {"short": (0.006, 0.014), "full": (0.014, 0.030), "long": (0.008, 0.018), "afro": (0.035, 0.075)}
+"""Metres, lowest and highest."""
+TEXTURE = 1024
+"""Columns of the texture around the head and rows of it down to the shoulders, powers of 2."""
+
+
+def hair_pieces(rng: np.random.Generator, regions: Regions, look: Look, vertices: Points) -> list[Piece]:
+    """Hair for a head (V, 3) in the head frame; none where the head is bald or shaved."""
+    if look.style not in THICKNESS or not regions.inside("scalp").any():
+        return []
+    thickness = rng.uniform(*THICKNESS[look.style])
+    gloss = rng.uniform(0.0, 0.02 if look.style == "afro" else 0.12)
+    ragged = 0.1 if look.style == "afro" else 0.25
+    pieces = [scalp_shell(rng, regions, vertices, thickness, look.hair, Kind.HAIR, gloss, ragged)]
+    if look.style == "long":
+        pieces.append(_curtain(rng, regions, vertices, thickness, look, gloss))
+    return pieces
+
+
+def scalp_shell(
+    rng: np.random.Generator,
+    regions: Regions,
+    vertices: Points,
+    thickness: float,
+    colour: Points,
+    kind: Kind,
+    gloss: float = 0.0,
+    ragged: float = 0.25,
+) -> Piece:
+    """The scalp, lifted by a thickness in metres that falls to nothing at the hairline; `ragged` of it is random."""
+    chosen, faces = regions.scalp
+    skull = vertices[regions.inside("head")]
+    outwards = vertices[chosen] - (skull.max(0) + skull.min(0)) / 2
+    outwards = outwards / np.linalg.norm(outwards, axis=1, keepdims=True)
+    along = vertex_normals(vertices[chosen], faces) + outwards
+    along /= np.linalg.norm(along, axis=1, keepdims=True)
+    lift = thickness * ramp(regions.to_hairline[chosen], -0.004, 0.6 * thickness + 0.012)
+    lift = lift * (1 + ragged * rng.uniform(-1, 1, len(chosen)))
+    points = (vertices[chosen] + along * (0.001 + lift[:, None])).astype(np.float32)
+    return piece(points, faces, colour, kind, gloss, places=regions.template[chosen])
+
+
+def strands(rng: np.random.Generator, places: Points, curly: bool) -> Points:
+    """Factors (N, 1) of the hair's brightness at places on the resting head (N, 3)."""
+    across = np.arctan2(places[:, 0], places[:, 2] + 0.02) * (TEXTURE / (2 * np.pi))
+    down = places[:, 1] * (TEXTURE / 0.4) + rng.uniform(0, TEXTURE)
+    across += rng.uniform(0, 14) * np.sin(down * rng.uniform(0.005, 0.03)) + rng.uniform(0, TEXTURE)
+    found = texture(curly)[down.astype(np.int32) & (TEXTURE - 1), across.astype(np.int32) & (TEXTURE - 1)]
+    return (0.6 + 0.8 * found)[:, None]
+
+
+@cache
+def texture(curly: bool) -> Points:
+    """Brightness (TEXTURE, TEXTURE) of hair, the same for all heads: long strands, or curls."""
+    rng = np.random.default_rng(derive_seed("hair", str(curly)))
+    return smooth_noise(rng, (TEXTURE, TEXTURE), (TEXTURE // 6, TEXTURE // 4) if curly else (16, TEXTURE // 3))
+
+
+def _curtain(
+    rng: np.random.Generator, regions: Regions, vertices: Points, thickness: float, look: Look, gloss: float
+) -> Piece:
+    skull = vertices[regions.inside("head")]
+    low, high = skull.min(0), skull.max(0)
+    middle = (low + high) / 2
+    reach = (high - low) / 2 + thickness * 0.8
+    opening = np.radians(rng.uniform(62, 85))
+    around = np.linspace(opening, 2 * np.pi - opening, 26)[None, :]
+    top, bottom = middle[1] + 0.45 * reach[1], low[1] - rng.uniform(-0.02, 0.14)
+    down = np.linspace(0, 1, 12)[:, None]
+    flare = 1 + rng.uniform(-0.12, 0.2) * down + 0.05 * smooth_noise(rng, (12, 26), (3, 9))
+    tuck = 0.82 + 0.18 * ramp(down, 0.0, 0.35)
+    ends = bottom + 0.02 * smooth_noise(rng, (1, 26), (2, 12))
+    points = np.stack(
+        [
+            middle[0] + reach[0] * np.sin(around) * flare * tuck,
+            top + (ends - top) * down,
+            middle[2] + 0.005 + 0.92 * reach[2] * np.cos(around) * flare * tuck,
+        ],
+        axis=-1,
+    ).reshape(-1, 3)
+    return piece(points.astype(np.float32), sheet(12, 26), look.hair, Kind.HAIR, gloss)

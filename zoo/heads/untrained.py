@@ -1,0 +1,75 @@
+"""Which outputs of the network a set of loss terms leaves untrained.
+
+Found by trying: the terms are computed on made-up outputs, and an output without gradient is one that no term trains.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from zoo.core.seeding import stream
+from zoo.heads.mesh import HeadModel, HeadParams
+from zoo.heads.parts import HEATMAP_STRIDE, LANDMARKS, HeadBatch, HeadOutput, LandmarkBranch
+from zoo.heads.rotation import FRONTAL, matrix_from_6d, matrix_to_6d
+
+SIZE = 64
+"""Side of the made-up crop."""
+
+
+def untrained_outputs(
+    head_model: HeadModel, losses: Mapping[str, nn.Module] | nn.ModuleDict, branch: LandmarkBranch
+) -> list[str]:
+    """Names of the head parameters, and of the branch's landmarks, that get no gradient from any term of the losses.
+
+    Heatmaps are never named: they are trained through the fusion, even without a loss of their own.
+    """
+    device = head_model.template.device
+    with stream(0, "untrained"), torch.enable_grad():
+        params = HeadParams(
+            shape=torch.randn(2, head_model.sizes.shape),
+            expression=torch.randn(2, head_model.sizes.expression),
+            jaw=0.1 * torch.randn(2, 3),
+            rotation=matrix_to_6d(torch.tensor(FRONTAL)).expand(2, 6) + 0.1 * torch.randn(2, 6),
+            translation=0.1 * torch.randn(2, 3),
+            scale=torch.full((2, 1), 5.0),
+        )
+        params = HeadParams(*(value.to(device).requires_grad_() for value in params))
+        heatmaps = torch.randn(2, LANDMARKS, SIZE // HEATMAP_STRIDE, SIZE // HEATMAP_STRIDE).to(device)
+        points = torch.rand(2, LANDMARKS, 2).to(device).requires_grad_()
+        vertices = head_model.vertices(params, rotated=False)
+        output = HeadOutput(
+            heatmaps=heatmaps.requires_grad_() if branch.heatmap_count else None,
+            landmarks=points if branch.gives_points else None,
+            params=params.to_vector(),
+            vertices=vertices,
+            projected=head_model.project(params, SIZE, vertices),
+            rotation=matrix_from_6d(params.rotation),
+        )
+        total: Any = sum(term(output, another(output)) for term in losses.values() if term.weight != 0)
+        total.backward()
+    named = params._asdict() | ({"landmarks": points} if branch.gives_points else {})
+    return [name for name, value in named.items() if value.grad is None or not value.grad.any()]
+
+
+def another(output: HeadOutput) -> HeadBatch:
+    """Ground truth that differs from the output everywhere."""
+    assert output.vertices is not None
+    assert output.projected is not None
+    assert output.rotation is not None
+    samples = len(output.vertices)
+    like = output.vertices
+
+    def other(value: torch.Tensor) -> torch.Tensor:
+        return value.detach() + 0.1 * torch.randn(value.shape).to(value)
+
+    return HeadBatch(
+        image=torch.zeros(samples, 3, SIZE, SIZE).to(like),
+        vertices=other(output.vertices),
+        projected=other(output.projected),
+        landmarks=torch.rand(samples, LANDMARKS, 2).to(like),
+        visible=torch.ones(samples, LANDMARKS).to(like),
+        rotation=output.rotation.detach().mT,
+        box=torch.tensor([0.0, 0.0, SIZE, SIZE]).expand(samples, 4).to(like),
+    )
