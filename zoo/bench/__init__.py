@@ -1,0 +1,9 @@
+"""Benchmarks: fast paths beside the plain code they must equal, timed side by side.
+
+A *subject* is a part of the zoo and has a file of its own here, whose `cases(quick)` yields what is measured. Each
+*case* is first checked, then timed; the *record* of all of them, with the machine they ran on, is what the command
+prints and keeps.
+"""
+
+SUBJECTS = {"heads": "zoo.bench.heads"}
+"""Where the cases of each subject are."""

@@ -1,0 +1,123 @@
+"""Run studies: many combinations of parts, run alike and compared.
+
+`zoo study plan FILE` resolves and builds every row and shows how it differs from the baseline; `run` carries out what
+is missing; `status` says how far it is; `execute DIR` carries out one run, as engines do.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zoo.cli import Parser
+
+if TYPE_CHECKING:
+    from zoo.study.file import Study
+    from zoo.study.plan import Plan
+
+
+class RunParser(Parser):
+    """A parser that leaves the options of the engine (`--engine.slots=2`) to the engine."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As the base class, with `engine_options` in the namespace."""
+        options: list[str] = []
+        rest: list[str] = []
+        words = iter(args or [])
+        for word in words:
+            if not word.startswith("--engine."):
+                rest.append(word)
+            else:
+                options.append(word if "=" in word else f"{word}={next(words, '')}")
+        parsed, unknown = super().parse_known_args(rest, namespace)
+        parsed.engine_options = options
+        return parsed, unknown
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare `plan`, `run`, `status` and `execute`."""
+    actions = parser.add_subparsers(
+        dest="action", required=True, metavar="{plan,run,status,execute}", parser_class=RunParser
+    )
+    plan = actions.add_parser("plan", help="resolve, check and build every row; run nothing")
+    run_ = actions.add_parser("run", help="carry out what is missing or stale")
+    status = actions.add_parser("status", help="say what is done, from the directories alone")
+    for action in (plan, run_, status):
+        action.add_argument("file", metavar="FILE", help="a study file, or a shipped one: studies/bgmv2_refinement")
+        action.add_argument("--profile", metavar="NAME", help="a profile of the study, such as smoke, cpu or full")
+    for action in (run_, status):
+        action.add_argument(
+            "--runs", type=Path, default=Path("studies"), metavar="DIR", help="where studies are (default: studies)"
+        )
+    plan.add_argument("--measure", action="store_true", help="also time a few training steps of each row")
+    run_.add_argument(
+        "--engine",
+        default="Local",
+        metavar="NAME",
+        help="where runs are carried out, see `zoo list engines` (default: local); --engine.OPTION=VALUE",
+    )
+    run_.add_argument("--retry-failed", action="store_true", help="also repeat the runs that failed")
+    execute = actions.add_parser("execute", help="carry out one run that `zoo study run` wrote down")
+    execute.add_argument("directory", type=Path, metavar="DIR", help="the run's directory")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the action; the exit code is 0 when every run is done."""
+    if arguments.action == "execute":
+        return _execute(arguments.directory)
+    from zoo.study.file import read_study
+
+    study = read_study(arguments.file, arguments.profile)
+    if arguments.action == "status":
+        return _status(study, arguments.runs)
+    from zoo.study.plan import make_plan
+
+    if arguments.action == "plan":
+        return _plan(make_plan(study), arguments.measure)
+    return _run(study, arguments)
+
+
+def _execute(directory: Path) -> int:
+    from zoo.study.execute import execute
+
+    result = execute(directory.resolve())
+    if result.status == "failed":
+        print(f"zoo study: {result.job.row}, seed {result.job.seed} failed: {result.reason}", file=sys.stderr)
+    return int(result.status == "failed")
+
+
+def _run(study: "Study", arguments: argparse.Namespace) -> int:
+    from zoo.study.engine import make_engine
+    from zoo.study.plan import make_plan
+    from zoo.study.results import read_result
+    from zoo.study.run import run_study
+
+    engine = make_engine(arguments.engine, arguments.engine_options)
+    outcome = run_study(make_plan(study), arguments.runs, engine, arguments.retry_failed)
+    if not engine.waits:
+        return 0
+    for directory in outcome.failed:
+        result = read_result(directory)
+        assert result is not None
+        print(f"zoo study: {result.job.row}, seed {result.job.seed} failed: {result.reason}", file=sys.stderr)
+    for directory in outcome.unfinished:
+        print(f"zoo study: {directory} ended without a result; run the study again to go on.", file=sys.stderr)
+    return int(not outcome.complete)
+
+
+def _plan(plan: "Plan", measure: bool) -> int:
+    from zoo.study.show import show_plan
+
+    seconds = None
+    if measure:
+        from zoo.study.estimate import training_seconds
+
+        seconds = training_seconds(plan)
+    show_plan(plan, seconds)
+    return 0
+
+
+def _status(study: "Study", runs: Path) -> int:
+    from zoo.study.show import show_status
+
+    return int(show_status(study, runs))

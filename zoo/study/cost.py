@@ -1,0 +1,79 @@
+"""What a row's network costs, and whether it runs at all, without computing anything: on torch's meta device."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from unittest.mock import patch
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from zoo.core.spec import Spec, build, without_downloads
+from zoo.core.training import TrainingModule
+
+CHECKED = (256, 256)
+"""The picture that a network is tried with where no size is named."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What is known of a module before it is trained.
+
+    Args:
+        module: built, in evaluation mode.
+        parameters: of the network, all that training changes.
+        multiply_adds: of one forward pass for one picture, by the name of its size.
+    """
+
+    module: TrainingModule
+    parameters: int
+    multiply_adds: dict[str, int]
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of each weight and buffer that a checkpoint holds."""
+        return {name: tuple(value.shape) for name, value in self.module.state_dict().items()}
+
+
+def measure(spec: Spec, sizes: Mapping[str, tuple[int, int]]) -> Cost:
+    """Build a module and try one forward pass for each size; nothing is downloaded.
+
+    A part that cannot do without values is built and tried on the CPU instead, with zeros.
+
+    Args:
+        spec: of the module.
+        sizes: height and width by name.
+
+    Raises:
+        ValueError, RuntimeError: the parts do not fit one another.
+    """
+    for device in ("meta", "cpu"):
+        try:
+            with torch.device(device):
+                module = build(without_downloads(spec)).eval()
+                counts = {name: multiply_adds(module, *size) for name, size in (sizes or {"": CHECKED}).items()}
+        except RuntimeError as error:
+            if device == "cpu" or "meta" not in str(error):
+                raise
+        else:
+            break
+    parameters = sum(parameter.numel() for parameter in module.network.parameters())
+    return Cost(module, parameters, {name: counts[name] for name in sizes})
+
+
+def multiply_adds(module: TrainingModule, height: int, width: int) -> int:
+    """Multiply-adds of one forward pass for one picture, in convolutions and matrix products.
+
+    Work that depends on the picture counts at its most: `patches` patches where there is such a bound, otherwise the
+    whole picture.
+    """
+    with data_independent(), torch.no_grad(), FlopCounterMode(display=False) as counter:
+        module(*module.example(height, width))
+    return counter.get_total_flops() // 2
+
+
+@contextmanager
+def data_independent() -> Iterator[None]:
+    """Parts take the path that they take under a compiler, where no shape depends on values: here there are none."""
+    with patch("torch.compiler.is_compiling", return_value=True):
+        yield

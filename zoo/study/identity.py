@@ -1,0 +1,137 @@
+"""Which run a result belongs to: a hash of everything that the result follows from.
+
+Resolved settings, seed, the files of the data, and the code. Of the code, what it does counts and not how it reads:
+only modules that the settings' parts reach by their imports, without comments, docstrings and layout. So correcting a
+sentence leaves results as they are, and changing a loss term does not.
+"""
+
+import ast
+import hashlib
+import importlib.util
+import json
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from zoo.core.checkpoint import class_names
+from zoo.core.registry import find_plugin
+
+PLACES = ("name", "runs", "ckpt_path", "weights_only", "seed_everything")
+"""Settings that say where a run is or how it is read; the seed is a part of its own."""
+
+OTHER_ROOTS = ("zoo.core.command_line",)
+"""Modules that shape every run although no part imports them."""
+
+
+def run_id(settings: Mapping[str, Any], seed: int, after: str | None = None) -> str:
+    """The id of a run, 16 hexadecimal digits.
+
+    Args:
+        settings: resolved.
+        seed: of the run.
+        after: id of the run whose checkpoint this one only evaluates.
+    """
+    content = {
+        "settings": {key: value for key, value in settings.items() if key not in PLACES},
+        "seed": seed,
+        "after": after,
+        "data": data_files(settings.get("data")),
+        "code": code_version(frozenset(class_names([settings["model"], settings.get("data")]))),
+    }
+    return digest(json.dumps(content))  # not sorted: the order of stages and augmentations counts
+
+
+def digest(text: str) -> str:
+    """16 hexadecimal digits of SHA-256."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def data_files(settings: Any) -> dict[str, str]:
+    """Every file or folder that the data's settings name, with a hash of what lies there: names and sizes. A `cache` is
+    left out, since it fills as it is used.
+    """
+    found: dict[str, str] = {}
+    for text in texts(settings):
+        path = Path(text)
+        if "/" in text and path.exists():
+            found[text] = listing(path)
+    return found
+
+
+def texts(settings: Any) -> Iterator[str]:
+    """Every text in plain data, but for those called `cache`."""
+    if isinstance(settings, Mapping):
+        for key, value in settings.items():
+            if key != "cache":
+                yield from texts(value)
+    elif isinstance(settings, list):
+        for value in settings:
+            yield from texts(value)
+    elif isinstance(settings, str):
+        yield settings
+
+
+@cache
+def listing(path: Path) -> str:
+    """A hash of the names and sizes of all files below a path."""
+    files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
+    return digest("\n".join(f"{file.relative_to(path)} {file.stat().st_size}" for file in files))
+
+
+@cache
+def code_version(classes: frozenset[str]) -> str:
+    """A hash of the code behind registered classes: their modules, and all that these import from the same packages."""
+    plugins = [find_plugin(name) for name in sorted(classes)]
+    modules = [plugin.target.partition(":")[0] for plugin in plugins]
+    packages = {"zoo"} | {module.split(".")[0] for module in modules}
+    known: dict[str, str] = {}
+    waiting = [*modules, *OTHER_ROOTS]
+    while waiting:
+        module = waiting.pop()
+        file = source_file(module)
+        if module in known or file is None:
+            continue
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        waiting += [name for name in imports(tree) if name.split(".")[0] in packages]
+        known[module] = digest(ast.dump(without_docstrings(tree)))
+    return digest(json.dumps(known, sort_keys=True))
+
+
+def source_file(module: str) -> Path | None:
+    """The Python file of a module; None where it is no module, or has no source."""
+    if module in sys.modules:
+        name = getattr(sys.modules[module], "__file__", None)
+    else:
+        try:
+            found = importlib.util.find_spec(module)
+        except (ModuleNotFoundError, ValueError):
+            return None
+        name = found.origin if found else None
+    return Path(name) if name and name.endswith(".py") else None
+
+
+def imports(tree: ast.AST) -> Iterator[str]:
+    """The modules that are imported anywhere in a module; what may be a module or a name in one is given as both."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def without_docstrings(tree: ast.Module) -> ast.Module:
+    """The tree without texts that stand alone: docstrings of modules, classes, functions and attributes."""
+    for node in ast.walk(tree):
+        body: Iterable[ast.stmt] = getattr(node, "body", [])
+        if isinstance(body, list):
+            kept = [step for step in body if not (isinstance(step, ast.Expr) and is_text(step.value))]
+            node.body = kept  # type: ignore[attr-defined]
+    return tree
+
+
+def is_text(node: ast.expr) -> bool:
+    """Whether an expression is a text and nothing else."""
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)

@@ -1,0 +1,88 @@
+"""The slot of studies: engines, which decide where runs are carried out."""
+
+import shlex
+import sys
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from zoo.core.spec import Part
+from zoo.study.job import read_job
+from zoo.study.results import Result, read_result
+
+
+@dataclass(frozen=True)
+class Task:
+    """One run for an engine.
+
+    Args:
+        directory: of the run, absolute.
+        after: directories of the runs that must be over before this one begins.
+        threads: CPU threads that it may use; None leaves the choice to torch.
+        gpus: how many it needs.
+    """
+
+    directory: Path
+    after: tuple[Path, ...] = ()
+    threads: int | None = None
+    gpus: int = 0
+
+    @property
+    def command(self) -> list[str]:
+        """What carries it out in a process of its own, with this Python.
+
+        It ends with exit code 0, or 1 after a failure; either way the result is in the directory.
+        """
+        return [sys.executable, "-c", "import zoo.cli; zoo.cli.run()", "study", "execute", str(self.directory)]
+
+    @property
+    def line(self) -> str:
+        """The command as one types it."""
+        return shlex.join(["zoo", "study", "execute", str(self.directory)])
+
+
+class Engine(Part):
+    """Carries out runs somewhere. What a run does is not its business, only where and when it happens.
+
+    `waits` is False for an engine that returns before the runs are over.
+    """
+
+    waits = True
+
+    @abstractmethod
+    def execute(self, tasks: Sequence[Task]) -> None:
+        """Carry out each task's command, none before those in its `after` are over, whether these succeeded or not.
+
+        A run that fails is not the engine's failure: it says so in its directory, and the others go on.
+
+        Args:
+            tasks: in an order that serves; a task comes after those that it waits for.
+        """
+
+
+def waves(tasks: Sequence[Task]) -> list[list[Task]]:
+    """The tasks in groups to be carried out one after another; within a group none waits for another."""
+    found: list[list[Task]] = []
+    place: dict[Path, int] = {}
+    for task in tasks:
+        mine = 1 + max((place[path] for path in task.after), default=-1)
+        place[task.directory] = mine
+        if mine == len(found):
+            found.append([])
+        found[mine].append(task)
+    return found
+
+
+def announce(task: Task, number: int, count: int) -> None:
+    """Print one line about a run that is over."""
+    job, result = read_job(task.directory), read_result(task.directory)
+    told = "ended without a result" if result is None else result.reason or measured(result)
+    status = "unfinished" if result is None else result.status
+    print(f"[{number}/{count}] {job.row}, seed {job.seed}: {status}, {told}", flush=True)
+
+
+def measured(result: Result) -> str:
+    """The first metrics of a result, and how long it took."""
+    values = ", ".join(f"{name} {result.metrics[name]:.4g}" for name in result.job.metrics[:3])
+    return f"{values}, {sum(result.seconds.values()):.0f} s"

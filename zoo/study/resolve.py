@@ -1,0 +1,109 @@
+"""From a configuration to resolved settings, through the command line's own parser: everything explicit, registered
+names only.
+"""
+
+import argparse
+import re
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import yaml
+from jsonargparse import ArgumentParser, capture_parser
+
+from zoo.core.arguments import shipped
+from zoo.core.command_line import CommandLineError, ZooCLI, check_registered, registered_names
+from zoo.core.data import DataModule
+from zoo.core.parser_errors import sentence
+from zoo.core.registry import SLOTS, load_plugin_file, load_plugins
+from zoo.core.spec import copy_plain
+from zoo.study.file import StudyError
+
+COMMAND = "fit"
+
+
+class Resolver:
+    """The parser of `zoo fit`, made once and asked often.
+
+    Args:
+        plugins: Python files with parts to register first.
+    """
+
+    def __init__(self, plugins: Iterable[Path] = ()) -> None:
+        load_once(plugins)
+        load_plugins()
+        self.parser = capture_parser(lambda: ZooCLI([COMMAND]))
+
+    def files(self, names: Iterable[str]) -> dict[str, Any]:
+        """The settings that these configurations come to, each over the one before it.
+
+        Raises:
+            StudyError: a file is missing, or the parser does not understand it.
+        """
+        return self._parse([f"--config={shipped(name)}" for name in names])
+
+    def settings(self, settings: dict[str, Any]) -> dict[str, Any]:
+        """Settings parsed anew: checked, and defaults filled in for parts that were replaced.
+
+        Raises:
+            StudyError: an unknown key, part or argument, or a value of another type.
+        """
+        with TemporaryDirectory(prefix="zoo-study-") as folder:
+            file = Path(folder) / "config.yaml"
+            file.write_text(yaml.safe_dump(settings, sort_keys=False))
+            return self._parse([f"--config={file}"])
+
+    def _parse(self, options: list[str]) -> dict[str, Any]:
+        with as_study_errors():
+            parsed = self.parser.parse_args([COMMAND, *options])
+            check_registered(parsed[COMMAND])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about an option whose successor older versions do not have
+            text = self.parser.dump(parsed, skip_none=False, format="yaml")
+        resolved = registered_names(yaml.safe_load(text)[COMMAND])
+        resolved.pop("config", None)
+        return resolved
+
+
+@contextmanager
+def as_study_errors() -> Iterator[None]:
+    """What the parser complains about inside the block becomes one sentence."""
+    try:
+        yield
+    except argparse.ArgumentError as error:
+        raise StudyError(re.sub(r"--(?=(model|data|trainer)\b)", "", sentence(COMMAND, str(error)))) from None
+    except CommandLineError as error:
+        raise StudyError(str(error)) from error
+
+
+def load_once(plugins: Iterable[Path]) -> None:
+    """Register the parts in these files, each file once a process: a second reading would make other classes of the
+    same names.
+    """
+    known = {plugin.file for slot in SLOTS.values() for found in slot.plugins().values() for plugin in found}
+    for path in plugins:
+        if str(path) not in known:
+            load_plugin_file(str(path))
+
+
+def make_data(settings: dict[str, Any]) -> DataModule:
+    """The data module of resolved settings; what it says about missing files is said here."""
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_subclass_arguments(DataModule, "data")
+    with as_study_errors():
+        return parser.instantiate(parser.parse_object({"data": copy_plain(settings)}))["data"]
+
+
+def make_from_options(cls: Callable[..., Any], name: str, options: list[str]) -> Any:
+    """An object of a class, from options of the command line such as `--engine.slots=2`.
+
+    Raises:
+        StudyError: an option that the class does not have, or a value of another type.
+    """
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(cls, name)
+    with as_study_errors():
+        return parser.instantiate(parser.parse_args(options))[name]
