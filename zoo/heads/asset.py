@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save as to_bytes
 
 FORMAT = "zoo-head-1"
 LANDMARKS = 68
@@ -94,8 +94,9 @@ def save(asset: HeadAsset, path: str | Path) -> None:
     header = {key: getattr(asset, key) for key in ("name", "licence", "source")}
     header |= {"joints": json.dumps(asset.joints), "notes": json.dumps(asset.notes), "format": FORMAT}
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
+    content = to_bytes({name: np.ascontiguousarray(array) for name, array in arrays(asset).items()}, header)
     try:
-        save_file({name: np.ascontiguousarray(array) for name, array in arrays(asset).items()}, unfinished, header)
+        unfinished.write_bytes(content)  # not safetensors' own writing, which lets nobody else read the file
         os.replace(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)
