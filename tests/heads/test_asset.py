@@ -89,11 +89,12 @@ def test_the_sum_depends_on_every_array() -> None:
 def test_saving_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save(small_head(), tmp_path / "head.safetensors")
 
-    def broken(*arguments: Any) -> None:
-        Path(arguments[1]).write_bytes(b"half")
+    def broken(file: Path, content: bytes) -> None:
+        with file.open("wb") as half:
+            half.write(content[:100])
         raise OSError("disk full")
 
-    monkeypatch.setattr("zoo.heads.asset.save_file", broken)
+    monkeypatch.setattr(Path, "write_bytes", broken)
     with pytest.raises(OSError, match="disk full"):
         save(small_head(name="other"), tmp_path / "head.safetensors")
     assert [file.name for file in tmp_path.iterdir()] == ["head.safetensors"]

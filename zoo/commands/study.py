@@ -1,7 +1,8 @@
 """Run studies: many combinations of parts, run alike and compared.
 
 `zoo study plan FILE` resolves and builds every row and shows how it differs from the baseline; `run` carries out what
-is missing; `status` says how far it is; `execute DIR` carries out one run, as engines do.
+is missing; `status` says how far it is; `report` compares what is done; `execute DIR` carries out one run, as engines
+do.
 """
 
 import argparse
@@ -35,17 +36,18 @@ class RunParser(Parser):
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare `plan`, `run`, `status` and `execute`."""
+    """Declare `plan`, `run`, `status`, `report` and `execute`."""
     actions = parser.add_subparsers(
-        dest="action", required=True, metavar="{plan,run,status,execute}", parser_class=RunParser
+        dest="action", required=True, metavar="{plan,run,status,report,execute}", parser_class=RunParser
     )
     plan = actions.add_parser("plan", help="resolve, check and build every row; run nothing")
     run_ = actions.add_parser("run", help="carry out what is missing or stale")
     status = actions.add_parser("status", help="say what is done, from the directories alone")
-    for action in (plan, run_, status):
+    report = actions.add_parser("report", help="compare what is done: tables, intervals and plots")
+    for action in (plan, run_, status, report):
         action.add_argument("file", metavar="FILE", help="a study file, or a shipped one: studies/bgmv2_refinement")
         action.add_argument("--profile", metavar="NAME", help="a profile of the study, such as smoke, cpu or full")
-    for action in (run_, status):
+    for action in (run_, status, report):
         action.add_argument(
             "--runs", type=Path, default=Path("studies"), metavar="DIR", help="where studies are (default: studies)"
         )
@@ -57,6 +59,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="where runs are carried out, see `zoo list engines` (default: local); --engine.OPTION=VALUE",
     )
     run_.add_argument("--retry-failed", action="store_true", help="also repeat the runs that failed")
+    report.add_argument(
+        "-o", "--output", type=Path, metavar="DIR", help="where report.* are written (default: the study's folder)"
+    )
     execute = actions.add_parser("execute", help="carry out one run that `zoo study run` wrote down")
     execute.add_argument("directory", type=Path, metavar="DIR", help="the run's directory")
 
@@ -70,6 +75,8 @@ def run(arguments: argparse.Namespace) -> int:
     study = read_study(arguments.file, arguments.profile)
     if arguments.action == "status":
         return _status(study, arguments.runs)
+    if arguments.action == "report":
+        return _report(study, arguments.runs, arguments.output)
     from zoo.study.plan import make_plan
 
     if arguments.action == "plan":
@@ -121,3 +128,15 @@ def _status(study: "Study", runs: Path) -> int:
     from zoo.study.show import show_status
 
     return int(show_status(study, runs))
+
+
+def _report(study: "Study", runs: Path, output: Path | None) -> int:
+    from zoo.study.publish import write_report
+    from zoo.study.report import make_report
+
+    report = make_report(study, runs)
+    for entry in report.missing:
+        print(f"zoo study: {entry.row}, seed {entry.seed} is not in the report: {entry.reason}", file=sys.stderr)
+    for file in write_report(report, output or runs / study.title):
+        print(file)
+    return 0
