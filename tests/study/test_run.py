@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import os
 import shutil
 import signal
 import subprocess
@@ -190,7 +191,9 @@ class TestInterruption:
         for row in ("by_error", "at_random", "five"):
             shutil.rmtree(small.run(row))
         words = [sys.executable, "-c", "import zoo.cli; zoo.cli.run()", "study", "run", *small.options]
-        process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        # One thread, as these tests have: sums over several are rounded otherwise.
+        environment = os.environ | {"OMP_NUM_THREADS": "1"}
+        process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
         checkpoint = small.run("by_error") / "fit/version_0/checkpoints/last.ckpt"
         while not checkpoint.is_file() and process.poll() is None:
             time.sleep(0.02)

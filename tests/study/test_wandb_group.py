@@ -32,9 +32,10 @@ def closed_port(monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def seen(job: Job, logger: Any) -> dict[str, str]:
-    """W&B's variables inside the block, without the server's."""
+    """W&B's variables that the block sets."""
+    before = dict(os.environ)
     with wandb_group(job, {"trainer": {"logger": logger}}):
-        return {name: value for name, value in os.environ.items() if name.startswith("WANDB_") and "URL" not in name}
+        return {name: value for name, value in os.environ.items() if before.get(name) != value}
 
 
 def test_a_run_belongs_to_its_study_and_row_and_is_offline_without_a_server(job: Job) -> None:
