@@ -184,17 +184,22 @@ def find_head_box(image: np.ndarray) -> tuple[Box, str]:
     height, width = image.shape[:2]
     face = find_face(image)
     if face is not None:
-        x, y, across, down = face
-        left, top, right, bottom = HEAD_MARGINS
-        start = max(0.0, x - left * across), max(0.0, y - top * down)
-        end = min(float(width), x + (1 + right) * across), min(float(height), y + (1 + bottom) * down)
-        return (*start, end[0] - start[0], end[1] - start[1]), "found around a frontal face"
+        return widened(face, (height, width)), "found around a frontal face"
     if PORTRAIT[0] <= width / height <= PORTRAIT[1]:
         return (0.0, 0.0, float(width), float(height)), "taken to fill the picture, in which no frontal face was found"
     raise ValueError(
         f"no frontal face was found in the picture of {width}×{height} pixels, and it has not the shape of a portrait: "
         "give the head's box x, y, width, height, or crop the picture to the head."
     )
+
+
+def widened(face: Box, picture: Sequence[int]) -> Box:
+    """The box of the head around a face, within a picture of this height and width."""
+    x, y, width, height = face
+    left, top, right, bottom = HEAD_MARGINS
+    start = max(0.0, x - left * width), max(0.0, y - top * height)
+    end = min(float(picture[1]), x + (1 + right) * width), min(float(picture[0]), y + (1 + bottom) * height)
+    return (*start, end[0] - start[0], end[1] - start[1])
 
 
 def find_face(image: np.ndarray) -> Box | None:

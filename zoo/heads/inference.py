@@ -8,16 +8,17 @@ Memory does not grow with the length of a video.
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from zoo.core.device import device_of
-from zoo.heads.crop import Box, check_box, find_head_box, place_crop
+from zoo.heads.crop import Box, check_box, find_head_box, place_crop, widened
 from zoo.heads.dad_format import Item
 from zoo.heads.mesh import HeadModel, HeadParams
+from zoo.heads.metrics.points import seven_points
 from zoo.heads.parts import HeadOutput
 from zoo.heads.pictures import to_array
 from zoo.heads.results import KINDS, HeadResult, Results, VideoResults
@@ -314,6 +315,44 @@ def submission_items(model: AlignmentModel, items: Sequence[Item], progress: boo
             for array in (result.vertices, result.rotation, result.landmarks)
         )
         yield SubmissionItem.from_mesh(item.name, head_model, vertices, rotation, landmarks)
+
+
+class NeutralHead(NamedTuple):
+    """The shape of a head in a picture: without expression, its mouth closed, looking straight ahead."""
+
+    vertices: np.ndarray
+    """(V, 3) metres, in the head frame."""
+    points7: np.ndarray
+    """(7, 3) of the mesh, in the order of `zoo.heads.metrics.SEVEN_POINTS`."""
+    how: str
+    """Where the head's box came from: the end of a sentence that begins "the head was …"."""
+
+
+def neutral_head(model: AlignmentModel, source: Path, face: Box | None = None) -> NeutralHead:
+    """The neutral head that the predicted shape gives, for benchmarks of identity such as NoW.
+
+    Args:
+        model: in eval mode; if it is a module, its device is used.
+        source: the picture.
+        face: box of the face, x, y, width, height in pixels, which is widened to the head as that of a face that is
+            found; None looks for the largest face.
+
+    Raises:
+        MediaError: the picture cannot be read, or no head can be placed in it (`NoHeadError`); names the file.
+    """
+    pixels = to_uint8(read_image(source))
+    try:
+        box, how = locate(pixels, face)
+        if face is not None:
+            box, how = widened(box, pixels.shape[:2]), "placed around the benchmark's face box"
+        params = predict_in_box(model, pixels, box, how).params
+    except NoHeadError as error:
+        raise NoHeadError(f"{source}: {error}") from error
+    neutral = params._replace(expression=torch.zeros_like(params.expression), jaw=torch.zeros_like(params.jaw))
+    with torch.inference_mode():
+        vertices = model.head_model.vertices(neutral, rotated=False)
+        points7 = seven_points(model.head_model.landmarks(vertices))
+    return NeutralHead(to_array(vertices[0]), to_array(points7[0]), how)
 
 
 def read_head(model: AlignmentModel, source: Path, box: Box | None) -> tuple[np.ndarray, HeadResult]:

@@ -7,7 +7,17 @@ import numpy as np
 import pytest
 
 from zoo.heads.metrics import evaluate_now, now_error
-from zoo.heads.metrics.now_folder import read_points7
+from zoo.heads.metrics.now_folder import (
+    by_challenge,
+    find_picture,
+    find_picture_folder,
+    list_pictures,
+    measure,
+    pooled,
+    read_face_box,
+    read_points7,
+    read_scans,
+)
 
 POINTS7 = np.array([[-45, 30, 5], [-15, 30, 9], [15, 30, 9], [45, 30, 5], [0, -15, 20], [-25, -45, 8], [25, -45, 8.0]])
 
@@ -91,6 +101,72 @@ def test_one_challenge_alone(benchmark: Path) -> None:
     assert (result.measured, result.missing) == (1, {})
     with pytest.raises(ValueError, match="no picture of the challenge 'selfies'"):
         evaluate_now(benchmark, benchmark / "mine", challenge="selfies")
+
+
+def test_challenges_are_pooled_each_on_its_own(benchmark: Path) -> None:
+    predict(benchmark / "mine", "a/multiview_neutral/IMG_1", 1.5)
+    predict(benchmark / "mine", "a/selfie/IMG_2", 1.0)
+    pictures = list_pictures(benchmark / "imagepathsvalidation.txt")
+    measured = measure(pictures, read_scans(benchmark, ["a", "b"]), benchmark / "mine")
+    results = by_challenge(measured)
+    assert {name: (result.measured, len(result.missing)) for name, result in results.items()} == {
+        "multiview_neutral": (1, 1),
+        "selfie": (1, 0),
+    }
+    assert results["multiview_neutral"].median > 1e-2 > results["selfie"].median
+    assert pooled(measured) == evaluate_now(benchmark, benchmark / "mine")
+
+
+def test_a_picture_listed_twice_is_measured_once(benchmark: Path) -> None:
+    (benchmark / "twice.txt").write_text("a/selfie/IMG_2.jpg\na/selfie/IMG_2.jpg\n")
+    assert list_pictures(benchmark / "twice.txt") == ["a/selfie/IMG_2"]
+
+
+@pytest.mark.parametrize("parent", ["", "final_release_version", "NoW_Dataset/final_release_version"])
+def test_pictures_are_found_where_archives_put_them(tmp_path: Path, parent: str) -> None:
+    picture = tmp_path / parent / "iphone_pictures" / "a" / "selfie" / "IMG_2.JPG"
+    picture.parent.mkdir(parents=True)
+    picture.write_bytes(b"")
+    found = find_picture_folder(tmp_path)
+    assert find_picture(found, "a/selfie/IMG_2") == picture
+    with pytest.raises(ValueError, match=r"there is no IMG_3\.jpg"):
+        find_picture(found, "a/selfie/IMG_3")
+
+
+def write_box(folder: Path, content: object) -> None:
+    path = folder / "detected_face" / "a" / "selfie" / "IMG_2.npy"
+    path.parent.mkdir(parents=True)
+    np.save(path, np.array(content, dtype=object), allow_pickle=True)
+
+
+def test_the_benchmark_s_face_boxes_are_read(tmp_path: Path) -> None:
+    assert read_face_box(tmp_path, "a/selfie/IMG_2") is None
+    write_box(tmp_path, {"left": np.float64(10), "top": 20, "right": np.int32(40), "bottom": 60.5, "score": "0.9"})
+    assert read_face_box(tmp_path, "a/selfie/IMG_2") == (10, 20, 30, 40.5)
+
+
+class Hostile:
+    """Would make a folder when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Callable[[Path], None], tuple[Path]]:
+        return Path.mkdir, (self.path,)
+
+
+def test_a_hostile_face_box_is_refused_and_not_run(tmp_path: Path) -> None:
+    write_box(tmp_path, {"left": Hostile(tmp_path / "made"), "top": 1, "right": 2, "bottom": 3})
+    with pytest.raises(ValueError, match=r"holds no box of a face: .* nothing in it was run"):
+        read_face_box(tmp_path, "a/selfie/IMG_2")
+    assert not (tmp_path / "made").exists()
+
+
+@pytest.mark.parametrize("content", [{"left": 1, "top": 2, "right": 3}, {"left": "a"}, 5, [1, 2, 3, 4]])
+def test_another_thing_than_a_face_box_is_refused(tmp_path: Path, content: object) -> None:
+    write_box(tmp_path, content)
+    with pytest.raises(ValueError, match="expected a number each for left, top, right, bottom"):
+        read_face_box(tmp_path, "a/selfie/IMG_2")
 
 
 def in_metres(folder: Path) -> None:

@@ -1,19 +1,27 @@
-"""The NoW benchmark on a user's own copy: all predicted meshes against the scans of their subjects.
+"""The NoW benchmark on a user's own copy: its pictures, and all predicted meshes against the scans of their subjects.
 
 The folder is laid out as its evaluation program expects it,
 
-    imagepathsvalidation.txt                      one SUBJECT/CHALLENGE/NAME.jpg a line
-    scans/SUBJECT/*.obj                           millimetres
+    imagepathsvalidation.txt                      one SUBJECT/CHALLENGE/NAME.jpg a line; or imagepathstest.txt
+    scans/SUBJECT/*.obj                           millimetres; those of the test's subjects are not published
     scans_lmks_onlypp/SUBJECT/*.pp                seven points, as MeshLab saves picked points (or .txt, .npy)
 
-and the predictions beside it, for each picture a mesh and its seven points:
+holds the pictures, in itself or in `final_release_version` or `NoW_Dataset/final_release_version`, where the archive of
+the pictures puts them,
+
+    iphone_pictures/SUBJECT/CHALLENGE/NAME.jpg
+    detected_face/SUBJECT/CHALLENGE/NAME.npy      where the face is: pickled left, top, right, bottom, in pixels
+
+and has the predictions beside it, for each picture a mesh and its seven points:
 
     PREDICTIONS/SUBJECT/CHALLENGE/NAME.obj|.ply   a closed, expressionless face, in any frame and unit
     PREDICTIONS/SUBJECT/CHALLENGE/NAME.npy|.txt   (7, 3), in the order of `points.SEVEN_POINTS`
+
+A picture goes by the *name* SUBJECT/CHALLENGE/NAME.
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +30,9 @@ import numpy as np
 from zoo.heads.metrics.now import check_millimetres, crop, now_error
 
 IMAGE_LIST = "imagepathsvalidation.txt"
+PICTURE_PARENTS = ("", "final_release_version", "NoW_Dataset/final_release_version")
+PICTURE_ENDINGS = (".jpg", ".JPG", ".jpeg", ".png")
+SIDES = ("left", "top", "right", "bottom")
 MESH_ENDINGS = (".obj", ".ply")
 POINT_ENDINGS = (".npy", ".txt", ".pp")
 
@@ -71,23 +82,52 @@ def evaluate_now(
     folder, predictions = Path(folder), Path(predictions)
     if not predictions.is_dir():
         raise ValueError(f"{predictions}: there is no such folder of predictions.")
-    scans: dict[str, Scan] = {}
-    missing: dict[str, str] = {}
-    distances: list[np.ndarray] = []
-    for picture in track(list_pictures(folder / images, challenge)):
-        subject = picture.split("/")[0]
-        if subject not in scans:
-            scans[subject] = read_scan(folder, subject)
+    pictures = list_pictures(folder / images, challenge)
+    return pooled(measure(pictures, read_scans(folder, subjects_of(pictures)), predictions, track))
+
+
+def measure(
+    pictures: list[str],
+    scans: Mapping[str, Scan],
+    predictions: Path,
+    track: Callable[[list[str]], Iterable[str]] = iter,
+) -> dict[str, np.ndarray | str]:
+    """Of each picture the distances of its scan's points to its mesh, (M,) millimetres, or why there are none.
+
+    Args:
+        pictures: their names.
+        scans: those of their subjects.
+        predictions: the predicted meshes.
+        track: as in `evaluate_now`.
+    """
+    measured: dict[str, np.ndarray | str] = {}
+    for picture in track(pictures):
         try:
-            distances.append(_measure(scans[subject], predictions / picture))
+            measured[picture] = _measure(scans[picture.split("/")[0]], predictions / picture)
         except ValueError as error:
-            missing[picture] = str(error)
-    pooled = np.concatenate(distances) if distances else np.full(1, np.nan)
-    return NowResult(float(np.median(pooled)), float(pooled.mean()), float(pooled.std()), len(distances), missing)
+            measured[picture] = str(error)
+    return measured
+
+
+def pooled(measured: Mapping[str, np.ndarray | str]) -> NowResult:
+    """The numbers over all that `measure` found."""
+    distances = [found for found in measured.values() if not isinstance(found, str)]
+    missing = {picture: found for picture, found in measured.items() if isinstance(found, str)}
+    values = np.concatenate(distances) if distances else np.full(1, np.nan)
+    return NowResult(float(np.median(values)), float(values.mean()), float(values.std()), len(distances), missing)
+
+
+def by_challenge(measured: Mapping[str, np.ndarray | str]) -> dict[str, NowResult]:
+    """The same for each challenge, in alphabetical order."""
+    challenges = sorted({picture.split("/")[1] for picture in measured})
+    return {
+        challenge: pooled({name: found for name, found in measured.items() if name.split("/")[1] == challenge})
+        for challenge in challenges
+    }
 
 
 def list_pictures(path: Path, challenge: str | None = None) -> list[str]:
-    """SUBJECT/CHALLENGE/NAME of each picture in the list.
+    """The names of the pictures in the list, each once.
 
     Raises:
         ValueError: no such file, a line that is no such path, or no picture of the challenge.
@@ -96,16 +136,81 @@ def list_pictures(path: Path, challenge: str | None = None) -> list[str]:
         lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError):
         raise ValueError(f"{path} cannot be read: expected the list of pictures of the NoW data set.") from None
-    found = []
+    found: dict[str, str] = {}
     for line in lines:
         parts = line.split("/")[-3:]
         if len(parts) < 3 or not {"", ".", ".."}.isdisjoint(parts):
             raise ValueError(f"{path} has the line {line!r}: expected SUBJECT/CHALLENGE/NAME.jpg.")
-        if challenge in (None, parts[1]):
-            found.append("/".join([*parts[:2], Path(parts[2]).stem]))
+        found["/".join([*parts[:2], Path(parts[2]).stem])] = parts[1]
     if not found:
-        raise ValueError(f"{path} lists no picture{f' of the challenge {challenge!r}' if challenge else ''}.")
-    return found
+        raise ValueError(f"{path} lists no picture: expected SUBJECT/CHALLENGE/NAME.jpg on each line.")
+    if challenge is not None and challenge not in found.values():
+        known = ", ".join(sorted(set(found.values())))
+        raise ValueError(f"{path} lists no picture of the challenge {challenge!r}: expected one of {known}.")
+    return [name for name, its_challenge in found.items() if challenge in (None, its_challenge)]
+
+
+def subjects_of(pictures: Iterable[str]) -> list[str]:
+    """The subjects that pictures show, each once."""
+    return list(dict.fromkeys(picture.split("/")[0] for picture in pictures))
+
+
+def find_picture_folder(folder: Path) -> Path:
+    """The folder that holds `iphone_pictures`, and `detected_face` where there is one.
+
+    Raises:
+        ValueError: there is none.
+    """
+    for parent in PICTURE_PARENTS:
+        if (folder / parent / "iphone_pictures").is_dir():
+            return folder / parent
+    places = ", ".join(str(Path(parent) / "iphone_pictures") for parent in PICTURE_PARENTS)
+    raise ValueError(f"{folder} holds no pictures: expected them in one of {places}.")
+
+
+def find_picture(pictures: Path, name: str) -> Path:
+    """The file of a picture; `pictures` as `find_picture_folder` gives it.
+
+    Raises:
+        ValueError: there is none.
+    """
+    return _beside(pictures / "iphone_pictures" / name, PICTURE_ENDINGS)
+
+
+def read_face_box(pictures: Path, name: str) -> tuple[float, float, float, float] | None:
+    """Where the benchmark says that the face is: x, y, width, height in pixels; None where it says nothing.
+
+    Nothing in the file is executed, pickle though it is.
+
+    Raises:
+        ValueError: the file holds something else.
+    """
+    from zoo.heads.flame import stored_by_name  # loaded here, since it loads libigl
+    from zoo.heads.inert_pickle import array
+
+    path = pictures / "detected_face" / f"{name}.npy"
+    if not path.is_file():
+        return None
+    try:
+        stored = stored_by_name(path)
+        left, top, right, bottom = (float(array(stored[side], path, side).item()) for side in SIDES)
+    except (KeyError, ValueError):
+        raise ValueError(
+            f"{path} holds no box of a face: expected a number each for {', '.join(SIDES)}; nothing in it was run."
+        ) from None
+    return left, top, right - left, bottom - top
+
+
+def has_scans(folder: Path, subjects: Iterable[str]) -> bool:
+    """Whether there is a scan of any of the subjects."""
+    return any((folder / "scans" / subject).is_dir() for subject in subjects)
+
+
+def read_scans(
+    folder: Path, subjects: list[str], track: Callable[[list[str]], Iterable[str]] = iter
+) -> dict[str, Scan]:
+    """The scan of each subject; otherwise as `read_scan`."""
+    return {subject: read_scan(folder, subject) for subject in track(subjects)}
 
 
 def read_scan(folder: Path, subject: str) -> Scan:
@@ -174,6 +279,14 @@ def _attribute(tag: str, name: str) -> str:
     if found is None:
         raise ValueError(f"a point without {name}")
     return found.group(1)
+
+
+def is_predicted(predictions: Path, name: str) -> bool:
+    """Whether there are a mesh and seven points for a picture; neither is read."""
+    try:
+        return all(_beside(predictions / name, endings) for endings in (MESH_ENDINGS, POINT_ENDINGS))
+    except ValueError:
+        return False
 
 
 def _measure(scan: Scan, prediction: Path) -> np.ndarray:
