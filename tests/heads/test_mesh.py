@@ -137,6 +137,24 @@ def test_skinning_a_whole_head_equals_the_plain_form_in_single_precision(head: P
     torch.testing.assert_close(head.vertices(params, rotated=False), skinned(head.asset(), params), rtol=0, atol=1e-6)
 
 
+def test_compilers_see_one_graph() -> None:
+    class Meshes(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.head = BranchingHead()
+
+        def forward(self, vector: Tensor) -> tuple[Tensor, Tensor]:
+            return self.head.vertices(vector), self.head.project(vector)
+
+    meshes = Meshes()
+    vector = random_params(meshes.head).to_vector()
+    compiled = torch.compile(meshes, backend="eager", fullgraph=True)(vector)
+    exported = torch.export.export(meshes, (vector,)).module()(vector)
+    for plain, *others in zip(meshes(vector), compiled, exported, strict=True):
+        assert plain.is_contiguous()
+        assert all(other.equal(plain) for other in others)
+
+
 def test_vertices_are_turned_into_the_picture(head: ProceduralHead) -> None:
     params = random_params(head)
     at_rest = head.vertices(params, rotated=False)

@@ -11,7 +11,7 @@ from zoo.heads.dad_format import read_annotation, read_items
 from zoo.heads.mesh import HeadModel
 from zoo.heads.render import interpolate
 from zoo.heads.synthetic import Regions, SyntheticHead, draw_head, find_regions, write_heads
-from zoo.heads.synthetic.capture import capture
+from zoo.heads.synthetic.capture import capture, expose
 from zoo.heads.synthetic.heads import draw_shape
 from zoo.heads.synthetic.light import draw_light
 from zoo.heads.synthetic.looks import STYLES, draw_look
@@ -215,6 +215,25 @@ def test_poor_pictures_lose_more_than_good_ones() -> None:
         loss[quality].append(float(np.abs(image / 255 - picture).mean()))
     assert len(loss["lq"]) >= 3
     assert np.mean(loss["lq"]) > 1.5 * np.mean(loss["hq"])
+
+
+def test_a_soft_lens_spreads_light_to_the_pixels_around() -> None:
+    point = np.zeros((6, 6, 3), np.float32)
+    point[2, 3, 1] = 0.9
+    still = np.zeros((6, 6), np.float32)
+    seen = expose(point, 0.5, still)
+    expected = np.zeros((6, 6))
+    expected[1:4, 2:5] = 0.9 * 255 * np.outer([0.25, 0.5, 0.25], [0.25, 0.5, 0.25])
+    np.testing.assert_allclose(seen[..., 1], expected, atol=1)
+    assert not seen[..., [0, 2]].any()
+    even = np.full((6, 6, 3), [0.1, 0.4, 0.8], np.float32)
+    np.testing.assert_allclose(expose(even, 0.3, still) / 255, even, atol=1 / 255)  # up to its edges
+
+
+def test_grain_is_grey_and_stays_within_black_and_white() -> None:
+    grain = np.array([[0.1, -0.1, 2], [-2, 0, 0], [0, 0, 0]], np.float32)
+    seen = expose(np.full((3, 3, 3), 0.5, np.float32), 0.2, grain)
+    np.testing.assert_allclose(seen / 255, (0.5 + grain[..., None] * np.ones(3)).clip(0, 1), atol=1 / 255)
 
 
 def test_every_look_is_drawn_some_time() -> None:

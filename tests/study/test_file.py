@@ -63,6 +63,21 @@ def test_a_grid_becomes_rows_with_readable_names(study) -> None:
     assert read.rows[2].changes == {"model.selector.patches": 0, "model.base_scale": 0.25}
 
 
+def test_robustness_is_measured_in_every_run(study) -> None:
+    read = study(SHORT + "robustness: {shift: {2: test/shifted/sad, 0: test/synthetic/sad}}")
+    assert read.robustness[0].metrics == {0: "test/synthetic/sad", 2: "test/shifted/sad"}
+    assert list(read.robustness[0].metrics) == [0, 2]
+    assert read.measured == ["test/synthetic/sad", "test/shifted/sad"]
+
+
+def test_a_first_stage_has_a_base_of_its_own(study) -> None:
+    read = study(SHORT + "first_stage: {base: mine.yaml, set: {trainer: {max_epochs: 1}}, takes: [model.backbone]}")
+    assert read.first_stage is not None
+    assert read.first_stage.base == (str(read.file),)
+    assert read.first_stage.set == {"trainer.max_epochs": 1}
+    assert read.first_stage.takes == ("model.backbone",)
+
+
 class TestProfiles:
     PROFILES = """
 set: {trainer.max_epochs: 8, trainer.precision: 32}
@@ -110,6 +125,15 @@ profiles:
         (("metrics: {test/synthetic/sad: lower}", ""), "has no metrics"),
         (("name: mine", "name: a/b"), "has the name 'a/b'"),
         (("rows:", "rows: ["), "is not usable YAML"),
+        (("seeds:", "frames_per_second: true\nseeds:"), "has frames_per_second but no sizes of pictures"),
+        (("seeds:", "first_stage: {set: {}}\nseeds:"), "first_stage has no base."),
+        (("seeds:", "first_stage: {base: a, take: []}\nseeds:"), "first_stage has no key 'take'; did you mean takes"),
+        (
+            ("seeds:", "robustness: {shift: {1: test/a/sad}}\nseeds:"),
+            "has robustness 'shift': {1: 'test/a/sad'}; expected",
+        ),
+        (("by error: {}", "by error: {published: {test/a/sad: 3}}"), "has published values but no source"),
+        (("by error: {}", "by error: {published: {test/a/sad: good}}"), "test/a/sad: 'good'; expected a number."),
     ],
 )
 def test_what_cannot_be_right_is_one_sentence(study, change: tuple[str, str], said: str) -> None:

@@ -11,15 +11,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import zoo.cli
 from zoo.study.file import NOISE_FLOOR, Study, StudyError, read_study
 from zoo.study.html import to_html
 from zoo.study.job import Job
+from zoo.study.latex import latex_text, to_latex
+from zoo.study.markdown import markdown_text, to_markdown
+from zoo.study.numbers import number
+from zoo.study.plots import Styles
 from zoo.study.publish import write_report
 from zoo.study.report import Report, make_report
 from zoo.study.results import Result
-from zoo.study.tables import latex_text, markdown_text, number, to_csv, to_latex, to_markdown
+from zoo.study.sample_tiles import Sample, write_tiles
+from zoo.study.spreadsheet import to_csv
+from zoo.study.trade_offs import Point, front
 
 FILE = """
 name: made
@@ -36,6 +43,9 @@ rows:
   same: {changes: {model.b: 1}, evaluate_only: true}
 """
 PICTURES = 12
+RUNS = [(row, seed) for row in ("by error", "worse", "same") for seed in (0, 1, 2)] + [
+    (NOISE_FLOOR, s) for s in (3, 4, 5)
+]
 
 
 class Made:
@@ -45,11 +55,8 @@ class Made:
         self.file = folder / "made.yaml"
         self.file.write_text(FILE)
         self.runs = folder / "studies"
-        for row, seeds, worse in (("by error", (0, 1, 2), 0), ("worse", (0, 1, 2), 1), ("same", (0, 1, 2), 0)):
-            for seed in seeds:
-                self.write(row, seed, self.sad(seed) + worse)
-        for seed in (3, 4, 5):
-            self.write(NOISE_FLOOR, seed, self.sad(seed))
+        for row, seed in RUNS:
+            self.write(row, seed, self.sad(seed) + (row == "worse"))
 
     @property
     def study(self) -> Study:
@@ -79,6 +86,7 @@ class Made:
             id=f"{row} {seed}",
             baseline=row == "by error",
             evaluate_only=row == "same",
+            first_stage=False,
             after=None,
             after_id=None,
             note="",
@@ -116,6 +124,19 @@ class Made:
         directory.mkdir(parents=True, exist_ok=True)
         (directory / "job.json").write_text(json.dumps(result.job.to_dict()))
         (directory / "result.json").write_text(json.dumps(result.to_dict()))
+
+    def time(self, **seconds: float) -> None:
+        """Frames a second of rows, spaces in whose names are underscores here, each on a device of its own where its
+        time is below 0.1 s.
+        """
+        rows = {
+            row.replace("_", " "): {
+                "HD": {"median": time, "quartiles": [time - 0.01, time + 0.01], "repeats": 20}
+                | {"device": "CPU" if time >= 0.1 else "GPU"}
+            }
+            for row, time in seconds.items()
+        }
+        (self.runs / "made" / "speed.json").write_text(json.dumps({"format": 1, "rows": rows}))
 
     def fail(self, row: str, seed: int, reason: str) -> None:
         content = json.loads((self.directory(row, seed) / "result.json").read_text())
@@ -210,6 +231,29 @@ class TestFewSeeds:
         assert lines(made.report())["by error", "test/one/score"]["sd"] == ""
         assert "±" not in to_markdown(made.report()).partition("## Notes")[0]
 
+    def test_below_three_seeds_nothing_is_significant(self, made: Made) -> None:
+        made.file.write_text(FILE.replace("[0, 1, 2]", "[0, 1]"))
+        report = made.report()
+        line = lines(report)["worse", "test/one/sad"]
+        assert float(line["p_holm"]) < 0.001
+        assert line["significant"] == ""
+        assert "| +1.00 [+1.00, +1.00] (pictures only) |" in to_markdown(report)
+        for form in FORMS:
+            assert "have no p-value and no mark" in form(report)
+
+    def test_five_pictures_have_an_interval_and_no_mark(self, made: Made) -> None:
+        for row in ("by error", "worse", "same"):
+            for seed in (0, 1, 2):
+                made.write(row, seed, made.sad(seed)[:5] + (row == "worse"))
+        report = made.report()
+        assert "| +1.00 [+1.00, +1.00] |" in to_markdown(report)
+        assert "have no p-value and no mark" in to_markdown(report)
+
+    def test_enough_pictures_have_marks_and_no_such_note(self, made: Made) -> None:
+        made.file.write_text(FILE.replace('  test/one/score: {direction: higher, label: Score, unit: "%"}\n', ""))
+        assert lines(made.report())["worse", "test/one/sad"]["significant"] == "True"
+        assert "have no p-value" not in to_markdown(made.report())
+
 
 class TestMissing:
     def test_failed_runs_are_listed_and_not_averaged(self, made: Made) -> None:
@@ -266,6 +310,194 @@ class TestMissing:
         with pytest.raises(StudyError, match="has no finished run: expected `zoo study run` first"):
             make_report(made.study, tmp_path / "elsewhere")
 
+    def test_a_failed_first_stage_is_the_reason(self, made: Made) -> None:
+        made.fail("worse", 1, "it needs the checkpoint of first_stage/worse/seed_1, which has not been trained.")
+        job = json.loads((made.directory("worse", 1) / "job.json").read_text()) | {"after": "first_stage/worse/seed_1"}
+        (made.directory("worse", 1) / "job.json").write_text(json.dumps(job))
+        first = made.runs / "made" / "first_stage" / "worse" / "seed_1"
+        shutil.copytree(made.directory("worse", 1), first)
+        content = json.loads((first / "result.json").read_text())
+        content |= {"reason": "out of memory.", "job": job | {"after": None, "first_stage": True}}
+        (first / "result.json").write_text(json.dumps(content))
+        report = made.report()
+        assert [entry.reason for entry in report.missing] == ["first_stage/worse/seed_1 failed: out of memory."]
+        assert [row.name for row in report.rows] == ["by error", "worse", "same", NOISE_FLOOR]
+
+
+PUBLISHED = FILE.replace("{changes: {model.a: 1}, note", "{changes: {model.a: 1}, published: {test/one/sad: 7.5}, note")
+
+
+class TestPublished:
+    def real(self, made: Made) -> None:
+        for row in ("by error", "worse", "same"):
+            for seed in (0, 1, 2):
+                made.write(row, seed, made.sad(seed), synthetic="none")
+
+    def test_a_column_of_its_own_and_the_source(self, made: Made) -> None:
+        self.real(made)
+        made.file.write_text(PUBLISHED + "source: Made et al. 2020\nnoise_floor: false\n")
+        report = made.report()
+        text = to_markdown(report)
+        assert "| row | seeds | SAD ↓ | SAD ↓, published | Score (%) ↑ |" in text
+        assert re.search(r"^\| worse .* \| 7\.500 \| 51\.00 ± 1\.0 \|$", text, re.MULTILINE)
+        assert re.search(r"^\| by error .* \| — \| 51\.00 ± 1\.0 \|$", text, re.MULTILINE)
+        assert "Published values are from Made et al. 2020" in text
+        assert lines(report)["worse", "test/one/sad"]["published"] == "7.5"
+        assert lines(report)["worse", "test/one/score"]["published"] == ""
+
+    @pytest.mark.parametrize("kinds", ["all", "some"])
+    def test_never_beside_synthetic_data(self, made: Made, kinds: str) -> None:
+        self.real(made)
+        made.write("worse", 1, made.sad(1), synthetic=kinds)
+        made.file.write_text(PUBLISHED + "source: Made et al. 2020\n")
+        for form in (*FORMS, to_csv):
+            assert "7.5" not in form(made.report())
+        assert "ublished" not in to_markdown(made.report())
+
+
+class TestSpeed:
+    def test_columns_and_note(self, made: Made) -> None:
+        made.time(by_error=0.25, worse=0.5)
+        report = made.report()
+        assert "| row | parameters | GMACs HD | FPS HD | training |" in to_markdown(report)
+        assert "| by error | 2.50 M | 28.00 | 4.00 [3.85, 4.17] |" in to_markdown(report)
+        assert "| same | 2.50 M | 24.00 | — |" in to_markdown(report)
+        assert "median [quartiles] of 20 repeats" in to_markdown(report)
+        line = lines(report)["worse", "test/one/sad"]
+        assert (line["fps_HD"], line["fps_HD_device"]) == ("2.0", "CPU")
+        assert float(line["fps_HD_lower_quartile"]) == pytest.approx(1 / 0.51)
+        assert "<h2>Quality against frames a second</h2>" in to_html(report)
+
+    def test_where_none_was_measured_there_is_no_column(self, made: Made) -> None:
+        assert "FPS" not in to_markdown(made.report())
+        assert "frames a second" not in to_html(made.report())
+
+    def test_several_devices_are_not_compared(self, made: Made) -> None:
+        made.time(by_error=0.25, worse=0.05)
+        report = made.report()
+        assert "FPS were measured on different devices and do not compare" in to_markdown(report)
+        assert "on: CPU; GPU." in to_markdown(report)
+        assert "<h2>Quality against frames a second</h2>" not in to_html(report)
+
+
+class TestRobustness:
+    STUDY = FILE + "robustness: {shift in pixels: {0: test/one/sad, 4.5: test/far/sad}}\n"
+
+    def shifted(self, made: Made) -> Report:
+        made.file.write_text(self.STUDY + "noise_floor: false\n")
+        for row in ("by error", "worse", "same"):
+            for seed in (0, 1, 2):
+                metrics = {"test/one/sad": 10.0, "test/one/score": 50.0, "test/far/sad": 20.0 + seed}
+                made.write(row, seed, None, metrics=metrics)
+        return made.report()
+
+    def test_a_table_of_the_rows_that_were_trained(self, made: Made) -> None:
+        text = to_markdown(self.shifted(made)).partition("## SAD ↓ by shift in pixels")[2].partition("##")[0]
+        assert "| row | 0 | 4.5 |" in text
+        assert "| worse | 10.00 ± 0 | 21.00 ± 1.0 |" in text
+        assert "same" not in text
+
+    def test_a_plot_and_lines_of_the_csv(self, made: Made) -> None:
+        report = self.shifted(made)
+        assert "<h2>Robustness</h2>" in to_html(report)
+        table = list(csv.DictReader(io.StringIO(to_csv(report))))
+        found = {(line["row"], line["severity"]): line for line in table if line["robustness"]}
+        assert set(found) == {(row, severity) for row in ("by error", "worse") for severity in ("0.0", "4.5")}
+        assert (found["worse", "4.5"]["mean"], found["worse", "4.5"]["sd"]) == ("21.0", "1.0")
+        assert found["worse", "4.5"]["metric"] == "test/far/sad"
+
+    def test_a_severity_that_results_lack_is_an_error(self, made: Made) -> None:
+        made.file.write_text(self.STUDY)
+        with pytest.raises(StudyError, match="has no value of test/far/sad: run the study again"):
+            made.report()
+
+
+class TestManyRows:
+    def many(self, made: Made) -> Report:
+        rows = "".join(f"  row {worse}: {{changes: {{model.c: {worse}}}}}\n" for worse in range(12))
+        made.file.write_text(FILE + rows + "noise_floor: false\n")
+        for worse in range(12):
+            for seed in (0, 1, 2):
+                metrics = {"test/one/sad": 10.0 + seed + worse, "test/one/score": 50.0 + seed}
+                made.write(f"row {worse}", seed, None, metrics=metrics)
+        return made.report()
+
+    def test_those_that_differ_most_are_chosen_in_the_tables_order(self, made: Made) -> None:
+        chosen = [row.name for row in self.many(made).most_different(3)]
+        assert chosen == ["by error", "row 9", "row 10", "row 11"]
+
+    def test_only_they_are_named_in_plots(self, made: Made) -> None:
+        report = self.many(made)
+        styles = Styles(report)
+        named = [row.name for row in report.rows if styles[row].label]
+        assert named == ["by error", *(f"row {worse}" for worse in range(4, 12))]
+        assert len({styles[row].colour for row in report.rows if styles[row].label}) == 9
+        to_html(report)
+
+    def test_what_no_other_row_beats_is_on_the_front(self, made: Made) -> None:
+        report = self.many(made)
+        metric = report.study.metrics[0]
+        costs_and_values = [(3, 1.0), (1, 5.0), (2, 6.0), (2, 2.0), (4, 1.0)]
+        points = [Point(report.baseline, cost, value, None) for cost, value in costs_and_values]
+        assert [point.cost for point in front(points, True, metric)] == [1, 2, 3]
+        assert [(point.cost, point.quality) for point in front(points, False, metric)] == [(4, 1.0)]
+
+
+class TestPictures:
+    def keep(self, made: Made) -> None:
+        for place, row in enumerate(("by error", "worse")):
+            for name in ("one", "other"):
+                for index in range(3):
+                    shades = {"source": 10 * index, "true alpha": 100, "alpha": 150 + 50 * place}
+                    tiles = {tile: np.full((32, 16, 3), shade, np.uint8) for tile, shade in shades.items()}
+                    write_tiles(made.directory(row, 0) / "pictures", Sample(name, index), tiles)
+
+    def test_the_first_samples_of_the_metrics_test_sets_are_shown(self, made: Made) -> None:
+        self.keep(made)
+        pictures = made.report().pictures
+        assert [sample.title for sample in pictures] == ["one, picture 0", "one, picture 1", "one, picture 2"]
+        shades = {name: int(tile[0, 0, 0]) for name, tile in pictures[1].tiles.items()}
+        assert shades == {"source": 10, "true alpha": 100, "by error": 150, "worse": 200}
+
+    def test_markdown_links_the_sheet(self, made: Made) -> None:
+        assert "samples.png" not in to_markdown(made.report())
+        self.keep(made)
+        assert "(samples.png)" in to_markdown(made.report())
+
+    def test_the_same_pictures_give_the_same_files(self, made: Made, tmp_path: Path) -> None:
+        self.keep(made)
+        first, second = (write_report(made.report(), tmp_path / name) for name in ("first", "second"))
+        for one, other in zip(first, second, strict=True):
+            assert one.read_bytes() == other.read_bytes()
+
+
+class TestLatex:
+    def test_every_line_has_as_many_cells_as_columns(self, made: Made) -> None:
+        made.file.write_text(TestRobustness.STUDY.replace("a question", '"50 % & more_than {k} #1 ≥ 2 → a|b"'))
+        for row, seed in RUNS:
+            made.write(row, seed, None, metrics={"test/one/sad": 1.0, "test/one/score": 2.0, "test/far/sad": 3.0})
+        made.fail("by error", 2, "~30 % ^ of \\it")
+        made.time(by_error=0.25)
+        text = to_latex(made.report())
+        body = "\n".join(line for line in text.splitlines() if not line.startswith("%"))
+        tabulars = re.findall(r"\\begin\{tabular\}\{([lr]+)\}(.*?)\\end\{tabular\}", body, re.DOTALL)
+        assert len(tabulars) == 5
+        for columns, content in tabulars:
+            table_lines = [line for line in content.splitlines() if line.endswith(r" \\")]
+            assert len(table_lines) >= 2
+            assert {len(re.findall(r"(?<!\\)&", line)) + 1 for line in table_lines} == {len(columns)}
+        assert body.isascii()
+        assert not re.search(r"(?<!\\)[#_~^](?![{]?\d|\\circ)", body)
+        unescaped = re.sub(r"\\[{}]", "", body)
+        assert unescaped.count("{") == unescaped.count("}")
+        for begun in re.findall(r"\\begin\{(\w+)\}", body):
+            assert body.count(rf"\begin{{{begun}}}") == body.count(rf"\end{{{begun}}}")
+
+    def test_wide_tables_are_shrunk_to_the_text(self, made: Made) -> None:
+        _, differences, costs = to_latex(made.report()).split(r"\begin{table}")[1:]
+        assert "resizebox" not in costs
+        assert differences.count(r"\resizebox{\linewidth}{!}{%") == differences.count(r"\end{tabular}}") == 1
+
 
 class TestForms:
     @pytest.mark.parametrize(
@@ -273,7 +505,7 @@ class TestForms:
         [("all", "made (synthetic data)"), ("none", "made"), ("some", "made (partly synthetic data)")],
     )
     def test_synthetic_data_is_in_the_title(self, made: Made, kinds: str, named: str) -> None:
-        for row, seed in [(row, seed) for row in ("by error", "worse", "same") for seed in (0, 1, 2)]:
+        for row, seed in RUNS:
             made.write(row, seed, made.sad(seed), synthetic=kinds)
         made.file.write_text(FILE + "noise_floor: false\n")
         report = made.report()
@@ -317,7 +549,7 @@ class TestForms:
         ("form", "written"),
         [
             (to_markdown, r"a \| b \<script> $x\_1 & [c]\(d)"),
-            (to_latex, r"a | b $<$script$>$ \$x\_1 \& [c](d)"),
+            (to_latex, r"a \textbar{} b $<$script$>$ \$x\_1 \& [c](d)"),
             (to_html, "a | b &lt;script&gt; $x_1 &amp; [c](d)"),
         ],
     )
@@ -354,15 +586,8 @@ class TestForms:
 
     def test_equal_labels_are_told_apart(self, made: Made) -> None:
         made.file.write_text(FILE.replace("label: Score", "label: SAD").replace("one/score", "two/sad"))
-        for row, seeds in (
-            ("by error", (0, 1, 2)),
-            ("worse", (0, 1, 2)),
-            ("same", (0, 1, 2)),
-            (NOISE_FLOOR, (3, 4, 5)),
-        ):
-            for seed in seeds:
-                metrics = {"test/one/sad": 1.0, "test/two/sad": 2.0}
-                made.write(row, seed, None, metrics=metrics)
+        for row, seed in RUNS:
+            made.write(row, seed, None, metrics={"test/one/sad": 1.0, "test/two/sad": 2.0})
         assert "| SAD one ↓ | SAD two (%) ↑ |" in to_markdown(made.report())
 
 
@@ -386,6 +611,7 @@ def test_the_command_reports_a_finished_study(small, capsys: pytest.CaptureFixtu
         "report.md",
         "report.tex",
         "report.html",
+        "samples.png",
     ]
     table = list(csv.DictReader((folder / "report.csv").open()))
     written = json.loads((small.run("at_random") / "result.json").read_text())["metrics"]
@@ -393,6 +619,11 @@ def test_the_command_reports_a_finished_study(small, capsys: pytest.CaptureFixtu
     assert float(line["mean"]) == written["test/one/sad"]
     assert line["interval_over"] == "pictures only"
     assert "A/A" in (folder / "report.md").read_text()
+    with Image.open(folder / "samples.png") as sheet:  # source, truth, and three rows, of two samples
+        assert sheet.size == (5 * (256 + 2), 2 * (24 + 16 + 256 + 2))
+    page = (folder / "report.html").read_text()
+    assert page.count("data:image/jpeg;base64,") == 10
+    assert page.count("<figcaption>true alpha</figcaption>") == 2
 
 
 def test_the_command_reports_elsewhere_and_says_what_is_missing(

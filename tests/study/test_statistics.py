@@ -83,6 +83,15 @@ def test_what_was_resampled_is_said(seeds: int, pictures: int, over: str) -> Non
     assert (found.low is None) == (found.p is None) == (over == "nothing")
 
 
+@pytest.mark.parametrize(
+    ("seeds", "pictures", "telling"),
+    [(3, 6, True), (3, 5, False), (2, 100, False), (6, 0, True), (5, 0, False), (1, 1, False)],
+)
+def test_p_values_of_few_seeds_or_pictures_say_nothing(seeds: int, pictures: int, telling: bool) -> None:
+    found = paired_difference(normal(0, seeds, max(pictures, 1)), pictures > 0, 0)
+    assert found.has_telling_p is telling
+
+
 def test_below_three_seeds_their_disagreement_is_not_in_the_interval() -> None:
     differences = np.array([[1.0, 1.0, 1.0], [3.0, 3.0, 3.0]])
     assert paired_difference(differences, True, 0) == Difference(2, 2, 2, 2 / 10_001, "pictures only", 2, 3)

@@ -1,8 +1,8 @@
 """Run studies: many combinations of parts, run alike and compared.
 
 `zoo study plan FILE` resolves and builds every row and shows how it differs from the baseline; `run` carries out what
-is missing; `status` says how far it is; `report` compares what is done; `execute DIR` carries out one run, as engines
-do.
+is missing; `status` says how far it is; `speed` times the networks, as `run` does at its end; `report` compares what is
+done; `execute DIR` carries out one run, as engines do.
 """
 
 import argparse
@@ -36,18 +36,19 @@ class RunParser(Parser):
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare `plan`, `run`, `status`, `report` and `execute`."""
+    """Declare `plan`, `run`, `status`, `speed`, `report` and `execute`."""
     actions = parser.add_subparsers(
-        dest="action", required=True, metavar="{plan,run,status,report,execute}", parser_class=RunParser
+        dest="action", required=True, metavar="{plan,run,status,speed,report,execute}", parser_class=RunParser
     )
     plan = actions.add_parser("plan", help="resolve, check and build every row; run nothing")
     run_ = actions.add_parser("run", help="carry out what is missing or stale")
     status = actions.add_parser("status", help="say what is done, from the directories alone")
+    speed = actions.add_parser("speed", help="measure frames a second where that was not done yet")
     report = actions.add_parser("report", help="compare what is done: tables, intervals and plots")
-    for action in (plan, run_, status, report):
+    for action in (plan, run_, status, speed, report):
         action.add_argument("file", metavar="FILE", help="a study file, or a shipped one: studies/bgmv2_refinement")
         action.add_argument("--profile", metavar="NAME", help="a profile of the study, such as smoke, cpu or full")
-    for action in (run_, status, report):
+    for action in (run_, status, speed, report):
         action.add_argument(
             "--runs", type=Path, default=Path("studies"), metavar="DIR", help="where studies are (default: studies)"
         )
@@ -75,6 +76,8 @@ def run(arguments: argparse.Namespace) -> int:
     study = read_study(arguments.file, arguments.profile)
     if arguments.action == "status":
         return _status(study, arguments.runs)
+    if arguments.action == "speed":
+        return _speed(study, arguments.runs)
     if arguments.action == "report":
         return _report(study, arguments.runs, arguments.output)
     from zoo.study.plan import make_plan
@@ -98,9 +101,11 @@ def _run(study: "Study", arguments: argparse.Namespace) -> int:
     from zoo.study.plan import make_plan
     from zoo.study.results import read_result
     from zoo.study.run import run_study
+    from zoo.study.wandb_group import wandb_loggers
 
     engine = make_engine(arguments.engine, arguments.engine_options)
-    outcome = run_study(make_plan(study), arguments.runs, engine, arguments.retry_failed)
+    plan = make_plan(study)
+    outcome = run_study(plan, arguments.runs, engine, arguments.retry_failed)
     if not engine.waits:
         return 0
     for directory in outcome.failed:
@@ -109,6 +114,10 @@ def _run(study: "Study", arguments: argparse.Namespace) -> int:
         print(f"zoo study: {result.job.row}, seed {result.job.seed} failed: {result.reason}", file=sys.stderr)
     for directory in outcome.unfinished:
         print(f"zoo study: {directory} ended without a result; run the study again to go on.", file=sys.stderr)
+    if not outcome.unfinished and study.frames_per_second:
+        _speed(study, arguments.runs)
+    if outcome.complete and wandb_loggers(plan.baseline.settings):
+        _report(study, arguments.runs, None)
     return int(not outcome.complete)
 
 
@@ -130,13 +139,29 @@ def _status(study: "Study", runs: Path) -> int:
     return int(show_status(study, runs))
 
 
+def _speed(study: "Study", runs: Path) -> int:
+    from zoo.study.file import StudyError
+    from zoo.study.speed import measure_speed
+
+    if not study.sizes:
+        raise StudyError(f"the study {study.name} has no sizes of pictures to time networks on: add `sizes`.")
+    failed = measure_speed(study, runs)
+    for sentence in failed:
+        print(f"zoo study: {sentence}", file=sys.stderr)
+    return int(bool(failed))
+
+
 def _report(study: "Study", runs: Path, output: Path | None) -> int:
     from zoo.study.publish import write_report
     from zoo.study.report import make_report
+    from zoo.study.wandb_report import upload_report
 
     report = make_report(study, runs)
     for entry in report.missing:
         print(f"zoo study: {entry.row}, seed {entry.seed} is not in the report: {entry.reason}", file=sys.stderr)
-    for file in write_report(report, output or runs / study.title):
+    files = write_report(report, output or runs / study.title)
+    for file in files:
         print(file)
+    if (uploaded := upload_report(report, files)) is not None:
+        print(uploaded)
     return 0

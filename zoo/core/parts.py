@@ -112,6 +112,9 @@ class Augmentation(Part, nn.Module):
 class SampleSource(Part, Dataset):
     """A dataset: where samples come from. Each task says in its own `parts.py` what a sample is."""
 
+    synthetic = False
+    """Whether its pictures are drawn by a program: what is measured on them is no published number."""
+
     @abstractmethod
     def __len__(self) -> int:
         """How many samples there are."""

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
+import numpy as np
 import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities import rank_zero_info
@@ -89,12 +90,24 @@ class TrainingModule(Part, LightningModule):
         """Inputs of `forward` for one picture of this size, on torch's current default device."""
         raise NotImplementedError(f"{type(self).__name__} cannot be studied: it does not implement example.")
 
+    def drawn_example(self, height: int, width: int) -> tuple[Tensor, ...]:
+        """As `example`, on the CPU, with a drawn picture: how long a network takes may depend on what it sees."""
+        return self.example(height, width)
+
     def metric_names(self, data: DataModule) -> set[str]:
         """The names of all metrics that validation and test log for this data: `validation/sad`, `test/one/sad`.
 
         For intervals over images, `test_step` also returns `{"samples": [{"sad": value}, …]}`, one a sample.
         """
         raise NotImplementedError(f"{type(self).__name__} cannot be studied: it does not implement metric_names.")
+
+    def test_tiles(self, batch: Any, output: Any, count: int, side: int) -> list[dict[str, np.ndarray]]:
+        """What a report shows of the first `count` samples of a test batch: named tiles, uint8 (h, w, 3), no side
+        longer than `side`. The last is this network's own result, those before it are the same for every network.
+
+        It is asked for the `output` that `test_step` returns, `{"output": output, …}`; nothing is shown by default.
+        """
+        return []
 
     # Training
 

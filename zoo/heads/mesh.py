@@ -89,6 +89,8 @@ class HeadModel(Part, nn.Module):
     offset: Tensor
     landmark_corners: Tensor
     landmark_weights: Tensor
+    resting: Tensor
+    """(3·V,) the template, each coordinate of all vertices after the other; `directions` (K, 3·V) are in that order."""
     directions: Tensor
     jaw_weights: Tensor
     jaw_rest: Tensor
@@ -167,8 +169,10 @@ class HeadModel(Part, nn.Module):
             (B, V, 3), metres.
         """
         params = self.split(params)
-        at_rest = self._skinned(params) + self.offset
-        return at_rest @ matrix_from_6d(params.rotation).mT if rotated else at_rest
+        placed = self._skinned(params)
+        if rotated:
+            placed = matrix_from_6d(params.rotation) @ placed
+        return placed.mT.contiguous()
 
     def project(self, params: HeadParams | Tensor, image_size: float = 256, unrotated: Tensor | None = None) -> Tensor:
         """Where each vertex is seen in a square picture.
@@ -184,8 +188,9 @@ class HeadModel(Part, nn.Module):
         params = self.split(params)
         at_rest = self.vertices(params, rotated=False) if unrotated is None else unrotated
         across = matrix_from_6d(params.rotation)[:, :2]  # depth does not matter to an orthographic camera
-        seen = at_rest @ across.mT * (params.scale + 1).clamp(min=1e-8)[:, None] + params.translation[:, None, :2]
-        return (seen + 1) / 2 * image_size
+        turned = across @ at_rest.mT
+        seen = turned * (params.scale + 1).clamp(min=1e-8)[:, None] + params.translation[:, :2, None]
+        return ((seen + 1) / 2 * image_size).mT.contiguous()
 
     def landmarks(self, points: Tensor) -> Tensor:
         """The 68 landmarks among the vertices: (B, V, D) → (B, 68, D)."""
@@ -201,24 +206,26 @@ class HeadModel(Part, nn.Module):
         """Skinning when only the jaw turns: vertices and the jaw joint are linear in shape, expression and R − 1."""
         jaw = asset.joints.index("jaw")
         moved = [joint for joint in range(len(asset.joints)) if _hangs_on(joint, jaw, asset.parents)]
-        self._keep("jaw_weights", asset.weights[:, moved].sum(1, keepdims=True))
+        self._keep("jaw_weights", asset.weights[:, moved].sum(1))
         directions = np.concatenate([asset.shape_basis, asset.expression_basis], axis=2)
         self._keep("jaw_rest", asset.joint_regressor[jaw] @ asset.template)
         self._keep("jaw_directions", np.einsum("v,vdk->kd", asset.joint_regressor[jaw], directions))
         if asset.pose_basis is not None:
             corrective = asset.pose_basis[:, :, 9 * (jaw - 1) : 9 * jaw]
             directions = np.concatenate([directions, corrective], axis=2)
-        self._keep("directions", directions.reshape(directions.shape[0] * 3, -1).T)
+        self._keep("resting", asset.template.T.ravel())
+        self._keep("directions", directions.swapaxes(0, 1).reshape(directions.shape[0] * 3, -1).T)
         self._has_corrective = asset.pose_basis is not None
 
     def _skinned(self, params: HeadParams) -> Tensor:
-        """(B, V, 3) in the head frame without offset."""
+        """(B, 3, V) in the head frame: operations on rows of V numbers take a fraction of the time of rows of 3."""
         identity = torch.cat([params.shape, params.expression], dim=1)
         turn = matrix_from_axis_angle(params.jaw) - torch.eye(3, dtype=params.jaw.dtype, device=params.jaw.device)
         weights = torch.cat([identity, turn.flatten(1)], dim=1) if self._has_corrective else identity
-        shaped = torch.addmm(self.template.flatten(), weights, self.directions).unflatten(1, (-1, 3))
+        shaped = torch.addmm(self.resting, weights, self.directions).unflatten(1, (3, -1))
         joint = self.jaw_rest + identity @ self.jaw_directions
-        return shaped + self.jaw_weights * ((shaped - joint[:, None]) @ turn.mT)
+        opened = turn @ (shaped - joint[:, :, None])
+        return opened.mul_(self.jaw_weights).add_(shaped).add_(self.offset[:, None])  # in place, gradients are right
 
 
 def _hangs_on(joint: int, ancestor: int, parents: np.ndarray) -> bool:

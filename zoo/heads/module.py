@@ -1,9 +1,11 @@
 """The LightningModule of 3D heads: the network with its head model, losses, metrics and pictures."""
 
+import copy
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
@@ -12,13 +14,14 @@ from zoo.core.checkpoint import CheckpointError
 from zoo.core.data import DataModule
 from zoo.core.parts import Backbone, LossTerm
 from zoo.core.run import write_json
+from zoo.core.spec import build
 from zoo.core.training import Schedule, TrainingModule
 from zoo.heads.mesh import HeadModel
 from zoo.heads.metrics import HeadMetrics, head_metrics
 from zoo.heads.metrics.measures import FAST, FULL
 from zoo.heads.net import HeadNetwork
 from zoo.heads.parts import Fusion, HeadBatch, HeadLoss, HeadOutput, LandmarkBranch
-from zoo.heads.pictures import log_sheet
+from zoo.heads.pictures import log_sheet, result_tiles
 from zoo.heads.rotation import matrix_from_6d
 from zoo.heads.untrained import untrained_outputs
 from zoo.hub.dad3dnet import to_network
@@ -121,6 +124,15 @@ class HeadAlignment(TrainingModule):
             raise ValueError(f"a head network looks at square crops, not at {width}×{height}: give one side for both.")
         return (torch.zeros(1, 3, height, width),)
 
+    def drawn_example(self, height: int, width: int) -> tuple[Tensor, ...]:
+        """A drawn head."""
+        (like,) = self.example(height, width)
+        # By its name and not imported: what a trained network is does not depend on how this picture is drawn.
+        arguments = {"split": "test", "count": 1, "size": height}
+        drawn = build({"class_path": "SyntheticHeads", "init_args": arguments})
+        drawn.build(copy.deepcopy(self.head_model).cpu())
+        return (drawn.picture(0).image[None].to(like) / 255,)
+
     def metric_names(self, data: DataModule) -> set[str]:
         absent = set() if self.network.landmark_branch.gives_points else {"landmark_nme"}
         names = {"validation": {*FAST, "failure_rate"}} if getattr(data, "validation", None) is not None else {}
@@ -166,8 +178,12 @@ class HeadAlignment(TrainingModule):
 
     def test_step(self, batch: HeadBatch, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Any]:
         metrics: Any = list(self.test_metrics.values())[dataloader_idx]
-        metrics.update(self.compute(batch), batch)
-        return {"samples": metrics.latest}
+        output = self.compute(batch)
+        metrics.update(output, batch)
+        return {"samples": metrics.latest, "output": output}
+
+    def test_tiles(self, batch: HeadBatch, output: HeadOutput, count: int, side: int) -> list[dict[str, np.ndarray]]:
+        return result_tiles(first_samples(batch, count), first_samples(output, count), self.head_model, side)
 
     def on_test_epoch_end(self) -> None:
         directory = self.trainer.log_dir  # asked for in every process: it is broadcast

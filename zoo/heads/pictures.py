@@ -1,4 +1,4 @@
-"""Heads drawn over pictures: mesh, landmarks and pose axes; and contact sheets of validation.
+"""Heads drawn over pictures: mesh, landmarks and pose axes; contact sheets of validation, and tiles of test samples.
 
 Every function takes a picture (H, W, 3) uint8 and returns a new one; points are pixels, x right, y down. Directions are
 in the picture frame of `zoo.heads.rotation`: z points away from the viewer.
@@ -201,6 +201,12 @@ def tiles(batch: HeadBatch, output: HeadOutput, head_model: HeadModel, side: int
     if output.heatmaps is not None:
         columns.append(_heatmap_tiles(crops, output.heatmaps, output.landmarks))
     return [list(row) for row in zip(*columns, strict=True)]
+
+
+def result_tiles(batch: HeadBatch, output: HeadOutput, head_model: HeadModel, side: int) -> list[dict[str, np.ndarray]]:
+    """For each sample of a batch its crop, with the true head on it, and with the predicted one; uint8 (h, h, 3)."""
+    rows = tiles(batch, output._replace(heatmaps=None), head_model, min(side, batch.image.shape[-1]))
+    return [dict(zip(COLUMNS, row, strict=False)) for row in rows]
 
 
 def log_sheet(

@@ -55,7 +55,8 @@ def rasterise(
     x, y, z = np.abs(points.T)
     usable = (x < REACH) & (y < REACH) & (z < np.inf)  # a comparison with NaN is false
     kept = None if usable.all() else np.flatnonzero(usable[faces].all(1))
-    corners = np.rint(np.where(usable[:, None], points[:, :2], 0) * SUBPIXELS).astype(np.int64)
+    places = points[:, :2] if kept is None else np.where(usable[:, None], points[:, :2], 0)
+    corners = np.rint(places * SUBPIXELS).astype(np.int64)
     engines = {"numba": _rasterise_compiled, "numpy": _rasterise_plain}
     depths = np.ascontiguousarray(points[:, 2])
     raster = engines[engine](corners, depths, faces if kept is None else faces[kept], height, width)
@@ -66,9 +67,24 @@ def rasterise(
 
 def interpolate(raster: Raster, faces: ArrayLike, values: ArrayLike) -> NDArray[np.float32]:
     """Values of the vertices (V, C) → of the pixels (H, W, C), by the weights; 0 where there is no triangle."""
+    covered = raster.triangles >= 0
+    result = np.zeros((*covered.shape, np.shape(values)[1]), np.float32)
+    result[covered] = interpolate_at(np.flatnonzero(covered), raster, faces, values).T
+    return result
+
+
+def interpolate_at(
+    pixels: NDArray[np.int64], raster: Raster, faces: ArrayLike, values: ArrayLike
+) -> NDArray[np.float32]:
+    """Values of the vertices (V, C) → of some pixels (C, N), by the weights.
+
+    Args:
+        pixels: (N,) numbers of pixels that show a triangle, counted row by row.
+    """
     values = np.ascontiguousarray(values, np.float32)
-    result = np.zeros((*raster.triangles.shape, values.shape[1]), np.float32)
-    _interpolate(raster.triangles, raster.weights, np.ascontiguousarray(faces, np.int64), values, result)
+    result = np.empty((values.shape[1], len(pixels)), np.float32)
+    triangles, weights = raster.triangles.reshape(-1), raster.weights.reshape(-1, 3)
+    _interpolate(pixels, triangles, weights, np.ascontiguousarray(faces, np.int64), values, result)
     return result
 
 
@@ -89,14 +105,14 @@ def shade(normals: ArrayLike, light: ArrayLike) -> NDArray[np.float32]:
     """How much light arrives at each pixel of a matt surface.
 
     Args:
-        normals: (H, W, 3), of any length.
+        normals: (3, N), of any length.
         light: (9, 3) spherical harmonics of red, green and blue, for example a sum of `lamp` and `glow`.
 
     Returns:
-        (H, W, 3), 1 is as much as a surface receives that faces a lamp of colour 1; 0 where the normal has no length.
+        (3, N), 1 is as much as a surface receives that faces a lamp of colour 1; 0 where the normal has no length.
     """
     normals = np.ascontiguousarray(normals, np.float32)
-    result = np.zeros_like(normals)
+    result = np.empty_like(normals)
     _shade(normals, np.ascontiguousarray(np.transpose(light), np.float32), result)
     return result
 
@@ -122,16 +138,16 @@ def glow(colour: ArrayLike) -> NDArray[np.float32]:
 
 
 def compiled(function: Callable[..., None]) -> Callable[..., None]:
-    """The function compiled by numba when it is first called.
+    """The function compiled by numba when it is first called; a division by 0 gives what it gives in numpy.
 
     The machine code is kept for the next process where some folder for it can be written; where none can, numba refuses
     to keep any.
     """
     decorate: Any = numba.njit
     try:
-        return decorate(cache=True)(function)
+        return decorate(cache=True, error_model="numpy")(function)
     except RuntimeError:
-        return decorate(function)
+        return decorate(error_model="numpy")(function)
 
 
 Corners = NDArray[np.int64]
@@ -175,23 +191,29 @@ def _fill(
         top = max(0, (min(ay, by, cy) + HALF - 1) // SUBPIXELS)
         bottom = min(height - 1, (max(ay, by, cy) - HALF) // SUBPIXELS)
         size = float(sign * area)
+        x = left * SUBPIXELS + HALF
         for row in range(top, bottom + 1):
             y = row * SUBPIXELS + HALF
+            for_a = sign * ((cx - bx) * (y - by) - (cy - by) * (x - bx))
+            for_b = sign * ((ax - cx) * (y - cy) - (ay - cy) * (x - cx))
+            for_c = sign * ((bx - ax) * (y - ay) - (by - ay) * (x - ax))
+            reached = False
             for column in range(left, right + 1):
-                x = column * SUBPIXELS + HALF
-                for_a = sign * ((cx - bx) * (y - by) - (cy - by) * (x - bx))
-                for_b = sign * ((ax - cx) * (y - cy) - (ay - cy) * (x - cx))
-                for_c = sign * ((bx - ax) * (y - ay) - (by - ay) * (x - ax))
-                if for_a < 0 or for_b < 0 or for_c < 0:
-                    continue
-                first, second, third = for_a / size, for_b / size, for_c / size
-                z = first * depths[a] + second * depths[b] + third * depths[c]
-                if z < depth[row, column]:
-                    depth[row, column] = z
-                    triangles[row, column] = number
-                    weights[row, column, 0] = first
-                    weights[row, column, 1] = second
-                    weights[row, column, 2] = third
+                if (for_a | for_b | for_c) >= 0:  # none is negative: one test is faster than three
+                    reached = True
+                    first, second, third = for_a / size, for_b / size, for_c / size
+                    z = first * depths[a] + second * depths[b] + third * depths[c]
+                    if z < depth[row, column]:
+                        depth[row, column] = z
+                        triangles[row, column] = number
+                        weights[row, column, 0] = first
+                        weights[row, column, 1] = second
+                        weights[row, column, 2] = third
+                elif reached:
+                    break
+                for_a -= sign * SUBPIXELS * (cy - by)
+                for_b -= sign * SUBPIXELS * (ay - cy)
+                for_c -= sign * SUBPIXELS * (by - ay)
 
 
 def _rasterise_plain(corners: Corners, depths: Numbers, faces: Corners, height: int, width: int) -> Raster:
@@ -242,22 +264,20 @@ def _cross(first: Corners, second: Corners) -> Corners:
 
 @compiled
 def _interpolate(
+    pixels: Corners,
     triangles: NDArray[np.int32],
     weights: NDArray[np.float32],
     faces: Corners,
     values: NDArray[np.float32],
     result: NDArray[np.float32],
 ) -> None:
-    height, width = triangles.shape
-    for row in range(height):
-        for column in range(width):
-            if triangles[row, column] >= 0:
-                a, b, c = faces[triangles[row, column]]
-                for_a, for_b, for_c = weights[row, column]
-                for channel in range(values.shape[1]):
-                    result[row, column, channel] = (
-                        for_a * values[a, channel] + for_b * values[b, channel] + for_c * values[c, channel]
-                    )
+    for place in range(len(pixels)):
+        a, b, c = faces[triangles[pixels[place]]]
+        for_a, for_b, for_c = weights[pixels[place]]
+        for channel in range(values.shape[1]):
+            result[channel, place] = (
+                for_a * values[a, channel] + for_b * values[b, channel] + for_c * values[c, channel]
+            )
 
 
 @compiled
@@ -274,18 +294,14 @@ def _add_normals(points: NDArray[np.float32], faces: Corners, normals: NDArray[n
 
 @compiled
 def _shade(normals: NDArray[np.float32], light: NDArray[np.float32], result: NDArray[np.float32]) -> None:
-    height, width = normals.shape[:2]
-    for row in range(height):
-        for column in range(width):
-            x, y, z = normals[row, column]
+    for channel in range(3):
+        terms = light[channel]
+        for pixel in range(normals.shape[1]):  # of one channel after the other, so that several are computed at once
+            x, y, z = normals[0, pixel], normals[1, pixel], normals[2, pixel]
             length = np.sqrt(x * x + y * y + z * z)
-            if length == 0:
-                continue
             x, y, z = x / length, y / length, z / length
             xy, yz, xz, xx = x * y, y * z, x * z, x * x - y * y
             zz = np.float32(3) * z * z - np.float32(1)  # a whole number would make it float64
-            for channel in range(3):
-                terms = light[channel]
-                linear = terms[0] + terms[1] * y + terms[2] * z + terms[3] * x
-                square = terms[4] * xy + terms[5] * yz + terms[6] * zz + terms[7] * xz + terms[8] * xx
-                result[row, column, channel] = max(linear + square, np.float32(0))
+            linear = terms[0] + terms[1] * y + terms[2] * z + terms[3] * x
+            square = terms[4] * xy + terms[5] * yz + terms[6] * zz + terms[7] * xz + terms[8] * xx
+            result[channel, pixel] = linear + square if linear + square > 0 else np.float32(0)  # also where it is NaN

@@ -2,18 +2,24 @@
 
 from typing import Any, Literal, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
+from torchvision.transforms.functional import center_crop
 
 from zoo.core.data import DataModule
 from zoo.core.parts import Backbone, LossTerm
+from zoo.core.spec import build
 from zoo.core.training import Schedule, TrainingModule
 from zoo.hub.bgmv2 import to_network
+from zoo.matting.compose import composite
+from zoo.matting.data import cover, unit
+from zoo.matting.disturbance import Disturbance, disturb
 from zoo.matting.metrics import matting_metrics
 from zoo.matting.net import ForegroundKind, MattingNetwork
 from zoo.matting.parts import ErrorMap, MattingBatch, MattingOutput, PatchSelector, Refiner
-from zoo.matting.pictures import log_sheet
+from zoo.matting.pictures import log_sheet, result_tiles
 from zoo.matting.prediction import save_prediction
 
 Record = TypeVar("Record", MattingBatch, MattingOutput)
@@ -84,6 +90,16 @@ class BackgroundMatting(TrainingModule):
         source, background, target = (torch.zeros(1, channels, height, width) for channels in (3, 3, 1))
         return source, background, target  # the last for an error map that reads the true alpha
 
+    def drawn_example(self, height: int, width: int) -> tuple[Tensor, ...]:
+        """A drawn person before a room, and the room as a camera captured it."""
+        # By its name and not imported: what a trained network is does not depend on how this picture is drawn.
+        arguments = {"split": "test", "count": 1, "backgrounds": 1, "size": min(height, width), "people": 1.0}
+        drawn = build({"class_path": "SyntheticMattes", "init_args": arguments})
+        background = cover(unit(drawn.background(0)), height, width)
+        foreground, alpha = (center_crop(unit(image), [height, width]) for image in drawn.matte(0)[:2])
+        source = composite(foreground, alpha, background)
+        return source[None], disturb(background, Disturbance(), seed=0)[None], alpha[None]
+
     def metric_names(self, data: DataModule) -> set[str]:
         sets = [f"test/{name}" for name in getattr(data, "test", {})]
         sets += ["validation"] if getattr(data, "validation", None) is not None else []
@@ -124,9 +140,15 @@ class BackgroundMatting(TrainingModule):
     def test_step(self, batch: MattingBatch, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Any]:
         metrics = list(self.test_metrics.values())[dataloader_idx]
         assert isinstance(metrics, MetricCollection)
-        measured = measure_samples(metrics, batch, self.compute(batch))
+        output = self.compute(batch)
+        measured = measure_samples(metrics, batch, output)
         self.log_dict(metrics, add_dataloader_idx=False)
-        return {"samples": measured}
+        return {"samples": measured, "output": output}
+
+    def test_tiles(
+        self, batch: MattingBatch, output: MattingOutput, count: int, side: int
+    ) -> list[dict[str, np.ndarray]]:
+        return result_tiles(first_samples(batch, count), first_samples(output, count), side)
 
     # Prediction
 

@@ -1,4 +1,4 @@
-"""Contact sheets of validation: what the network saw and what it made of it, a row a sample."""
+"""Pictures of samples: what the network saw and what it made of it, in contact sheets of validation a row a sample."""
 
 from collections.abc import Sequence
 
@@ -24,8 +24,6 @@ def sheet(samples: Sequence[tuple[MattingBatch, MattingOutput]], side: int = 192
 
 def tiles(batch: MattingBatch, output: MattingOutput, side: int) -> list[list[np.ndarray]]:
     """For each sample of a batch its tiles, uint8 (h, w, 3)."""
-    height, width = batch.source.shape[-2:]
-    size = (max(1, round(height * side / max(height, width))), max(1, round(width * side / max(height, width))))
     green = batch.source.new_tensor(NEW_BACKGROUND).view(1, 3, 1, 1).expand_as(batch.source)
     alpha = output.alpha.float()
     columns = (
@@ -37,8 +35,24 @@ def tiles(batch: MattingBatch, output: MattingOutput, side: int) -> list[list[np
         output.refined.float(),
         composite(output.foreground.float(), alpha, green),
     )
+    size = tile_size(batch.source, side)
     prepared = [as_bytes(column, size) for column in columns]
     return [[column[index] for column in prepared] for index in range(len(alpha))]
+
+
+def result_tiles(batch: MattingBatch, output: MattingOutput, side: int) -> list[dict[str, np.ndarray]]:
+    """For each sample of a batch its source, true alpha and alpha, uint8 (h, w, 3); small ones are not enlarged."""
+    size = tile_size(batch.source, min(side, max(batch.source.shape[-2:])))
+    images = {"source": batch.source, "true alpha": batch.alpha, "alpha": output.alpha.float()}
+    prepared = {name: as_bytes(image, size) for name, image in images.items()}
+    return [{name: tiles[index] for name, tiles in prepared.items()} for index in range(len(batch.alpha))]
+
+
+def tile_size(images: Tensor, side: int) -> tuple[int, int]:
+    """Height and width of a tile whose longer side is `side`."""
+    height, width = images.shape[-2:]
+    scale = side / max(height, width)
+    return max(1, round(height * scale)), max(1, round(width * scale))
 
 
 def as_bytes(images: Tensor, size: tuple[int, int]) -> np.ndarray:

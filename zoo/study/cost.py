@@ -1,5 +1,6 @@
 """What a row's network costs, and whether it runs at all, without computing anything: on torch's meta device."""
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,6 +11,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from zoo.core.spec import Spec, build, without_downloads
 from zoo.core.training import TrainingModule
+
+ONLY_TRAINING = ("losses", "learning_rates", "schedule")
+"""Arguments of a training module that its forward pass does not depend on."""
 
 CHECKED = (256, 256)
 """The picture that a network is tried with where no size is named."""
@@ -35,7 +39,13 @@ class Cost:
         return {name: tuple(value.shape) for name, value in self.module.state_dict().items()}
 
 
-def measure(spec: Spec, sizes: Mapping[str, tuple[int, int]]) -> Cost:
+def network_spec(spec: Spec) -> Spec:
+    """What the forward pass of a module depends on: its spec without what only training reads."""
+    kept = {key: value for key, value in without_downloads(spec)["init_args"].items() if key not in ONLY_TRAINING}
+    return {"class_path": spec["class_path"], "init_args": kept}
+
+
+def measure(spec: Spec, sizes: Mapping[str, tuple[int, int]], known: dict[str, dict[str, int]] | None = None) -> Cost:
     """Build a module and try one forward pass for each size; nothing is downloaded.
 
     A part that cannot do without values is built and tried on the CPU instead, with zeros.
@@ -43,22 +53,26 @@ def measure(spec: Spec, sizes: Mapping[str, tuple[int, int]]) -> Cost:
     Args:
         spec: of the module.
         sizes: height and width by name.
+        known: multiply-adds by `network_spec`, which are not counted again; what is counted is added.
 
     Raises:
         ValueError, RuntimeError: the parts do not fit one another.
     """
+    known = {} if known is None else known
+    key = json.dumps(network_spec(spec))
     for device in ("meta", "cpu"):
         try:
             with torch.device(device):
                 module = build(without_downloads(spec)).eval()
-                counts = {name: multiply_adds(module, *size) for name, size in (sizes or {"": CHECKED}).items()}
-        except RuntimeError as error:
-            if device == "cpu" or "meta" not in str(error):
+                if key not in known:
+                    known[key] = {name: multiply_adds(module, *size) for name, size in (sizes or {"": CHECKED}).items()}
+        except RuntimeError:
+            if device == "cpu":
                 raise
         else:
             break
     parameters = sum(parameter.numel() for parameter in module.network.parameters())
-    return Cost(module, parameters, {name: counts[name] for name in sizes})
+    return Cost(module, parameters, {name: known[key][name] for name in sizes})
 
 
 def multiply_adds(module: TrainingModule, height: int, width: int) -> int:

@@ -1,4 +1,4 @@
-"""How long the training of each row will take, from a few of its own steps."""
+"""How long each training of a study will take, from a few of its own steps."""
 
 import math
 import time
@@ -12,7 +12,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from zoo.study.execute import command
 from zoo.study.job import CONFIG
-from zoo.study.plan import Plan, about
+from zoo.study.plan import Plan, about, settings_hash
 
 STEPS = 4
 """Steps that are run; the first, which warms up, does not count."""
@@ -44,18 +44,19 @@ class StepTimer(Callback):
 
 
 def training_seconds(plan: Plan) -> dict[str, float]:
-    """An estimate for each row that is trained, by its name; NaN where an epoch is too short to tell.
+    """An estimate for each training, by its settings' hash; NaN where an epoch is too short to tell.
 
     Validation and reading data that the first steps did not need are not counted.
 
     Raises:
-        StudyError: a row's training does not begin.
+        StudyError: a training does not begin.
     """
-    return {
-        planned.row.name: seconds(planned.row.name, planned.settings)
-        for planned in plan.rows
-        if not planned.row.evaluate_only
-    }
+    found: dict[str, float] = {}
+    for run in plan.runs():
+        key = settings_hash(run.settings)
+        if run.trains and key not in found:
+            found[key] = seconds(run.planned.row.name, run.settings)
+    return found
 
 
 def seconds(name: str, settings: dict[str, Any]) -> float:

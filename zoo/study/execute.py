@@ -1,4 +1,5 @@
-"""Carry out one run: an ordinary fit of its configuration, then a test of the last checkpoint.
+"""Carry out one run: an ordinary fit of its configuration, then a test of the last checkpoint; a first stage is only
+fitted.
 
 It can be cut at any point: begun again, it goes on from the last epoch's checkpoint, and what is over is not repeated.
 """
@@ -7,6 +8,7 @@ import gc
 import json
 import logging
 import math
+import os
 import subprocess
 import sys
 import time
@@ -23,7 +25,7 @@ from zoo.cli import causes, is_ours, sentence
 from zoo.core import run
 from zoo.core.command_line import run_command
 from zoo.study.file import StudyError
-from zoo.study.job import CONFIG, FITTED, RESULT, SAMPLES, Job, read_job
+from zoo.study.job import CONFIG, FITTED, RESULT, SAMPLES, Job, read_job, study_directory
 from zoo.study.memory import PeakMemory
 from zoo.study.resolve import load_once
 from zoo.study.results import Result, checkpoints, fitted, held, learning_curve, read_result, tested
@@ -71,20 +73,23 @@ def carry_out(directory: Path, job: Job) -> Result:
     if job.threads is not None:
         torch.set_num_threads(job.threads)
     with wandb_group(job, read_settings(directory)):
-        training = borrowed(directory, job) if job.after else trained(directory, job)
+        training = borrowed(directory, job) if job.evaluate_only else trained(directory, job)
         checkpoint = directory / training["checkpoint"]
-        began = time.monotonic()
-        test(directory, checkpoint)
+        seconds = {"fit": training["seconds"]}
+        if not job.first_stage:
+            began = time.monotonic()
+            test(directory, checkpoint)
+            seconds["test"] = time.monotonic() - began
     samples = directory / SAMPLES
-    curve = [] if job.after else learning_curve(directory)
+    curve = [] if job.evaluate_only else learning_curve(directory)
     return Result(
         job,
         "done",
-        checkpoint=str(checkpoint.resolve().relative_to(directory.parents[1].resolve())),
+        checkpoint=str(checkpoint.resolve().relative_to(study_directory(directory, job).resolve())),
         metrics=complete(job, last_validation(curve) | tested(directory)),
         curve=curve,
         samples=len(read_samples(samples)) if samples.is_file() else 0,
-        seconds={"fit": training["seconds"], "test": time.monotonic() - began},
+        seconds=seconds,
         resumed_at=training["resumed_at"],
         peak_memory=training["peak_memory"],
         device=device_name(),
@@ -106,6 +111,8 @@ def trained(directory: Path, job: Job) -> dict[str, Any]:
     curve = learning_curve(directory)
     if begun:
         words += ["--ckpt_path", str(begun[-1])]
+    elif job.after is not None:
+        words += [f"--model.checkpoint={needed(directory, job)}"]
     began = time.monotonic()
     with PeakMemory() as memory:
         command("fit", words, directory)
@@ -122,18 +129,23 @@ def trained(directory: Path, job: Job) -> dict[str, Any]:
 
 
 def borrowed(directory: Path, job: Job) -> dict[str, Any]:
-    """The checkpoint that another run trained.
+    """The checkpoint that another run trained; as `trained`, with a path relative to this run's directory."""
+    path = os.path.relpath(needed(directory, job), directory)
+    return {"checkpoint": path, "seconds": 0.0, "resumed_at": None, "peak_memory": None}
+
+
+def needed(directory: Path, job: Job) -> Path:
+    """The checkpoint of the run that comes before.
 
     Raises:
         RunFailed: that run did not get so far, or is another one by now.
     """
     assert job.after is not None
-    other = directory.parents[1] / job.after
+    other = study_directory(directory, job) / job.after
     training = fitted(other)
     if training is None or read_job(other).id != job.after_id:
-        raise RunFailed(f"it tests the checkpoint of {job.after}, which has not been trained.")
-    path = Path("../..") / job.after / training["checkpoint"]
-    return {"checkpoint": str(path), "seconds": 0.0, "resumed_at": None, "peak_memory": None}
+        raise RunFailed(f"it needs the checkpoint of {job.after}, which has not been trained.")
+    return other / training["checkpoint"]
 
 
 def test(directory: Path, checkpoint: Path) -> None:

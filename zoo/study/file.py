@@ -42,12 +42,14 @@ class Row:
         changes: what it changes in the base, by dotted key.
         evaluate_only: it needs no training and tests the baseline's checkpoint of the same seed.
         note: shown beside the row.
+        published: what a paper prints for this row, by metric; shown only where the study has that metric.
     """
 
     name: str
     changes: dict[str, Any] = field(default_factory=dict)
     evaluate_only: bool = False
     note: str = ""
+    published: dict[str, float] = field(default_factory=dict)
 
     @property
     def folder(self) -> str:
@@ -69,6 +71,34 @@ class Metric:
     direction: Literal["lower", "higher"]
     label: str
     unit: str = ""
+
+
+@dataclass(frozen=True)
+class FirstStage:
+    """A training before the rows' own, which then start from its weights; rows that do not differ in it share one.
+
+    Args:
+        base: configurations, each over the one before it.
+        set: changes for all rows, by dotted key.
+        takes: keys: what a row changes under one of them is changed in the first stage too.
+    """
+
+    base: tuple[str, ...]
+    set: dict[str, Any]
+    takes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Robustness:
+    """How a metric changes with the severity of something.
+
+    Args:
+        name: of the plot's axis, `shift of the background in pixels`.
+        metrics: the metric measured at each severity, ascending: `{0: test/still/sad, 2: test/shifted/sad}`.
+    """
+
+    name: str
+    metrics: dict[float, str]
 
 
 @dataclass(frozen=True)
@@ -101,6 +131,10 @@ class Study:
         resources: what one run gets.
         noise_floor: whether the baseline is also run with as many other seeds, as the row `A/A`.
         sizes: pictures, by name (height, width), for which multiply-adds are counted.
+        frames_per_second: whether each architecture is timed on pictures of these sizes once all runs are over.
+        first_stage: what is trained before, or None.
+        robustness: the plots of it.
+        source: where the published values are from.
         plugins: Python files with parts that the rows use.
     """
 
@@ -116,7 +150,17 @@ class Study:
     resources: Resources
     noise_floor: bool
     sizes: dict[str, tuple[int, int]]
+    frames_per_second: bool
+    first_stage: FirstStage | None
+    robustness: tuple[Robustness, ...]
+    source: str
     plugins: tuple[Path, ...]
+
+    @property
+    def measured(self) -> list[str]:
+        """The names of all metrics that a run must have."""
+        plotted = [name for robustness in self.robustness for name in robustness.metrics.values()]
+        return list(dict.fromkeys([*(metric.name for metric in self.metrics), *plotted]))
 
     @property
     def title(self) -> str:
@@ -140,6 +184,10 @@ KEYS = [
     "resources",
     "noise_floor",
     "sizes",
+    "frames_per_second",
+    "first_stage",
+    "robustness",
+    "source",
     "plugins",
     "profiles",
 ]
@@ -220,10 +268,11 @@ class Reader:
             )
         if next(row for row in rows if row.name == baseline).evaluate_only:
             raise self.error(f"has the baseline '{baseline}' with evaluate_only; somebody must be trained")
-        base = content["base"]
+        if not content.get("source") and any(row.published for row in rows):
+            raise self.error("has published values but no source that says where they are from")
         return {
             "name": self.name(content),
-            "base": tuple(self.beside(str(name)) for name in (base if isinstance(base, list) else [base])),
+            "base": self.base(content["base"]),
             "set": dotted(content.get("set"), f"{self.where}: set"),
             "baseline": baseline,
             "rows": rows,
@@ -232,6 +281,10 @@ class Reader:
             "resources": self.resources(content.get("resources")),
             "noise_floor": self.flag(content.get("noise_floor", True), "noise_floor"),
             "sizes": self.sizes(content.get("sizes")),
+            "frames_per_second": self.frames_per_second(content),
+            "first_stage": self.first_stage(content.get("first_stage")),
+            "robustness": self.robustness(content.get("robustness")),
+            "source": str(content.get("source", "")),
             "plugins": self.plugins(content.get("plugins", [])),
         }
 
@@ -261,7 +314,15 @@ class Reader:
             dotted(entry.get("changes"), f"{where}: changes"),
             self.flag(entry.get("evaluate_only", False), f"evaluate_only of {where}"),
             str(entry.get("note", "")),
+            self.published(entry.get("published"), where),
         )
+
+    def published(self, given: Any, where: str) -> dict[str, float]:
+        values = mapping(given, f"{where}: published")
+        for name, value in values.items():
+            if type(value) not in (int, float):
+                raise StudyError(f"{where} has the published value {name}: {value!r}; expected a number.")
+        return {str(name): float(value) for name, value in values.items()}
 
     def seeds(self, given: Any) -> tuple[int, ...]:
         usable = isinstance(given, list) and given and all(type(seed) is int and 0 <= seed < 2**32 for seed in given)
@@ -295,6 +356,38 @@ class Reader:
             if not isinstance(size, list) or len(size) != 2 or not all(type(s) is int and s > 0 for s in size):
                 raise self.error(f"has the size {name}: {size}; expected [height, width] in pixels")
         return {str(name): (height, width) for name, (height, width) in sizes.items()}
+
+    def frames_per_second(self, content: dict[str, Any]) -> bool:
+        wanted = self.flag(content.get("frames_per_second", False), "frames_per_second")
+        if wanted and not content.get("sizes"):
+            raise self.error("has frames_per_second but no sizes of pictures to measure them on")
+        return wanted
+
+    def first_stage(self, given: Any) -> FirstStage | None:
+        if given is None:
+            return None
+        where = f"{self.where}: first_stage"
+        entry = mapping(given, where)
+        check_keys(entry, [key.name for key in fields(FirstStage)], where)
+        if not entry.get("base"):
+            raise StudyError(f"{where} has no base.")
+        takes = entry.get("takes", [])
+        if not isinstance(takes, list):
+            raise StudyError(f"{where} has takes: {takes!r}; expected a list of keys, [model.backbone].")
+        return FirstStage(self.base(entry["base"]), dotted(entry.get("set"), f"{where}: set"), tuple(map(str, takes)))
+
+    def robustness(self, given: Any) -> tuple[Robustness, ...]:
+        plots = []
+        for name, metrics in mapping(given, f"{self.where}: robustness").items():
+            metrics = mapping(metrics, f"{self.where}: robustness '{name}'")
+            if len(metrics) < 2 or not all(type(severity) in (int, float) for severity in metrics):
+                raise self.error(f"has robustness '{name}': {metrics}; expected severities with their metrics")
+            ascending = sorted(metrics.items(), key=lambda entry: float(entry[0]))
+            plots.append(Robustness(str(name), {float(severity): str(metric) for severity, metric in ascending}))
+        return tuple(plots)
+
+    def base(self, given: Any) -> tuple[str, ...]:
+        return tuple(self.beside(str(name)) for name in (given if isinstance(given, list) else [given]))
 
     def plugins(self, given: Any) -> tuple[Path, ...]:
         if not isinstance(given, list):

@@ -3,9 +3,12 @@
 from base64 import b64encode
 from html import escape
 
-from zoo.study.plots import forest_plot, learning_curves, quality_against_cost
+from zoo.study.curves import learning_curves, robustness_curves
+from zoo.study.forest import forest_plot
 from zoo.study.report import Report
+from zoo.study.sample_pictures import PicturedSample, jpeg
 from zoo.study.tables import Table, tables
+from zoo.study.trade_offs import quality_against_multiply_adds, quality_against_speed
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 75rem; margin: 2rem auto; padding: 0 1rem; color: #222;
@@ -16,7 +19,13 @@ th, td { padding: .3rem .7rem; text-align: right; border-bottom: 1px solid #ddd;
 th:first-child, td:first-child, .text th, .text td { text-align: left; }
 thead th { border-bottom: 2px solid #222; }
 img { max-width: 100%; }
+.tiles { display: flex; flex-wrap: wrap; gap: .5rem; }
+.tiles figure { margin: 0; width: 10rem; font-size: 12px; line-height: 1.3; }
+.tiles img { width: 100%; }
 """
+
+COLOURS = "The baseline is black; of many rows those that differ most from it are named, the others are grey."
+TRADE_OFF = f"Mean ± standard deviation over seeds; the dotted line joins rows that no other beats in both. {COLOURS}"
 
 PLOTS = (
     (
@@ -25,12 +34,14 @@ PLOTS = (
         "correction; the grey band is the noise floor.",
         forest_plot,
     ),
+    ("Quality against multiply-adds", TRADE_OFF, quality_against_multiply_adds),
+    ("Quality against frames a second", TRADE_OFF, quality_against_speed),
     (
-        "Quality against multiply-adds",
-        "Mean ± standard deviation over seeds; the square is the baseline.",
-        quality_against_cost,
+        "Robustness",
+        "Mean ± standard deviation over seeds of the rows that were trained. " + COLOURS,
+        robustness_curves,
     ),
-    ("Learning curves", "Thin lines are seeds, thick lines their mean.", learning_curves),
+    ("Learning curves", "Thin lines are seeds, thick lines their mean. " + COLOURS, learning_curves),
 )
 
 
@@ -44,6 +55,7 @@ def to_html(report: Report) -> str:
         f"<body><h1>{title}</h1>",
         *map(table_html, tables(report)),
         *(figure_html(name, caption, picture) for name, caption, draw in PLOTS if (picture := draw(report))),
+        pictures_html(report.pictures),
         "<h2>Notes</h2>",
         f"<ul>{''.join(f'<li>{escape(note)}</li>' for note in report.notes)}</ul>",
         "</body></html>",
@@ -69,3 +81,22 @@ def figure_html(name: str, caption: str, picture: str) -> str:
         f'<h2>{escape(name)}</h2>\n<figure><img alt="{escape(name)}" src="data:image/svg+xml;base64,{data}">'
         f"<figcaption>{escape(caption)}</figcaption></figure>"
     )
+
+
+def pictures_html(pictured: list[PicturedSample]) -> str:
+    """The sample pictures; nothing where there are none."""
+    if not pictured:
+        return ""
+    parts = [
+        "<h2>Sample pictures</h2>",
+        "<p>The first pictures of the test sets: what every network was given, the truth, and each row's result with "
+        "its first seed; of many rows those that differ most from the baseline.</p>",
+    ]
+    for sample in pictured:
+        tiles = "\n".join(
+            f'<figure><img alt="{escape(name)}" src="data:image/jpeg;base64,{b64encode(jpeg(tile)).decode()}">'
+            f"<figcaption>{escape(name)}</figcaption></figure>"
+            for name, tile in sample.tiles.items()
+        )
+        parts.append(f'<h3>{escape(sample.title)}</h3>\n<div class="tiles">{tiles}</div>')
+    return "\n".join(parts)

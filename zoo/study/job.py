@@ -6,7 +6,10 @@ STUDY/ROW/seed_0/
   fit/, test/    Lightning's own run directories
   fitted.json    once training is over
   samples.csv    a line for each picture of the test sets
+  pictures/      how the first of them look
   result.json    once all is over, or has failed
+
+What is trained before, for several rows to start from, lies in STUDY/first_stage/ROW/seed_0, and is not tested.
 """
 
 import json
@@ -31,7 +34,8 @@ class Job:
         id: see `zoo.study.identity`.
         baseline: whether the row is the baseline.
         evaluate_only: whether the baseline's checkpoint is tested instead of training.
-        after: directory, relative to the study's, of the run whose checkpoint that is.
+        first_stage: whether it is only trained, for other runs to start from.
+        after: directory, relative to the study's, of the run whose checkpoint is tested or started from.
         after_id: the id of that run.
         note: of the row.
         metrics: names of those that the result must have.
@@ -52,6 +56,7 @@ class Job:
     id: str
     baseline: bool
     evaluate_only: bool
+    first_stage: bool
     after: str | None
     after_id: str | None
     note: str
@@ -78,3 +83,8 @@ def read_job(directory: Path) -> Job:
         raise StudyError(
             f"{directory} holds no readable {JOB}: expected a directory that `zoo study run` made."
         ) from error
+
+
+def study_directory(directory: Path, job: Job) -> Path:
+    """The study's directory, from that of one of its runs."""
+    return directory.parents[2 if job.first_stage else 1]

@@ -79,10 +79,11 @@ def announce(task: Task, number: int, count: int) -> None:
     job, result = read_job(task.directory), read_result(task.directory)
     told = "ended without a result" if result is None else result.reason or measured(result)
     status = "unfinished" if result is None else result.status
-    print(f"[{number}/{count}] {job.row}, seed {job.seed}: {status}, {told}", flush=True)
+    stage = ", first stage" if job.first_stage else ""
+    print(f"[{number}/{count}] {job.row}{stage}, seed {job.seed}: {status}, {told}", flush=True)
 
 
 def measured(result: Result) -> str:
     """The first metrics of a result, and how long it took."""
-    values = ", ".join(f"{name} {result.metrics[name]:.4g}" for name in result.job.metrics[:3])
-    return f"{values}, {sum(result.seconds.values()):.0f} s"
+    values = [f"{name} {result.metrics[name]:.4g}" for name in result.job.metrics[:3]]
+    return ", ".join([*values, f"{sum(result.seconds.values()):.0f} s"])

@@ -5,13 +5,13 @@ key they did not name, rows that are the same, metrics that nobody measures and 
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from zoo.core.registry import nearest
+from zoo.core.registry import get_slot, nearest
 from zoo.study.cost import Cost, measure
-from zoo.study.file import NOISE_FLOOR, Row, Study, StudyError
+from zoo.study.file import NOISE_FLOOR, FirstStage, Row, Study, StudyError
 from zoo.study.identity import PLACES, digest, run_id
 from zoo.study.resolve import Resolver, make_data
 from zoo.study.settings import Difference, changed, differences, flat, unnamed
@@ -31,11 +31,15 @@ ONLY_TRAINING = (
 )
 """Keys that only training reads: a row that needs no training would silently be the baseline."""
 
+FIRST_STAGE = "first_stage"
+"""The folder of the first stages, in the study's."""
+
 
 class PlannedRow(NamedTuple):
     """One row, resolved.
 
-    `settings` are those of `zoo fit`, `differences` those against the baseline.
+    `settings` are those of `zoo fit`, `differences` those against the baseline; `first_stage` are the settings of what
+    is trained before, None where nothing is.
     """
 
     row: Row
@@ -43,21 +47,33 @@ class PlannedRow(NamedTuple):
     differences: list[Difference]
     cost: Cost
     data: dict[str, Any]
+    first_stage: dict[str, Any] | None
 
 
 class PlannedRun(NamedTuple):
-    """One row with one seed; `after` is the run whose checkpoint it tests."""
+    """One row with one seed, or its first stage.
+
+    `after` is the run whose checkpoint it tests, if it is evaluate_only, or whose weights its training starts from.
+    """
 
     planned: PlannedRow
+    settings: dict[str, Any]
     seed: int
     pair: int
     id: str
     after: "PlannedRun | None"
+    first_stage: bool = False
+
+    @property
+    def trains(self) -> bool:
+        """Whether there is something to train in it."""
+        return self.first_stage or not self.planned.row.evaluate_only
 
     @property
     def folder(self) -> str:
         """Its directory, relative to the study's."""
-        return f"{self.planned.row.folder}/seed_{self.seed}"
+        place = f"{self.planned.row.folder}/seed_{self.seed}"
+        return f"{FIRST_STAGE}/{place}" if self.first_stage else place
 
 
 @dataclass(frozen=True)
@@ -73,23 +89,37 @@ class Plan:
         return next(planned for planned in self.rows if planned.row.name == self.study.baseline)
 
     def runs(self) -> list[PlannedRun]:
-        """Every run; one that tests another's checkpoint comes after it."""
-        seeds = list(enumerate(self.study.seeds))
-        trained = [self._run(self.baseline, seed, pair) for pair, seed in seeds]
-        runs = list(trained)
-        for planned in self.rows:
-            if planned.row.evaluate_only:
-                runs += [self._run(planned, seed, pair, trained[pair]) for pair, seed in seeds]
-            elif planned is not self.baseline:
-                runs += [self._run(planned, seed, pair) for pair, seed in seeds]
+        """Every run; one that needs another's checkpoint comes after it."""
+        rows = [(planned, self.study.seeds) for planned in sorted(self.rows, key=lambda row: row is not self.baseline)]
         if self.study.noise_floor:
             noise = self.baseline._replace(row=Row(NOISE_FLOOR, note="the baseline with other seeds"))
-            runs += [self._run(noise, seed, pair) for pair, seed in enumerate(other_seeds(self.study.seeds))]
-        return runs
+            rows.append((noise, tuple(other_seeds(self.study.seeds))))
+        runs: dict[tuple[str, int], PlannedRun] = {}
+        stages: dict[str, PlannedRun] = {}
+        for planned, seeds in rows:
+            for pair, seed in enumerate(seeds):
+                after = (
+                    runs[self.study.baseline, seed]
+                    if planned.row.evaluate_only
+                    else self._first_stage(planned, seed, pair, stages)
+                )
+                runs[planned.row.name, seed] = self._run(planned, planned.settings, seed, pair, after)
+        return [*stages.values(), *runs.values()]
 
-    def _run(self, planned: PlannedRow, seed: int, pair: int, after: PlannedRun | None = None) -> PlannedRun:
-        identity = run_id(planned.settings, seed, after.id if after else None)
-        return PlannedRun(planned, seed, pair, identity, after)
+    def _first_stage(
+        self, planned: PlannedRow, seed: int, pair: int, known: dict[str, PlannedRun]
+    ) -> PlannedRun | None:
+        """The first stage that a row starts from: a known one if it is the same, otherwise one more."""
+        if planned.first_stage is None:
+            return None
+        stage = self._run(planned, planned.first_stage, seed, pair)._replace(first_stage=True)
+        return known.setdefault(stage.id, stage)
+
+    def _run(
+        self, planned: PlannedRow, settings: dict[str, Any], seed: int, pair: int, after: PlannedRun | None = None
+    ) -> PlannedRun:
+        identity = run_id(settings, seed, after.id if after else None)
+        return PlannedRun(planned, settings, seed, pair, identity, after)
 
 
 def make_plan(study: Study) -> Plan:
@@ -103,19 +133,23 @@ def make_plan(study: Study) -> Plan:
     start = resolve_base(study, resolver)
     settings = {row.name: resolve_row(row, start, resolver) for row in study.rows}
     refuse_equal_rows(study.rows, settings)
+    stages = resolve_first_stages(study, resolver)
     baseline = settings[study.baseline]
     data = describe_data(settings)
+    counts: dict[str, dict[str, int]] = {}
     rows = [
         PlannedRow(
             row,
             settings[row.name],
             differences(baseline, settings[row.name]),
-            build_row(row, settings[row.name], study.sizes),
+            build_network(f"row '{row.name}'", settings[row.name], study.sizes, counts),
             data[row.name],
+            stages.get(row.name),
         )
         for row in study.rows
     ]
     check_metrics(study, rows)
+    check_first_stages(rows)
     plan = Plan(study, tuple(rows))
     for planned in rows:
         if planned.row.evaluate_only:
@@ -123,14 +157,33 @@ def make_plan(study: Study) -> Plan:
     return plan
 
 
-def resolve_base(study: Study, resolver: Resolver) -> dict[str, Any]:
-    """The settings that all rows begin with."""
-    with about(f"base {', '.join(study.base)}"):
-        base = resolver.files(study.base)
-    with about("set"):
-        resolved = resolver.settings(changed(base, study.set))
-        refuse_unnamed(unnamed(base, resolved, study.set))
+def resolve_base(stage: Study | FirstStage, resolver: Resolver, where: str = "") -> dict[str, Any]:
+    """The settings that all rows begin with, or their first stages."""
+    with about(f"{where}base {', '.join(stage.base)}"):
+        base = resolver.files(stage.base)
+    with about(f"{where}set"):
+        resolved = resolver.settings(changed(base, stage.set))
+        refuse_unnamed(unnamed(base, resolved, stage.set))
     return resolved
+
+
+def resolve_first_stages(study: Study, resolver: Resolver) -> dict[str, dict[str, Any]]:
+    """The settings of the first stage of each row that is trained; a row changes there what the first stage takes."""
+    if study.first_stage is None:
+        return {}
+    start = resolve_base(study.first_stage, resolver, "first_stage: ")
+    stages = {}
+    for row in study.rows:
+        if not row.evaluate_only:
+            taken = {key: value for key, value in row.changes.items() if is_under(key, study.first_stage.takes)}
+            with about(f"first stage of row '{row.name}'"):
+                stages[row.name] = resolver.settings(changed(start, taken)) if taken else start
+    return stages
+
+
+def is_under(key: str, takes: Iterable[str]) -> bool:
+    """Whether a dotted key is one of these, or below one."""
+    return any(f"{key}.".startswith(f"{taken}.") for taken in takes)
 
 
 def resolve_row(row: Row, start: Mapping[str, Any], resolver: Resolver) -> dict[str, Any]:
@@ -176,11 +229,16 @@ def refuse_equal_rows(rows: tuple[Row, ...], settings: Mapping[str, dict[str, An
         seen[key] = row.name
 
 
-def build_row(row: Row, settings: dict[str, Any], sizes: Mapping[str, tuple[int, int]]) -> Cost:
-    """Build a row's network and try it, in milliseconds and without memory."""
-    with about(f"row '{row.name}'"):
+def build_network(
+    what: str,
+    settings: dict[str, Any],
+    sizes: Mapping[str, tuple[int, int]],
+    counts: dict[str, dict[str, int]] | None = None,
+) -> Cost:
+    """Build a network and try it, without memory; errors say of `what` it is. For `counts` see `measure`."""
+    with about(what):
         try:
-            return measure(settings["model"], sizes)
+            return measure(settings["model"], sizes, counts)
         except (RuntimeError, TypeError) as error:
             first = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise ValueError(f"its network does not run: {first.rstrip('.')}.") from error
@@ -206,7 +264,7 @@ def datasets(settings: dict[str, Any]) -> dict[str, Any]:
         for key, value in flat(settings, "data")
         if key.endswith(".dataset")
     }
-    synthetic = [value.startswith("Synthetic") for value in found.values()]
+    synthetic = [get_slot("datasets").get(name).synthetic for name in found.values()]
     return {"datasets": found, "synthetic": "all" if all(synthetic) else "some" if any(synthetic) else "none"}
 
 
@@ -218,14 +276,28 @@ def check_metrics(study: Study, rows: list[PlannedRow]) -> None:
                 measured = planned.cost.module.metric_names(planned.data["module"])
             except NotImplementedError as error:
                 raise ValueError(str(error)) from error
-        for metric in study.metrics:
-            if planned.row.evaluate_only and metric.name.startswith("validation/"):
+        for name in study.measured:
+            if planned.row.evaluate_only and name.startswith("validation/"):
+                raise StudyError(f"row '{planned.row.name}' needs no training, so it has no {name}: compare test sets.")
+            if name not in measured:
+                raise StudyError(f"row '{planned.row.name}' does not measure '{name}'{nearest(name, sorted(measured))}")
+
+
+def check_first_stages(rows: list[PlannedRow]) -> None:
+    """StudyError for a first stage that cannot be built, or whose weights do not fit the row that starts from them."""
+    known: dict[str, Cost] = {}
+    for planned in rows:
+        if planned.first_stage is None:
+            continue
+        key = json.dumps(planned.first_stage["model"])
+        if key not in known:
+            known[key] = build_network(f"first stage of row '{planned.row.name}'", planned.first_stage, {})
+        own, before = planned.cost.shapes, known[key].shapes
+        for name in own.keys() & before.keys():
+            if own[name] != before[name]:
                 raise StudyError(
-                    f"row '{planned.row.name}' needs no training, so it has no {metric.name}: compare test sets."
-                )
-            if metric.name not in measured:
-                raise StudyError(
-                    f"row '{planned.row.name}' does not measure '{metric.name}'{nearest(metric.name, sorted(measured))}"
+                    f"row '{planned.row.name}' cannot start from its first stage: {name} is {own[name]} here and "
+                    f"{before[name]} there; add the key that changes it to first_stage.takes."
                 )
 
 

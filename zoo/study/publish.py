@@ -2,17 +2,24 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from zoo.core.run import write_text
+from zoo.media.images import write_image
 from zoo.study.file import StudyError
 from zoo.study.html import to_html
+from zoo.study.latex import to_latex
+from zoo.study.markdown import SHEET, to_markdown
 from zoo.study.report import Report
-from zoo.study.tables import to_csv, to_latex, to_markdown
+from zoo.study.sample_pictures import sheet
+from zoo.study.spreadsheet import to_csv
 
 FORMS = {"report.csv": to_csv, "report.md": to_markdown, "report.tex": to_latex, "report.html": to_html}
 
 
 def write_report(report: Report, folder: Path) -> list[Path]:
-    """Write `report.csv`, `.md`, `.tex` and `.html`, each whole or not at all; returns their paths.
+    """Write `report.csv`, `.md`, `.tex` and `.html`, and `samples.png` where there are sample pictures; each whole or
+    not at all. Returns their paths.
 
     Raises:
         StudyError: the folder cannot be written.
@@ -21,8 +28,9 @@ def write_report(report: Report, folder: Path) -> list[Path]:
     try:
         for file, text in texts.items():
             write_text(file, text)
+        pictures = [write_image(folder / SHEET, np.asarray(sheet(report.pictures)))] if report.pictures else []
     except OSError as error:
         raise StudyError(
             f"{folder} cannot be written ({error.strerror or error}): choose another folder with --output."
         ) from error
-    return list(texts)
+    return [*texts, *pictures]

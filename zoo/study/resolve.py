@@ -19,7 +19,7 @@ from zoo.core.command_line import CommandLineError, ZooCLI, check_registered, re
 from zoo.core.data import DataModule
 from zoo.core.parser_errors import sentence
 from zoo.core.registry import SLOTS, load_plugin_file, load_plugins
-from zoo.core.spec import copy_plain
+from zoo.core.spec import build
 from zoo.study.file import StudyError
 
 COMMAND = "fit"
@@ -62,7 +62,7 @@ class Resolver:
             check_registered(parsed[COMMAND])
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about an option whose successor older versions do not have
-            text = self.parser.dump(parsed, skip_none=False, format="yaml")
+            text = self.parser.dump(parsed, skip_none=False, format="yaml", skip_validation=True)
         resolved = registered_names(yaml.safe_load(text)[COMMAND])
         resolved.pop("config", None)
         return resolved
@@ -91,10 +91,7 @@ def load_once(plugins: Iterable[Path]) -> None:
 
 def make_data(settings: dict[str, Any]) -> DataModule:
     """The data module of resolved settings; what it says about missing files is said here."""
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_subclass_arguments(DataModule, "data")
-    with as_study_errors():
-        return parser.instantiate(parser.parse_object({"data": copy_plain(settings)}))["data"]
+    return build(settings)
 
 
 def make_from_options(cls: Callable[..., Any], name: str, options: list[str]) -> Any:

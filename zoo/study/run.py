@@ -80,9 +80,10 @@ def prepare(planned: PlannedRun, plan: Plan, folder: Path, retry_failed: bool) -
 
 def run_settings(planned: PlannedRun) -> dict[str, Any]:
     """The row's settings with the run's seed, and its name where W&B shows it."""
-    settings = copy_plain(planned.planned.settings) | {"seed_everything": planned.seed}
+    settings = copy_plain(planned.settings) | {"seed_everything": planned.seed}
+    stage = ", first stage" if planned.first_stage else ""
     for logger in wandb_loggers(settings):
-        logger.setdefault("init_args", {})["name"] = f"{planned.planned.row.name}, seed {planned.seed}"
+        logger.setdefault("init_args", {})["name"] = f"{planned.planned.row.name}{stage}, seed {planned.seed}"
     return settings
 
 
@@ -97,10 +98,11 @@ def make_job(planned: PlannedRun, study: Study, plan: Plan) -> Job:
         id=planned.id,
         baseline=planned.planned is plan.baseline,
         evaluate_only=row.evaluate_only,
+        first_stage=planned.first_stage,
         after=planned.after.folder if planned.after else None,
         after_id=planned.after.id if planned.after else None,
         note=row.note,
-        metrics=[metric.name for metric in study.metrics],
+        metrics=[] if planned.first_stage else study.measured,
         differences=[list(difference) for difference in planned.planned.differences],
         parameters=cost.parameters,
         multiply_adds=cost.multiply_adds,
@@ -108,7 +110,7 @@ def make_job(planned: PlannedRun, study: Study, plan: Plan) -> Job:
         plugins=[str(path) for path in study.plugins],
         threads=study.resources.threads,
         gpus=study.resources.gpus,
-        settings_hash=settings_hash(planned.planned.settings),
+        settings_hash=settings_hash(planned.settings),
     )
 
 

@@ -1,27 +1,32 @@
-"""What a test measured on each picture, for intervals over pictures."""
+"""What a test measured on each picture, for intervals over pictures, and how the first of them look."""
 
 import csv
 import io
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from zoo.core.run import write_text
+from zoo.core.training import TrainingModule
+from zoo.study.sample_tiles import COUNT, PICTURES, SIDE, Sample, write_tiles
 
 
 class SampleRecord(Callback):
-    """Writes one line a test picture: set, index in the set, name, and the picture's value of each metric.
+    """Writes one line a test picture: set, index in the set, name, and the picture's value of each metric. The first
+    samples of each set are also kept as pictures.
 
     The values are what the module's `test_step` returns as `samples`, one `{"sad": 12.3}` a sample of the batch; a
-    module that does not leaves no file.
+    module that does not leaves no file. The pictures are the module's `test_tiles` of the `output` that it returns.
 
     Args:
-        file: the CSV file to write.
+        file: the CSV file to write; pictures lie beside it, in the folder `pictures`.
     """
 
     def __init__(self, file: str) -> None:
         self.file = Path(file)
+        self.pictures = self.file.with_name(PICTURES)
         self.lines: list[dict[str, Any]] = []
         self.counts: dict[str, int] = {}
 
@@ -39,11 +44,18 @@ class SampleRecord(Callback):
             return
         sets = list(getattr(getattr(trainer, "datamodule", None), "test", {})) or ["data"]
         wanted = sets[dataloader_idx]
+        room = COUNT - self.counts.get(wanted, 0)
+        if room > 0 and "output" in outputs and isinstance(pl_module, TrainingModule):
+            self._keep(pl_module.test_tiles(batch, outputs["output"], room, SIDE), wanted)
         names = getattr(batch, "name", None) or [""] * len(samples)
         for name, values in zip(names, samples, strict=True):
             index = self.counts.get(wanted, 0)
             self.counts[wanted] = index + 1
             self.lines.append({"set": wanted, "index": index, "name": name, **values})
+
+    def _keep(self, tiles: list[dict[str, np.ndarray]], wanted: str) -> None:
+        for number, named in enumerate(tiles, start=self.counts.get(wanted, 0)):
+            write_tiles(self.pictures, Sample(wanted, number), named)
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not self.lines:

@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from zoo.study.file import NOISE_FLOOR, Row, Study
-from zoo.study.plan import Plan, PlannedRow, other_seeds
+from zoo.study.plan import Plan, PlannedRow, other_seeds, settings_hash
 from zoo.study.results import read_result, state
 
 
@@ -16,7 +16,7 @@ def show_plan(plan: Plan, seconds: dict[str, float] | None = None) -> None:
 
     Args:
         plan: of the study.
-        seconds: of one training by the row's name, where they were estimated.
+        seconds: of one training by its settings' hash, where they were estimated.
     """
     study = plan.study
     table = Table(title=study.title, title_justify="left")
@@ -32,19 +32,19 @@ def show_plan(plan: Plan, seconds: dict[str, float] | None = None) -> None:
         cells: list[str | Text] = [planned.row.name, Text(told(planned, plan)), f"{cost.parameters / 1e6:.2f} M"]
         cells += [f"{cost.multiply_adds[size] / 1e9:.2f}" for size in study.sizes]
         if seconds is not None:
-            time = seconds.get(planned.row.name)
-            cells.append("—" if time is None else duration(time))
+            cells.append("—" if planned.row.evaluate_only else duration(seconds[settings_hash(planned.settings)]))
         table.add_row(*cells)
     console = Console()
     console.print(table)
     runs = plan.runs()
-    trained = [run for run in runs if run.after is None]
-    floor = f", {len(study.seeds)} of them the baseline with other seeds" if study.noise_floor else ""
-    console.print(f"{len(runs)} runs with {len(study.seeds)} seeds, {len(trained)} trainings{floor}.", highlight=False)
+    trained = [run for run in runs if run.trains]
+    stages = sum(run.first_stage for run in runs)
+    said = f"{len(runs)} runs with {len(study.seeds)} seeds, {len(trained)} trainings"
+    said += f", {stages} of them first stages" if stages else ""
+    said += f", {len(study.seeds)} the baseline with other seeds" if study.noise_floor else ""
+    console.print(f"{said}.", highlight=False)
     if seconds is not None:
-        total = sum(
-            seconds[run.planned.row.name if run.planned.row.name in seconds else study.baseline] for run in trained
-        )
+        total = sum(seconds[settings_hash(run.settings)] for run in trained)
         console.print(f"About {duration(total)} of training, one run at a time.", highlight=False)
 
 
@@ -55,6 +55,8 @@ def told(planned: PlannedRow, plan: Plan) -> str:
         lines.append("the baseline")
     if planned.row.evaluate_only:
         lines.append("tests the baseline's checkpoint")
+    elif planned.first_stage not in (None, plan.baseline.first_stage):
+        lines.append("a first stage of its own")
     if planned.row.note:
         lines.append(planned.row.note)
     return "\n".join(lines)

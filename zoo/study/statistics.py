@@ -21,6 +21,9 @@ LEVEL = 0.95
 ENOUGH_SEEDS = 3
 """With fewer seeds, resampling them says nothing: the interval is over pictures only."""
 
+TRUSTED = 6
+"""With fewer values on a resampled axis, the most extreme resamples are too common for small p-values."""
+
 CHUNK = 500
 """Resamplings at a time, to bound the memory."""
 
@@ -52,6 +55,15 @@ class Difference:
         """How many values the shorter of the resampled axes has; 0 where nothing was resampled."""
         resampled = {"seeds": self.seeds, "pictures": self.pictures}
         return min((count for axis, count in resampled.items() if axis in self.over), default=0)
+
+    @property
+    def has_telling_p(self) -> bool:
+        """Whether the p-value says more than the interval: of pictures alone it is silent about other seeds, and of few
+        values it is small by chance.
+        """
+        if self.over == "seeds and pictures":
+            return self.pictures >= TRUSTED
+        return self.over == "seeds only" and self.seeds >= TRUSTED
 
 
 def mean_and_deviation(values: list[float]) -> tuple[float, float | None]:

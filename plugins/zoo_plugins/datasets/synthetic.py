@@ -36,6 +36,8 @@ class SyntheticMattes(MattingDataset):
         ValueError: an argument is out of its range.
     """
 
+    synthetic = True
+
     def __init__(
         self,
         split: Literal["train", "validation", "test"] = "train",

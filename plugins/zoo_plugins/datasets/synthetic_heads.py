@@ -45,6 +45,7 @@ class SyntheticHeads(HeadDataset):
         ValueError: an argument is out of its range.
     """
 
+    synthetic = True
     gives_neutral = True
 
     def __init__(

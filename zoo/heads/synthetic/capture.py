@@ -25,10 +25,9 @@ def capture(rng: np.random.Generator, picture: NDArray[np.float32]) -> tuple[NDA
     if poor and rng.random() < 0.4:
         way, angle = rng.uniform(0.01, 0.025) * len(picture), rng.uniform(0, np.pi)
         picture = motion_blur(picture, way * np.cos(angle), way * np.sin(angle)).astype(np.float32)
-    exposed = soften(picture, rng.uniform(0.1, 0.5))
-    exposed += noise(rng, len(picture)) * np.float32(rng.uniform(0.04, 0.12) if poor else rng.uniform(0.0, 0.03))
-    exposed *= np.float32(255)
-    photograph = Image.fromarray(np.clip(exposed, 0, 255, out=exposed).astype(np.uint8))
+    beside, grain = rng.uniform(0.1, 0.5), noise(rng, len(picture))
+    strength = rng.uniform(0.04, 0.12) if poor else rng.uniform(0.0, 0.03)
+    photograph = Image.fromarray(expose(picture, beside, grain * np.float32(strength)))
     if poor:
         small = photograph.reduce(int(rng.integers(2, 4)))
         photograph = small.resize(photograph.size, Image.Resampling.BICUBIC)
@@ -37,16 +36,19 @@ def capture(rng: np.random.Generator, picture: NDArray[np.float32]) -> tuple[NDA
     return np.array(photograph), "lq" if poor else "hq"
 
 
-def soften(picture: NDArray[np.float32], beside: float) -> NDArray[np.float32]:
-    """The picture blurred by the kernel [b, 1, b] / (1 + 2b) along both axes; its edge pixels are continued."""
-    result = np.empty_like(picture)
-    padded = np.pad(picture, ((1, 1), (1, 1), (0, 0)), mode="edge")
-    _soften(padded, np.float32(beside), np.float32(1 / (1 + 2 * beside) ** 2), result)
-    return result
+def expose(picture: NDArray[np.float32], beside: float, grain: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """What the sensor reads: the picture (S, S, 3) behind a soft lens, with the same grain (S, S) in each colour.
+
+    The lens blurs by the kernel [b, 1, b] / (1 + 2b) along both axes; the picture's edge pixels are continued.
+    """
+    rows = picture.reshape(len(picture), -1)
+    result = np.empty(rows.shape, np.uint8)
+    _expose(rows, np.float32(beside), np.float32(1 / (1 + 2 * beside) ** 2), grain, result)
+    return result.reshape(picture.shape)
 
 
 def noise(rng: np.random.Generator, size: int) -> NDArray[np.float32]:
-    """(size, size, 1) standard normal noise: a piece of a larger field that is drawn once a process."""
+    """(size, size) standard normal noise: a piece of a larger field that is drawn once a process."""
     field = noise_field(2 * size)
     top, left = rng.integers(size, size=2)
     return field[top : top + size, left : left + size]
@@ -54,8 +56,8 @@ def noise(rng: np.random.Generator, size: int) -> NDArray[np.float32]:
 
 @cache
 def noise_field(size: int) -> NDArray[np.float32]:
-    """(size, size, 1); not to be changed."""
-    return np.random.default_rng(derive_seed("sensor noise", size)).standard_normal((size, size, 1), np.float32)
+    """(size, size); not to be changed."""
+    return np.random.default_rng(derive_seed("sensor noise", size)).standard_normal((size, size), np.float32)
 
 
 def through_jpeg(photograph: Image.Image, quality: int) -> Image.Image:
@@ -66,15 +68,24 @@ def through_jpeg(photograph: Image.Image, quality: int) -> Image.Image:
 
 
 @compiled
-def _soften(padded: NDArray[np.float32], beside: np.float32, scale: np.float32, result: NDArray[np.float32]) -> None:
-    height, width = result.shape[:2]
-    column_sums = np.empty((width + 2, 3), np.float32)
+def _expose(
+    picture: NDArray[np.float32],
+    beside: np.float32,
+    scale: np.float32,
+    grain: NDArray[np.float32],
+    result: NDArray[np.uint8],
+) -> None:
+    """Rows of the picture and of the result are red, green, blue, red and so on: (S, 3·S)."""
+    height, length = picture.shape
+    sums, read = np.empty(length + 6, np.float32), np.empty(length, np.float32)
     for row in range(height):
-        for column in range(width + 2):
-            for channel in range(3):
-                around = padded[row, column, channel] + padded[row + 2, column, channel]
-                column_sums[column, channel] = padded[row + 1, column, channel] + beside * around
-        for column in range(width):
-            for channel in range(3):
-                around = column_sums[column, channel] + column_sums[column + 2, channel]
-                result[row, column, channel] = scale * (column_sums[column + 1, channel] + beside * around)
+        above, below = max(row - 1, 0), min(row + 1, height - 1)
+        for place in range(length):
+            sums[place + 3] = picture[row, place] + beside * (picture[above, place] + picture[below, place])
+        sums[:3], sums[-3:] = sums[3:6], sums[-6:-3]
+        for place in range(length):
+            read[place] = scale * (sums[place + 3] + beside * (sums[place] + sums[place + 6]))
+        for column in range(length // 3):
+            for place in range(3 * column, 3 * column + 3):
+                level = (read[place] + grain[row, column]) * np.float32(255)
+                result[row, place] = np.uint8(min(max(level, np.float32(0)), np.float32(255)))

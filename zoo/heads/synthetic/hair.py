@@ -7,7 +7,7 @@ import numpy as np
 from zoo.core.seeding import derive_seed
 from zoo.heads.render import vertex_normals
 from zoo.heads.synthetic.looks import Look
-from zoo.heads.synthetic.pieces import Kind, Piece, Points, piece, sheet
+from zoo.heads.synthetic.pieces import Kind, Piece, Points, bounds, piece, sheet
 from zoo.heads.synthetic.regions import Regions, ramp
 from zoo.matting.synthetic.noise import smooth_noise
 
@@ -42,8 +42,8 @@ def scalp_shell(
 ) -> Piece:
     """The scalp, lifted by a thickness in metres that falls to nothing at the hairline; `ragged` of it is random."""
     chosen, faces = regions.scalp
-    skull = vertices[regions.inside("head")]
-    outwards = vertices[chosen] - (skull.max(0) + skull.min(0)) / 2
+    low, high = bounds(vertices[regions.inside("head")])
+    outwards = vertices[chosen] - (high + low) / 2
     outwards = outwards / np.linalg.norm(outwards, axis=1, keepdims=True)
     along = vertex_normals(vertices[chosen], faces) + outwards
     along /= np.linalg.norm(along, axis=1, keepdims=True)
@@ -54,12 +54,13 @@ def scalp_shell(
 
 
 def strands(rng: np.random.Generator, places: Points, curly: bool) -> Points:
-    """Factors (N, 1) of the hair's brightness at places on the resting head (N, 3)."""
-    across = np.arctan2(places[:, 0], places[:, 2] + 0.02) * (TEXTURE / (2 * np.pi))
-    down = places[:, 1] * (TEXTURE / 0.4) + rng.uniform(0, TEXTURE)
+    """Factors (N,) of the hair's brightness at places on the resting head (3, N)."""
+    x, y, z = places
+    across = np.arctan2(x, z + 0.02) * (TEXTURE / (2 * np.pi))
+    down = y * (TEXTURE / 0.4) + rng.uniform(0, TEXTURE)
     across += rng.uniform(0, 14) * np.sin(down * rng.uniform(0.005, 0.03)) + rng.uniform(0, TEXTURE)
     found = texture(curly)[down.astype(np.int32) & (TEXTURE - 1), across.astype(np.int32) & (TEXTURE - 1)]
-    return (0.6 + 0.8 * found)[:, None]
+    return 0.6 + 0.8 * found
 
 
 @cache
@@ -72,8 +73,7 @@ def texture(curly: bool) -> Points:
 def _curtain(
     rng: np.random.Generator, regions: Regions, vertices: Points, thickness: float, look: Look, gloss: float
 ) -> Piece:
-    skull = vertices[regions.inside("head")]
-    low, high = skull.min(0), skull.max(0)
+    low, high = bounds(vertices[regions.inside("head")])
     middle = (low + high) / 2
     reach = (high - low) / 2 + thickness * 0.8
     opening = np.radians(rng.uniform(62, 85))

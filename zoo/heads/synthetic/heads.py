@@ -22,7 +22,7 @@ from zoo.heads.synthetic.hair import hair_pieces
 from zoo.heads.synthetic.light import draw_light
 from zoo.heads.synthetic.looks import Look, draw_look
 from zoo.heads.synthetic.painting import hidden_share, look_at, paint
-from zoo.heads.synthetic.pieces import Piece, Points, joined
+from zoo.heads.synthetic.pieces import Piece, Points, bounds, joined
 from zoo.heads.synthetic.regions import Regions
 from zoo.heads.synthetic.skin import head_piece
 from zoo.heads.synthetic.views import Camera, Pose, draw_camera, draw_pose
@@ -78,8 +78,7 @@ def draw_head(head_model: HeadModel, regions: Regions, seed: int, split: str, in
     background = draw_background(stream("background"), seed, split, size) * np.float32(light.brightness)
     picture = paint(stream("texture"), view, regions, look, light, background)
     image, quality = capture(stream("capture"), picture)
-    seen = view.pixels[inside]
-    low, high = seen.min(0), seen.max(0)
+    low, high = bounds(view.pixels[inside])
     attributes = {
         "quality": quality,
         "gender": "undefined",

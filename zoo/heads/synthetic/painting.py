@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo.heads.render import Raster, compiled, interpolate, rasterise, shade, vertex_normals
+from zoo.heads.render import Raster, compiled, interpolate_at, rasterise, shade, vertex_normals
 from zoo.heads.synthetic.hair import strands
 from zoo.heads.synthetic.light import Light
 from zoo.heads.synthetic.looks import Look
@@ -43,55 +43,59 @@ def paint(
     rng: np.random.Generator, view: View, regions: Regions, look: Look, light: Light, background: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     """(S, S, 3) in [0, 1] as it is displayed, like the background."""
-    scene, triangles = view.scene, view.raster.triangles
-    facing = interpolate(view.raster, scene.faces, view.normals)
-    surface = interpolate(view.raster, scene.faces, np.column_stack([scene.colours, scene.gloss, scene.places]))
-    kinds = np.where(triangles < 0, -1, scene.kinds.take(triangles, mode="clip"))
-    pixels = surface.reshape(-1, 7)
+    scene, triangles = view.scene, view.raster.triangles.reshape(-1)
+    seen = np.flatnonzero(triangles >= 0)
+    values = np.column_stack([view.normals, scene.colours, scene.gloss])
+    surface = interpolate_at(seen, view.raster, scene.faces, values)
+    facing, colours, gloss = surface[:3], surface[3:6], surface[6]
+    kinds = scene.kinds.take(triangles.take(seen))
     eyes, hair = np.flatnonzero(kinds == Kind.EYE), np.flatnonzero(kinds == Kind.HAIR)
-    pixels[eyes, :3] = iris_colour(rng, regions, look, pixels[eyes, 4:])
-    pixels[hair, :3] *= strands(rng, pixels[hair, 4:], curly=look.style == "afro")
-    picture = shade(facing, light.harmonics)
+    looking, hanging = (interpolate_at(seen[some], view.raster, scene.faces, scene.places) for some in (eyes, hair))
+    colours[:, eyes] = iris_colour(rng, regions, look, looking.T).T
+    brightness = np.ones_like(gloss)
+    brightness[hair] = strands(rng, hanging, curly=look.style == "afro")
+    colours *= brightness
     half = light.direction + [0, 0, -1]
     half = (half / np.linalg.norm(half)).astype(np.float32)
-    _finish(picture, triangles, facing, surface, half, np.float32(light.brightness), background)
+    picture = background.copy()
+    pixels = picture.reshape(-1, 3)
+    _finish(pixels, seen, shade(facing, light.harmonics), facing, colours, gloss, half, np.float32(light.brightness))
     return picture
 
 
 @compiled
 def _finish(
-    picture: NDArray[np.float32],
-    triangles: NDArray[np.int32],
+    pixels: NDArray[np.float32],
+    seen: NDArray[np.int64],
+    light: NDArray[np.float32],
     facing: NDArray[np.float32],
-    surface: NDArray[np.float32],
+    colours: NDArray[np.float32],
+    gloss: NDArray[np.float32],
     half: NDArray[np.float32],
     strength: np.float32,
-    background: NDArray[np.float32],
 ) -> None:
     """Light that arrives → what is displayed, by a gamma of 2: reflected by the colours, with highlights, in place.
 
     A highlight is what a glossy surface mirrors of the lamp to the viewer, by the direction half way between both
     (Blinn, "Models of Light Reflection for Computer Synthesized Pictures", SIGGRAPH 1977).
     """
-    height, width = triangles.shape
-    for row in range(height):
-        for column in range(width):
-            if triangles[row, column] < 0:
-                picture[row, column] = background[row, column]
-                continue
-            x, y, z = facing[row, column]
+    for channel in range(3):
+        for place in range(len(seen)):
+            x, y, z = facing[0, place], facing[1, place], facing[2, place]
             aligned = max(np.float32(0), x * half[0] + y * half[1] + z * half[2])
             for _ in range(4):
                 aligned *= aligned
-            highlight = surface[row, column, 3] * aligned * strength
-            for channel in range(3):
-                light = picture[row, column, channel] * surface[row, column, channel] + highlight
-                picture[row, column, channel] = np.sqrt(min(light, np.float32(1)))
+            highlight = gloss[place] * aligned * strength
+            reflected = light[channel, place] * colours[channel, place] + highlight
+            light[channel, place] = np.sqrt(min(reflected, np.float32(1)))
+        for place in range(len(seen)):
+            pixels[seen[place], channel] = light[channel, place]
 
 
 def hidden_share(view: View, inside: NDArray[np.integer]) -> float:
     """How much of some vertices that face the camera things hide."""
-    facing = np.einsum("nd,nd->n", view.normals[inside], view.scene.points[inside]) < 0
+    normals, points = view.normals.take(inside, axis=0), view.scene.points.take(inside, axis=0)
+    facing = np.einsum("nd,nd->n", normals, points) < 0
     column, row = view.pixels[inside[facing]].T.astype(int)
     size = len(view.raster.triangles)
     shown = (column >= 0) & (column < size) & (row >= 0) & (row < size)

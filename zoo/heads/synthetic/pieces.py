@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from enum import IntEnum
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -67,8 +68,9 @@ def joined(pieces: Sequence[Piece]) -> Piece:
     )
 
 
+@cache
 def sheet(rows: int, columns: int, closed: bool = False) -> Faces:
-    """Triangles between neighbouring points of a grid, which are numbered row by row.
+    """Triangles between neighbouring points of a grid, which are numbered row by row; not to be changed.
 
     Outside is where rows run down and columns run to the right. A closed sheet is a tube: its last column is joined to
     its first.
@@ -89,6 +91,12 @@ def ellipsoid(centre: ArrayLike, axes: ArrayLike, rows: int = 9, columns: int = 
     )
     points = unit.reshape(-1, 3) @ np.asarray(axes) + np.asarray(centre)
     return points.astype(np.float32), sheet(rows, columns, closed=True)
+
+
+def bounds(points: Points) -> tuple[Points, Points]:
+    """Lowest and highest of each coordinate of points (N, D): (D,) twice."""
+    coordinates = np.ascontiguousarray(points.T)  # many short rows would take numpy ten times as long
+    return coordinates.min(1), coordinates.max(1)
 
 
 def part(faces: Faces, inside: NDArray[np.bool_]) -> tuple[Faces, Faces]:

@@ -51,7 +51,7 @@ class Regions:
     hollows: Region
     rim: Faces
 
-    @property
+    @cached_property
     def pupils(self) -> Points:
         """(2, 3) middles of the eyes, the subject's right eye first."""
         return np.stack([self.landmarks[list(eye)].mean(0) for eye in EYES])

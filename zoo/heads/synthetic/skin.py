@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from zoo.heads.render import compiled
 from zoo.heads.synthetic.looks import Look
 from zoo.heads.synthetic.pieces import Kind, Piece, Points
 from zoo.heads.synthetic.regions import Regions, ramp
@@ -69,7 +70,11 @@ def _waves(rng: np.random.Generator, places: Points, count: int = 6) -> Points:
     return np.cos(directions @ places.T + phases).sum(0) * np.float32((2 / count) ** 0.5)
 
 
+@compiled
 def _blend(colours: Points, other: Points, share: Points) -> None:
     """Bring the colours (V, 3) nearer to another, in place."""
-    there = np.flatnonzero(share)
-    colours[there] += (other - colours[there]) * share[there, None]
+    for vertex in range(len(share)):
+        if share[vertex] != 0:
+            for channel in range(3):
+                away = other[channel] - colours[vertex, channel]
+                colours[vertex, channel] += away * share[vertex]

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from zoo.heads.synthetic.pieces import Points
+from zoo.heads.synthetic.pieces import Points, bounds
 
 NEAREST, FARTHEST = 0.45, 4.0
 """Metres from the camera to the head: a picture of oneself, and a tele lens."""
@@ -124,7 +124,7 @@ def draw_camera(rng: np.random.Generator, rotation: Points, head: Points, size: 
     translation = distance * np.append(aside, 1.0)
     camera = Camera(rotation, translation, 1.0, np.zeros(2))
     seen = camera.project(head @ rotation.T + translation)
-    low, high = seen.min(0), seen.max(0)
+    low, high = bounds(seen)
     focal = rng.uniform(*HEAD) * size / (high - low).max()
     wander = rng.normal(0, 0.12 if rng.random() < CUT else 0.025, 2).clip(-0.3, 0.3)
     centre = (0.5 + wander) * size - focal * (low + high) / 2

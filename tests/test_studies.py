@@ -1,0 +1,129 @@
+"""Every shipped study can be planned, and rows of every kind run to the end in its smallest profile."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from zoo.core.arguments import CONFIGS
+from zoo.study import plan as planning
+from zoo.study.engine import make_engine
+from zoo.study.file import NOISE_FLOOR, Row, Study, StudyError, read_study
+from zoo.study.job import read_job
+from zoo.study.plan import Plan, make_plan
+from zoo.study.resolve import Resolver
+from zoo.study.results import read_result
+from zoo.study.run import run_study
+
+STUDIES = sorted(f"studies/{file.stem}" for file in (CONFIGS / "studies").glob("*.yaml"))
+PROFILES = ("smoke", "cpu", "full")
+LEAST_SEEDS = {"smoke": 1, "cpu": 2, "full": 3}
+
+FOLDERS = {
+    "data/VideoMatte240K": ["fgr/0001.mp4", "pha/0001.mp4"],
+    "data/Distinctions-646": ["fgr/0001.png", "pha/0001.png"],
+    "data/backgrounds": ["0001.jpg"],
+}
+"""The published data as far as a plan looks at it: which files there are, in `train` and in `test`."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_parser() -> Iterator[None]:
+    """The plans share a parser, which takes seconds to make."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(planning, "Resolver", cache(Resolver))
+        yield
+
+
+@pytest.fixture
+def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder with names of the published matting data in it, as the working directory."""
+    for folder, files in FOLDERS.items():
+        for split in ("train", "test"):
+            for file in files:
+                path = tmp_path / folder / split / file
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.touch()
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize("profile", [None, *PROFILES])
+@pytest.mark.parametrize("name", STUDIES)
+def test_study_is_understood(name: str, profile: str | None) -> None:
+    study = read_study(name, profile)
+    assert study.metrics
+    assert len(study.seeds) >= LEAST_SEEDS.get(profile or "full", 1)
+    assert study.noise_floor == (profile != "smoke")
+    assert study.row(study.baseline).changes == {}
+    assert all(row.changes for row in study.rows if row.name != study.baseline)
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_published_numbers_stand_beside_published_data_only(name: str) -> None:
+    for profile in ("smoke", "cpu"):
+        study = read_study(name, profile)
+        shown = {metric.name for metric in study.metrics}
+        assert not any(shown & row.published.keys() for row in study.rows)
+    study = read_study(name, "full")
+    shown = {metric.name for metric in study.metrics}
+    published = [row.name for row in study.rows if shown & row.published.keys()]
+    assert bool(published) == bool(study.source)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", STUDIES)
+def test_cpu_profile_can_be_planned(name: str) -> None:
+    plan = make_plan(replace(one_of_each_kind(read_study(name, "cpu")), sizes={}))
+    assert {planned.data["synthetic"] for planned in plan.rows} == {"all"}
+    check_first_stages(plan)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in STUDIES if "bgmv2" in name])
+def test_full_profile_can_be_planned(name: str, published: None) -> None:
+    plan = make_plan(replace(one_of_each_kind(read_study(name, "full")), sizes={}))
+    assert {planned.data["synthetic"] for planned in plan.rows} == {"none"}
+    check_first_stages(plan)
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_full_profile_names_what_is_missing(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    missing = "data/backgrounds/train" if "bgmv2" in name else "DAD-3DHeadsDataset/train"
+    study = read_study(name, "full")
+    with pytest.raises(StudyError, match=missing) as caught:
+        make_plan(replace(study, rows=(study.row(study.baseline),)))
+    assert len(str(caught.value)) < 200
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", STUDIES)
+def test_smoke_profile_runs_a_row_of_every_kind(name: str, tmp_path: Path) -> None:
+    study = one_of_each_kind(read_study(name, "smoke"))
+    outcome = run_study(make_plan(study), tmp_path, make_engine("Local", []))
+    assert outcome.complete, [read_result(directory) for directory in outcome.failed]
+    for row in study.rows:
+        directory = tmp_path / study.title / row.folder / "seed_0"
+        result = read_result(directory)
+        assert result is not None
+        assert set(study.measured) <= result.metrics.keys()
+        assert bool(read_job(directory).after) == (row.evaluate_only or study.first_stage is not None)
+
+
+def one_of_each_kind(study: Study) -> Study:
+    """The study with the first row of those that change the same slots: they all do in CI what that one does."""
+    kinds: dict[tuple[str, ...], Row] = {}
+    for row in study.rows:
+        kinds.setdefault(tuple(sorted({".".join(key.split(".")[:2]) for key in row.changes})), row)
+    return replace(study, rows=tuple(kinds.values()))
+
+
+def check_first_stages(plan: Plan) -> None:
+    """Every row that is trained starts from a first stage, where the study has one; most rows share the baseline's."""
+    runs = plan.runs()
+    trained = [run for run in runs if run.trains and not run.first_stage]
+    assert all((run.after is not None) == (plan.study.first_stage is not None) for run in trained)
+    stages = [run for run in runs if run.first_stage and run.planned.row.name != NOISE_FLOOR]
+    assert len(stages) < len(trained)

@@ -1,0 +1,91 @@
+"""The title of a report, and its notes: how to read the tables, and what the runs ran on."""
+
+from zoo.study.file import NOISE_FLOOR, Study
+from zoo.study.results import Result
+from zoo.study.rows import SIGNIFICANT, ReportedRow
+from zoo.study.statistics import ENOUGH_SEEDS, TRUSTED
+
+
+def title(study: Study, results: list[Result]) -> str:
+    """The study's name, and that its data is synthetic where it is."""
+    kinds = {result.job.data["synthetic"] for result in results}
+    if kinds == {"none"}:
+        return study.title
+    return f"{study.title} ({'synthetic data' if kinds == {'all'} else 'partly synthetic data'})"
+
+
+def notes(study: Study, rows: list[ReportedRow], results: list[Result]) -> list[str]:
+    """How to read the tables, and what the runs ran on."""
+    said = [
+        "Values are mean ± standard deviation over seeds. Differences are row minus baseline, paired by seed and "
+        "picture, with a 95 % bootstrap interval; p is two-sided, from the same bootstrap, "
+        f"Holm-corrected over the rows of each metric; * marks p < {SIGNIFICANT}."
+    ]
+    return [*said, *about_intervals(rows), *about_columns(study, rows), *surroundings(results)]
+
+
+def about_intervals(rows: list[ReportedRow]) -> list[str]:
+    """What the intervals and p-values of these rows do and do not say."""
+    said = []
+    compared = [cell.difference for row in rows for cell in row.cells.values() if cell.difference is not None]
+    resampled = {difference.over for difference in compared}
+    if "seeds and pictures" in resampled:
+        said.append("Intervals resample seeds and pictures, unless labelled otherwise.")
+    if "pictures only" in resampled:
+        said.append(
+            "Intervals labelled 'pictures only' have fewer than 3 seeds: they say how sure the difference is for these "
+            "trained networks, and nothing of what another seed would give."
+        )
+    if "seeds only" in resampled:
+        said.append("Intervals labelled 'seeds only' belong to metrics without a value for each picture.")
+    if "nothing" in resampled:
+        said.append("Differences without an interval have fewer than 3 seeds and no values for each picture.")
+    few = [difference for difference in compared if difference.over != "nothing" and difference.fewest < TRUSTED]
+    if few:
+        said.append(
+            "Intervals of few seeds or pictures are widened for their number as Student's are. With fewer than "
+            f"{TRUSTED} of either, small p-values cannot be told apart: they say no more than that the interval is "
+            "clear of zero."
+        )
+    if any(not difference.has_telling_p for difference in compared if difference.over != "nothing"):
+        said.append(
+            f"Differences of fewer than {ENOUGH_SEEDS} seeds or {TRUSTED} pictures (where no pictures were compared, "
+            f"{TRUSTED} seeds) have no p-value and no mark: so few values would make it small by chance."
+        )
+    return said
+
+
+def about_columns(study: Study, rows: list[ReportedRow]) -> list[str]:
+    """What the noise floor, published values and frames a second are."""
+    said = []
+    if study.noise_floor:
+        said.append(
+            f"{NOISE_FLOOR} is the baseline with other seeds: what it differs by is noise, and is not corrected."
+        )
+    if any(metric.name in row.published for row in rows for metric in study.metrics):
+        said.append(f"Published values are from {study.source}, and were not measured here.")
+    speeds = [speed for row in rows for speed in row.speeds.values()]
+    if speeds:
+        repeats = sorted({speed.repeats for speed in speeds})
+        counted = str(repeats[0]) if len(repeats) == 1 else f"{repeats[0]} to {repeats[-1]}"
+        devices = sorted({speed.device for speed in speeds})
+        said.append(
+            f"FPS are frames a second, median [quartiles] of {counted} repeats, with one picture at a time, measured "
+            f"after all runs by turns in one process on: {'; '.join(devices)}."
+        )
+        if len(devices) > 1:
+            said.append("FPS were measured on different devices and do not compare: there is no plot of them.")
+    return said
+
+
+def surroundings(results: list[Result]) -> list[str]:
+    """Devices and versions; more than one of them is said, since then seconds do not compare."""
+    devices = sorted({f"{result.device}, threads: {result.threads}" for result in results})
+    versions = sorted({", ".join(f"{name} {value}" for name, value in result.versions.items()) for result in results})
+    said = [f"Device: {'; '.join(devices)}."]
+    if len(devices) > 1:
+        said.append("The runs had different devices: their seconds and memory do not compare.")
+    said.append(f"Versions: {'; '.join(versions)}.")
+    if len(versions) > 1:
+        said.append("The runs had different versions.")
+    return said
