@@ -8,6 +8,7 @@ import argparse
 import importlib
 import os
 import re
+import signal
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
@@ -32,7 +33,8 @@ def main(args: Sequence[str] | None = None) -> int:
         args: the words after `zoo`; None takes those of the process.
 
     Returns:
-        The exit code: 0, or 1 when the command failed, 2 when it was not understood.
+        The exit code: 0, or 1 when the command failed, 2 when it was not understood, 130 or 143 when it was ended from
+        outside.
     """
     words = list(sys.argv[1:] if args is None else args)
     if not words or words[0] in ("-h", "--help", "help"):
@@ -62,6 +64,9 @@ def main(args: Sequence[str] | None = None) -> int:
         print(f"zoo {command}: interrupted.", file=sys.stderr)
         return 130
     except SystemExit as exit_:
+        if type(exit_).__name__ == "SIGTERMException":  # Lightning's; known by its name, since it may not be imported
+            print(f"zoo {command}: asked to end (SIGTERM).", file=sys.stderr)
+            return 128 + signal.SIGTERM
         return exit_.code if isinstance(exit_.code, int) else int(exit_.code is not None)
 
 

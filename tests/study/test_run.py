@@ -179,6 +179,28 @@ class TestInterruption:
         assert resumed.resumed_at == 1
         assert [epoch["epoch"] for epoch in resumed.curve] == [0, 1]
 
+    def test_a_run_that_is_asked_to_end_has_not_failed(
+        self, small, finished, command, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        shutil.rmtree(small.run("at_random"))
+        from zoo.core.training import TrainingModule
+
+        step = TrainingModule.training_step
+
+        def terminated(module: Any, batch: Any, batch_idx: int) -> Any:
+            if module.current_epoch == 1:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return step(module, batch, batch_idx)
+
+        with monkeypatch.context() as context:
+            context.setattr(TrainingModule, "training_step", terminated)
+            outcome = command("study", "run", *small.options)
+        assert (outcome.code, outcome.complaint) == (143, "zoo study: asked to end (SIGTERM).")
+        assert state(small.run("at_random")) == "begun"
+        outcome = command("study", "run", *small.options)
+        assert outcome.code == 0, outcome.err
+        assert results(small.runs) == results(finished.runs)
+
     def test_training_that_is_over_is_not_repeated_when_the_test_was_cut(self, small, finished, command) -> None:
         shutil.rmtree(small.run("at_random") / "test")
         (small.run("at_random") / "result.json").unlink()

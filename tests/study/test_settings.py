@@ -49,6 +49,13 @@ def test_an_argument_of_a_part_that_is_not_there_is_refused() -> None:
         changed(losses, {"losses.alfa.weight": 0})
 
 
+def test_a_new_entry_may_begin_with_a_part() -> None:
+    sets = {"test": {"still": {"dataset": {"class_path": "Mattes"}, "batch_size": 1}}}
+    result = changed(sets, {"test.moved.dataset": {"class_path": "Mattes"}, "test.moved.disturbance.shift": 2})
+    assert result["test"]["moved"] == {"dataset": {"class_path": "Mattes"}, "disturbance": {"shift": 2}}
+    assert result["test"]["still"] == sets["test"]["still"]
+
+
 def test_differences_are_keys_as_typed() -> None:
     found = differences(SETTINGS, changed(SETTINGS, {"model.selector": "Random", "trainer.max_epochs": 3}))
     assert [str(one) for one in found] == [

@@ -116,10 +116,15 @@ class ZooCLI(LightningCLI):
     def _parse_ckpt_path(self) -> None:
         """Off: the checkpoint's settings came first, as a configuration file, so that the command line wins."""
 
+    def _dump_config(self) -> None:
+        """Off: parts remember their own arguments, so Lightning need not write all settings down for modules."""
+        self.config_dump: dict[str, Any] = {}
+
     def before_instantiate_classes(self) -> None:
         settings = self.config[self.subcommand]
         # Kept as they are now: what W&B is told of this run alone must not go into the next one's configuration.
-        given = yaml.safe_load(self._parser(self.subcommand).dump(settings, skip_none=False, format="yaml"))
+        parser = self._parser(self.subcommand)
+        given = yaml.safe_load(parser.dump(settings, skip_none=False, format="yaml", skip_validation=True))
         self.save_config_kwargs["settings"] = registered_names(given)
         self.record = CSVLogger(settings.runs, settings.name)
         loggers = settings.trainer.logger

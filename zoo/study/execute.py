@@ -20,6 +20,7 @@ from typing import Any
 
 import torch
 import yaml
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from zoo.cli import causes, is_ours, sentence
 from zoo.core import run
@@ -172,6 +173,8 @@ def command(name: str, words: list[str], directory: Path) -> None:
     try:
         with quiet_log(directory / "log.txt"):
             run_command(name, words)
+    except SIGTERMException:  # asked to end, as queues do: no failure, the run goes on another time
+        raise
     except SystemExit as error:
         if isinstance(error.__context__, KeyboardInterrupt):  # Lightning's way of ending after Ctrl-C
             raise KeyboardInterrupt from None

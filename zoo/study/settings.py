@@ -32,17 +32,20 @@ def changed(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str
     """
     result = copy_plain(dict(settings))
     for key, value in changes.items():
-        put(result, key, copy_plain(value))
+        put(result, key, copy_plain(value), settings)
     return result
 
 
-def put(settings: dict[str, Any], key: str, value: Any) -> None:
-    """Set the value of a dotted key, in place."""
-    inside, last = settings, key.split(".")
+def put(settings: dict[str, Any], key: str, value: Any, before: Mapping[str, Any]) -> None:
+    """Set the value of a dotted key, in place. Where there were only parts `before`, no name is new by mistake."""
+    inside, last, known = settings, key.split("."), before
     while len(last) > 1:
         inside = arguments(inside)
-        if last[0] not in inside and inside and all(is_part(item) for item in inside.values()):
+        known = known.get("init_args", {}) if is_part(known) else known
+        if last[0] not in inside and known and all(is_part(item) for item in known.values()):
             raise ValueError(f"'{key}' leads through '{last[0]}', which is not there{nearest(last[0], list(inside))}")
+        found = known.get(last[0])
+        known = found if isinstance(found, Mapping) else {}
         step = inside.setdefault(last[0], {})
         if step is None:
             step = inside[last[0]] = {}
