@@ -57,6 +57,12 @@ def test_numbers_may_be_written_as_scientists_do(study) -> None:
     assert study(SHORT + "set: {model.learning_rates.backbone: 1e-4}").set["model.learning_rates.backbone"] == 1e-4
 
 
+def test_merge_keys_may_be_overridden(study) -> None:
+    one = "  one: {changes: &one {model.selector: TopK, model.base_scale: 0.5}}\n"
+    two = "  two: {changes: {<<: *one, model.base_scale: 0.25}}"
+    assert study(SHORT + one + two).row("two").changes == {"model.selector": "TopK", "model.base_scale": 0.25}
+
+
 def test_a_grid_becomes_rows_with_readable_names(study) -> None:
     read = study(SHORT + "grid: {model.selector.patches: [0, 10], model.base_scale: [0.25]}")
     assert [row.name for row in read.rows][2:] == ["patches=0, base_scale=0.25", "patches=10, base_scale=0.25"]

@@ -74,6 +74,16 @@ def test_seed_settings_and_the_tested_checkpoint_count_and_places_do_not() -> No
     assert len({first, *others}) == 4
 
 
+def test_the_weights_that_a_model_starts_from_count(tmp_path: Path) -> None:
+    weights = tmp_path / "weights.pth"
+    weights.write_bytes(b"1")
+    settings = {"model": {"class_path": "TopK", "init_args": {"checkpoint": str(weights)}}, "data": {}}
+    before = run_id(settings, 0)
+    weights.write_bytes(b"2")
+    identity.listing.cache_clear()
+    assert run_id(settings, 0) != before
+
+
 def test_files_that_the_data_names_count_but_not_a_cache(tmp_path: Path) -> None:
     (tmp_path / "pictures").mkdir()
     (tmp_path / "pictures" / "a.png").write_bytes(b"1")

@@ -110,6 +110,7 @@ CHANGE = "{changes: {model.selector: {class_path: RandomPatches, init_args: {pat
         ("test/one/sad", "validation/sad", "row 'five' needs no training, so it has no validation/sad"),
         ("base: tiny.yaml", "base: tiny2.yaml", "base tiny2.yaml: there is no configuration tiny2.yaml"),
         (CHANGE, "{changes: {model.error_map: NoError}}", "row 'at random': TopK ranks patches by error"),
+        ("model.selector.patches: 5", "model.selector.patches: 20", "row 'five' is evaluate_only and changes nothing"),
         (
             "model.selector.patches: 5",
             "model.losses.alpha.weight: 5",

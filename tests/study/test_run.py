@@ -253,6 +253,18 @@ class TestFailures:
         assert "0 to do" in outcome.out
         assert "1 to do" in command("study", "run", study, "--retry-failed").out
 
+    def test_what_failed_for_want_of_a_checkpoint_is_done_when_that_is(self, small, finished, command) -> None:
+        """As after the baseline was killed on a queue, where dependents begin whatever became of it."""
+        shutil.rmtree(small.run("by_error") / "fit")
+        for file in ("fitted.json", "result.json"):
+            (small.run("by_error") / file).unlink()
+        (small.run("five") / "result.json").unlink()
+        assert executing.execute(small.run("five")).reason.startswith("it needs the checkpoint of by_error/seed_0")
+        outcome = command("study", "run", *small.options)
+        assert outcome.code == 0, outcome.err
+        assert "2 to do" in outcome.out
+        assert results(small.runs) == results(finished.runs)
+
     def test_a_metric_that_is_missing_is_an_error_and_not_a_zero(
         self, small, command, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -302,6 +314,13 @@ class TestFailures:
             outcome = command("study", "run", *small.options)
         assert outcome.code == 1
         assert "five/seed_0 is being run by another process" in outcome.complaint
+
+    def test_a_run_in_progress_is_not_moved_aside_when_the_study_has_changed(self, small) -> None:
+        from zoo.study.results import held
+
+        with held(small.run("five")):
+            assert state(small.run("five"), wanted="of another study") == "running"
+        assert state(small.run("five"), wanted="of another study") == "stale"
 
 
 def test_zoo_load_reads_the_checkpoint_of_a_run(finished) -> None:

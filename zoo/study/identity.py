@@ -37,7 +37,7 @@ def run_id(settings: Mapping[str, Any], seed: int, after: str | None = None) -> 
         "settings": {key: value for key, value in settings.items() if key not in PLACES},
         "seed": seed,
         "after": after,
-        "data": data_files(settings.get("data")),
+        "data": data_files([settings["model"], settings.get("data")]),
         "code": code_version(frozenset(class_names([settings["model"], settings.get("data")]))),
     }
     return digest(json.dumps(content))  # not sorted: the order of stages and augmentations counts
@@ -49,8 +49,8 @@ def digest(text: str) -> str:
 
 
 def data_files(settings: Any) -> dict[str, str]:
-    """Every file or folder that the data's settings name, with a hash of what lies there: names and sizes. A `cache` is
-    left out, since it fills as it is used.
+    """Every file or folder that settings name by a path with a slash, with a hash of what lies there.
+    A `cache` is left out, since it fills as it is used.
     """
     found: dict[str, str] = {}
     for text in texts(settings):
@@ -75,8 +75,13 @@ def texts(settings: Any) -> Iterator[str]:
 
 @cache
 def listing(path: Path) -> str:
-    """A hash of the names and sizes of all files below a path."""
-    files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
+    """A hash of a file's content, since all weights of one network have one size; of a folder, of the names and sizes of
+    all files in it.
+    """
+    if path.is_file():
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    files = sorted(file for file in path.rglob("*") if file.is_file())
     return digest("\n".join(f"{file.relative_to(path)} {file.stat().st_size}" for file in files))
 
 

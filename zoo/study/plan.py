@@ -26,7 +26,9 @@ ONLY_TRAINING = (
     "data.batch_size",
     "trainer.max_epochs",
     "trainer.max_steps",
+    "trainer.limit_train_batches",
     "trainer.gradient_clip_val",
+    "trainer.gradient_clip_algorithm",
     "trainer.accumulate_grad_batches",
 )
 """Keys that only training reads: a row that needs no training would silently be the baseline."""
@@ -304,8 +306,10 @@ def check_first_stages(rows: list[PlannedRow]) -> None:
 def check_evaluate_only(planned: PlannedRow, baseline: PlannedRow) -> None:
     """StudyError for a row that cannot, or need not, test the baseline's checkpoint."""
     name = planned.row.name
+    if not planned.differences:
+        raise StudyError(f"row '{name}' is evaluate_only and changes nothing: remove it, it is the baseline.")
     for difference in planned.differences:
-        if difference.key.startswith(ONLY_TRAINING):
+        if is_under(difference.key, ONLY_TRAINING):
             raise StudyError(
                 f"row '{name}' is evaluate_only but changes {difference.key}, which only training reads: let it train."
             )

@@ -89,10 +89,10 @@ def state(directory: Path, wanted: str | None = None) -> State:
     if not (directory / JOB).is_file():
         return "missing"
     job = read_job(directory)
+    if is_held(directory):  # before all else: what another process writes into must not be moved aside
+        return "running"
     if wanted is not None and job.id != wanted:
         return "stale"
-    if is_held(directory):
-        return "running"
     result = read_result(directory)
     if result is None:
         return "begun" if checkpoints(directory) else "missing"

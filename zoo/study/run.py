@@ -47,9 +47,16 @@ def run_study(plan: Plan, root: Path, engine: Engine, retry_failed: bool = False
     folder = root.resolve() / study.title
     check_writable(folder)
     runs = plan.runs()
-    tasks = [task for planned in runs if (task := prepare(planned, plan, folder, retry_failed)) is not None]
+    tasks: list[Task] = []
+    waiting: set[Path] = set()
+    for planned in runs:
+        # What failed for want of another run's checkpoint is not settled while that run is to be done again.
+        again = retry_failed or (planned.after is not None and folder / planned.after.folder in waiting)
+        task = prepare(planned, plan, folder, again)
+        if task is not None:
+            tasks.append(task)
+            waiting.add(task.directory)
     print(f"{study.title}: {len(runs)} runs, {len(runs) - len(tasks)} over already, {len(tasks)} to do in {folder}.")
-    waiting = {task.directory for task in tasks}
     engine.execute([task_without(task, waiting) for task in tasks])
     return outcome(folder / planned.folder for planned in runs)
 
