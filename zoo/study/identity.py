@@ -75,8 +75,8 @@ def texts(settings: Any) -> Iterator[str]:
 
 @cache
 def listing(path: Path) -> str:
-    """A hash of a file's content, since all weights of one network have one size; of a folder, of the names and sizes of
-    all files in it.
+    """A hash of a file's content, since all weights of one network have one size; of a folder, of the names and sizes
+    of all files in it.
     """
     if path.is_file():
         with path.open("rb") as file:
