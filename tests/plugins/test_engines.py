@@ -111,12 +111,24 @@ def test_waves_follow_one_another(tasks: list[Task]) -> None:
 
 def test_an_array_has_an_element_a_run(tasks: list[Task], capsys: pytest.CaptureFixture[str]) -> None:
     Print(style="sbatch").execute(tasks)
-    first, second = capsys.readouterr().out.split("#!/bin/bash\n")[1:]
+    printed = capsys.readouterr().out
+    first, second = printed.split("<<'END'\n#!/bin/bash\n")[1:]
     assert "#SBATCH --array=0-1\n#SBATCH --cpus-per-task=2\n" in first
     assert "--gpus" not in first
     assert "#SBATCH --gpus=1" in second
     assert f"'{tasks[1].directory}'" in second
-    subprocess.run(["bash", "-n"], input=second, text=True, check=True)
+    assert "wave_1=$(sbatch --parsable --dependency=afterany:$wave_0 " in first
+
+
+def test_what_is_printed_for_slurm_submits_one_array_after_another(
+    tasks: list[Task], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    Print(style="sbatch").execute(tasks)
+    pretended = 'sbatch() { cat > "$(mktemp script.XXXX)"; echo "$*" >> submitted; echo 7; }\n'
+    subprocess.run(["bash"], input=pretended + capsys.readouterr().out, text=True, check=True, cwd=tmp_path)
+    assert (tmp_path / "submitted").read_text() == "--parsable\n--parsable --dependency=afterany:7\n"
+    for script in tmp_path.glob("script.*"):
+        subprocess.run(["bash", "-n", script], check=True)
 
 
 class TestSideBySide:
@@ -131,7 +143,7 @@ class TestSideBySide:
             begun.append((task.directory.name, gpus))
             return subprocess.Popen(["true"])
 
-        monkeypatch.setattr(local, "start", start)
+        monkeypatch.setattr(Task, "start", start)
         monkeypatch.setattr(local, "announce", lambda task, number, count: None)
         return begun
 
@@ -151,7 +163,7 @@ def test_a_child_is_not_taken_for_a_slurm_task(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setenv("SLURM_NTASKS", "8")
     names = ("SLURM_NTASKS", "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES")
     monkeypatch.setattr(Task, "command", [sys.executable, "-c", f"import os; print(*map(os.environ.get, {names}))"])
-    local.start(Task(tmp_path, threads=3), ["2", "3"]).wait()
+    Task(tmp_path, threads=3).start(["2", "3"]).wait()
     assert (tmp_path / "log.txt").read_text() == "None 3 2,3\n"
 
 

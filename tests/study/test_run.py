@@ -55,12 +55,7 @@ class TestResult:
     def test_it_holds_what_a_report_needs(self, finished) -> None:
         result = read_result(finished.run("at_random"))
         assert result is not None
-        assert (result.status, result.job.row, result.job.note, result.job.baseline) == (
-            "done",
-            "at random",
-            "a question",
-            False,
-        )
+        assert (result.status, result.job.row, result.job.note) == ("done", "at random", "a question")
         assert result.job.differences[0] == ["model.selector", "TopK", "RandomPatches"]
         assert result.job.data == {
             "datasets": {"train.squares": "Tiny", "validation": "Tiny", "test.one": "Tiny"},

@@ -20,9 +20,9 @@ LOGGER = {"class_path": "lightning.pytorch.loggers.WandbLogger", "init_args": {}
 @pytest.fixture
 def job() -> Job:
     return Job(
-        study="small", row="at random", seed=0, pair=0, id="0123", baseline=False, evaluate_only=False,
+        study="small", row="at random", seed=0, pair=0, id="0123", evaluate_only=False,
         first_stage=False, after=None, after_id=None, note="", metrics=[], differences=[], parameters=0,
-        multiply_adds={}, data={}, plugins=[], threads=None, gpus=0, settings_hash="",
+        multiply_adds={}, data={}, plugins=[], threads=None, gpus=0, settings_hash="", written="",
     )  # fmt: skip
 
 

@@ -69,6 +69,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the action; the exit code is 0 when every run is done."""
+    if arguments.engine_options and arguments.action != "run":
+        raise ValueError(f"{arguments.engine_options[0]}: `zoo study {arguments.action}` has no engine; `run` has.")
     if arguments.action == "execute":
         return _execute(arguments.directory)
     from zoo.study.file import read_study
@@ -114,11 +116,12 @@ def _run(study: "Study", arguments: argparse.Namespace) -> int:
         print(f"zoo study: {result.job.row}, seed {result.job.seed} failed: {result.reason}", file=sys.stderr)
     for directory in outcome.unfinished:
         print(f"zoo study: {directory} ended without a result; run the study again to go on.", file=sys.stderr)
+    code = int(not outcome.complete)
     if not outcome.unfinished and study.frames_per_second:
-        _speed(study, arguments.runs)
+        code |= _speed(study, arguments.runs)
     if outcome.complete and wandb_loggers(plan.baseline.settings):
         _report(study, arguments.runs, None)
-    return int(not outcome.complete)
+    return code
 
 
 def _plan(plan: "Plan", measure: bool) -> int:
@@ -164,4 +167,4 @@ def _report(study: "Study", runs: Path, output: Path | None) -> int:
         print(file)
     if (uploaded := upload_report(report, files)) is not None:
         print(uploaded)
-    return 0
+    return int(bool(report.missing))

@@ -9,11 +9,12 @@ import json
 import logging
 import math
 import os
+import platform
 import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from zoo.core.command_line import run_command
 from zoo.study.file import StudyError
 from zoo.study.job import CONFIG, FITTED, RESULT, SAMPLES, Job, read_job, study_directory
 from zoo.study.memory import PeakMemory
+from zoo.study.parts import without_slurm
 from zoo.study.resolve import load_once
 from zoo.study.results import Result, checkpoints, fitted, held, learning_curve, read_result, tested
 from zoo.study.samples import read_samples
@@ -93,7 +95,7 @@ def carry_out(directory: Path, job: Job) -> Result:
         seconds=seconds,
         resumed_at=training["resumed_at"],
         peak_memory=training["peak_memory"],
-        device=device_name(),
+        device=device_name(read_settings(directory)),
         threads=torch.get_num_threads(),
         versions=versions(),
     )
@@ -123,7 +125,7 @@ def trained(directory: Path, job: Job) -> dict[str, Any]:
         "checkpoint": str(checkpoints(directory)[-1].relative_to(directory)),
         "seconds": time.monotonic() - began,
         "resumed_at": len(curve) if begun else None,
-        "peak_memory": memory.bytes,
+        "peak_memory": None if several_devices(directory) else memory.bytes,  # those of other processes are not seen
     }
     note_down(directory / FITTED, json.dumps(outcome, indent=2) + "\n")
     return outcome
@@ -190,7 +192,16 @@ def separate(name: str, words: list[str], directory: Path) -> None:
     job = read_job(directory)
     plugins = [word for path in job.plugins for word in ("--plugin", path)]
     line = [sys.executable, "-c", "import zoo.cli; zoo.cli.run()", name, *words, *plugins]
-    done = subprocess.run(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+    # The lock goes with it (see `held`): should this process die, nobody else begins the run while that one trains.
+    done = subprocess.run(
+        line,
+        env=without_slurm(os.environ),
+        close_fds=False,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    )
     with (directory / "log.txt").open("a", encoding="utf-8") as log:
         log.write(done.stdout)
     if done.returncode:
@@ -252,10 +263,11 @@ def reason(error: BaseException) -> str:
     return text if ours else f"{type(error).__name__}: {text}"
 
 
-def device_name() -> str:
-    """What the run computed on."""
-    environment = run.environment()
-    return environment["device"] if torch.cuda.is_available() else f"CPU ({environment['device']})"
+def device_name(settings: Mapping[str, Any]) -> str:
+    """What a run with these settings computed on."""
+    if torch.cuda.is_available() and settings["trainer"]["accelerator"] != "cpu":
+        return torch.cuda.get_device_name()
+    return f"CPU ({platform.processor() or platform.machine()})"
 
 
 def versions() -> dict[str, str]:

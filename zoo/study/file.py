@@ -14,10 +14,12 @@ Keys are typed as on the command line (`model.selector.patches`); nested mapping
 replaces the whole slot: no argument is carried over from the class before it.
 """
 
+import hashlib
 import itertools
+import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -170,6 +172,13 @@ class Study:
     def row(self, name: str) -> Row:
         """The row of this name."""
         return next(row for row in self.rows if row.name == name)
+
+    def written(self, row: Row) -> str:
+        """A hash of all that the file says of a row's settings; reading more than the file, a plan would take long."""
+        own = self.row(self.baseline) if row.name == NOISE_FLOOR else row
+        stage = None if self.first_stage is None else asdict(self.first_stage)
+        said = [self.base, self.set, stage, own.changes, row.evaluate_only and self.row(self.baseline).changes]
+        return hashlib.sha256(json.dumps(said, default=str).encode()).hexdigest()[:16]
 
 
 KEYS = [

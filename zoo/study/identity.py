@@ -87,10 +87,13 @@ def listing(path: Path) -> str:
 
 @cache
 def code_version(classes: frozenset[str]) -> str:
-    """A hash of the code behind registered classes: their modules, and all that these import from the same packages."""
+    """A hash of the code behind registered classes: their modules, and all that these import from the same packages, or
+    from beside a plugin file.
+    """
     plugins = [find_plugin(name) for name in sorted(classes)]
     modules = [plugin.target.partition(":")[0] for plugin in plugins]
     packages = {"zoo"} | {module.split(".")[0] for module in modules}
+    beside = {Path(plugin.file).parent for plugin in plugins if plugin.file}
     known: dict[str, str] = {}
     waiting = [*modules, *OTHER_ROOTS]
     while waiting:
@@ -99,7 +102,11 @@ def code_version(classes: frozenset[str]) -> str:
         if module in known or file is None:
             continue
         tree = ast.parse(file.read_text(encoding="utf-8"))
-        waiting += [name for name in imports(tree) if name.split(".")[0] in packages]
+        package = module if file.name == "__init__.py" else module.rpartition(".")[0]
+        for name in imports(tree, package):
+            root = name.split(".")[0]
+            if root in packages or (beside and is_in(root, beside)):
+                waiting.append(name)
         known[module] = digest(ast.dump(without_docstrings(tree)))
     return digest(json.dumps(known, sort_keys=True))
 
@@ -117,14 +124,25 @@ def source_file(module: str) -> Path | None:
     return Path(name) if name and name.endswith(".py") else None
 
 
-def imports(tree: ast.AST) -> Iterator[str]:
-    """The modules that are imported anywhere in a module; what may be a module or a name in one is given as both."""
+def is_in(module: str, folders: Iterable[Path]) -> bool:
+    """Whether a module's source is in one of the folders, or is a package there."""
+    file = source_file(module)
+    return file is not None and (file.parent.parent if file.name == "__init__.py" else file.parent) in folders
+
+
+def imports(tree: ast.AST, package: str) -> Iterator[str]:
+    """The modules that are imported anywhere in a module of a package; what may be a module or a name in one is given
+    as both.
+    """
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            dots = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            start = ".".join([*dots, *([node.module] if node.module else [])])
+            if start:
+                yield start
+                yield from (f"{start}.{alias.name}" for alias in node.names)
 
 
 def without_docstrings(tree: ast.Module) -> ast.Module:

@@ -32,7 +32,6 @@ class Job:
         seed: of the run.
         pair: place of the seed in the study's list: runs of one place are compared with one another.
         id: see `zoo.study.identity`.
-        baseline: whether the row is the baseline.
         evaluate_only: whether the baseline's checkpoint is tested instead of training.
         first_stage: whether it is only trained, for other runs to start from.
         after: directory, relative to the study's, of the run whose checkpoint is tested or started from.
@@ -47,6 +46,7 @@ class Job:
         threads: of the CPU, or None.
         gpus: how many.
         settings_hash: of config.yaml without the seed and the places.
+        written: hash of what the study file said of the row, see `Study.written`.
     """
 
     study: str
@@ -54,7 +54,6 @@ class Job:
     seed: int
     pair: int
     id: str
-    baseline: bool
     evaluate_only: bool
     first_stage: bool
     after: str | None
@@ -69,6 +68,7 @@ class Job:
     threads: int | None
     gpus: int
     settings_hash: str
+    written: str
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data."""

@@ -3,7 +3,7 @@
 from zoo.study.file import NOISE_FLOOR, Study
 from zoo.study.results import Result
 from zoo.study.rows import SIGNIFICANT, ReportedRow
-from zoo.study.statistics import ENOUGH_SEEDS, TRUSTED
+from zoo.study.statistics import ENOUGH_SEEDS
 
 
 def title(study: Study, results: list[Result]) -> str:
@@ -40,17 +40,14 @@ def about_intervals(rows: list[ReportedRow]) -> list[str]:
         said.append("Intervals labelled 'seeds only' belong to metrics without a value for each picture.")
     if "nothing" in resampled:
         said.append("Differences without an interval have fewer than 3 seeds and no values for each picture.")
-    few = [difference for difference in compared if difference.over != "nothing" and difference.fewest < TRUSTED]
-    if few:
+    if any(difference.p is not None for difference in compared):
         said.append(
-            "Intervals of few seeds or pictures are widened for their number as Student's are. With fewer than "
-            f"{TRUSTED} of either, small p-values cannot be told apart: they say no more than that the interval is "
-            "clear of zero."
+            "Intervals of few seeds or pictures are widened for their number as Student's are, and no p-value is "
+            "smaller than Student's with the degrees of freedom of the fewer of both."
         )
-    if any(not difference.has_telling_p for difference in compared if difference.over != "nothing"):
+    if any(difference.p is None for difference in compared):
         said.append(
-            f"Differences of fewer than {ENOUGH_SEEDS} seeds or {TRUSTED} pictures (where no pictures were compared, "
-            f"{TRUSTED} seeds) have no p-value and no mark: so few values would make it small by chance."
+            f"Differences of fewer than {ENOUGH_SEEDS} seeds have no p-value: it would be silent about other seeds."
         )
     return said
 

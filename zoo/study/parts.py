@@ -1,9 +1,11 @@
 """The slot of studies: engines, which decide where runs are carried out."""
 
+import os
 import shlex
+import subprocess
 import sys
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +38,21 @@ class Task:
         """
         return [sys.executable, "-c", "import zoo.cli; zoo.cli.run()", "study", "execute", str(self.directory)]
 
+    def start(self, gpus: Sequence[str] = (), folder: Path | None = None) -> subprocess.Popen[bytes]:
+        """Begin the run in a process of its own; what it prints goes into its directory.
+
+        Args:
+            gpus: as CUDA_VISIBLE_DEVICES names them; none leaves that as it is.
+            folder: where relative paths in settings begin; None is the current one.
+        """
+        environment = without_slurm(os.environ)
+        if gpus:
+            environment["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
+        if self.threads is not None:
+            environment["OMP_NUM_THREADS"] = str(self.threads)
+        with (self.directory / "log.txt").open("ab") as log:
+            return subprocess.Popen(self.command, env=environment, cwd=folder, stdout=log, stderr=subprocess.STDOUT)
+
     @property
     def line(self) -> str:
         """The command as one types it."""
@@ -59,6 +76,11 @@ class Engine(Part):
         Args:
             tasks: in an order that serves; a task comes after those that it waits for.
         """
+
+
+def without_slurm(environment: Mapping[str, str]) -> dict[str, str]:
+    """Environment variables without Slurm's: Lightning would take a process with them for one of many of one run."""
+    return {name: value for name, value in environment.items() if not name.startswith("SLURM_")}
 
 
 def waves(tasks: Sequence[Task]) -> list[list[Task]]:

@@ -295,12 +295,19 @@ def check_first_stages(rows: list[PlannedRow]) -> None:
         if key not in known:
             known[key] = build_network(f"first stage of row '{planned.row.name}'", planned.first_stage, {})
         own, before = planned.cost.shapes, known[key].shapes
-        for name in own.keys() & before.keys():
-            if own[name] != before[name]:
+        parts = {part_of(name) for name in before}
+        for name in [*own, *before]:
+            # A part that the first stage lacks as a whole begins afresh.
+            if own.get(name) != before.get(name) and (name in before or part_of(name) in parts):
                 raise StudyError(
-                    f"row '{planned.row.name}' cannot start from its first stage: {name} is {own[name]} here and "
-                    f"{before[name]} there; add the key that changes it to first_stage.takes."
+                    f"row '{planned.row.name}' cannot start from its first stage: {name} is {own.get(name, 'absent')} "
+                    f"here and {before.get(name, 'absent')} there; add the key that changes it to first_stage.takes."
                 )
+
+
+def part_of(name: str) -> str:
+    """The part of a network that a weight belongs to: `network.refiner` of `network.refiner.conv1.weight`."""
+    return ".".join(name.split(".")[:2])
 
 
 def check_evaluate_only(planned: PlannedRow, baseline: PlannedRow) -> None:

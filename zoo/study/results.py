@@ -3,11 +3,13 @@
 import csv
 import fcntl
 import json
+import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 from zoo.study.file import StudyError
 from zoo.study.job import FITTED, JOB, RESULT, Job, read_job
@@ -16,6 +18,9 @@ FORMAT = 1
 """Version of result.json; raised when an older reader could not understand it."""
 
 LOCK = ".lock"
+
+GLANCE = 1.0
+"""Seconds that a run waits for those who look whether its directory is held."""
 
 State = Literal["missing", "begun", "running", "failed", "stale", "done"]
 
@@ -150,20 +155,28 @@ def logged(directory: Path) -> Iterator[dict[str, float]]:
 @contextmanager
 def held(directory: Path) -> Iterator[bool]:
     """Hold a run's directory against other processes; gives False where another one holds it. A process that dies lets
-    go of it.
+    go of it, once those that inherited it are over too.
     """
     with (directory / LOCK).open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        yield True
+        os.set_inheritable(file.fileno(), True)
+        until = time.monotonic() + GLANCE
+        while not (mine := locked(file, fcntl.LOCK_EX)) and time.monotonic() < until:
+            time.sleep(GLANCE / 20)  # somebody who only looks is gone in a moment
+        yield mine
+
+
+def locked(file: IO[str], kind: int) -> bool:
+    """Whether the lock could be had; it is held until the file is closed."""
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def is_held(directory: Path) -> bool:
     """Whether some process is carrying out this run."""
     if not (directory / LOCK).is_file():
         return False
-    with held(directory) as free:
-        return not free
+    with (directory / LOCK).open() as file:
+        return not locked(file, fcntl.LOCK_SH)

@@ -51,7 +51,8 @@ class Cell:
         mean, deviation: over the seeds that are done; None where there are too few.
         difference: to the baseline; None for the baseline itself, where no seed of both is done, and for a metric that
             is only plotted.
-        corrected: the p-value after Holm's correction over the rows; None for the noise floor, which is no question.
+        corrected: the p-value after Holm's correction over the rows; None where there is none, and for the noise floor,
+            which is no question.
     """
 
     mean: float | None
@@ -60,14 +61,9 @@ class Cell:
     corrected: float | None = None
 
     @property
-    def tested(self) -> bool:
-        """Whether there is a corrected p-value, of enough seeds and pictures to mean something."""
-        return self.corrected is not None and self.difference is not None and self.difference.has_telling_p
-
-    @property
     def significant(self) -> bool:
         """Whether the corrected p-value is small enough to be marked."""
-        return self.tested and self.corrected is not None and self.corrected < SIGNIFICANT
+        return self.corrected is not None and self.corrected < SIGNIFICANT
 
 
 @dataclass(frozen=True)
@@ -156,6 +152,11 @@ def gather(
         directory, job = found.get((row.name, seed), (None, None))
         if directory is None or job is None:
             missing.append(Missing(row.name, seed, "it was never begun"))
+            continue
+        if job.written != study.written(row):
+            missing.append(
+                Missing(row.name, seed, "the study file says something else of it since; run the study again")
+            )
             continue
         jobs.append(job)
         result = read_result(directory)

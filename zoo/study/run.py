@@ -1,5 +1,6 @@
 """Run a study: what is missing is written down as jobs and handed to an engine, then the results are looked at."""
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,7 +57,10 @@ def run_study(plan: Plan, root: Path, engine: Engine, retry_failed: bool = False
         if task is not None:
             tasks.append(task)
             waiting.add(task.directory)
-    print(f"{study.title}: {len(runs)} runs, {len(runs) - len(tasks)} over already, {len(tasks)} to do in {folder}.")
+    print(
+        f"{study.title}: {len(runs)} runs, {len(runs) - len(tasks)} over already, {len(tasks)} to do in {folder}.",
+        file=sys.stdout if engine.waits else sys.stderr,  # what such an engine prints is for a file
+    )
     engine.execute([task_without(task, waiting) for task in tasks])
     return outcome(folder / planned.folder for planned in runs)
 
@@ -79,15 +83,20 @@ def prepare(planned: PlannedRun, plan: Plan, folder: Path, retry_failed: bool) -
     elif found == "failed":
         (directory / RESULT).unlink()
     job = make_job(planned, plan.study, plan)
-    run.write_text(directory / CONFIG, yaml.safe_dump(run_settings(planned), sort_keys=False))
+    settings = run_settings(planned, plan.study.resources.gpus)
+    run.write_text(directory / CONFIG, yaml.safe_dump(settings, sort_keys=False))
     run.write_json(directory / JOB, job.to_dict())
     after = (folder / planned.after.folder,) if planned.after else ()
     return Task(directory, after, job.threads, job.gpus)
 
 
-def run_settings(planned: PlannedRun) -> dict[str, Any]:
-    """The row's settings with the run's seed, and its name where W&B shows it."""
+def run_settings(planned: PlannedRun, gpus: int) -> dict[str, Any]:
+    """The row's settings with the run's seed, its name where W&B shows it, and its share of the GPUs, where neither the
+    settings nor the engine would keep it from taking all.
+    """
     settings = copy_plain(planned.settings) | {"seed_everything": planned.seed}
+    if gpus and settings["trainer"]["devices"] == "auto":
+        settings["trainer"]["devices"] = gpus
     stage = ", first stage" if planned.first_stage else ""
     for logger in wandb_loggers(settings):
         logger.setdefault("init_args", {})["name"] = f"{planned.planned.row.name}{stage}, seed {planned.seed}"
@@ -103,7 +112,6 @@ def make_job(planned: PlannedRun, study: Study, plan: Plan) -> Job:
         seed=planned.seed,
         pair=planned.pair,
         id=planned.id,
-        baseline=planned.planned is plan.baseline,
         evaluate_only=row.evaluate_only,
         first_stage=planned.first_stage,
         after=planned.after.folder if planned.after else None,
@@ -118,6 +126,7 @@ def make_job(planned: PlannedRun, study: Study, plan: Plan) -> Job:
         threads=study.resources.threads,
         gpus=study.resources.gpus,
         settings_hash=settings_hash(planned.settings),
+        written=study.written(row),
     )
 
 

@@ -1,5 +1,6 @@
 """Plans and states as tables on the screen."""
 
+import math
 from pathlib import Path
 
 from rich.console import Console
@@ -7,8 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from zoo.study.file import NOISE_FLOOR, Row, Study
-from zoo.study.plan import Plan, PlannedRow, other_seeds, settings_hash
-from zoo.study.results import read_result, state
+from zoo.study.plan import FIRST_STAGE, Plan, PlannedRow, other_seeds, settings_hash
+from zoo.study.results import all_jobs, read_result, state
 
 
 def show_plan(plan: Plan, seconds: dict[str, float] | None = None) -> None:
@@ -32,7 +33,8 @@ def show_plan(plan: Plan, seconds: dict[str, float] | None = None) -> None:
         cells: list[str | Text] = [planned.row.name, Text(told(planned, plan)), f"{cost.parameters / 1e6:.2f} M"]
         cells += [f"{cost.multiply_adds[size] / 1e9:.2f}" for size in study.sizes]
         if seconds is not None:
-            cells.append("—" if planned.row.evaluate_only else duration(seconds[settings_hash(planned.settings)]))
+            known = math.nan if planned.row.evaluate_only else seconds[settings_hash(planned.settings)]
+            cells.append("—" if math.isnan(known) else duration(known))
         table.add_row(*cells)
     console = Console()
     console.print(table)
@@ -44,8 +46,12 @@ def show_plan(plan: Plan, seconds: dict[str, float] | None = None) -> None:
     said += f", {len(study.seeds)} the baseline with other seeds" if study.noise_floor else ""
     console.print(f"{said}.", highlight=False)
     if seconds is not None:
-        total = sum(seconds[settings_hash(run.settings)] for run in trained)
-        console.print(f"About {duration(total)} of training, one run at a time.", highlight=False)
+        times = [seconds[settings_hash(run.settings)] for run in trained]
+        told_of = [time for time in times if not math.isnan(time)]
+        said = f"About {duration(sum(told_of))} of training, one run at a time"
+        untold = len(times) - len(told_of)
+        said += f", without {untold} whose epochs are too short to tell." if untold else "."
+        console.print(said, highlight=False)
 
 
 def told(planned: PlannedRow, plan: Plan) -> str:
@@ -74,24 +80,36 @@ def show_status(study: Study, root: Path) -> bool:
     table = Table(title=study.title, title_justify="left")
     table.add_column("row")
     table.add_column("seeds", overflow="fold")
+    folder = root / study.title
+    rows = [(row.name, folder / row.folder, study.seeds) for row in study.rows]
+    if study.noise_floor:
+        rows.append((NOISE_FLOOR, folder / Row(NOISE_FLOOR).folder, tuple(other_seeds(study.seeds))))
     reasons = []
     counts: dict[str, int] = {}
-    rows = [(row, study.seeds) for row in study.rows]
-    if study.noise_floor:
-        rows.append((Row(NOISE_FLOOR), tuple(other_seeds(study.seeds))))
-    for row, seeds in rows:
+    for name, place, seeds in [*first_stages(folder), *rows]:
         states = []
         for seed in seeds:
-            directory = root / study.title / row.folder / f"seed_{seed}"
+            directory = place / f"seed_{seed}"
             found = state(directory)
             counts[found] = counts.get(found, 0) + 1
             states.append(f"{seed} {found}")
             if found == "failed" and (result := read_result(directory)) is not None:
-                reasons.append(f"{row.name}, seed {seed} failed: {result.reason}")
-        table.add_row(row.name, ", ".join(states))
+                reasons.append(f"{name}, seed {seed} failed: {result.reason}")
+        table.add_row(name, ", ".join(states))
     console = Console()
     console.print(table)
     console.print(", ".join(f"{count} {found}" for found, count in sorted(counts.items())), highlight=False)
     for reason in reasons:
         console.print(reason, highlight=False, markup=False)
     return bool(reasons)
+
+
+def first_stages(folder: Path) -> list[tuple[str, Path, tuple[int, ...]]]:
+    """The first stages that were begun, as rows of `show_status`: which there will be, only a plan knows."""
+    seeds: dict[str, list[int]] = {}
+    for _, job in all_jobs(folder / FIRST_STAGE):
+        seeds.setdefault(job.row, []).append(job.seed)
+    return [
+        (f"{name}, first stage", folder / FIRST_STAGE / Row(name).folder, tuple(sorted(found)))
+        for name, found in seeds.items()
+    ]

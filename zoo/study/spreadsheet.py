@@ -44,7 +44,7 @@ def labels(row: ReportedRow) -> dict[str, object]:
 
 
 def measured(row: ReportedRow, name: str) -> dict[str, object]:
-    """One metric of a row; `significant` only where the p-value means something."""
+    """One metric of a row; `significant` only where there is a p-value."""
     cell = row.cells[name]
     found = cell.difference
     return {
@@ -56,7 +56,7 @@ def measured(row: ReportedRow, name: str) -> dict[str, object]:
         "high": found and found.high,
         "p": found and found.p,
         "p_holm": cell.corrected,
-        "significant": cell.significant if cell.tested else None,
+        "significant": None if cell.corrected is None else cell.significant,
         "interval_over": found and found.over,
         "pairs_of_seeds": found.seeds if found else 0,
         "pictures": found.pictures if found else 0,

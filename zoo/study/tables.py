@@ -138,7 +138,7 @@ def difference(cell: Cell) -> str:
     if found.low is None or found.high is None:
         return f"{text} (no interval)"
     text += f" [{signed(found.low)}, {signed(found.high)}]"
-    if cell.tested and cell.corrected is not None:
+    if cell.corrected is not None:
         text += f", {p_value(cell.corrected)}{'*' if cell.significant else ''}"
     return text if found.over == "seeds and pictures" else f"{text} ({found.over})"
 

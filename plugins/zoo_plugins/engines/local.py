@@ -1,7 +1,9 @@
 """Runs on this machine."""
 
 import os
+import signal
 import subprocess
+import sys
 import time
 from collections.abc import Sequence
 
@@ -48,10 +50,11 @@ def one_after_another(tasks: Sequence[Task]) -> None:
 
 
 def side_by_side(tasks: Sequence[Task], slots: int, gpus: list[str]) -> None:
-    """Several runs at a time, each in a process of its own; all are ended when this one is interrupted."""
+    """Several runs at a time, each in a process of its own; all are ended when this one is interrupted or ended."""
     waiting, over = list(tasks), 0
     running: dict[subprocess.Popen, tuple[Task, list[str]]] = {}
     free = list(gpus)
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         while waiting or running:
             for process in [process for process in running if process.poll() is not None]:
@@ -63,24 +66,15 @@ def side_by_side(tasks: Sequence[Task], slots: int, gpus: list[str]) -> None:
             for task in [task for task in waiting if busy.isdisjoint(task.after)]:
                 if len(running) < slots and min(task.gpus, len(gpus)) <= len(free):
                     used = [free.pop(0) for _ in range(min(task.gpus, len(gpus)))]
-                    running[start(task, used)] = (task, used)
+                    running[task.start(used)] = (task, used)
                     waiting.remove(task)
             time.sleep(GLANCE)
     finally:
         for process in running:
             process.terminate()
-
-
-def start(task: Task, gpus: list[str]) -> subprocess.Popen:
-    """Begin a run in a process of its own; what it prints goes into its directory."""
-    # Inside a Slurm job, Lightning would take a process with these variables for one of many of one run.
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("SLURM_")}
-    if gpus:
-        environment["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
-    if task.threads is not None:
-        environment["OMP_NUM_THREADS"] = str(task.threads)
-    with (task.directory / "log.txt").open("ab") as log:
-        return subprocess.Popen(task.command, env=environment, stdout=log, stderr=subprocess.STDOUT)
+        for process in running:
+            process.wait()
+        signal.signal(signal.SIGTERM, before)
 
 
 def visible_gpus() -> list[str]:

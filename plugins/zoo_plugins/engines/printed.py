@@ -11,8 +11,8 @@ class Print(Engine):
     """Prints what to run, and runs nothing: commands, or a Slurm job array.
 
     Args:
-        style: `commands`, one a line, in an order that serves; or `sbatch`, a script for each wave of runs that do not
-            wait for one another, to be submitted one after another.
+        style: `commands`, one a line, in an order that serves; or `sbatch`, a shell script that submits a job array for
+            each wave of runs that do not wait for one another, to begin when the wave before it is over.
 
     Raises:
         ValueError: another style.
@@ -30,8 +30,10 @@ class Print(Engine):
             for task in tasks:
                 print(task.line)
             return
-        for wave in waves(tasks):
-            print(array_script(wave))
+        print("#!/bin/bash\nset -e")
+        for number, wave in enumerate(waves(tasks)):
+            after = f" --dependency=afterany:$wave_{number - 1}" if number else ""
+            print(f"wave_{number}=$(sbatch --parsable{after} <<'END'\n{array_script(wave)}\nEND\n)")
 
 
 def array_script(tasks: Sequence[Task]) -> str:

@@ -1,7 +1,7 @@
 """Runs as Ray tasks (extra `[ray]`)."""
 
-import subprocess
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from zoo.study.parts import Engine, Task, announce
@@ -35,7 +35,7 @@ class Ray(Engine):
             for task in tasks:
                 share = remote.options(num_cpus=task.threads or 1, num_gpus=task.gpus)
                 # What a task gets as an argument is over before it begins.
-                run = share.remote(task.command, *(by_directory[path] for path in task.after))
+                run = share.remote(task, Path.cwd(), *(by_directory[path] for path in task.after))
                 by_directory[task.directory] = run
                 runs[run] = task
             waiting = list(runs)
@@ -46,6 +46,6 @@ class Ray(Engine):
             ray.shutdown()
 
 
-def carry_out(command: list[str], *after: Any) -> int:
-    """Run a command, wherever Ray put it; its exit code says nothing that its directory does not."""
-    return subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode
+def carry_out(task: Task, folder: Path, *after: Any) -> int:
+    """Carry out a run, wherever Ray put it; its exit code says nothing that its directory does not."""
+    return task.start(folder=folder).wait()
