@@ -1,9 +1,12 @@
 """Engines: every one carries out the same runs, in an order that serves."""
 
 import importlib.util
+import os
 import shlex
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -62,8 +65,8 @@ def test_local_runs_here_one_after_another(study: Path, command: Callable) -> No
 def test_printed_commands_do_what_local_does(study: Path, command: Callable) -> None:
     outcome = command("study", "run", study, "--engine", "print")
     assert outcome.code == 0, outcome.err
-    lines = [line for line in outcome.out.splitlines() if line.startswith("zoo study execute ")]
-    assert len(lines) == 2
+    lines = outcome.out.splitlines()
+    assert [line.startswith("zoo study execute ") for line in lines] == [True, True]
     for line in lines:
         assert command(*shlex.split(line)[1:]).code == 0
     assert done("by_error")
@@ -158,6 +161,24 @@ class TestSideBySide:
         assert all(len(gpus) == 1 for _, gpus in started)
         assert len(started) == 5
 
+    def test_what_is_running_ends_when_this_is_asked_to(
+        self, tasks: list[Task], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        begun: list[subprocess.Popen] = []
+
+        def start(task: Task, gpus: list[str]) -> subprocess.Popen:
+            begun.append(subprocess.Popen(["sleep", "60"]))
+            return begun[-1]
+
+        monkeypatch.setattr(Task, "start", start)
+        before = signal.getsignal(signal.SIGTERM)
+        threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGTERM)).start()
+        with pytest.raises(SystemExit) as ended:
+            Local(slots=2).execute(tasks)
+        assert ended.value.code == 143
+        assert [process.returncode for process in begun] == [-signal.SIGTERM] * 2
+        assert signal.getsignal(signal.SIGTERM) == before
+
 
 def test_a_child_is_not_taken_for_a_slurm_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLURM_NTASKS", "8")
@@ -178,6 +199,9 @@ def test_an_option_of_another_engine_is_one_sentence(study: Path, command: Calla
     outcome = command("study", "run", study, "--engine.partition=long")
     assert outcome.code == 1
     assert "--engine.partition" in outcome.complaint
+    outcome = command("study", "status", study, "--engine.slots=2")
+    assert outcome.code == 1
+    assert outcome.complaint == "zoo study: --engine.slots=2: `zoo study status` has no engine; `run` has."
     outcome = command("study", "run", study, "--engine", "locl")
     assert outcome.code == 1
     assert "no engine named 'locl'; did you mean Local?" in outcome.complaint

@@ -103,6 +103,8 @@ def test_rows_start_from_its_weights_and_only_they_are_reported(staged, command)
     outcome = command("study", "report", staged.file, "--runs", staged.folder.parent)
     assert outcome.code == 0, outcome.err
     assert "first_stage" not in (staged.folder / "report.md").read_text()
+    said = " ".join(command("study", "status", staged.file, "--runs", staged.folder.parent).out.split())
+    assert "half the loss, first stage │ 0 done" in said
 
     outcome = command("study", "run", staged.file, "--runs", staged.folder.parent)
     assert "8 runs, 8 over already, 0 to do" in outcome.out
@@ -145,6 +147,17 @@ def test_a_row_whose_first_stage_failed_says_so(written, command, monkeypatch: p
         "trained." in outcome.err
     )
     assert "by error, seed 0: done" in outcome.out
+
+
+def test_a_part_that_only_the_first_stage_has_is_refused(written, command) -> None:
+    removed = "half the loss: {changes: {model.losses.alpha.weight: 0.5, model.refiner: NoRefiner}}"
+    study = written(
+        "model.refiner: NoRefiner, ", "", "half the loss: {changes: {model.losses.alpha.weight: 0.5}}", removed
+    )
+    outcome = command("study", "plan", study)
+    assert outcome.code == 1
+    assert "row 'half the loss' cannot start from its first stage: network.refiner." in outcome.complaint
+    assert "is absent here" in outcome.complaint
 
 
 @pytest.mark.parametrize(

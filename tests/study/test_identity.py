@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from zoo.core.registry import load_plugin_file
 from zoo.study import identity
 from zoo.study.identity import code_version, data_files, run_id
 
@@ -60,6 +61,32 @@ class TestCode:
         selectors, refiners = code_version(frozenset({"TopK"})), code_version(frozenset({"PatchRefiner"}))
         assert selectors != refiners
         assert code_version(frozenset({"TopK", "PatchRefiner"})) not in (selectors, refiners)
+
+    def test_what_a_package_imports_from_itself_counts(self, install, tmp_path: Path) -> None:
+        install("striped", "1.0", {"zoo.selectors": {"Stripes": "striped.parts.rows:Stripes"}})
+        package = tmp_path / "site-packages" / "striped"
+        (package / "parts").mkdir(parents=True)
+        for file, text in {
+            "__init__": "",
+            "shared": "half = 2\n",
+            "parts/__init__": "",
+            "parts/rows": "from ..shared import half\n" + PART,
+        }.items():
+            (package / f"{file}.py").write_text(text)
+        before = code_version(frozenset({"Stripes"}))
+        (package / "shared.py").write_text("half = 3\n")
+        identity.code_version.cache_clear()
+        assert code_version(frozenset({"Stripes"})) != before
+
+    def test_what_lies_beside_a_plugin_file_counts(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.syspath_prepend(tmp_path)
+        (tmp_path / "beside.py").write_text("half = 2\n")
+        (tmp_path / "dashes.py").write_text("import beside\n" + PART.replace("Stripes", "Dashes"))
+        load_plugin_file(str(tmp_path / "dashes.py"))
+        before = code_version(frozenset({"Dashes"}))
+        (tmp_path / "beside.py").write_text("half = 3\n")
+        identity.code_version.cache_clear()
+        assert code_version(frozenset({"Dashes"})) != before
 
 
 def test_seed_settings_and_the_tested_checkpoint_count_and_places_do_not() -> None:

@@ -1,6 +1,7 @@
 """Running a study: what it leaves, what it repeats, and what survives an interruption."""
 
 import csv
+import fcntl
 import json
 import math
 import os
@@ -8,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -309,6 +311,20 @@ class TestFailures:
             outcome = command("study", "run", *small.options)
         assert outcome.code == 1
         assert "five/seed_0 is being run by another process" in outcome.complaint
+
+    def test_a_look_at_a_run_does_not_keep_it_from_beginning(self, small) -> None:
+        from zoo.study.results import held
+
+        with (small.run("five") / ".lock").open("w") as looking:
+            fcntl.flock(looking, fcntl.LOCK_SH)
+            threading.Timer(0.2, fcntl.flock, (looking, fcntl.LOCK_UN)).start()
+            with held(small.run("five")) as mine:
+                assert mine
+
+    def test_a_run_gets_the_gpus_that_the_study_names(self, written, command) -> None:
+        study = written("seeds: [0]", "seeds: [0]\nnoise_floor: false\nresources: {gpus: 2}")
+        assert command("study", "run", study, "--engine=print").code == 0
+        assert yaml.safe_load(Path("studies/small/by_error/seed_0/config.yaml").read_text())["trainer"]["devices"] == 2
 
     def test_a_run_in_progress_is_not_moved_aside_when_the_study_has_changed(self, small) -> None:
         from zoo.study.results import held

@@ -4,8 +4,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from zoo.study.parts import Engine, Task, announce
 
@@ -37,7 +39,8 @@ class Local(Engine):
         if slots == 1:
             one_after_another(tasks)
         else:
-            side_by_side(tasks, slots, gpus)
+            with ended_by_sigterm():
+                side_by_side(tasks, slots, gpus)
 
 
 def one_after_another(tasks: Sequence[Task]) -> None:
@@ -54,7 +57,6 @@ def side_by_side(tasks: Sequence[Task], slots: int, gpus: list[str]) -> None:
     waiting, over = list(tasks), 0
     running: dict[subprocess.Popen, tuple[Task, list[str]]] = {}
     free = list(gpus)
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         while waiting or running:
             for process in [process for process in running if process.poll() is not None]:
@@ -74,6 +76,18 @@ def side_by_side(tasks: Sequence[Task], slots: int, gpus: list[str]) -> None:
             process.terminate()
         for process in running:
             process.wait()
+
+
+@contextmanager
+def ended_by_sigterm() -> Iterator[None]:
+    """Inside the block SIGTERM raises, so that what runs beside can be ended; Python's own way leaves it running."""
+    if threading.current_thread() is not threading.main_thread():  # others get no signals
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        yield
+    finally:
         signal.signal(signal.SIGTERM, before)
 
 
