@@ -14,7 +14,7 @@ import importlib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from inspect import isabstract
 from pathlib import Path
@@ -248,6 +248,28 @@ def all_failures() -> Iterator[tuple[Plugin | None, str, BaseException]]:
             yield (claims[name][0] if len(claims.get(name, [])) == 1 else None), name, error
 
 
+def load_plugin_files(paths: Iterable[str]) -> None:
+    """Register the parts of several files, each once: a second reading would make other classes of the same names.
+
+    Raises:
+        PluginError: a file cannot be used, or two of them have one name.
+    """
+    by_name: dict[str, Path] = {}
+    for path in paths:
+        file = Path(path).resolve()
+        other = by_name.setdefault(file.stem, file)
+        if other != file:
+            raise PluginError(f"--plugin {other} and --plugin {path} have one name: rename one of the files.")
+        loaded = sys.modules.get(module_name(file))
+        if loaded is None or loaded.__file__ is None or Path(loaded.__file__).resolve() != file:
+            load_plugin_file(path)
+
+
+def module_name(file: Path) -> str:
+    """What the module of a plugin file is called."""
+    return f"zoo_plugin_file_{file.stem}"
+
+
 def load_plugin_file(path: str) -> list[Plugin]:
     """Run a Python file and register every part that it defines; returns what was registered.
 
@@ -257,7 +279,7 @@ def load_plugin_file(path: str) -> list[Plugin]:
     file = Path(path)
     if not file.is_file():
         raise PluginError(f"--plugin {path}: there is no such file.")
-    name = f"zoo_plugin_file_{file.stem}"
+    name = module_name(file)
     specification = importlib.util.spec_from_file_location(name, file)
     if specification is None or specification.loader is None:
         raise PluginError(f"--plugin {path}: expected a Python file ending in .py.")
