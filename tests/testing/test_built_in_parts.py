@@ -130,7 +130,6 @@ class TestLandmarkBranches(Each, LandmarkBranchContract):
 
 
 class TestHeadModels(Each, HeadModelContract):
-    slow = ("test_can_be_exported", "test_copies_compute_the_same")
     parts = {"OpenHead": OpenHead, "ProceduralHead": ProceduralHead}
 
 
@@ -207,8 +206,7 @@ class TestMattingDatasets(InFolder, MattingDatasetContract):
 
 
 class TestHeadDatasets(Each, HeadDatasetContract):
-    slow = ("test_a_sample_is_the_same_whenever_it_is_asked_for",)
-    parts = {"SyntheticHeads": lambda: SyntheticHeads(count=2, size=64)}
+    parts = {"SyntheticHeads": lambda: SyntheticHeads(count=1, size=32)}
 
 
 # Models and engines
