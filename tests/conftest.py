@@ -14,7 +14,7 @@ import lightning.pytorch  # noqa: F401  (its log handler keeps the stream that i
 import pytest
 
 import zoo.cli
-from zoo.core import registry
+from zoo.core import distributions, registry
 
 TINY_PLUGIN = '''
 """Squares on plain colours."""
@@ -248,4 +248,4 @@ def selector_source() -> Callable[..., str]:
 def forget() -> None:
     """Let the next look find distributions that came or went."""
     importlib.invalidate_caches()
-    registry._entries.cache_clear()
+    distributions.announced.cache_clear()

@@ -22,6 +22,7 @@ LIGHTNING = {
     "predict": "Run a checkpoint on pictures.",
 }
 COMMANDS = ("list", "show", "doctor", "matte", "head", "head submit", "head now", "data", "study", "convert", "bench")
+ANYWHERE = "Every command takes --plugin FILE, a Python file with parts of yours, once or several times."
 EXPECTED = (ValueError, LookupError, OSError, FloatingPointError)
 """What our own code raises for bad input, with one sentence; raised by other code, its traceback is shown as well."""
 
@@ -36,7 +37,7 @@ def main(args: Sequence[str] | None = None) -> int:
         The exit code: 0, or 1 when the command failed, 2 when it was not understood, 130 or 143 when it was ended from
         outside.
     """
-    words = list(sys.argv[1:] if args is None else args)
+    words, plugin_files = without_plugins(sys.argv[1:] if args is None else args)
     if not words or words[0] in ("-h", "--help", "help"):
         print(overview())
         return 0
@@ -53,7 +54,8 @@ def main(args: Sequence[str] | None = None) -> int:
         print(f"zoo: there is no command '{command}'{nearest(command, [*LIGHTNING, *COMMANDS])}", file=sys.stderr)
         return 2
     try:
-        return run_lightning(command, rest) if command in LIGHTNING else run_other(command, rest)
+        register(plugin_files)
+        return run_lightning(command, rest) if command in LIGHTNING else run_other(command, rest, plugin_files)
     except EXPECTED as error:
         ours = next((cause for cause in causes(error) if is_ours(cause)), None)
         if os.environ.get("ZOO_TRACEBACK") or ours is None:
@@ -75,6 +77,28 @@ def run() -> None:
     sys.exit(main())
 
 
+def without_plugins(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The words without `--plugin FILE`, which every command takes, and the files."""
+    rest: list[str] = []
+    files: list[str] = []
+    remaining = iter(words)
+    for word in remaining:
+        option, equals, value = word.partition("=")
+        if option != "--plugin":
+            rest.append(word)
+        else:
+            files.append(value if equals else next(remaining, ""))
+    return rest, files
+
+
+def register(plugin_files: Sequence[str]) -> None:
+    """Register the parts in files; PluginError for one that cannot be used, or two of one name."""
+    if plugin_files:  # this imports torch
+        from zoo.core.registry import load_plugin_files
+
+        load_plugin_files(plugin_files)
+
+
 def run_lightning(command: str, arguments: list[str]) -> int:
     """One of Lightning's commands."""
     from zoo.core.command_line import run_command
@@ -83,12 +107,12 @@ def run_lightning(command: str, arguments: list[str]) -> int:
     return 0
 
 
-def run_other(command: str, arguments: list[str]) -> int:
-    """A command of `zoo.commands`."""
+def run_other(command: str, arguments: list[str], plugin_files: list[str]) -> int:
+    """A command of `zoo.commands`; it finds the files that were given with `--plugin` in `arguments.plugins`."""
     module = command_module(command)
     parser = Parser(prog=f"zoo {command}", description=(module.__doc__ or "").strip(), allow_abbrev=False)
     module.add_arguments(parser)
-    parsed = parser.parse_args(arguments)
+    parsed = parser.parse_args(arguments, argparse.Namespace(plugins=plugin_files))
     try:
         code = module.run(parsed)
         sys.stdout.flush()
@@ -106,6 +130,9 @@ def command_module(command: str) -> ModuleType:
 class Parser(argparse.ArgumentParser):
     """A parser that answers a command line it does not understand with one sentence instead of the usage."""
 
+    def format_help(self) -> str:
+        return f"{super().format_help()}\n{ANYWHERE}\n"
+
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message.rstrip('.')}; `{self.prog} --help` explains it.\n")
 
@@ -118,7 +145,7 @@ def overview() -> str:
     lines = "\n".join(f"  {name:<12} {text}" for name, text in helps.items())
     return (
         "zoo: an ablation is a combination of plugins.\n\nusage: zoo COMMAND [options]; `zoo COMMAND --help` "
-        f"explains one.\n\n{lines}"
+        f"explains one.\n\n{lines}\n\n{ANYWHERE}"
     )
 
 

@@ -20,21 +20,14 @@ def problems(command) -> list[str]:
 def test_versions_and_devices_are_shown(command) -> None:
     lines = command("doctor").out.splitlines()
     assert lines[0].startswith("python 3.")
-    assert any(line.startswith("torch ") for line in lines)
+    for package in ("torch", "numba", "libigl", "trimesh"):
+        assert any(line.startswith(f"{package} ") and line[-1].isdigit() for line in lines), package
     assert any(line.startswith("av ") and line.endswith("(extra [video])") for line in lines)
     assert any(line.startswith("devices: cpu (") for line in lines)
 
 
 def test_a_missing_package_is_said_to_be_missing() -> None:
     assert doctor.installed("a-package-that-is-not-there") == "not installed"
-
-
-def test_a_broken_plugin_is_a_problem(command, install) -> None:
-    install("broken-selector", "0.9", {"zoo.selectors": {"Broken": "broken_plugin:Broken"}}, {"broken_plugin": "1 / 0"})
-    assert (
-        "'Broken' is installed (broken-selector 0.9) but failed to load: ZeroDivisionError: division by zero"
-        in problems(command)
-    )
 
 
 def test_an_ambiguous_name_is_a_problem(command, install, selector_source) -> None:

@@ -34,24 +34,15 @@ def test_options_are_paired_with_their_values(words: list[str], expected: list) 
 def test_a_checkpoint_s_settings_come_first(fitted: Path, tiny) -> None:
     path = str(fitted / "checkpoints" / "last.ckpt")
     for given in (["--ckpt_path", path], [f"--ckpt_path={path}"]):
-        with expanded("validate", ["--plugin", str(tiny.plugin), "--config", str(tiny.config), *given]) as ready:
+        with expanded("validate", ["--config", str(tiny.config), *given]) as ready:
             first, second = settings(ready)
             assert ready[0] == "--config"
-            assert "--plugin" not in ready
             assert first["model"]["class_path"] == "BackgroundMatting"
             assert second == yaml.safe_load(tiny.config.read_text())
 
 
-def test_a_plugin_file_is_read_before_the_checkpoint_wherever_it_stands(fitted: Path, tiny) -> None:
-    checkpoint = ["--ckpt_path", str(fitted / "checkpoints" / "last.ckpt")]
-    plugin = ["--plugin", str(tiny.plugin)]
-    for words in (checkpoint + plugin, plugin + checkpoint):
-        with expanded("validate", words) as ready:
-            assert settings(ready)[0]["data"]["init_args"]["validation"]["dataset"]["class_path"] == "Tiny"
-
-
 def test_training_settings_are_taken_from_a_checkpoint_to_resume_only(fitted: Path, tiny) -> None:
-    words = ["--plugin", str(tiny.plugin), "--ckpt_path", str(fitted / "checkpoints" / "last.ckpt")]
+    words = ["--ckpt_path", str(fitted / "checkpoints" / "last.ckpt")]
     with expanded("fit", words) as ready:
         assert settings(ready)[0]["trainer"]["max_epochs"] == 2
         assert settings(ready)[0]["seed_everything"] == 3

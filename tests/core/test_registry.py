@@ -73,50 +73,6 @@ def test_an_unknown_slot_is_answered_with_the_nearest() -> None:
         get_slot("selector")
 
 
-@pytest.mark.parametrize(
-    ("source", "reason"),
-    [
-        ("import a_module_that_is_not_there", "ModuleNotFoundError: No module named 'a_module_that_is_not_there'"),
-        ("1 / 0", "ZeroDivisionError"),
-        ("raise SystemExit('no licence')", "SystemExit: no licence"),
-        ("def broken(", "SyntaxError"),
-        ("Other = 1", "has no attribute 'Broken'"),
-        ("Broken = 3", "expected a class deriving from zoo.matting.parts.PatchSelector, got 3"),
-        ("class Broken: pass", "expected a class deriving from zoo.matting.parts.PatchSelector"),
-        (
-            "from zoo_plugins.losses.matting import AlphaL1 as Broken",
-            "expected a class deriving from zoo.matting.parts.PatchSelector",
-        ),
-        (
-            "from zoo.matting.parts import PatchSelector\nclass Broken(PatchSelector): pass",
-            "Broken does not implement forward",
-        ),
-        (
-            "from zoo_plugins.selectors import TopK as Broken",
-            "its class is called TopK; an entry point is named like its class",
-        ),
-    ],
-    ids=[
-        "import",
-        "raises",
-        "exits",
-        "syntax",
-        "missing",
-        "no class",
-        "no part",
-        "other slot",
-        "abstract",
-        "other name",
-    ],
-)
-def test_a_broken_plugin_says_whose_it_is_and_why(install, source: str, reason: str) -> None:
-    break_selector(install, source)
-    with pytest.raises(PluginError) as caught:
-        get_slot("selectors").get("Broken")
-    assert "'Broken' is installed (broken-selector 0.9) but failed to load" in str(caught.value)
-    assert reason in str(caught.value)
-
-
 def test_a_broken_plugin_takes_nothing_else_down(install, stripes) -> None:
     break_selector(install, "import a_module_that_is_not_there")
     load_plugins()

@@ -10,7 +10,8 @@ from pathlib import Path
 from urllib.parse import urlparse
 from urllib.request import url2pathname
 
-from zoo.core.registry import SLOTS, PluginError
+from zoo.core.distributions import announced
+from zoo.core.registry import SLOTS, PluginError, nearest
 
 PACKAGES = (
     "ablation-zoo",
@@ -20,6 +21,9 @@ PACKAGES = (
     "segmentation-models-pytorch",
     "torchmetrics",
     "jsonargparse",
+    "numba",
+    "libigl",
+    "trimesh",
     "wandb",
 )
 EXTRAS = {"av": "video"}
@@ -35,8 +39,13 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"{package} {installed(package)}")
     for package, extra in EXTRAS.items():
         print(f"{package} {installed(package)} (extra [{extra}])")
-    print(f"devices: {', '.join(devices())}")
-    problems = [*broken(), *ambiguous(), *shadowing(), *stale()]
+    problems = [*announced().unreadable, *misplaced(), *ambiguous(), *shadowing(), *stale()]
+    try:
+        print(f"devices: {', '.join(devices())}")
+    except Exception as error:  # torch lets others extend it, and fails with them
+        problems.append(f"torch cannot be imported, so no plugin was tried: {type(error).__name__}: {error}")
+    else:
+        problems += broken()
     for problem in problems:
         print(f"PROBLEM: {problem}")
     total = sum(len(slot.names()) for slot in SLOTS.values())
@@ -70,6 +79,17 @@ def broken() -> Iterator[str]:
                     slot.get(name)
                 except PluginError as error:
                     yield str(error)
+
+
+def misplaced() -> Iterator[str]:
+    """Entry points in groups that are no slots, as after a slip of the pen."""
+    for entry in announced().entries:
+        slot = entry.group.removeprefix("zoo.")
+        if slot not in SLOTS:
+            yield (
+                f"'{entry.name}' of {entry.distribution} {entry.version} stands in the group {entry.group}, which is "
+                f"no slot{nearest(slot, list(SLOTS))}"
+            )
 
 
 def ambiguous() -> Iterator[str]:

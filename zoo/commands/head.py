@@ -49,7 +49,6 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model", metavar="CKPT_OR_NAME", default=DEFAULT_MODEL, help="a checkpoint, such as runs/.../last.ckpt"
     )
-    parser.add_argument("--plugin", metavar="FILE", help="a Python file with plugins that the checkpoint was made with")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: auto, the fastest)")
 
 
@@ -85,12 +84,9 @@ def load_head_model(arguments: argparse.Namespace) -> Any:
 
     import zoo
     from zoo.core.device import choose_device
-    from zoo.core.registry import load_plugin_file
     from zoo.heads.mesh import HeadModel
 
     device = choose_device(arguments.device)
-    if arguments.plugin is not None:
-        load_plugin_file(arguments.plugin)
     model = zoo.load(arguments.model).to(device)
     if not isinstance(getattr(model, "head_model", None), HeadModel):
         raise ValueError(f"{arguments.model} holds a {type(model).__name__}; expected a model of 3D heads.")

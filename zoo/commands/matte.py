@@ -30,7 +30,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model", metavar="CKPT_OR_NAME", default=DEFAULT_MODEL, help="a checkpoint, such as runs/.../last.ckpt"
     )
-    parser.add_argument("--plugin", metavar="FILE", help="a Python file with plugins that the checkpoint was made with")
     parser.add_argument(
         "--base-scale",
         metavar="S",
@@ -74,13 +73,10 @@ def run(arguments: argparse.Namespace) -> int:
 
     import zoo
     from zoo.core.device import choose_device
-    from zoo.core.registry import load_plugin_file
     from zoo.matting.inference import MattingWarning, Results, matte_files
 
     device = choose_device(arguments.device)
     results = Results(arguments.output, arguments.save, arguments.new_background)
-    if arguments.plugin is not None:
-        load_plugin_file(arguments.plugin)
     model = zoo.load(arguments.model).to(device)
     matting = _at_scale(model, arguments.base_scale, arguments.model)
     with warnings.catch_warnings():

@@ -10,14 +10,9 @@ from zoo.core.registry import Plugin, find_plugin, get_slot
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", help="a name from `zoo list`")
-    parser.add_argument("--plugin", help="a Python file with plugins to register first")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    if arguments.plugin:
-        from zoo.core.registry import load_plugin_file
-
-        load_plugin_file(arguments.plugin)
     plugin = find_plugin(arguments.name)
     found = get_slot(plugin.slot).get(plugin.name)
     print(f"{plugin.name}  (zoo.{plugin.slot}, {plugin.origin}, licence {licence(plugin)})")

@@ -7,6 +7,7 @@ done; `execute DIR` carries out one run, as engines do.
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,6 +77,9 @@ def run(arguments: argparse.Namespace) -> int:
     from zoo.study.file import read_study
 
     study = read_study(arguments.file, arguments.profile)
+    # Written down with each run, for the processes and machines that carry it out.
+    given = (Path(file).resolve() for file in arguments.plugins)
+    study = replace(study, plugins=tuple(dict.fromkeys((*study.plugins, *given))))
     if arguments.action == "status":
         return _status(study, arguments.runs)
     if arguments.action == "speed":

@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from zoo.core import checkpoint
-from zoo.core.registry import get_slot, load_plugin_file
+from zoo.core.registry import get_slot
 
 CONFIGS = next(
     (
@@ -35,17 +35,12 @@ def expanded(command: str, arguments: list[str]) -> Iterator[list[str]]:
 
     Raises:
         CheckpointError: `--ckpt_path` names no readable checkpoint of ours.
-        PluginError: `--plugin` names a file that cannot be used.
+        PluginError: `--model` names a model that cannot be used.
     """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="zoo-")))
         result: list[str] = []
-        for option, value in pairs(arguments):
-            if option == "--plugin":  # before a checkpoint is looked at, wherever it stands
-                load_plugin_file(value or "")
         for position, (option, value) in enumerate(pairs(arguments)):
-            if option == "--plugin":
-                continue
             if option in ("--config", "-c") and value is not None:
                 result += [option, str(shipped(value))]
             elif option == "--model" and value in get_slot("models").names():

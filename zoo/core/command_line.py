@@ -21,6 +21,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
+from zoo.cli import ANYWHERE
 from zoo.core import run
 from zoo.core.arguments import expanded
 from zoo.core.carried_over import carried_over
@@ -102,6 +103,7 @@ class ZooCLI(LightningCLI):
         )
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.epilog = ANYWHERE
         parser.add_argument(
             "--name", type=str, default="run", help="name of the run; its directory is RUNS/NAME/version_N"
         )

@@ -5,23 +5,30 @@ is one entry point of one installed distribution, named like its class; our own 
 stranger's. Listing names reads metadata only.
 A plugin that fails to import is remembered and takes nothing else down: asking for it by name raises, and says whose it
 is.
+What a slot promises has a *version*, a whole number that is raised when plugins have to be changed. A plugin's class
+says `api_version = 2` when it was written for another than the first.
 """
 
 import difflib
 import importlib
 import importlib.util
+import inspect
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import cache
-from importlib.metadata import EntryPoint, entry_points
 from inspect import isabstract
 from pathlib import Path
 from typing import Any
 
+from zoo.core.distributions import announced
+
 
 class PluginError(LookupError):
     """A plugin that is unknown, ambiguous or broken; the message is one sentence for the user."""
+
+
+class UnfitError(TypeError):
+    """What a plugin names is there, but is no part of its slot; the message says what was expected."""
 
 
 @dataclass(frozen=True)
@@ -49,11 +56,15 @@ class Slot:
         name: the plural name, `selectors`; the group is `zoo.selectors`.
         word: what one plugin of it is called in messages.
         base: where its abstract base class is, `module:Class`; None for `models`, whose plugins are specs.
+        version: of what the slot promises and expects.
+        oldest: the oldest version for which plugins may have been written and still work.
     """
 
     name: str
     word: str
     base: str | None
+    version: int = 1
+    oldest: int = 1
     failures: dict[str, BaseException] = field(default_factory=dict)
     _loaded: dict[str, Any] = field(default_factory=dict)
     _from_files: dict[str, tuple[Plugin, type]] = field(default_factory=dict)
@@ -61,8 +72,10 @@ class Slot:
     def plugins(self) -> dict[str, list[Plugin]]:
         """Every name with the plugins that claim it (more than one: ambiguous), sorted; imports nothing."""
         found: dict[str, list[Plugin]] = {}
-        for plugin in _entries(self.name):
-            found.setdefault(plugin.name, []).append(plugin)
+        for entry in announced().entries:
+            if entry.group == f"zoo.{self.name}":
+                plugin = Plugin(self.name, entry.name, entry.target, entry.distribution, entry.version)
+                found.setdefault(plugin.name, []).append(plugin)
         for name, (plugin, _) in self._from_files.items():
             found.setdefault(name, []).append(plugin)
         return dict(sorted(found.items()))
@@ -124,28 +137,53 @@ class Slot:
         return usable
 
     def register(self, cls: type, file: str) -> None:
-        """Add a class that was read from a plugin file."""
-        module = cls.__module__
-        self._from_files[cls.__name__] = (
-            Plugin(self.name, cls.__name__, f"{module}:{cls.__name__}", file, "", file),
-            cls,
-        )
+        """Add a class that was read from a plugin file; UnfitError when it is no part of the slot."""
+        plugin = Plugin(self.name, cls.__name__, f"{cls.__module__}:{cls.__name__}", file, "", file)
+        self._check_class(cls, plugin)
+        self._from_files[cls.__name__] = (plugin, cls)
 
     def _load(self, plugin: Plugin) -> Any:
         found = _import(plugin.target)
-        if self.base is None:
-            if not isinstance(found, dict) or "class_path" not in found:
-                raise TypeError(f"expected a spec (a dict with class_path and init_args), got {type(found).__name__}")
-            return found
+        if self.base is not None:
+            self._check_class(found, plugin)
+        elif not isinstance(found, dict) or "class_path" not in found:
+            raise UnfitError(f"expected a spec (a dict with class_path and init_args), got {type(found).__name__}.")
+        return found
+
+    def _check_class(self, found: Any, plugin: Plugin) -> None:
         base = self.base_class()
         if not isinstance(found, type) or not issubclass(found, base):
-            raise TypeError(f"expected a class deriving from {base.__module__}.{base.__name__}, got {found!r}")
+            raise UnfitError(f"expected a class deriving from {base.__module__}.{base.__name__}, got {found!r}.")
+        self._check_version(found, plugin)  # before what may have been renamed since
         if isabstract(found):
             missing = ", ".join(sorted(getattr(found, "__abstractmethods__", ())))
-            raise TypeError(f"{found.__name__} does not implement {missing}")
+            raise UnfitError(f"{found.__name__} does not implement {missing}, which zoo.{self.name} asks for.")
         if found.__name__ != plugin.name:
-            raise TypeError(f"its class is called {found.__name__}; an entry point is named like its class")
-        return found
+            raise UnfitError(f"its class is called {found.__name__}; an entry point is named like its class.")
+        if packed := packed_arguments(found, base):
+            raise UnfitError(
+                f"{found.__name__}'s constructor takes {packed}; expected each argument by its name, with its type, so "
+                "that help, configurations and checkpoints can list it."
+            )
+
+    def _check_version(self, found: type, plugin: Plugin) -> None:
+        """UnfitError for a plugin that was written for a version of the slot that is not supported."""
+        from zoo import __version__
+
+        written_for = getattr(found, "api_version", 1)
+        if type(written_for) is not int:
+            raise UnfitError(f"{found.__name__}.api_version is {written_for!r}; expected a whole number, such as 1.")
+        if self.oldest <= written_for <= self.version:
+            return
+        known = f"version {self.version}" if self.oldest == self.version else f"versions {self.oldest}–{self.version}"
+        told = (
+            f"it was written for version {written_for} of zoo.{self.name}, and ablation-zoo {__version__} has {known}"
+        )
+        if written_for > self.version:
+            other = "use an older copy of the file" if plugin.file else f"install an older {plugin.distribution}"
+            raise UnfitError(f"{told}: upgrade ablation-zoo, or {other}.")
+        other = "adapt the file" if plugin.file else f"upgrade {plugin.distribution}"
+        raise UnfitError(f"{told}: {other}, or install an older ablation-zoo.")
 
 
 SLOTS: dict[str, Slot] = {
@@ -210,6 +248,28 @@ def all_failures() -> Iterator[tuple[Plugin | None, str, BaseException]]:
             yield (claims[name][0] if len(claims.get(name, [])) == 1 else None), name, error
 
 
+def load_plugin_files(paths: Iterable[str]) -> None:
+    """Register the parts of several files, each once: a second reading would make other classes of the same names.
+
+    Raises:
+        PluginError: a file cannot be used, or two of them have one name.
+    """
+    by_name: dict[str, Path] = {}
+    for path in paths:
+        file = Path(path).resolve()
+        other = by_name.setdefault(file.stem, file)
+        if other != file:
+            raise PluginError(f"--plugin {other} and --plugin {path} have one name: rename one of the files.")
+        loaded = sys.modules.get(module_name(file))
+        if loaded is None or loaded.__file__ is None or Path(loaded.__file__).resolve() != file:
+            load_plugin_file(path)
+
+
+def module_name(file: Path) -> str:
+    """What the module of a plugin file is called."""
+    return f"zoo_plugin_file_{file.stem}"
+
+
 def load_plugin_file(path: str) -> list[Plugin]:
     """Run a Python file and register every part that it defines; returns what was registered.
 
@@ -219,7 +279,7 @@ def load_plugin_file(path: str) -> list[Plugin]:
     file = Path(path)
     if not file.is_file():
         raise PluginError(f"--plugin {path}: there is no such file.")
-    name = f"zoo_plugin_file_{file.stem}"
+    name = module_name(file)
     specification = importlib.util.spec_from_file_location(name, file)
     if specification is None or specification.loader is None:
         raise PluginError(f"--plugin {path}: expected a Python file ending in .py.")
@@ -230,19 +290,22 @@ def load_plugin_file(path: str) -> list[Plugin]:
     except (Exception, SystemExit) as error:  # the file may raise anything; it is named with the reason
         del sys.modules[name]
         raise PluginError(f"--plugin {path} failed to import: {type(error).__name__}: {error}") from error
-    registered = []
-    for cls in vars(module).values():
-        if not isinstance(cls, type) or cls.__module__ != name or isabstract(cls):
-            continue
-        for slot in SLOTS.values():
-            if slot.base is not None and issubclass(cls, slot.base_class()):
-                slot.register(cls, str(file))
-                registered.append(slot.plugin(cls.__name__))
-    if not registered:
+    defined = [cls for cls in vars(module).values() if isinstance(cls, type) and cls.__module__ == name]
+    parts = [
+        (slot, cls) for cls in defined for slot in SLOTS.values() if slot.base and issubclass(cls, slot.base_class())
+    ]
+    # Beside a whole part, an abstract class is what several have in common; alone, it is a part that lacks something.
+    whole = [(slot, cls) for slot, cls in parts if not isabstract(cls)] or parts
+    if not whole:
         raise PluginError(
             f"--plugin {path} defines no class that derives from a part (such as zoo.matting.parts.PatchSelector)."
         )
-    return registered
+    for slot, cls in whole:
+        try:
+            slot.register(cls, str(file))
+        except UnfitError as error:
+            raise PluginError(f"--plugin {path}: '{cls.__name__}' cannot be used: {error}") from error
+    return [slot.plugin(cls.__name__) for slot, cls in whole]
 
 
 def imported(path: str) -> Any:
@@ -261,21 +324,22 @@ def nearest(name: str, known: list[str], listed: bool = True) -> str:
 
 def broken(plugin: Plugin, error: BaseException) -> str:
     """The sentence about a plugin that is installed but cannot be used."""
-    return f"'{plugin.name}' is installed ({plugin.origin}) but failed to load: {type(error).__name__}: {error}"
+    reason = str(error) if isinstance(error, UnfitError) else f"{type(error).__name__}: {error}"
+    return f"'{plugin.name}' is installed ({plugin.origin}) but failed to load: {reason}"
 
 
-@cache
-def _entries(slot: str) -> tuple[Plugin, ...]:
-    """The plugins of a slot; cached, since a distribution's metadata is parsed anew at every look."""
-    return tuple(_describe(slot, entry) for entry in entry_points(group=f"zoo.{slot}"))
-
-
-def _describe(slot: str, entry: EntryPoint) -> Plugin:
-    distribution = entry.dist
-    name = distribution.name if distribution else "unknown distribution"
-    return Plugin(slot, entry.name, entry.value, name, distribution.version if distribution else "")
+def packed_arguments(cls: type, base: type) -> str:
+    """`**kwargs` or `*args`, where a plugin's own constructor takes such; otherwise nothing."""
+    owner = next(parent for parent in cls.__mro__ if "__init__" in vars(parent))
+    if not issubclass(owner, base):  # torch's own, which every module without a constructor has
+        return ""
+    parameters = inspect.signature(owner.__init__).parameters.values()
+    packed = [each for each in parameters if each.kind in (each.VAR_POSITIONAL, each.VAR_KEYWORD)]
+    return " and ".join(f"{'*' if each.kind is each.VAR_POSITIONAL else '**'}{each.name}" for each in packed)
 
 
 def _import(target: str) -> Any:
     module, _, attribute = target.partition(":")
+    if not module or not attribute.isidentifier():
+        raise UnfitError(f"its entry point is '{target}'; expected module:Class.")
     return getattr(importlib.import_module(module), attribute)

@@ -26,11 +26,11 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from zoo.cli import causes, is_ours, sentence
 from zoo.core import run
 from zoo.core.command_line import run_command
+from zoo.core.registry import load_plugin_files
 from zoo.study.file import StudyError
 from zoo.study.job import CONFIG, FITTED, RESULT, SAMPLES, Job, read_job, study_directory
 from zoo.study.memory import PeakMemory
 from zoo.study.parts import without_slurm
-from zoo.study.resolve import load_once
 from zoo.study.results import Result, checkpoints, fitted, held, learning_curve, read_result, tested
 from zoo.study.samples import read_samples
 from zoo.study.wandb_group import wandb_group
@@ -72,7 +72,7 @@ def carry_out(directory: Path, job: Job) -> Result:
     Raises:
         RunFailed: no checkpoint to test, or a metric is missing or no number.
     """
-    load_once(map(Path, job.plugins))
+    load_plugin_files(job.plugins)
     if job.threads is not None:
         torch.set_num_threads(job.threads)
     with wandb_group(job, read_settings(directory)):

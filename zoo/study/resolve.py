@@ -18,7 +18,7 @@ from zoo.core.arguments import shipped
 from zoo.core.command_line import CommandLineError, ZooCLI, check_registered, registered_names
 from zoo.core.data import DataModule
 from zoo.core.parser_errors import sentence
-from zoo.core.registry import SLOTS, load_plugin_file, load_plugins
+from zoo.core.registry import load_plugin_files, load_plugins
 from zoo.core.spec import build
 from zoo.study.file import StudyError
 
@@ -33,7 +33,7 @@ class Resolver:
     """
 
     def __init__(self, plugins: Iterable[Path] = ()) -> None:
-        load_once(plugins)
+        load_plugin_files(map(str, plugins))
         load_plugins()
         self.parser = capture_parser(lambda: ZooCLI([COMMAND]))
 
@@ -77,16 +77,6 @@ def as_study_errors() -> Iterator[None]:
         raise StudyError(re.sub(r"--(?=(model|data|trainer)\b)", "", sentence(COMMAND, str(error)))) from None
     except CommandLineError as error:
         raise StudyError(str(error)) from error
-
-
-def load_once(plugins: Iterable[Path]) -> None:
-    """Register the parts in these files, each file once a process: a second reading would make other classes of the
-    same names.
-    """
-    known = {plugin.file for slot in SLOTS.values() for found in slot.plugins().values() for plugin in found}
-    for path in plugins:
-        if str(path) not in known:
-            load_plugin_file(str(path))
 
 
 def make_data(settings: dict[str, Any]) -> DataModule:

@@ -21,6 +21,7 @@ from torch import Tensor
 from zoo.bench.machine import processor
 from zoo.bench.timing import Timing, by_turns, threads
 from zoo.core import checkpoint as checkpoints
+from zoo.core.registry import load_plugin_files
 from zoo.core.run import write_json
 from zoo.core.spec import Spec, build, without_downloads
 from zoo.core.training import TrainingModule
@@ -28,7 +29,6 @@ from zoo.study.cost import network_spec
 from zoo.study.execute import read_settings, reason, versions
 from zoo.study.file import NOISE_FLOOR, Study, StudyError
 from zoo.study.identity import digest
-from zoo.study.resolve import load_once
 from zoo.study.results import Result, all_jobs, read_result
 
 SPEED = "speed.json"
@@ -136,7 +136,7 @@ def measure_speed(study: Study, root: Path, most: int = MOST) -> list[str]:
         StudyError: a result or speed.json is damaged, or speed.json cannot be written.
     """
     folder = root.resolve() / study.title
-    load_once(study.plugins)
+    load_plugin_files(map(str, study.plugins))
     failed: list[str] = []
     with threads(os.cpu_count()):  # not those of a run: runs may have shared the machine, now it is free
         networks = list(ready(architectures(study, folder, failed), failed))

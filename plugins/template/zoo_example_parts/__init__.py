@@ -1,0 +1,1 @@
+"""Parts for the Ablation Zoo, in a distribution of their own."""

@@ -1,0 +1,58 @@
+"""A loss term that compares mattes at several scales."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from zoo.core.parts import LossTerm
+from zoo.matting.parts import MattingBatch, MattingOutput, resize
+
+
+class LaplacianPyramid(LossTerm):
+    """Σ 2^s · mean |L_s(α) − L_s(α*)| over the levels s = 0, 1, … of the Laplacian pyramids of both mattes.
+
+    Coarse levels tell whether a region is right, fine ones whether its edge is (Hou and Liu, "Context-Aware Image
+    Matting for Simultaneous Foreground and Alpha Estimation", ICCV 2019, equation 2; also in RVM and FBA).
+
+    Args:
+        levels: of the pyramid; pictures too small for all of them are compared at fewer.
+        weight: of the term in the sum.
+    """
+
+    api_version = 1
+
+    def __init__(self, levels: int = 5, weight: float = 1.0) -> None:
+        super().__init__(weight)
+        if levels < 1:
+            raise ValueError(f"LaplacianPyramid(levels={levels}): expected at least 1.")
+        self.levels = levels
+
+    @property
+    def reads(self) -> frozenset[str]:
+        return frozenset({"alpha"})
+
+    @property
+    def targets(self) -> frozenset[str]:
+        return frozenset({"alpha"})
+
+    def forward(self, output: MattingOutput, batch: MattingBatch) -> Tensor:
+        # Taking a pyramid is linear, so that the pyramid of the difference is the difference of the pyramids.
+        details = laplacian_pyramid(output.alpha - batch.alpha, self.levels)
+        return torch.stack([2**level * detail.abs().mean() for level, detail in enumerate(details)]).sum()
+
+
+def laplacian_pyramid(image: Tensor, levels: int) -> list[Tensor]:
+    """What each halving of (B, 1, H, W) takes away, finest first; at most `levels`, as long as two pixels are left."""
+    details: list[Tensor] = []
+    while len(details) < levels and min(image.shape[-2:]) > 1:
+        smaller = blurred(image)[..., ::2, ::2]
+        details.append(image - resize(smaller, (image.shape[-2], image.shape[-1])))
+        image = smaller
+    return details or [image]
+
+
+def blurred(image: Tensor) -> Tensor:
+    """The image under the 5×5 binomial filter, its border repeated."""
+    row = image.new_tensor([1.0, 4.0, 6.0, 4.0, 1.0]) / 16
+    kernel = torch.outer(row, row)[None, None]
+    return F.conv2d(F.pad(image, (2, 2, 2, 2), mode="replicate"), kernel)

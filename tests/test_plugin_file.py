@@ -1,0 +1,111 @@
+"""`--plugin FILE`: every command sees a part that is in no distribution."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import zoo.cli
+from zoo.core.registry import PluginError, load_plugin_files
+from zoo.study.file import Study, StudyError
+
+STUDY = """
+base: tiny.yaml
+baseline: by error
+metrics: {test/one/sad: lower}
+rows: {by error: {}, mine: {changes: {model.selector: Mine}}}
+plugins: [tiny.py]
+"""
+
+
+@pytest.fixture
+def mine(tiny, selector_source) -> Path:
+    """A file with one selector, beside the tiny data set and configuration."""
+    file = tiny.folder / "mine.py"
+    file.write_text(selector_source("Mine"))
+    return file
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("list", "selectors"), ("list", "selectors", "--json"), ("show", "Mine")],
+    ids=" ".join,
+)
+@pytest.mark.parametrize("where", [0, 1, None])
+def test_it_may_stand_anywhere_in_a_command_line(
+    command: Callable, mine: Path, words: tuple[str, ...], where: int | None
+) -> None:
+    before, after = words[:where], words[where:] if where is not None else ()
+    given = [f"--plugin={mine}"] if where == 1 else ["--plugin", mine]
+    outcome = command(*before, *given, *after)
+    assert outcome.code == 0, outcome.err
+    assert "Mine" in outcome.out
+    assert str(mine) in outcome.out
+
+
+@pytest.mark.parametrize("words", [["--help"], ["list", "--help"], ["study", "plan", "--help"], ["fit", "--help"]])
+def test_every_help_mentions_it(command: Callable, words: list[str]) -> None:
+    assert zoo.cli.ANYWHERE in " ".join(command(*words).out.split())
+
+
+def test_doctor_looks_at_it_too(command: Callable, mine: Path, selector_source) -> None:
+    mine.write_text(selector_source("TopK"))
+    outcome = command("doctor", "--plugin", mine)
+    assert outcome.code == 1
+    assert f"'TopK' is provided by ablation-zoo 0.1.0 and {mine}" in outcome.out + outcome.err
+
+
+def test_a_checkpoint_made_with_it_asks_for_the_file(command: Callable, tiny, mine: Path) -> None:
+    given = (*tiny.options, "--plugin", mine, "--model.selector=Mine")
+    outcome = command("fit", *given, "--trainer.max_steps=1")
+    assert outcome.code == 0, outcome.err
+    checkpoint = "runs/tiny/version_0/checkpoints/last.ckpt"
+    assert command("test", "--plugin", tiny.plugin, "--plugin", mine, "--ckpt_path", checkpoint).code == 0
+    assert "class_path: Mine\n" in Path("runs/tiny/version_0/config.yaml").read_text()
+
+
+def test_without_the_file_it_is_named(command: Callable, tiny, fitted: Path) -> None:
+    # In a process of its own nothing would be registered; here what other tests registered is taken away.
+    from zoo.core.registry import get_slot
+
+    get_slot("datasets")._from_files.clear()
+    outcome = command("test", "--ckpt_path", fitted / "checkpoints" / "last.ckpt")
+    assert outcome.code == 1
+    assert "was made with 'Tiny' of " in outcome.complaint
+    assert "tiny.py: no plugin named 'Tiny' is registered here" in outcome.complaint
+    assert outcome.complaint.endswith("Install the distribution that provides it, or give its file with --plugin.")
+
+
+def test_a_study_hands_it_on_to_whoever_carries_out_its_runs(
+    command: Callable, tiny, mine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(study: Study) -> None:
+        raise StudyError(", ".join(map(str, study.plugins)))  # what each run's job.json will name
+
+    monkeypatch.setattr("zoo.study.plan.make_plan", stop)
+    Path("one.yaml").write_text(STUDY)
+    outcome = command("study", "plan", "one.yaml", "--plugin", "mine.py", "--plugin", "tiny.py")
+    assert outcome.complaint == f"zoo study: {tiny.plugin}, {mine}"
+
+
+def test_a_file_is_read_once_however_it_is_named(tiny) -> None:
+    log = Path("log.txt")
+    tiny.plugin.write_text(tiny.plugin.read_text() + f"\nopen({str(log.resolve())!r}, 'a').write('read ')\n")
+    load_plugin_files(["tiny.py", str(tiny.plugin)])
+    load_plugin_files([str(tiny.plugin)])
+    assert log.read_text() == "read "
+
+
+def test_two_files_of_one_name_are_refused(tiny) -> None:
+    other = tiny.folder / "other" / "tiny.py"
+    other.parent.mkdir()
+    other.write_text(tiny.plugin.read_text())
+    with pytest.raises(PluginError, match=r"have one name: rename one of the files\."):
+        load_plugin_files([str(tiny.plugin), str(other)])
+
+
+def test_list_says_where_it_comes_from(command: Callable, mine: Path) -> None:
+    listed = json.loads(command("list", "selectors", "--json", "--plugin", mine).out)["selectors"]
+    (entry,) = [entry for entry in listed if entry["name"] == "Mine"]
+    assert entry["file"] == str(mine)

@@ -1,0 +1,68 @@
+"""What installed distributions announce: their entry points in the groups `zoo.*`, read from metadata alone.
+
+A distribution whose list of entry points cannot be read is reported, and takes none of the others down.
+"""
+
+import re
+from functools import cache
+from importlib.metadata import Distribution, distributions
+from typing import NamedTuple
+
+
+class Announcement(NamedTuple):
+    """One entry point: `name = target` in a `group`, and whose it is."""
+
+    group: str
+    name: str
+    target: str
+    distribution: str
+    version: str
+
+
+class Announcements(NamedTuple):
+    """What all distributions announce."""
+
+    entries: tuple[Announcement, ...]
+    unreadable: tuple[str, ...]
+    """A sentence for each distribution whose entry points cannot be read."""
+
+
+@cache
+def announced() -> Announcements:
+    """The entry points of all distributions, of two copies of one distribution those of the first on the path; cached,
+    since reading them takes a while.
+    """
+    entries: list[Announcement] = []
+    unreadable: list[str] = []
+    seen: set[str] = set()
+    for distribution in distributions():
+        try:
+            if "[zoo." not in (distribution.read_text("entry_points.txt") or ""):
+                _ = distribution.entry_points  # torch reads everybody's when it is imported, and fails on bad ones
+                continue
+            name, version = identity(distribution)
+            own = [
+                Announcement(entry.group, entry.name, entry.value, name, version)
+                for entry in distribution.entry_points
+                if entry.group.startswith("zoo.")
+            ]
+        except Exception:  # whatever is wrong with the text, only this distribution may suffer
+            unreadable.append(
+                f"the entry points of {' '.join(identity(distribution))} cannot be read: expected UTF-8 lines "
+                "`Name = module:Class` below a line `[group]`; reinstall or uninstall it."
+            )
+            continue
+        canonical = re.sub(r"[-_.]+", "-", name).lower()
+        if canonical not in seen:
+            entries += own
+        seen.add(canonical)
+    return Announcements(tuple(entries), tuple(unreadable))
+
+
+def identity(distribution: Distribution) -> tuple[str, str]:
+    """Name and version as far as the metadata says them."""
+    try:
+        metadata = distribution.metadata
+        return metadata["Name"] or "an unnamed distribution", metadata["Version"] or ""
+    except Exception:  # metadata may be missing or garbled as well
+        return "an unnamed distribution", ""

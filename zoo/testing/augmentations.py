@@ -1,0 +1,172 @@
+"""The contracts of augmentations, one for each task."""
+
+from abc import abstractmethod
+from typing import Any, ClassVar, get_args, get_type_hints
+
+import torch
+from torch import Tensor
+
+from zoo.core.parts import Augmentation
+from zoo.core.seeding import Draws
+from zoo.heads.parts import HeadAugmentation, HeadBatch
+from zoo.heads.rotation import matrix_from_euler
+from zoo.matting.parts import MattingBatch
+from zoo.testing.losses import head_named
+from zoo.testing.networks import check_close, check_equal
+from zoo.testing.parts import PartContract, run_seed
+
+
+class AugmentationContract(PartContract):
+    """What an augmentation promises: all randomness is the sample's own, nothing is changed in place."""
+
+    slot = "augmentations"
+    pictures: ClassVar[tuple[str, ...]]
+    """Fields with values in [0, 1]."""
+    sizes: ClassVar[tuple[tuple[int, int], ...]]
+
+    @abstractmethod
+    def drawn(self, seeds: list[int], size: tuple[int, int]) -> Any:
+        """A batch in which each sample follows from its seed."""
+
+    def build(self, step: Any) -> None:
+        """Do what the data module does before the first call."""
+
+    def made(self) -> Augmentation:
+        """The augmentation, ready to be called."""
+        step = self.make()
+        self.build(step)
+        return step
+
+    def changed(self, step: Augmentation, batch: Any, purpose: str = "contract") -> Any:
+        """The batch after the step."""
+        with torch.no_grad():
+            return step(batch, Draws(batch.seed, purpose))
+
+    def test_says_when_it_runs(self) -> None:
+        phases = get_args(get_type_hints(Augmentation)["phase"])
+        phase = getattr(self.make(), "phase", None)
+        assert phase in phases, f"{self.name()}.phase is one of {', '.join(phases)}; got {phase!r}."
+
+    def test_pictures_of_any_size_keep_size_and_range(self) -> None:
+        step = self.made()
+        for size in self.sizes:
+            for seeds in ([1], [1, 2, 3]):
+                batch = self.drawn(seeds, size)
+                after = self.changed(step, batch)
+                assert type(after) is type(batch), f"{self.name()} gives a {type(batch).__name__}; got {type(after)}."
+                for field, value in tensors(batch).items():
+                    got = getattr(after, field)
+                    assert got.shape == value.shape and got.dtype == value.dtype, (  # noqa: PT018
+                        f"{self.name()} keeps shape and type of {field}, {tuple(value.shape)} {value.dtype}; got "
+                        f"{tuple(got.shape)} {got.dtype}."
+                    )
+                    assert got.isfinite().all(), f"{self.name()} gives finite numbers in {field}."
+                for field in self.pictures:
+                    low, high = getattr(after, field).aminmax()
+                    assert -1e-5 <= low <= high <= 1 + 1e-5, (
+                        f"{self.name()} keeps {field} in [0, 1]; got {low:.3g} to {high:.3g}."
+                    )
+
+    def test_changes_nothing_in_place(self) -> None:
+        step, batch = self.made(), self.drawn(list(range(8)), self.sizes[0])
+        before = {field: value.clone() for field, value in tensors(batch).items()}
+        after = self.changed(step, batch)
+        for field, value in before.items():
+            check_equal([value], [getattr(batch, field)], f"{self.name()} changes nothing in place, but {field} did")
+        same = {field: value for field, value in batch._asdict().items() if not isinstance(value, Tensor)}
+        for field, value in same.items():
+            assert getattr(after, field) == value, f"{self.name()} keeps {field}; got {getattr(after, field)!r}."
+        assert torch.equal(after.seed, batch.seed), f"{self.name()} keeps the samples' seeds."
+
+    def test_a_sample_s_fate_is_its_own(self) -> None:
+        step, seeds = self.made(), list(range(6))
+        together = tensors(self.changed(step, self.drawn(seeds, self.sizes[0])))
+        for index in (0, 3, 5):
+            alone = tensors(self.changed(step, self.drawn([seeds[index]], self.sizes[0])))
+            for field, value in alone.items():
+                promise = f"{self.name()} changes a sample alike in whatever batch it is ({field})"
+                check_close([value], [together[field][index : index + 1]], promise, tolerance=1e-3)
+
+    def test_the_draws_decide_and_nothing_else(self) -> None:
+        step, batch = self.made(), self.drawn(list(range(8)), self.sizes[0])
+        results = []
+        for seed in (1, 2):
+            with run_seed(seed):
+                results.append(tensors(self.changed(step, batch)))
+        for field, value in results[0].items():
+            promise = f"{self.name()} draws from `draws` alone, never from a global stream ({field})"
+            check_equal([value], [results[1][field]], promise)
+
+
+class MattingAugmentationContract(AugmentationContract):
+    """The contract of an augmentation of background matting."""
+
+    pictures = ("source", "background", "alpha", "foreground")
+    sizes = ((32, 40), (33, 47), (8, 8))
+
+    def drawn(self, seeds: list[int], size: tuple[int, int]) -> MattingBatch:
+        draws = Draws(seeds, "pictures")
+        soft = [draws.normal(channels, *size).sigmoid() for channels in (3, 1, 3)]
+        background, alpha, foreground = soft
+        source = alpha * foreground + (1 - alpha) * background
+        return MattingBatch(
+            source, background, alpha, foreground, name=[str(seed) for seed in seeds], seed=torch.tensor(seeds)
+        )
+
+
+class HeadAugmentationContract(AugmentationContract):
+    """The contract of an augmentation of 3D heads: picture and ground truth change alike."""
+
+    pictures = ("image",)
+    sizes = ((64, 64), (32, 32), (47, 47))
+    head_model = "ProceduralHead"
+    """Name of the head model whose heads are changed."""
+
+    def build(self, step: Any) -> None:
+        if isinstance(step, HeadAugmentation):
+            step.build(head_named(self.head_model))
+
+    def drawn(self, seeds: list[int], size: tuple[int, int]) -> HeadBatch:
+        head, side, draws = head_named(self.head_model), size[0], Draws(seeds, "heads")
+        vertices = head.template + head.offset + 0.002 * draws.normal(head.vertex_count, 3)
+        rotation = matrix_from_euler(torch.stack([draws.uniform(-40, 40) for _ in range(3)], dim=1))
+        turned = (vertices @ rotation.mT)[..., :2]
+        projected = side * (0.5 + 2.5 * turned)
+        landmarks = head.landmarks(projected) / side
+        corner, end = projected.amin(1), projected.amax(1)
+        return HeadBatch(
+            image=draws.normal(3, side, side).sigmoid(),
+            vertices=vertices,
+            projected=projected,
+            landmarks=landmarks,
+            visible=((landmarks > 0) & (landmarks < 1)).all(-1).float(),
+            rotation=rotation,
+            box=torch.cat([corner, end - corner], dim=1),
+            attributes=[{"pose": "front"} for _ in seeds],
+            neutral=vertices + 0.001,
+            name=[str(seed) for seed in seeds],
+            seed=torch.tensor(seeds),
+        )
+
+    def test_vertices_rotation_and_places_still_belong_together(self) -> None:
+        batch = self.drawn(list(range(6)), self.sizes[0])
+        after = self.changed(self.made(), batch)
+        determinants = torch.linalg.det(after.rotation)
+        check_close([torch.ones(6)], [determinants], f"{self.name()} keeps rotations, of determinant 1", tolerance=1e-4)
+        # Seen by an orthographic camera, places are the turned vertices, scaled by one number and moved.
+        turned = (after.vertices @ after.rotation.mT)[..., :2]
+        turned = turned - turned.mean(1, keepdim=True)
+        places = after.projected - after.projected.mean(1, keepdim=True)
+        scale = (turned * places).sum((1, 2)) / turned.square().sum((1, 2))
+        expected = scale.view(-1, 1, 1) * turned
+        promise = f"{self.name()} changes vertices, rotation and their places in the picture alike"
+        check_close([expected], [places], promise, tolerance=0.01)
+        side = after.image.shape[-1]
+        landmarks = head_named(self.head_model).landmarks(after.projected) / side
+        promise = f"{self.name()} moves landmarks with the vertices"
+        check_close([landmarks], [after.landmarks], promise, tolerance=0.01)
+
+
+def tensors(batch: Any) -> dict[str, Tensor]:
+    """The tensors of a batch by field."""
+    return {field: value for field, value in batch._asdict().items() if isinstance(value, Tensor)}

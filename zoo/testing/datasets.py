@@ -1,0 +1,160 @@
+"""The contracts of datasets, one for each task."""
+
+import pickle
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from zoo.core.parts import SampleSource
+from zoo.heads.mesh import HeadModel
+from zoo.heads.parts import HeadDataset, HeadPicture
+from zoo.matting.parts import Matte, MattingDataset
+from zoo.testing.losses import head_named
+from zoo.testing.networks import check_close, check_equal
+from zoo.testing.parts import PartContract, run_seed
+
+
+class DatasetContract(PartContract):
+    """What a dataset promises, whatever the task: the same samples whenever, in whatever order and process."""
+
+    slot = "datasets"
+
+    @abstractmethod
+    def sample(self, dataset: Any, index: int) -> Sequence[Any]:
+        """What the dataset gives for an index."""
+
+    def build(self, dataset: Any) -> None:
+        """Do what the data module does before it asks for a sample."""
+
+    def made(self) -> Any:
+        """The dataset, ready to be asked."""
+        dataset = self.make()
+        self.build(dataset)
+        return dataset
+
+    def indices(self, dataset: SampleSource) -> list[int]:
+        """The first, the last, and one between."""
+        count = len(dataset)
+        return sorted({0, count // 2, count - 1})
+
+    def test_has_samples(self) -> None:
+        dataset = self.made()
+        count = len(dataset)
+        assert type(count) is int and count > 0, f"{self.name()} has at least one sample; got {count!r}."  # noqa: PT018
+        assert isinstance(dataset.synthetic, bool), (
+            f"{self.name()}.synthetic says whether a program draws its pictures."
+        )
+
+    def test_a_sample_is_the_same_whenever_it_is_asked_for(self) -> None:
+        dataset, other = self.made(), self.made()
+        with run_seed(1):
+            first = {index: self.sample(dataset, index) for index in self.indices(dataset)}
+        with run_seed(2):
+            for again, whom in ((dataset, "again"), (other, "of another instance"), (copied(dataset), "of a copy")):
+                for index in reversed(first):
+                    self.check_same(first[index], self.sample(again, index), f"sample {index} asked for {whom}")
+
+    def test_asking_leaves_global_streams_alone(self) -> None:
+        dataset = self.made()
+        with run_seed(1):
+            before = torch.get_rng_state()
+            self.sample(dataset, 0)
+            same = torch.equal(before, torch.get_rng_state())
+        assert same, f"{self.name()} draws from streams of its own, never from torch's global one."
+
+    def check_same(self, expected: Sequence[Any], got: Sequence[Any], what: str) -> None:
+        """AssertionError unless two samples are equal."""
+        for one, other in zip(expected, got, strict=True):
+            if isinstance(one, Tensor):
+                check_equal([one], [other], f"{self.name()} gives the same for an index: {what}")
+            else:
+                assert one == other, f"{self.name()} gives the same for an index: {what} has {other!r}, not {one!r}."
+
+
+class MattingDatasetContract(DatasetContract):
+    """The contract of a dataset of background matting."""
+
+    def sample(self, dataset: MattingDataset, index: int) -> Sequence[Any]:
+        return (*dataset.matte(index), dataset.background(index % dataset.background_count))
+
+    def test_mattes(self) -> None:
+        dataset = self.made()
+        names = []
+        for index in self.indices(dataset):
+            matte = dataset.matte(index)
+            assert isinstance(matte, Matte), f"{self.name()}.matte gives a Matte; got {type(matte).__name__}."
+            check_picture(matte.foreground, 3, f"{self.name()}'s foreground {index}")
+            check_picture(matte.alpha, 1, f"{self.name()}'s alpha {index}")
+            assert matte.foreground.shape[1:] == matte.alpha.shape[1:], (
+                f"{self.name()}'s foreground and alpha have one size; got {tuple(matte.foreground.shape[1:])} and "
+                f"{tuple(matte.alpha.shape[1:])}."
+            )
+            assert isinstance(matte.name, str), f"{self.name()} names its samples; got {matte.name!r}."
+            names.append(matte.name)
+        assert len(set(names)) == len(names), f"{self.name()} gives each sample a name of its own; got {names}."
+
+    def test_backgrounds(self) -> None:
+        dataset = self.made()
+        count = dataset.background_count
+        assert type(count) is int and count >= 1, f"{self.name()} has at least one background; got {count!r}."  # noqa: PT018
+        for index in sorted({0, count - 1}):
+            check_picture(dataset.background(index), 3, f"{self.name()}'s background {index}")
+
+
+class HeadDatasetContract(DatasetContract):
+    """The contract of a dataset of 3D heads."""
+
+    head_model = "ProceduralHead"
+    """Name of the head model that the data was made for."""
+
+    def build(self, dataset: HeadDataset) -> None:
+        dataset.build(head_named(self.head_model))
+
+    def sample(self, dataset: HeadDataset, index: int) -> Sequence[Any]:
+        return dataset.picture(index)
+
+    def test_pictures(self) -> None:
+        dataset = self.made()
+        head: HeadModel = head_named(self.head_model)
+        for index in self.indices(dataset):
+            picture = dataset.picture(index)
+            assert isinstance(picture, HeadPicture), f"{self.name()}.picture gives a HeadPicture; got {type(picture)}."
+            check_picture(picture.image, 3, f"{self.name()}'s image {index}")
+            expected = {"box": (4,), "vertices": (head.vertex_count, 3), "projected": (head.vertex_count, 2),
+                        "rotation": (3, 3)}  # fmt: skip
+            if dataset.gives_neutral:
+                expected["neutral"] = (head.vertex_count, 3)
+            else:
+                assert picture.neutral is None, f"{self.name()}.gives_neutral is False, but sample {index} has one."
+            for field, shape in expected.items():
+                value = getattr(picture, field)
+                assert isinstance(value, Tensor) and tuple(value.shape) == shape, (  # noqa: PT018
+                    f"{self.name()}'s {field} {index} has shape {shape} for the head model {head.name}; got "
+                    f"{tuple(value.shape) if isinstance(value, Tensor) else value!r}."
+                )
+                assert value.isfinite().all(), f"{self.name()}'s {field} {index} is finite."
+            rotation = picture.rotation.double()
+            promise = f"{self.name()}'s rotation {index} is a rotation"
+            check_close([torch.eye(3).double()], [rotation @ rotation.mT], promise, tolerance=1e-4)
+            assert torch.linalg.det(rotation) > 0, f"{promise}, no mirror image."
+            assert (picture.box[2:] > 0).all(), f"{self.name()}'s box {index} has a size; got {picture.box.tolist()}."
+
+
+def check_picture(picture: Any, channels: int, what: str) -> None:
+    """AssertionError unless it is a picture, (channels, H, W), bytes or floats in [0, 1]."""
+    got = f"{tuple(picture.shape)} {picture.dtype}" if isinstance(picture, Tensor) else type(picture).__name__
+    assert isinstance(picture, Tensor) and picture.ndim == 3 and picture.shape[0] == channels, (  # noqa: PT018
+        f"{what} is a tensor ({channels}, H, W); got {got}."
+    )
+    assert picture.dtype == torch.uint8 or picture.is_floating_point(), f"{what} holds bytes or floats; got {got}."
+    if picture.is_floating_point():
+        low, high = picture.aminmax()
+        assert low >= 0 and high <= 1, f"{what} lies in [0, 1]; got {low:.3g} to {high:.3g}."  # noqa: PT018
+
+
+def copied(dataset: Any) -> Any:
+    """The dataset as a worker process gets it."""
+    return pickle.loads(pickle.dumps(dataset))

@@ -1,0 +1,92 @@
+"""The contract of every part, whatever its slot: a name, explicit arguments, a spec, copies."""
+
+import copy
+import inspect
+import json
+import os
+import pickle
+import random
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+
+from zoo.core.registry import PluginError, find_plugin, get_slot
+from zoo.core.spec import build
+
+
+class PartContract(ABC):
+    """What every part promises; a subclass says in `slot` where the part plugs in."""
+
+    slot: str
+
+    @abstractmethod
+    def make(self) -> Any:
+        """The part with arguments of your choice, made anew at every call."""
+
+    def name(self) -> str:
+        """Of the part's class."""
+        if not hasattr(self, "_name"):
+            self._name = type(self.make()).__name__
+        return self._name
+
+    def test_is_registered_under_the_name_of_its_class(self) -> None:
+        cls = type(self.make())
+        try:
+            plugin = find_plugin(cls.__name__)
+            found = get_slot(plugin.slot).get(plugin.name)
+        except PluginError as error:
+            raise AssertionError(
+                f"{cls.__name__} is found by its name: add the entry point {cls.__name__} = "
+                f"'{cls.__module__}:{cls.__name__}' in the group zoo.{self.slot} and install the distribution ({error})"
+            ) from error
+        assert plugin.slot == self.slot, f"{cls.__name__} is registered in zoo.{plugin.slot}; expected zoo.{self.slot}."
+        assert found is cls, f"the name {cls.__name__} stands for {found}; expected {cls}."
+
+    def test_arguments_are_explicit_and_typed(self) -> None:
+        cls = type(self.make())
+        _, *parameters = inspect.signature(cls.__init__).parameters.values()
+        for argument in parameters:
+            if argument.kind in (argument.VAR_POSITIONAL, argument.VAR_KEYWORD):
+                assert "__init__" not in vars(cls), f"{cls.__name__} names each of its arguments; got {argument}."
+                continue
+            assert argument.annotation is not argument.empty, (
+                f"{cls.__name__} gives each argument a type, so that the command line can read it; "
+                f"'{argument.name}' has none."
+            )
+
+    def test_is_rebuilt_from_its_spec(self) -> None:
+        part = self.make()
+        name, spec = type(part).__name__, part.spec
+        assert json.loads(json.dumps(spec)) == spec, f"{name}'s arguments are plain data; got {spec}."
+        rebuilt = build(spec)
+        assert type(rebuilt) is type(part), f"{name}'s spec rebuilds it; got {rebuilt!r}."
+        assert rebuilt.spec == spec, f"{name} rebuilt from its spec has the same one; got {rebuilt.spec} from {spec}."
+
+    def test_survives_pickle_and_deepcopy(self) -> None:
+        part = self.make()
+        for way, copied in (("pickle", pickle.loads(pickle.dumps(part))), ("deepcopy", copy.deepcopy(part))):
+            assert copied.spec == part.spec, f"{type(part).__name__} keeps its spec under {way}; got {copied.spec}."
+
+
+@contextmanager
+def run_seed(seed: int) -> Iterator[None]:
+    """What is made inside the block is made as in a run with this seed; torch, NumPy and Python draw from it."""
+    before = os.environ.get("PL_GLOBAL_SEED")
+    os.environ["PL_GLOBAL_SEED"] = str(seed)
+    states = random.getstate(), np.random.get_state()
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            np.random.seed(seed)
+            random.seed(seed)
+            yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])
+        del os.environ["PL_GLOBAL_SEED"]
+        if before is not None:
+            os.environ["PL_GLOBAL_SEED"] = before
