@@ -15,7 +15,10 @@ from typing import Any
 import yaml
 
 from zoo.core import checkpoint
+from zoo.core.models import named_spec
 from zoo.core.registry import get_slot, load_plugin_file
+from zoo.hub.catalogue import Entry
+from zoo.hub.pull import find_weights
 
 CONFIGS = next(
     (
@@ -34,7 +37,7 @@ def expanded(command: str, arguments: list[str]) -> Iterator[list[str]]:
     block.
 
     Raises:
-        CheckpointError: `--ckpt_path` names no readable checkpoint of ours.
+        CheckpointError: `--ckpt_path` names no readable checkpoint of ours, nor weights in the catalogue.
         PluginError: `--plugin` names a file that cannot be used.
     """
     with ExitStack() as stack:
@@ -56,14 +59,30 @@ def expanded(command: str, arguments: list[str]) -> Iterator[list[str]]:
                     [option] if value is None else [f"{option}={value}"] if option.startswith("--") else [option, value]
                 )
             if option == "--ckpt_path" and value:
-                settings = checkpoint.configuration(value, command)
-                # Nothing but tensors and plain data is let in by Lightning's own reading either.
-                result = ["--config", write(folder / "checkpoint.yaml", settings), *result, "--weights_only=true"]
+                path, entry = find_weights(value)
+                if entry is not None and entry.model is not None:
+                    settings, words = official(command, value, entry), []
+                else:
+                    settings = checkpoint.configuration(path, command)
+                    # Nothing but tensors and plain data is let in by Lightning's own reading either.
+                    words = [f"--ckpt_path={path}", "--weights_only=true"]
+                result = ["--config", write(folder / "checkpoint.yaml", settings), *result[:-1], *words]
         if command == "predict" and not any(option.startswith("--return_predictions") for option in result):
             result.append(
                 "--return_predictions=false"
             )  # they are written as they come; kept as well, they would fill the memory
         yield result
+
+
+def official(command: str, name: str, entry: Entry) -> dict[str, Any]:
+    """The settings for weights of another origin, which Lightning cannot read: their model, which starts from them."""
+    if command == "fit":
+        raise checkpoint.CheckpointError(
+            f"{name} holds weights alone, from which no training can be resumed: start one from them with "
+            f"--model={entry.model} --model.checkpoint={name}."
+        )
+    assert entry.model is not None
+    return {"model": named_spec(entry.model, name, entry.arguments)}
 
 
 def pairs(arguments: list[str]) -> Iterator[tuple[str, str | None]]:

@@ -48,12 +48,15 @@ class Slot:
     Args:
         name: the plural name, `selectors`; the group is `zoo.selectors`.
         word: what one plugin of it is called in messages.
-        base: where its abstract base class is, `module:Class`; None for `models`, whose plugins are specs.
+        base: where its abstract base class is, `module:Class`; None for slots whose plugins are data: specs in
+            `models`, files in `catalogues`.
+        reader: where the function is that reads a plugin which is a file, `module:function`; nothing is imported then.
     """
 
     name: str
     word: str
     base: str | None
+    reader: str | None = None
     failures: dict[str, BaseException] = field(default_factory=dict)
     _loaded: dict[str, Any] = field(default_factory=dict)
     _from_files: dict[str, tuple[Plugin, type]] = field(default_factory=dict)
@@ -93,7 +96,7 @@ class Slot:
         return claims[0]
 
     def get(self, name: str) -> Any:
-        """The class (or, in `models`, the spec) of this name; imports it.
+        """The class (or, in `models`, the spec, and in `catalogues` what the file says) of this name; imports a class.
 
         Raises:
             PluginError: unknown, ambiguous, or installed but broken (with its owner and the reason).
@@ -132,6 +135,8 @@ class Slot:
         )
 
     def _load(self, plugin: Plugin) -> Any:
+        if self.reader is not None:
+            return _import(self.reader)(plugin)
         found = _import(plugin.target)
         if self.base is None:
             if not isinstance(found, dict) or "class_path" not in found:
@@ -165,6 +170,7 @@ SLOTS: dict[str, Slot] = {
         Slot("fusions", "fusion", "zoo.heads.parts:Fusion"),
         Slot("landmark_branches", "landmark branch", "zoo.heads.parts:LandmarkBranch"),
         Slot("engines", "engine", "zoo.study.parts:Engine"),
+        Slot("catalogues", "catalogue", None, reader="zoo.hub.catalogue:read_catalogue"),
     )
 }
 
