@@ -69,14 +69,14 @@ def read(path: str) -> dict[str, Any]:
     """
     if not Path(path).is_file():
         raise CheckpointError(f"there is no checkpoint at {path}.")
+    from zoo.core.torchscript import is_torchscript  # which needs this module's error
+
+    if is_torchscript(path):
+        raise nameless(path)
     try:
         with torch.serialization.safe_globals(NUMPY_NUMBERS):
             content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # the reader fails in many ways on files of another kind
-        from zoo.core.torchscript import is_torchscript
-
-        if is_torchscript(path):
-            raise nameless(path) from error
         if wanted := re.search(r"GLOBAL ([\w.]+)", str(error)):
             raise CheckpointError(
                 f"{path} was refused: it holds something other than tensors and plain data ({wanted[1]}); nothing of "

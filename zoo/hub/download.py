@@ -24,7 +24,8 @@ ATTEMPTS = 5
 TIMEOUTS = (15, 60)
 """Seconds to wait for a connection, and for the next bytes."""
 
-CHUNK = 1 << 16
+CHUNK = 1 << 14
+"""Bytes that are written at a time; of the last one before a cut nothing is kept."""
 
 
 class DownloadError(ValueError):
@@ -200,5 +201,5 @@ def reason(error: BaseException) -> str:
         if not isinstance(inner, BaseException):
             break
         innermost = inner
-    text = str(innermost).rpartition(": ")[2] if not isinstance(innermost, OSError) else innermost.strerror
+    text = re.sub(r"\[Errno -?\d+\] ", "", str(innermost).rpartition(": ")[2])
     return text or type(innermost).__name__
