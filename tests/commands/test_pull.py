@@ -81,6 +81,14 @@ def test_equal_names_are_listed_with_both_owners_and_the_rest_works(command, min
     assert command("pull", "mine-v1").complaint.startswith("zoo pull: 'mine-v1' stands for ")
 
 
+def test_what_has_to_be_known_is_said(command, mine, tmp_path) -> None:
+    path = mine(note="Be careful.")
+    for _ in range(2):
+        outcome = command("pull", "mine")
+        assert outcome.out == f"{path}\n"
+        assert outcome.err.splitlines()[-1] == "mine-v1: Be careful."
+
+
 def test_what_was_pulled_can_be_removed(command, mine) -> None:
     path = mine()
     command("pull", "mine")
@@ -185,11 +193,13 @@ def test_a_name_stands_for_our_checkpoint_everywhere(command, mine, fitted, tiny
 
 
 def test_weights_of_another_origin_go_through_their_model(command, mine, official, tiny, pair, tmp_path) -> None:
-    mine(official.read_bytes(), model="bgmv2_mobilenetv2", arguments={"base_scale": 0.5})
+    mine(official.read_bytes(), model="bgmv2_mobilenetv2", arguments={"base_scale": 0.5}, note="Be careful.")
     model = zoo.load("mine")
     assert model.network.base_scale == 0.5
     assert model.network.backbone.model.conv_stem.weight[0, 0, 0, 0].item() == pytest.approx(0.01)
-    assert command("matte", *pair, "-o", tmp_path / "a", "--model", "mine", "--device", "cpu").code == 0
+    outcome = command("matte", *pair, "-o", tmp_path / "a", "--model", "mine", "--device", "cpu")
+    assert outcome.code == 0
+    assert outcome.err.splitlines().count("mine-v1: Be careful.") == 1
     given = ("--model", "bgmv2_mobilenetv2", "--checkpoint", official)
     assert command("matte", *pair, "-o", tmp_path / "b", *given, "--device", "cpu").code == 0
     assert command("matte", *pair, "-o", tmp_path / "c", "--checkpoint", "mine-v1", "--device", "cpu").code == 0

@@ -12,7 +12,7 @@ import zoo
 from zoo.hub.catalogue import CatalogueError
 from zoo.hub.download import CutError, DownloadError
 from zoo.hub.pins import PinError
-from zoo.hub.pull import LicenceError, PullError, find_weights, remove
+from zoo.hub.pull import LicenceError, PullError, remove, weights_file
 
 CONTENT = os.urandom(100_000)
 OTHER = os.urandom(100_000)
@@ -241,12 +241,12 @@ def test_a_cache_that_cannot_be_written_is_one_sentence(mine, monkeypatch, tmp_p
 
 def test_a_file_comes_before_a_name(mine, tmp_path, monkeypatch) -> None:
     path = mine()
-    assert find_weights("mine-v1")[0] == str(path)
+    assert weights_file("mine-v1") == str(path)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine-v1").write_bytes(OTHER)
-    assert find_weights("mine-v1") == ("mine-v1", None)
-    assert find_weights("runs/nothing.ckpt") == ("runs/nothing.ckpt", None)
+    assert weights_file("mine-v1") == "mine-v1"
+    assert weights_file("runs/nothing.ckpt") == "runs/nothing.ckpt"
     with pytest.raises(
         CatalogueError, match=r"no file mine-v3, nor are there weights of that name; did you mean mine-v1"
     ):
-        find_weights("mine-v3")
+        weights_file("mine-v3")

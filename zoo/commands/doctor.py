@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
     for package, extra in EXTRAS.items():
         print(f"{package} {installed(package)} (extra [{extra}])")
     print(f"devices: {', '.join(devices())}")
-    problems = [*broken(), *ambiguous(), *shadowing(), *stale()]
+    problems = [*broken(), *ambiguous(), *ambiguous_weights(), *shadowing(), *stale()]
     for problem in problems:
         print(f"PROBLEM: {problem}")
     total = sum(len(slot.names()) for slot in SLOTS.values())
@@ -81,6 +81,15 @@ def ambiguous() -> Iterator[str]:
                     f"the {slot.word} '{name}' is provided by {' and '.join(claim.origin for claim in claims)}; "
                     "neither can be used, uninstall one."
                 )
+
+
+def ambiguous_weights() -> Iterator[str]:
+    """Names of weights that two catalogues claim."""
+    from zoo.hub import catalogue
+
+    for name, claims in catalogue.all_entries().items():
+        if len(claims) > 1:
+            yield catalogue.ambiguous(name, claims)
 
 
 def shadowing() -> Iterator[str]:

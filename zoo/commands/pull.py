@@ -47,9 +47,15 @@ def run(arguments: argparse.Namespace) -> int:
                 f"{arguments.name} was given beside --list, --remove NAME or --clear; expected one of them."
             )
         return show_list() if arguments.list else remove_one(arguments.remove) if arguments.remove else clear()
+    from zoo.hub.catalogue import find_entry
+
     if arguments.name is None:
         raise ValueError("no name was given; expected one of `zoo pull --list`.")
-    print(pull_asking(arguments))
+    path = pull_asking(arguments)
+    entry = find_entry(arguments.name)
+    if entry.note:
+        print(f"{entry.name}: {entry.note}", file=sys.stderr)
+    print(path)
     return 0
 
 

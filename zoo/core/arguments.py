@@ -17,8 +17,7 @@ import yaml
 from zoo.core import checkpoint
 from zoo.core.models import named_spec
 from zoo.core.registry import get_slot, load_plugin_file
-from zoo.hub.catalogue import Entry
-from zoo.hub.pull import find_weights
+from zoo.hub.pull import catalogued, weights_file
 
 CONFIGS = next(
     (
@@ -59,10 +58,11 @@ def expanded(command: str, arguments: list[str]) -> Iterator[list[str]]:
                     [option] if value is None else [f"{option}={value}"] if option.startswith("--") else [option, value]
                 )
             if option == "--ckpt_path" and value:
-                path, entry = find_weights(value)
+                entry = catalogued(value)
                 if entry is not None and entry.model is not None:
-                    settings, words = official(command, value, entry), []
+                    settings, words = official(command, value, entry.model, entry.arguments), []
                 else:
+                    path = weights_file(value)
                     settings = checkpoint.configuration(path, command)
                     # Nothing but tensors and plain data is let in by Lightning's own reading either.
                     words = [f"--ckpt_path={path}", "--weights_only=true"]
@@ -74,15 +74,14 @@ def expanded(command: str, arguments: list[str]) -> Iterator[list[str]]:
         yield result
 
 
-def official(command: str, name: str, entry: Entry) -> dict[str, Any]:
+def official(command: str, name: str, model: str, replacements: dict[str, Any]) -> dict[str, Any]:
     """The settings for weights of another origin, which Lightning cannot read: their model, which starts from them."""
     if command == "fit":
         raise checkpoint.CheckpointError(
             f"{name} holds weights alone, from which no training can be resumed: start one from them with "
-            f"--model={entry.model} --model.checkpoint={name}."
+            f"--model={model} --model.checkpoint={name}."
         )
-    assert entry.model is not None
-    return {"model": named_spec(entry.model, name, entry.arguments)}
+    return {"model": named_spec(model, name, replacements)}
 
 
 def pairs(arguments: list[str]) -> Iterator[tuple[str, str | None]]:

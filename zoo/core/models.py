@@ -58,9 +58,9 @@ def load(source: str | Path) -> "TrainingModule":
         ValueError: the name is unknown or its weights cannot be had, see `zoo.pull`.
     """
     from zoo.core.checkpoint import rebuild
-    from zoo.hub.pull import find_weights
+    from zoo.hub.pull import catalogued, weights_file
 
-    path, entry = find_weights(str(source))
+    entry = catalogued(str(source))
     if entry is not None and entry.model is not None:
-        return create_model(entry.model, checkpoint=path, **entry.arguments).eval()
-    return rebuild(path).eval()
+        return build(named_spec(entry.model, str(source), entry.arguments)).eval()
+    return rebuild(weights_file(str(source))).eval()

@@ -198,8 +198,11 @@ def find_plugin(name: str) -> Plugin:
 
 
 def find_class(name: str) -> type:
-    """The class of this registered name, whichever slot has it."""
-    return get_slot(find_plugin(name).slot).get(name)
+    """The class of this registered name, whichever slot has it; PluginError where it names data."""
+    slot = get_slot(find_plugin(name).slot)
+    if slot.base is None:
+        raise PluginError(f"'{name}' is a {slot.word}, which is data; expected the name of a class.")
+    return slot.get(name)
 
 
 def load_plugins() -> None:

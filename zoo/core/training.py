@@ -23,7 +23,7 @@ from zoo.core.registry import nearest
 from zoo.core.seeding import run_seed, stream
 from zoo.core.spec import Part
 from zoo.core.torchscript import is_torchscript, read_torchscript
-from zoo.hub.pull import find_weights
+from zoo.hub.pull import weights_file
 
 Schedule = Literal["constant", "cosine", "plateau"]
 
@@ -182,7 +182,7 @@ class TrainingModule(Part, LightningModule):
         Raises:
             CheckpointError: any other mismatch.
         """
-        path = find_weights(path).path
+        path = weights_file(path)
         read = read_torchscript if is_torchscript(path) else checkpoints.read_weights
         state = self.convert_state_dict(read(path))
         fresh = checkpoints.load_parts(self.network, state, path)

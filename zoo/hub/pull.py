@@ -11,7 +11,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 from zoo.core.registry import nearest
 from zoo.hub.catalogue import CatalogueError, Entry, all_entries, find_entry, knows
@@ -61,7 +60,7 @@ def pull(
         if file is None and is_offline(offline):
             raise PullError(
                 f"{entry.name} has not been pulled yet and this is offline: pull it once with a network, or give its "
-                "file with `zoo pull --from FILE`."
+                f"file with `zoo pull {entry.name} --from FILE`."
             )
         if entry.licence.non_commercial and not accept_licence:
             raise LicenceError(
@@ -81,33 +80,36 @@ def pull(
         ) from error
 
 
-class Weights(NamedTuple):
-    """A file with weights.
-
-    Args:
-        path: where it is.
-        entry: what the catalogue says of it, None for a file that was given as such.
-    """
-
-    path: str
-    entry: Entry | None
-
-
-def find_weights(source: str) -> Weights:
-    """The file that a path or, where there is no such file, a catalogue name stands for; pulled if need be.
+def catalogued(source: str) -> Entry | None:
+    """What the catalogue says of a name; None for a file, which comes first, and for what it does not know.
 
     Raises:
-        CatalogueError: neither a file nor quite a name.
-        PullError, DownloadError: as `pull`.
+        CatalogueError: two catalogues claim the name; or it is no file, and nearly a name.
     """
     if Path(source).is_file():
-        return Weights(source, None)
+        return None
     if knows(source):
-        return Weights(str(pull(source)), find_entry(source))
+        return find_entry(source)
     hint = nearest(source, list(all_entries()), listed=False) if "/" not in source else "."
     if hint != ".":
         raise CatalogueError(f"there is no file {source}, nor are there weights of that name{hint}")
-    return Weights(source, None)  # whoever reads it says that it is not there
+    return None
+
+
+def weights_file(source: str) -> str:
+    """The file that a path or, where there is no such file, a catalogue name stands for; pulled if need be. Whether a
+    file is there at all is for its reader to say.
+
+    Raises:
+        CatalogueError, PullError, DownloadError: as `catalogued` and `pull`.
+    """
+    entry = catalogued(source)
+    if entry is None:
+        return source
+    path = pull(source)
+    if entry.note:
+        say(f"{entry.name}: {entry.note}")
+    return str(path)
 
 
 def located(entry: Entry) -> Path | None:
@@ -169,8 +171,6 @@ def downloaded(entry: Entry, wanted: Content) -> Path:
     if wanted.sha256 is None:
         pinned(entry, found)
     os.replace(partial, path)
-    if entry.note:
-        say(f"{entry.name}: {entry.note}")
     return path
 
 
