@@ -2,16 +2,22 @@
 
 import contextlib
 import gc
+import hashlib
 import importlib
 import io
 import os
+import re
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import lightning.pytorch  # noqa: F401  (its log handler keeps the stream that is there at import)
 import pytest
+import yaml
 
 import zoo.cli
 from zoo.core import distributions, registry
@@ -249,3 +255,129 @@ def forget() -> None:
     """Let the next look find distributions that came or went."""
     importlib.invalidate_caches()
     distributions.announced.cache_clear()
+
+
+@dataclass
+class Page:
+    """What a server has at one address.
+
+    Args:
+        content: the file.
+        version: its ETag, none if empty.
+        ranges: whether the server knows ranges.
+        cuts: after how many bytes of its answer the server hangs up, an answer each, first first.
+        headers: more of them, or others; None leaves one out.
+        status: of the answer.
+        seconds: how long it takes.
+    """
+
+    content: bytes
+    version: str = '"1"'
+    ranges: bool = True
+    cuts: list[int] = field(default_factory=list)
+    headers: dict[str, str | None] = field(default_factory=dict)
+    status: int = 200
+    seconds: float = 0
+
+
+@dataclass
+class FileServer:
+    """A web server on this machine, with what it was asked for: path and range."""
+
+    address: str
+    pages: dict[str, Page] = field(default_factory=dict)
+    asked: list[tuple[str, str | None]] = field(default_factory=list)
+
+
+class PageHandler(BaseHTTPRequestHandler):
+    """Answers with pages, as a server of files does."""
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def do_GET(self) -> None:
+        files: FileServer = self.server.files  # type: ignore[attr-defined]
+        asked = self.headers.get("Range")
+        files.asked.append((self.path, asked))
+        page = files.pages.get(self.path)
+        if page is None:
+            self.send_error(404)
+            return
+        threading.Event().wait(page.seconds)
+        start = 0
+        if asked and page.ranges and self.headers.get("If-Range") in (None, page.version):
+            start = int(re.fullmatch(r"bytes=(\d+)-", asked)[1])  # type: ignore[index]
+        if start and start >= len(page.content):
+            self.send_response(416)
+            self.end_headers()
+            return
+        rest = page.content[start:]
+        self.send_response(206 if start else page.status)
+        headers: dict[str, str | None] = {"Content-Length": str(len(rest)), "ETag": page.version or None}
+        if start:
+            headers["Content-Range"] = f"bytes {start}-{len(page.content) - 1}/{len(page.content)}"
+        for key, value in (headers | page.headers).items():
+            if value is not None:
+                self.send_header(key, value)
+        self.end_headers()
+        if self.command == "HEAD":
+            return
+        self.wfile.write(rest[: page.cuts.pop(0)] if page.cuts else rest)
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def server() -> Iterator[FileServer]:
+    """A web server with no pages yet; `server.pages["/a.ckpt"] = page(b"…")` is at `server.address + "/a.ckpt"`."""
+    http = ThreadingHTTPServer(("127.0.0.1", 0), PageHandler)
+    http.files = FileServer(f"http://127.0.0.1:{http.server_port}")  # type: ignore[attr-defined]
+    thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    yield http.files  # type: ignore[attr-defined]
+    http.shutdown()
+    http.server_close()
+    thread.join()
+
+
+@pytest.fixture
+def page() -> type[Page]:
+    """Makes what a server has at one address."""
+    return Page
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of everything that is pulled, empty."""
+    monkeypatch.setenv("ZOO_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("ZOO_OFFLINE", raising=False)
+    return tmp_path / "cache" / "weights"
+
+
+@pytest.fixture
+def catalogue(install: Callable[..., None], tmp_path: Path) -> Callable[..., None]:
+    """Makes up a distribution with a catalogue: `catalogue({"mine-v1": {"source": …}})`.
+
+    What an entry must have besides its source is filled in. Importing the package raises.
+    """
+
+    def make(entries: Any, name: str = "lab") -> None:
+        filled = {"task": "matting", "licence": {"name": "MIT", "non_commercial": False}, "training_data": "none"}
+        if isinstance(entries, dict):
+            entries = yaml.safe_dump({key: filled | entry for key, entry in entries.items()})
+        package = tmp_path / "site-packages" / f"{name}_weights"
+        package.mkdir(exist_ok=True)
+        (package / "__init__.py").write_text("raise RuntimeError('imported')")
+        (package / "catalogue.yaml").write_text(entries)
+        if not list(package.parent.glob(f"{name}_weights-*.dist-info")):
+            install(f"{name}-weights", "1.0", {"zoo.catalogues": {name: f"{name}_weights:catalogue.yaml"}})
+        registry.SLOTS["catalogues"]._loaded.pop(name, None)
+
+    return make
+
+
+@pytest.fixture
+def checksum() -> Callable[[bytes], str]:
+    """SHA-256 in hexadecimal."""
+    return lambda content: hashlib.sha256(content).hexdigest()

@@ -44,6 +44,32 @@ def test_listing_and_helping_import_neither_torch_nor_a_plugin() -> None:
     assert not imported & heavy
 
 
+PULLING = """
+import json, os, sys
+import zoo, zoo.cli
+codes = [zoo.cli.main(words) for words in (["pull", "--list"], ["pull", "bgmv2_resnet50", "--offline"])]
+codes.append(zoo.cli.main(["show", "bgmv2_resnet50-official"]))
+print("MODULES", json.dumps(sorted({name.split(".")[0] for name in sys.modules})), file=sys.stderr)
+assert codes == [0, 1, 0], codes
+"""
+
+
+def test_pulling_imports_neither_torch_nor_a_plugin(tmp_path: Path) -> None:
+    environment = os.environ | {"ZOO_CACHE": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", PULLING], capture_output=True, text=True, check=True, env=environment)
+    imported = set(json.loads(done.stderr.partition("MODULES")[2]))
+    assert not imported & {
+        "torch",
+        "lightning",
+        "timm",
+        "wandb",
+        "huggingface_hub",
+        "jsonargparse",
+        "scipy",
+        "zoo_plugins",
+    }
+
+
 CLOSED_PIPE = """
 import os, zoo.cli
 reading, writing = os.pipe()

@@ -5,6 +5,7 @@
     zoo.list_models("bgmv2*")
     model = zoo.create_model("bgmv2_resnet50", selector={"class_path": "TopK", "init_args": {"patches": 20000}})
     model = zoo.load("runs/matting/version_0/checkpoints/last.ckpt")
+    path = zoo.pull("bgmv2_resnet50-official")
 
 Importing this package imports neither torch nor any plugin.
 """
@@ -16,8 +17,9 @@ from zoo.core.registry import get_slot
 
 if TYPE_CHECKING:
     from zoo.core.models import create_model, load
+    from zoo.hub.pull import pull
 
-__all__ = ["create_model", "list_models", "list_plugins", "load"]
+__all__ = ["create_model", "list_models", "list_plugins", "load", "pull"]
 __version__ = "0.1.0"
 
 
@@ -36,4 +38,8 @@ def __getattr__(name: str) -> Any:
         from zoo.core import models
 
         return getattr(models, name)
+    if name == "pull":
+        from zoo.hub.pull import pull
+
+        return pull
     raise AttributeError(f"module 'zoo' has no attribute '{name}'")

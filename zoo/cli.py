@@ -21,7 +21,20 @@ LIGHTNING = {
     "test": "Measure a checkpoint on its test sets.",
     "predict": "Run a checkpoint on pictures.",
 }
-COMMANDS = ("list", "show", "doctor", "matte", "head", "head submit", "head now", "data", "study", "convert", "bench")
+COMMANDS = (
+    "list",
+    "show",
+    "doctor",
+    "pull",
+    "matte",
+    "head",
+    "head submit",
+    "head now",
+    "data",
+    "study",
+    "convert",
+    "bench",
+)
 ANYWHERE = "Every command takes --plugin FILE, a Python file with parts of yours, once or several times."
 EXPECTED = (ValueError, LookupError, OSError, FloatingPointError)
 """What our own code raises for bad input, with one sentence; raised by other code, its traceback is shown as well."""

@@ -282,6 +282,9 @@ def test_build_looks_names_up_and_imports_nothing() -> None:
         with pytest.raises(PluginError, match=f"no plugin named '{path}'"):
             build({"class_path": path, "init_args": {}})
     assert "antigravity" not in sys.modules
+    for name, word in (("bgmv2_resnet50", "model"), ("ablation_zoo", "catalogue")):
+        with pytest.raises(PluginError, match=f"'{name}' is a {word}, which is data; expected the name of a class"):
+            build({"class_path": name, "init_args": {}})
 
 
 def defaultable() -> list[type]:

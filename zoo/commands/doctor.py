@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"{package} {installed(package)}")
     for package, extra in EXTRAS.items():
         print(f"{package} {installed(package)} (extra [{extra}])")
-    problems = [*announced().unreadable, *misplaced(), *ambiguous(), *shadowing(), *stale()]
+    problems = [*announced().unreadable, *misplaced(), *ambiguous(), *ambiguous_weights(), *shadowing(), *stale()]
     try:
         print(f"devices: {', '.join(devices())}")
     except Exception as error:  # torch lets others extend it, and fails with them
@@ -101,6 +101,15 @@ def ambiguous() -> Iterator[str]:
                     f"the {slot.word} '{name}' is provided by {' and '.join(claim.origin for claim in claims)}; "
                     "neither can be used, uninstall one."
                 )
+
+
+def ambiguous_weights() -> Iterator[str]:
+    """Names of weights that two catalogues claim."""
+    from zoo.hub import catalogue
+
+    for name, claims in catalogue.all_entries().items():
+        if len(claims) > 1:
+            yield catalogue.ambiguous(name, claims)
 
 
 def shadowing() -> Iterator[str]:

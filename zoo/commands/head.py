@@ -8,6 +8,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from zoo.core.model_arguments import add_model_arguments, load_model, model_name
+
 DEFAULT_MODEL: str | None = None
 """What is loaded without `--model`: a catalogue name, once there are weights that come with the package."""
 
@@ -44,14 +46,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_arguments(parser)
 
 
-def add_model_arguments(parser: argparse.ArgumentParser) -> None:
-    """Which model, and where it runs; as in `zoo matte`."""
-    parser.add_argument(
-        "--model", metavar="CKPT_OR_NAME", default=DEFAULT_MODEL, help="a checkpoint, such as runs/.../last.ckpt"
-    )
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: auto, the fastest)")
-
-
 def run(arguments: argparse.Namespace) -> int:
     """Find heads; 0 when everything was written.
 
@@ -66,7 +60,8 @@ def run(arguments: argparse.Namespace) -> int:
     from zoo.heads.inference import head_files
     from zoo.heads.results import Results
 
-    results = Results(arguments.output, arguments.save, arguments.wire, arguments.posed, arguments.model)
+    name = model_name(arguments, DEFAULT_MODEL)
+    results = Results(arguments.output, arguments.save, arguments.wire, arguments.posed, name)
     model = load_head_model(arguments)
     written = head_files(model, arguments.source, results, arguments.box, arguments.smooth)
     print(f"{len(written)} results in {arguments.output}")
@@ -74,22 +69,18 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def load_head_model(arguments: argparse.Namespace) -> Any:
-    """The model of 3D heads that `add_model_arguments` names, on its device.
+    """The model of 3D heads that the arguments name, on its device.
 
     Raises:
         ValueError: no model, no such device, or a model of something else.
     """
-    if arguments.model is None:
-        raise ValueError("no model was given; expected --model with a checkpoint, such as runs/.../last.ckpt.")
+    model = load_model(arguments, DEFAULT_MODEL)
 
-    import zoo
-    from zoo.core.device import choose_device
     from zoo.heads.mesh import HeadModel
 
-    device = choose_device(arguments.device)
-    model = zoo.load(arguments.model).to(device)
     if not isinstance(getattr(model, "head_model", None), HeadModel):
-        raise ValueError(f"{arguments.model} holds a {type(model).__name__}; expected a model of 3D heads.")
+        name = model_name(arguments, DEFAULT_MODEL)
+        raise ValueError(f"{name} holds a {type(model).__name__}; expected a model of 3D heads.")
     return model
 
 

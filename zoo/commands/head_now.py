@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo.commands.head import add_model_arguments, load_head_model
+from zoo.commands.head import load_head_model
+from zoo.core.model_arguments import add_model_arguments
 
 if TYPE_CHECKING:
     import numpy as np

@@ -6,7 +6,8 @@ Items whose picture cannot be read, or whose prediction is not finite, are named
 import argparse
 from pathlib import Path
 
-from zoo.commands.head import add_model_arguments, load_head_model
+from zoo.commands.head import load_head_model
+from zoo.core.model_arguments import add_model_arguments
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

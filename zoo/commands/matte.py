@@ -9,6 +9,8 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from zoo.core.model_arguments import add_model_arguments, load_model, model_name
+
 DEFAULT_MODEL: str | None = None
 """What is loaded without `--model`: a catalogue name, once there are weights that come with the package."""
 
@@ -27,9 +29,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "named like the sources",
     )
     parser.add_argument("-o", "--output", metavar="DIR", type=Path, required=True, help="where the results land")
-    parser.add_argument(
-        "--model", metavar="CKPT_OR_NAME", default=DEFAULT_MODEL, help="a checkpoint, such as runs/.../last.ckpt"
-    )
     parser.add_argument(
         "--base-scale",
         metavar="S",
@@ -57,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--frames", action="store_true", help="write each frame of a video as DIR/KIND/NAME/000000.png, without loss"
     )
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: auto, the fastest)")
+    add_model_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -66,19 +65,14 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         ValueError: in one sentence, whatever is wrong with the input.
     """
-    if arguments.model is None:
-        raise ValueError("no model was given; expected --model with a checkpoint, such as runs/.../last.ckpt.")
+    name = model_name(arguments, DEFAULT_MODEL)
     _refuse_missing(arguments.source, "SOURCE", "a picture, a folder of pictures or a video")
     _refuse_missing(arguments.background, "BACKGROUND", "a picture or a folder of pictures")
 
-    import zoo
-    from zoo.core.device import choose_device
     from zoo.matting.inference import MattingWarning, Results, matte_files
 
-    device = choose_device(arguments.device)
     results = Results(arguments.output, arguments.save, arguments.new_background)
-    model = zoo.load(arguments.model).to(device)
-    matting = _at_scale(model, arguments.base_scale, arguments.model)
+    matting = _at_scale(load_model(arguments, DEFAULT_MODEL), arguments.base_scale, name)
     with warnings.catch_warnings():
         warnings.simplefilter("always", MattingWarning)
         warnings.showwarning = _show_warning
@@ -90,8 +84,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _at_scale(model: Any, base_scale: float | None, name: str) -> Any:
-    """The model with its base network seeing pictures at the scale asked for, otherwise as large as in its training."""
-    from zoo.core.checkpoint import read, record
+    """The model with its base network seeing pictures at the scale asked for, otherwise as large as in its training,
+    or at its own scale where nothing says how large that was.
+    """
     from zoo.matting.base_scale import FittingScale, trained_side
     from zoo.matting.net import MattingNetwork
 
@@ -102,7 +97,7 @@ def _at_scale(model: Any, base_scale: float | None, name: str) -> Any:
     if base_scale is not None:
         model.network.set_base_scale(base_scale)
         return model
-    side = trained_side(record(read(name), name))
+    side = trained_side(model.record) if model.record is not None else None
     return model if side is None else FittingScale(model, side)
 
 

@@ -1,4 +1,4 @@
-"""Show one plugin: arguments with defaults, documentation, distribution and licence."""
+"""Show one plugin: arguments with defaults, documentation, distribution and licence; or weights of the catalogue."""
 
 import argparse
 import inspect
@@ -9,14 +9,19 @@ from zoo.core.registry import Plugin, find_plugin, get_slot
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", help="a name from `zoo list`")
+    parser.add_argument("name", help="a name from `zoo list` or `zoo pull --list`")
 
 
 def run(arguments: argparse.Namespace) -> int:
+    if "-" in arguments.name:  # no class can be called so, and all weights are
+        return show_weights(arguments.name)
     plugin = find_plugin(arguments.name)
     found = get_slot(plugin.slot).get(plugin.name)
     print(f"{plugin.name}  (zoo.{plugin.slot}, {plugin.origin}, licence {licence(plugin)})")
     print(f"{plugin.target}\n")
+    if plugin.slot == "catalogues":
+        print("\n".join(found))
+        return 0
     if isinstance(found, dict):
         import yaml
 
@@ -26,6 +31,33 @@ def run(arguments: argparse.Namespace) -> int:
     print("\nArguments:")
     for line in signature_lines(found):
         print(f"  {line}")
+    return 0
+
+
+def show_weights(name: str) -> int:
+    """What the catalogue says of weights."""
+    from zoo.hub.catalogue import find_entry
+
+    entry = find_entry(name)
+    print(f"{entry.name}  (weights, {entry.catalogue})\n")
+    lines = {
+        "task": entry.task,
+        "model": entry.model or "as the file says",
+        "arguments": ", ".join(f"{key}={value}" for key, value in entry.arguments.items()),
+        "licence": entry.licence,
+        "trained on": entry.training_data,
+        "source": entry.source.address,
+        "size": f"{entry.size:,} bytes" if entry.size else "not published",
+        "sha256": entry.sha256 or "not published: the first pull pins what it gets",
+        "short name": entry.short_name,
+        "note": entry.note,
+    }
+    for key, value in lines.items():
+        if value:
+            print(f"{key:<11} {value}")
+    for metrics in entry.metrics:
+        values = ", ".join(f"{metric} {value:g}" for metric, value in metrics.values.items())
+        print(f"{'metrics':<11} {values} on {metrics.data}, preset {metrics.preset}, by {metrics.source}")
     return 0
 
 

@@ -15,7 +15,9 @@ from typing import Any
 import yaml
 
 from zoo.core import checkpoint
+from zoo.core.models import named_spec
 from zoo.core.registry import get_slot
+from zoo.hub.pull import catalogued, weights_file
 
 CONFIGS = next(
     (
@@ -34,7 +36,7 @@ def expanded(command: str, arguments: list[str]) -> Iterator[list[str]]:
     block.
 
     Raises:
-        CheckpointError: `--ckpt_path` names no readable checkpoint of ours.
+        CheckpointError: `--ckpt_path` names no readable checkpoint of ours, nor weights in the catalogue.
         PluginError: `--model` names a model that cannot be used.
     """
     with ExitStack() as stack:
@@ -51,14 +53,30 @@ def expanded(command: str, arguments: list[str]) -> Iterator[list[str]]:
                     [option] if value is None else [f"{option}={value}"] if option.startswith("--") else [option, value]
                 )
             if option == "--ckpt_path" and value:
-                settings = checkpoint.configuration(value, command)
-                # Nothing but tensors and plain data is let in by Lightning's own reading either.
-                result = ["--config", write(folder / "checkpoint.yaml", settings), *result, "--weights_only=true"]
+                entry = catalogued(value)
+                if entry is not None and entry.model is not None:
+                    settings, words = official(command, value, entry.model, entry.arguments), []
+                else:
+                    path = weights_file(value)
+                    settings = checkpoint.configuration(path, command)
+                    # Nothing but tensors and plain data is let in by Lightning's own reading either.
+                    words = [f"--ckpt_path={path}", "--weights_only=true"]
+                result = ["--config", write(folder / "checkpoint.yaml", settings), *result[:-1], *words]
         if command == "predict" and not any(option.startswith("--return_predictions") for option in result):
             result.append(
                 "--return_predictions=false"
             )  # they are written as they come; kept as well, they would fill the memory
         yield result
+
+
+def official(command: str, name: str, model: str, replacements: dict[str, Any]) -> dict[str, Any]:
+    """The settings for weights of another origin, which Lightning cannot read: their model, which starts from them."""
+    if command == "fit":
+        raise checkpoint.CheckpointError(
+            f"{name} holds weights alone, from which no training can be resumed: start one from them with "
+            f"--model={model} --model.checkpoint={name}."
+        )
+    return {"model": named_spec(model, name, replacements)}
 
 
 def pairs(arguments: list[str]) -> Iterator[tuple[str, str | None]]:

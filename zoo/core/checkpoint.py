@@ -69,6 +69,10 @@ def read(path: str) -> dict[str, Any]:
     """
     if not Path(path).is_file():
         raise CheckpointError(f"there is no checkpoint at {path}.")
+    from zoo.core.torchscript import is_torchscript  # which needs this module's error
+
+    if is_torchscript(path):
+        raise nameless(path)
     try:
         with torch.serialization.safe_globals(NUMPY_NUMBERS):
             content = torch.load(path, map_location="cpu", weights_only=True)
@@ -88,10 +92,7 @@ def record(content: Mapping[str, Any], path: str) -> dict[str, Any]:
     """The `zoo` entry of a checkpoint's content; CheckpointError when it has none or is too new for this version."""
     entry = content.get("zoo")
     if entry is None:
-        raise CheckpointError(
-            f"{path} does not say which model it holds (weights of another origin?): give the model, for example "
-            f"zoo.create_model('bgmv2_resnet50', checkpoint='{Path(path).name}')."
-        )
+        raise nameless(path)
     if not isinstance(entry, dict) or not isinstance(entry.get("format"), int):
         raise CheckpointError(f"{path} is damaged: its description of the model is not what this program writes.")
     if entry["format"] > FORMAT:
@@ -101,6 +102,16 @@ def record(content: Mapping[str, Any], path: str) -> dict[str, Any]:
     if not set(entry) >= DESCRIBED or not all(is_spec(entry[key]) for key in ("model", "data") if key in entry):
         raise CheckpointError(f"{path} is damaged: its description of the model is not what this program writes.")
     return entry
+
+
+def nameless(path: str) -> CheckpointError:
+    """The error about a file of weights alone, where it has to say whose they are."""
+    return CheckpointError(
+        f"{path} does not say which model it holds (weights of another origin?): name the model as well, with "
+        f"`--model bgmv2_resnet50 --checkpoint {path}` for zoo matte and zoo head, `--model=bgmv2_resnet50 "
+        f"--model.checkpoint={path}` for zoo fit and zoo test, or zoo.create_model('bgmv2_resnet50', "
+        f"checkpoint='{Path(path).name}')."
+    )
 
 
 def describe(module: "TrainingModule", trainer: Trainer | None) -> dict[str, Any]:
@@ -143,6 +154,7 @@ def rebuild(path: str) -> "TrainingModule":
     module = build(entry["model"])
     module.check_identity(entry, path)
     load_all(module, content["state_dict"], path)
+    module.record = entry
     return module
 
 

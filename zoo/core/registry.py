@@ -55,7 +55,9 @@ class Slot:
     Args:
         name: the plural name, `selectors`; the group is `zoo.selectors`.
         word: what one plugin of it is called in messages.
-        base: where its abstract base class is, `module:Class`; None for `models`, whose plugins are specs.
+        base: where its abstract base class is, `module:Class`; None for slots whose plugins are data: specs in
+            `models`, files in `catalogues`.
+        reader: where the function is that reads a plugin which is a file, `module:function`; nothing is imported then.
         version: of what the slot promises and expects.
         oldest: the oldest version for which plugins may have been written and still work.
     """
@@ -63,6 +65,7 @@ class Slot:
     name: str
     word: str
     base: str | None
+    reader: str | None = None
     version: int = 1
     oldest: int = 1
     failures: dict[str, BaseException] = field(default_factory=dict)
@@ -106,7 +109,7 @@ class Slot:
         return claims[0]
 
     def get(self, name: str) -> Any:
-        """The class (or, in `models`, the spec) of this name; imports it.
+        """The class (or, in `models`, the spec, and in `catalogues` what the file says) of this name; imports a class.
 
         Raises:
             PluginError: unknown, ambiguous, or installed but broken (with its owner and the reason).
@@ -143,6 +146,8 @@ class Slot:
         self._from_files[cls.__name__] = (plugin, cls)
 
     def _load(self, plugin: Plugin) -> Any:
+        if self.reader is not None:
+            return _import(self.reader)(plugin)
         found = _import(plugin.target)
         if self.base is not None:
             self._check_class(found, plugin)
@@ -203,6 +208,7 @@ SLOTS: dict[str, Slot] = {
         Slot("fusions", "fusion", "zoo.heads.parts:Fusion"),
         Slot("landmark_branches", "landmark branch", "zoo.heads.parts:LandmarkBranch"),
         Slot("engines", "engine", "zoo.study.parts:Engine"),
+        Slot("catalogues", "catalogue", None, reader="zoo.hub.catalogue:read_catalogue"),
     )
 }
 
@@ -230,8 +236,11 @@ def find_plugin(name: str) -> Plugin:
 
 
 def find_class(name: str) -> type:
-    """The class of this registered name, whichever slot has it."""
-    return get_slot(find_plugin(name).slot).get(name)
+    """The class of this registered name, whichever slot has it; PluginError where it names data."""
+    slot = get_slot(find_plugin(name).slot)
+    if slot.base is None:
+        raise PluginError(f"'{name}' is a {slot.word}, which is data; expected the name of a class.")
+    return slot.get(name)
 
 
 def load_plugins() -> None:

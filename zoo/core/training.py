@@ -23,6 +23,7 @@ from zoo.core.registry import nearest
 from zoo.core.seeding import run_seed, stream
 from zoo.core.spec import Part
 from zoo.core.torchscript import is_torchscript, read_torchscript
+from zoo.hub.pull import weights_file
 
 Schedule = Literal["constant", "cosine", "plateau"]
 
@@ -51,6 +52,9 @@ class TrainingModule(Part, LightningModule):
     network: nn.Module
     monitor: str
     """The logged metric, lower is better, by which `best.ckpt` is chosen."""
+
+    record: Mapping[str, Any] | None = None
+    """What the checkpoint says that this module was rebuilt from, see `zoo.core.checkpoint`."""
 
     def __init__(
         self,
@@ -172,11 +176,13 @@ class TrainingModule(Part, LightningModule):
     # Checkpoints
 
     def warm_start(self, path: str) -> None:
-        """Take the weights of a file; a part whose weights are all missing in it starts fresh, with a message.
+        """Take the weights of a file or of a catalogue name; a part whose weights are all missing in it starts fresh,
+        with a message.
 
         Raises:
             CheckpointError: any other mismatch.
         """
+        path = weights_file(path)
         read = read_torchscript if is_torchscript(path) else checkpoints.read_weights
         state = self.convert_state_dict(read(path))
         fresh = checkpoints.load_parts(self.network, state, path)

@@ -25,7 +25,7 @@ from typing import Any, Literal
 
 from zoo.core.arguments import CONFIGS
 from zoo.core.registry import nearest
-from zoo.study.strict_yaml import read_yaml
+from zoo.core.strict_yaml import read_yaml
 
 NOISE_FLOOR = "A/A"
 """The row that is the baseline with other seeds: what differs between the two is noise."""

@@ -1,4 +1,4 @@
-"""YAML as studies read it: a key given twice is an error, and `1e-3` is a number."""
+"""YAML as study files and catalogues are read: a key given twice is an error, and `1e-3` is a number."""
 
 import re
 from pathlib import Path

@@ -1,0 +1,171 @@
+"""Where weights are: the addresses that a catalogue may give.
+
+https://HOST/FILE                             a web server; http:// as well
+hf://OWNER/REPO/FILE@REVISION                 the Hugging Face Hub; the main branch where no revision is given
+wandb://ENTITY/PROJECT/ARTIFACT/FILE@VERSION  a W&B artifact; the latest version where none is given
+package://PACKAGE/FILE                        bundled in an installed distribution, and used where it lies
+file:///FOLDER/FILE                           on this machine or a shared drive, and used where it lies
+"""
+
+import importlib.util
+import re
+import shutil
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import unquote, urlsplit
+
+from zoo.hub.download import DownloadError, Report, download
+
+SCHEMES = ("https", "http", "hf", "wandb", "package", "file")
+
+PLACES = {
+    "hf": (
+        re.compile(r"([\w.-]+/[\w.-]+)/([^@]+)(?:@([\w./-]+))?"),
+        "hf://OWNER/REPO/FILE or hf://OWNER/REPO/FILE@REVISION",
+    ),
+    "wandb": (
+        re.compile(r"([\w.-]+/[\w.-]+/[\w.-]+)/([^@]+)(?:@([\w.-]+))?"),
+        "wandb://ENTITY/PROJECT/ARTIFACT/FILE or …@VERSION",
+    ),
+    "package": (re.compile(r"(\w+)/([^@]+)()"), "package://PACKAGE/FILE"),
+}
+"""What stands behind the scheme of these: a holder, a file in it and perhaps a revision."""
+
+FILE_NAME = re.compile(r"\w[\w.+-]*")
+"""What a file may be called: as a name in the cache it is safe on every platform."""
+
+
+class Source(NamedTuple):
+    """An address, taken apart.
+
+    Args:
+        address: as the catalogue gives it.
+        scheme: what kind it is.
+        holder: repository, artifact or package; empty for the others.
+        file: path within the holder; for the others the path.
+        revision: of the repository or artifact, None where the address names none.
+    """
+
+    address: str
+    scheme: str
+    holder: str
+    file: str
+    revision: str | None
+
+    @property
+    def file_name(self) -> str:
+        """What the file is called."""
+        return self.file.rpartition("/")[2]
+
+    def at(self, revision: str) -> "Source":
+        """The same file at another revision.
+
+        Raises:
+            ValueError: sources of this kind have no revisions.
+        """
+        if self.scheme not in ("hf", "wandb"):
+            raise ValueError(f"{self.address} has no revisions; only hf:// and wandb:// sources have: leave @ out")
+        return parse_source(f"{self.scheme}://{self.holder}/{self.file}@{revision}")
+
+
+def parse_source(address: str) -> Source:
+    """An address taken apart.
+
+    Raises:
+        ValueError: it is none of ours, or could lead out of where it belongs.
+    """
+    scheme, found, rest = address.partition("://")
+    if not found or scheme not in SCHEMES:
+        raise ValueError(f"'{address}' is no source; expected one that begins with {', '.join(SCHEMES)} and ://")
+    if scheme in PLACES:
+        pattern, form = PLACES[scheme]
+        match = pattern.fullmatch(rest)
+        if match is None:
+            raise ValueError(f"'{address}' is no source; expected {form}")
+        source = Source(address, scheme, match[1], match[2], match[3] or None)
+    elif scheme == "file":
+        source = Source(address, scheme, "", str(Path(rest).expanduser()), None)
+        if not Path(source.file).is_absolute():
+            raise ValueError(f"'{address}' is no source; expected file:// and an absolute path")
+    else:
+        parts = urlsplit(address)
+        if not parts.hostname or parts.username is not None:
+            raise ValueError(f"'{address}' is no source; expected {scheme}://HOST/FILE, without a user or password")
+        source = Source(address, scheme, "", unquote(parts.path), None)
+    parts_of_path = source.file.strip("/").split("/")
+    if not FILE_NAME.fullmatch(source.file_name) or any(part in ("", ".", "..") for part in parts_of_path):
+        raise ValueError(f"'{address}' is no source; expected a path that ends in a file's name, without .. in it")
+    return source
+
+
+def in_place(source: Source) -> Path | None:
+    """Where the file lies already; None for a source that it has to be fetched from.
+
+    Raises:
+        ValueError: the package is not installed.
+    """
+    if source.scheme == "package":
+        return package_file(source.holder, source.file)
+    return Path(source.file) if source.scheme == "file" else None
+
+
+def package_file(package: str, name: str) -> Path:
+    """A file that an installed package carries, found without importing anything of it; whether it exists is not asked.
+
+    Args:
+        package: its import name; within another, `outer.inner`.
+        name: of the file, relative to the package.
+
+    Raises:
+        ValueError: no such package is installed.
+    """
+    outermost, *inner = package.split(".")
+    try:
+        specification = importlib.util.find_spec(outermost)
+    except (ImportError, ValueError):
+        specification = None
+    if specification is None or not specification.submodule_search_locations:
+        raise ValueError(f"there is no package '{outermost}'; expected the import name of an installed one")
+    candidates = [Path(folder, *inner, name) for folder in specification.submodule_search_locations]
+    return next((path for path in candidates if path.is_file()), candidates[0])
+
+
+def fetch(source: Source, partial: Path, size: int | None, report: Report) -> None:
+    """Bring a file here, going on where an earlier attempt was cut.
+
+    Args:
+        source: one that is not `in_place`.
+        partial: where it lands; whether it is what it should be is for the caller to find out.
+        size: in bytes, if it is known beforehand.
+        report: told how much has arrived.
+
+    Raises:
+        DownloadError: it could not be had; what has arrived is kept for the next attempt.
+    """
+    if source.scheme in ("https", "http"):
+        download(source.address, partial, size, report)
+        return
+    library, get = {"hf": ("the Hugging Face Hub", from_hub), "wandb": ("W&B", from_wandb)}[source.scheme]
+    folder = partial.with_name(f"{partial.name}.{source.scheme}")
+    try:
+        found = get(source, folder)
+    except Exception as error:  # both libraries fail in many ways, some of them those of the network
+        reason = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
+        raise DownloadError(f"{source.address} could not be had from {library} ({reason.rstrip('.')}).") from error
+    found.replace(partial)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def from_hub(source: Source, folder: Path) -> Path:
+    """A file of a repository on the Hugging Face Hub, with the token of this machine if there is one."""
+    from huggingface_hub import hf_hub_download
+
+    return Path(hf_hub_download(source.holder, source.file, revision=source.revision, local_dir=folder))
+
+
+def from_wandb(source: Source, folder: Path) -> Path:
+    """A file of a W&B artifact, with the API key of this machine."""
+    import wandb
+
+    artifact = wandb.Api().artifact(f"{source.holder}:{source.revision or 'latest'}")
+    return Path(artifact.get_entry(source.file).download(root=str(folder)))
