@@ -21,7 +21,21 @@ LIGHTNING = {
     "test": "Measure a checkpoint on its test sets.",
     "predict": "Run a checkpoint on pictures.",
 }
-COMMANDS = ("list", "show", "doctor", "matte", "head", "head submit", "head now", "data", "study", "convert", "bench")
+COMMANDS = (
+    "list",
+    "show",
+    "doctor",
+    "matte",
+    "head",
+    "head submit",
+    "head now",
+    "data",
+    "study",
+    "convert",
+    "export",
+    "push",
+    "bench",
+)
 EXPECTED = (ValueError, LookupError, OSError, FloatingPointError)
 """What our own code raises for bad input, with one sentence; raised by other code, its traceback is shown as well."""
 

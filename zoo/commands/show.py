@@ -1,15 +1,16 @@
-"""Show one plugin: arguments with defaults, documentation, distribution and licence."""
+"""Show one plugin (arguments, documentation, distribution, licence), or what a checkpoint or published file holds."""
 
 import argparse
 import inspect
 from importlib.metadata import PackageNotFoundError, metadata
+from pathlib import Path
 from typing import Any
 
 from zoo.core.registry import Plugin, find_plugin, get_slot
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", help="a name from `zoo list`")
+    parser.add_argument("name", help="a name from `zoo list`, or a checkpoint or published file")
     parser.add_argument("--plugin", help="a Python file with plugins to register first")
 
 
@@ -18,6 +19,8 @@ def run(arguments: argparse.Namespace) -> int:
         from zoo.core.registry import load_plugin_file
 
         load_plugin_file(arguments.plugin)
+    if Path(arguments.name).is_file():
+        return show_file(arguments.name)
     plugin = find_plugin(arguments.name)
     found = get_slot(plugin.slot).get(plugin.name)
     print(f"{plugin.name}  (zoo.{plugin.slot}, {plugin.origin}, licence {licence(plugin)})")
@@ -31,6 +34,26 @@ def run(arguments: argparse.Namespace) -> int:
     print("\nArguments:")
     for line in signature_lines(found):
         print(f"  {line}")
+    return 0
+
+
+def show_file(path: str) -> int:
+    """Print what a checkpoint or published file says of itself; nothing that it names is imported."""
+    import yaml
+
+    from zoo.core.checkpoint import read, record
+
+    content = read(path)
+    described = record(content, path)
+    numbers = sum(value.numel() for value in content["state_dict"].values())
+    print(
+        f"{path}  ({described['model']['class_path']}, {numbers:,} numbers, {Path(path).stat().st_size / 1e6:.1f} MB)\n"
+    )
+    card = described.get("card", {})
+    shown = {key: value for key, value in card.items() if key != "text"}
+    print(yaml.safe_dump(shown | {key: described[key] for key in ("model", "plugins", "versions")}, sort_keys=False))
+    if "text" in card:
+        print(card["text"])
     return 0
 
 

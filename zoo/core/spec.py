@@ -103,7 +103,12 @@ def copy_plain(value: Any) -> Any:
 
 def is_spec(value: Any) -> bool:
     """Whether the value has the form of a spec."""
-    return isinstance(value, dict) and "class_path" in value and set(value) <= {"class_path", "init_args"}
+    return (
+        isinstance(value, dict)
+        and isinstance(value.get("class_path"), str)
+        and isinstance(value.get("init_args", {}), dict)
+        and set(value) <= {"class_path", "init_args"}
+    )
 
 
 def build(spec: Spec) -> Any:
