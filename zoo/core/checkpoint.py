@@ -194,9 +194,10 @@ def check_sizes(entry: Mapping[str, Any], state: Mapping[str, Tensor], path: str
     """
     try:
         with torch.device("meta"):
-            twin = build_described(entry, path)
-    except RuntimeError:  # a part that cannot do without values
+            twin = build(entry["model"])
+    except Exception:  # a part that cannot do without values, or is wrong: building it in earnest says so
         return
+    twin.check_identity(entry, path)
     check_fit(twin, state, path)
 
 
@@ -208,8 +209,10 @@ def configuration(path: str, command: str) -> dict[str, Any]:
         command: `fit` also gets how it was being trained, to go on with that; `validate`, `test` and `predict` only the
             data that they measure on, since the training data may not be at hand.
     """
-    entry = record(read(path), path)
+    content = read(path)
+    entry = record(content, path)
     check_plugins(entry, [entry["model"], entry.get("data")], path)
+    check_sizes(entry, content["state_dict"], path)
     if "data" in entry and command != "fit":
         kept = {"validate": "validation", "test": "test"}.get(command)
         arguments = entry["data"].get("init_args", {})

@@ -105,7 +105,7 @@ def push_to_folder(path: Path, card: Mapping[str, Any], folder: Path) -> list[st
     files = contents(path, card, [other for other in others if other is not None])
     try:
         with ExitStack() as stack:
-            for name, content in files.items():  # renamed when all are written
+            for name, content in reversed(files.items()):  # renamed when all are written, the last one first
                 stack.enter_context(replacing(folder / name)).write_bytes(content)
     except OSError as error:
         raise PushError(f"{folder} cannot be written: {error.strerror or error}.") from error
@@ -115,7 +115,6 @@ def push_to_folder(path: Path, card: Mapping[str, Any], folder: Path) -> list[st
 def push_to_hub(path: Path, card: Mapping[str, Any], destination: str) -> list[str]:
     """Write the three files in one commit to a repository of the hub, which is made where there is none."""
     from huggingface_hub import CommitOperationAdd, HfApi
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalTokenNotFoundError
 
     repository = split_hub(destination)[0]
     api = HfApi()
@@ -126,10 +125,10 @@ def push_to_hub(path: Path, card: Mapping[str, Any], destination: str) -> list[s
         files = contents(path, card, [other for other in others if other is not None])
         operations = [CommitOperationAdd(name, content) for name, content in files.items()]
         api.create_commit(repository, operations, commit_message=f"Add {card['name']}")
-    except (LocalTokenNotFoundError, HfHubHTTPError, HFValidationError, OSError) as error:
+    except Exception as error:  # the hub's own, and those of the connection to it
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
         raise PushError(
-            f"{destination} cannot be written: {str(error).strip().splitlines()[0].rstrip('.')}; log in with `hf auth "
-            "login`, as one who may write there."
+            f"{destination} cannot be written: {reason}; log in with `hf auth login` as one who may write there."
         ) from error
     return [f"hf://{repository}/{name}" for name in files]
 
