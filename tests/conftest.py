@@ -15,7 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import lightning.pytorch  # noqa: F401  (its log handler keeps the stream that is there at import)
+import lightning.pytorch  # its log handler keeps the stream that is there at import
 import pytest
 import yaml
 
@@ -381,3 +381,66 @@ def catalogue(install: Callable[..., None], tmp_path: Path) -> Callable[..., Non
 def checksum() -> Callable[[bytes], str]:
     """SHA-256 in hexadecimal."""
     return lambda content: hashlib.sha256(content).hexdigest()
+
+
+SMALL_PLUGIN = '''
+"""A backbone of four convolutions."""
+
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from zoo.core.parts import Backbone
+
+
+class SmallBackbone(Backbone):
+    """So that tests spend their time elsewhere."""
+
+    def __init__(self, width: int = 6) -> None:
+        super().__init__()
+        self.width = width
+
+    def build(self, in_channels: int, strides: Sequence[int]) -> None:
+        self.channels, self.strides = [self.width, 8, 10, 12], list(strides)
+        pairs = zip([in_channels, *self.channels[:-1]], self.channels, strict=True)
+        self.stages = nn.ModuleList(nn.Conv2d(before, after, 3, 2, 1) for before, after in pairs)
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        features = [image]
+        for stage in self.stages:
+            features.append(F.relu(stage(features[-1])))
+        return features[1:]
+'''
+
+
+class Small(NamedTuple):
+    """A checkpoint of a very small matting network, and the plugin file that it was made with."""
+
+    plugin: Path
+    checkpoint: Path
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Small:
+    """A checkpoint of a very small matting network that nobody trained. Shared: tests only read it."""
+    import torch
+    import yaml
+
+    from zoo.core.checkpoint import describe
+    from zoo.core.registry import get_slot, load_plugin_file
+    from zoo.core.spec import build
+
+    folder = tmp_path_factory.mktemp("small")
+    plugin, file = folder / "small.py", folder / "small.ckpt"
+    plugin.write_text(SMALL_PLUGIN)
+    load_plugin_file(str(plugin))
+    settings = yaml.safe_load(TINY_CONFIG)
+    settings["model"]["init_args"]["backbone"] = {"class_path": "SmallBackbone"}
+    module = build(settings["model"])
+    entry = describe(module, None) | {"name": "small", "data": settings["data"]}
+    entry["plugins"] |= {"Tiny": str(folder / "tiny.py")}
+    version = lightning.pytorch.__version__
+    torch.save({"state_dict": module.state_dict(), "zoo": entry, "pytorch-lightning_version": version}, file)
+    del get_slot("backbones")._from_files["SmallBackbone"]
+    return Small(plugin, file)

@@ -33,6 +33,8 @@ COMMANDS = (
     "data",
     "study",
     "convert",
+    "export",
+    "push",
     "bench",
 )
 ANYWHERE = "Every command takes --plugin FILE, a Python file with parts of yours, once or several times."

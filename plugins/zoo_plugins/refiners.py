@@ -94,10 +94,13 @@ class PatchRefiner(Refiner):
     ) -> tuple[Tensor, Tensor]:
         """Always `patches` patches an image, unselected ones written back as they were: no shape depends on data."""
         batch, _, rows, columns = score.shape
-        count = rows * columns if patches is None else min(patches, rows * columns)
+        least = torch.sym_min if torch.compiler.is_compiling() else min  # sizes may be symbols, which min would compare
+        count = rows * columns if patches is None else least(patches, rows * columns)
         best = score.flatten(1).topk(count, 1, sorted=False)
         image = torch.arange(batch, device=score.device).view(-1, 1).expand(batch, count)
-        cells = Cells(image.reshape(-1), (best.indices // columns).reshape(-1), (best.indices % columns).reshape(-1))
+        row = best.indices // columns
+        # Not the remainder, which no exporter to ONNX takes from a division by a symbol.
+        cells = Cells(image.reshape(-1), row.reshape(-1), (best.indices - row * columns).reshape(-1))
         chosen = best.values > 0
         before = crop(enlarged, cells, PATCH, 0)
         after = self._patches(images, halves, cells).to(before.dtype)

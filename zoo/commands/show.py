@@ -1,18 +1,23 @@
-"""Show one plugin: arguments with defaults, documentation, distribution and licence; or weights of the catalogue."""
+"""Show one plugin (arguments, documentation, distribution, licence), what a checkpoint or published file holds, or what
+the catalogue says of weights.
+"""
 
 import argparse
 import inspect
 from importlib.metadata import PackageNotFoundError, metadata
+from pathlib import Path
 from typing import Any
 
 from zoo.core.registry import Plugin, find_plugin, get_slot
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", help="a name from `zoo list` or `zoo pull --list`")
+    parser.add_argument("name", help="a name from `zoo list` or `zoo pull --list`, a checkpoint or a published file")
 
 
 def run(arguments: argparse.Namespace) -> int:
+    if Path(arguments.name).is_file():
+        return show_file(arguments.name)
     if "-" in arguments.name:  # no class can be called so, and all weights are
         return show_weights(arguments.name)
     plugin = find_plugin(arguments.name)
@@ -58,6 +63,26 @@ def show_weights(name: str) -> int:
     for metrics in entry.metrics:
         values = ", ".join(f"{metric} {value:g}" for metric, value in metrics.values.items())
         print(f"{'metrics':<11} {values} on {metrics.data}, preset {metrics.preset}, by {metrics.source}")
+    return 0
+
+
+def show_file(path: str) -> int:
+    """Print what a checkpoint or published file says of itself; nothing that it names is imported."""
+    import yaml
+
+    from zoo.core.checkpoint import read, record
+
+    content = read(path)
+    described = record(content, path)
+    numbers = sum(value.numel() for value in content["state_dict"].values())
+    print(
+        f"{path}  ({described['model']['class_path']}, {numbers:,} numbers, {Path(path).stat().st_size / 1e6:.1f} MB)\n"
+    )
+    card = described.get("card", {})
+    shown = {key: value for key, value in card.items() if key != "text"}
+    print(yaml.safe_dump(shown | {key: described[key] for key in ("model", "plugins", "versions")}, sort_keys=False))
+    if "text" in card:
+        print(card["text"])
     return 0
 
 

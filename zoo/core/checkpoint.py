@@ -3,7 +3,7 @@
 A checkpoint of ours is Lightning's plus one entry, `zoo`: plain data with the specs of the module and of its data, the
 seed, versions, and where each plugin came from. It loads with `weights_only=True`, whether the command line made it,
 Python did, or it was loaded and saved again. Names in it are looked up in the slots; nothing that a file says is ever
-imported.
+imported. A published file (`zoo.core.published`) is read to the same content.
 """
 
 import re
@@ -57,20 +57,29 @@ NUMPY_NUMBERS: list[Any] = [
 """NumPy's numbers, which the DeepLabV3 files carry beside their weights: plain data as well."""
 
 
+DEEPEST = 50
+"""How many levels a description may be nested; those of the shipped models have 9."""
+MOST = 100_000
+"""How many values a description may have; those of the shipped models have about 100."""
+
+
 class CheckpointError(ValueError):
     """A file that cannot be loaded; the message is one sentence for the user."""
 
 
 def read(path: str) -> dict[str, Any]:
-    """What a checkpoint file holds: tensors and plain data, nothing else is let in.
+    """What a checkpoint or published file holds: tensors and plain data, nothing else is let in.
 
     Raises:
         CheckpointError: no such file, not a checkpoint, or one that holds more than tensors and plain data.
     """
     if not Path(path).is_file():
         raise CheckpointError(f"there is no checkpoint at {path}.")
-    from zoo.core.torchscript import is_torchscript  # which needs this module's error
+    from zoo.core import published  # which is built on this module
+    from zoo.core.torchscript import is_torchscript  # as well
 
+    if published.is_safetensors(path):
+        return published.read(path)
     if is_torchscript(path):
         raise nameless(path)
     try:
@@ -93,14 +102,21 @@ def record(content: Mapping[str, Any], path: str) -> dict[str, Any]:
     entry = content.get("zoo")
     if entry is None:
         raise nameless(path)
-    if not isinstance(entry, dict) or not isinstance(entry.get("format"), int):
-        raise CheckpointError(f"{path} is damaged: its description of the model is not what this program writes.")
+    damaged = CheckpointError(f"{path} is damaged: its description of the model is not what this program writes.")
+    if not isinstance(entry, dict) or not isinstance(entry.get("format"), int) or is_boundless(entry):
+        raise damaged
     if entry["format"] > FORMAT:
         raise CheckpointError(
             f"{path} has format {entry['format']}, this version reads up to {FORMAT}: upgrade ablation-zoo."
         )
-    if not set(entry) >= DESCRIBED or not all(is_spec(entry[key]) for key in ("model", "data") if key in entry):
-        raise CheckpointError(f"{path} is damaged: its description of the model is not what this program writes.")
+    kinds = {"name": str, "seed": int, "trainer": dict, "plugins": dict, "card": dict}
+    if (
+        not set(entry) >= DESCRIBED
+        or not all(is_spec(entry[key]) for key in ("model", "data") if key in entry)
+        or not all(isinstance(entry[key], kind) for key, kind in kinds.items() if key in entry)
+        or not isinstance(content.get("state_dict"), Mapping)
+    ):
+        raise damaged
     return entry
 
 
@@ -112,6 +128,19 @@ def nameless(path: str) -> CheckpointError:
         f"--model.checkpoint={path}` for zoo fit and zoo test, or zoo.create_model('bgmv2_resnet50', "
         f"checkpoint='{Path(path).name}')."
     )
+
+
+def is_boundless(entry: Any) -> bool:
+    """Whether plain data is nested so deep, or so often within itself, that whoever walks through it would not end."""
+    waiting, seen = [(entry, 0)], 0
+    while waiting:
+        value, depth = waiting.pop()
+        seen += 1
+        if depth > DEEPEST or seen > MOST:
+            return True
+        inside = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
+        waiting += [(item, depth + 1) for item in inside]
+    return False
 
 
 def describe(module: "TrainingModule", trainer: Trainer | None) -> dict[str, Any]:
@@ -151,11 +180,36 @@ def rebuild(path: str) -> "TrainingModule":
     content = read(path)
     entry = record(content, path)
     check_plugins(entry, [entry["model"]], path)  # the data it was trained on is not needed
-    module = build(entry["model"])
+    check_sizes(entry, content["state_dict"], path)
+    module = build_described(entry, path)
     module.check_identity(entry, path)
     load_all(module, content["state_dict"], path)
     module.record = entry
     return module
+
+
+def build_described(entry: Mapping[str, Any], path: str) -> "TrainingModule":
+    """The module that a record describes; CheckpointError where its parts do not take the arguments given there."""
+    try:
+        return build(entry["model"])
+    except (TypeError, AttributeError, KeyError, IndexError) as error:
+        raise CheckpointError(
+            f"{path} describes a model that cannot be built here ({type(error).__name__}: {error}): it is damaged, or "
+            f"made with another version of {', '.join(sorted(set(entry['plugins'].values()))) or 'its parts'}."
+        ) from error
+
+
+def check_sizes(entry: Mapping[str, Any], state: Mapping[str, Tensor], path: str) -> None:
+    """CheckpointError when the weights do not fit the described module, before anything of its size is allocated: a
+    description may ask for more memory than there is.
+    """
+    try:
+        with torch.device("meta"):
+            twin = build(entry["model"])
+    except Exception:  # a part that cannot do without values, or is wrong: building it in earnest says so
+        return
+    twin.check_identity(entry, path)
+    check_fit(twin, state, path)
 
 
 def configuration(path: str, command: str) -> dict[str, Any]:
@@ -166,8 +220,10 @@ def configuration(path: str, command: str) -> dict[str, Any]:
         command: `fit` also gets how it was being trained, to go on with that; `validate`, `test` and `predict` only the
             data that they measure on, since the training data may not be at hand.
     """
-    entry = record(read(path), path)
+    content = read(path)
+    entry = record(content, path)
     check_plugins(entry, [entry["model"], entry.get("data")], path)
+    check_sizes(entry, content["state_dict"], path)
     if "data" in entry and command != "fit":
         kept = {"validate": "validation", "test": "test"}.get(command)
         arguments = entry["data"].get("init_args", {})
@@ -175,8 +231,14 @@ def configuration(path: str, command: str) -> dict[str, Any]:
     wanted = (*EVALUATION_SETTINGS, *TRAINING_SETTINGS) if command == "fit" else EVALUATION_SETTINGS
     trainer = {name: value for name, value in entry["trainer"].items() if name in wanted}
     seed = entry["seed"] % 2**32  # Python's own may be larger than what seed_everything takes
-    settings = {"name": entry["name"], "model": entry["model"], "seed_everything": seed, "trainer": trainer}
+    settings = {"name": run_name(entry["name"]), "model": entry["model"], "seed_everything": seed, "trainer": trainer}
     return settings | ({"data": entry["data"]} if "data" in entry else {})
+
+
+def run_name(name: str) -> str:
+    """A run's name by a file, as one that stays inside the folder of runs: neither absolute nor with `..`."""
+    parts = (part.strip() for part in re.split(r"[/\\:\x00-\x1f]", name))
+    return "/".join(part for part in parts if part.strip(".")) or "run"
 
 
 def check_plugins(entry: Mapping[str, Any], specs: list[Any], path: str) -> None:
@@ -254,6 +316,8 @@ def mismatches(module: nn.Module, state: Mapping[str, Tensor]) -> Iterator[str]:
     for key, value in expected.items():
         if key not in state:
             yield f"missing {key}"
+        elif not isinstance(state[key], Tensor):
+            yield f"{key} is a {type(state[key]).__name__}, expected a tensor"
         elif state[key].shape != value.shape:
             yield f"{key} has shape {tuple(state[key].shape)}, expected {tuple(value.shape)}"
     for key in state:

@@ -27,6 +27,7 @@ from zoo.core.arguments import expanded
 from zoo.core.carried_over import carried_over
 from zoo.core.data import DataModule
 from zoo.core.parser_errors import sentence
+from zoo.core.published import PublishedCheckpointIO, is_safetensors
 from zoo.core.registry import SLOTS, find_class, load_plugins
 from zoo.core.training import TrainingModule
 
@@ -144,6 +145,13 @@ class ZooCLI(LightningCLI):
         callbacks = [*callbacks] if isinstance(callbacks, list) else [callbacks]
         if settings["enable_checkpointing"] is not False:
             callbacks += checkpoint_callbacks(self.model, self.datamodule)
+        if is_safetensors(self.config[self.subcommand].get("ckpt_path") or ""):
+            plugins = settings["plugins"] or []
+            kwargs["plugins"] = [*(plugins if isinstance(plugins, list) else [plugins]), PublishedCheckpointIO()]
+            if self.subcommand == "fit":
+                print(
+                    "A published file has no state of a training: this one begins at its first step, with its weights."
+                )
         try:
             return super().instantiate_trainer(logger=[self.record, *others], callbacks=callbacks, **kwargs)
         except ValueError as error:  # a setting of --trainer that only Lightning can judge

@@ -103,7 +103,12 @@ def copy_plain(value: Any) -> Any:
 
 def is_spec(value: Any) -> bool:
     """Whether the value has the form of a spec."""
-    return isinstance(value, dict) and "class_path" in value and set(value) <= {"class_path", "init_args"}
+    return (
+        isinstance(value, dict)
+        and isinstance(value.get("class_path"), str)
+        and isinstance(value.get("init_args", {}), dict)
+        and set(value) <= {"class_path", "init_args"}
+    )
 
 
 def build(spec: Spec) -> Any:
@@ -146,6 +151,8 @@ def texts_for_parts(value: Any, annotation: Any) -> Iterator[str]:
     if isinstance(value, str):
         if holds_parts(annotation):
             yield value
+    elif isinstance(value, dict) and "class_path" in value and not is_spec(value):
+        yield str(value["class_path"])
     elif isinstance(value, dict) and "class_path" in value:
         hints = type_hints(find_class(value["class_path"]).__init__)  # type: ignore[misc]
         for name, argument in value.get("init_args", {}).items():

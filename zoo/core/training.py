@@ -113,6 +113,38 @@ class TrainingModule(Part, LightningModule):
         """
         return []
 
+    # What exporting asks
+
+    size_step = 1
+    """Sides of pictures are multiples of this many pixels in an exported network of dynamic size."""
+    square = False
+    """Whether pictures are square."""
+
+    def fit_size(self, size: tuple[int, int] | None, record: Mapping[str, Any]) -> tuple[int, int]:
+        """Make the network ready for pictures of one size.
+
+        Args:
+            size: height and width; None for pictures as it was trained on.
+            record: of the checkpoint that it was loaded from.
+
+        Returns:
+            Height and width.
+
+        Raises:
+            ValueError: a size that it cannot take, or none is known.
+        """
+        if size is None:
+            raise ValueError(f"{type(self).__name__} does not say which size it was trained on: give one with --size.")
+        return size
+
+    def output_differences(
+        self, inputs: tuple[Tensor, ...], expected: Mapping[str, Tensor], got: Mapping[str, Tensor]
+    ) -> dict[str, float]:
+        """How far an exported network's outputs `got` are from the `expected` ones: the largest difference by output,
+        relative to numbers above 1.
+        """
+        return {name: largest_difference(value, got[name]) for name, value in expected.items()}
+
     # Training
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
@@ -220,6 +252,15 @@ class TrainingModule(Part, LightningModule):
                 f"{checkpoint_path} holds a {type(module).__name__}, expected a {cls.__name__}."
             )
         return module
+
+
+def largest_difference(expected: Tensor, got: Tensor) -> float:
+    """The largest difference of two tensors, relative to numbers above 1; infinite where shapes or NaNs differ."""
+    if expected.shape != got.shape:
+        return math.inf
+    expected, got = expected.double(), got.double()
+    off = (expected - got).abs() / expected.abs().clamp(min=1)
+    return off.max().nan_to_num(math.inf).item() if off.numel() else 0.0
 
 
 def check_losses(losses: Mapping[str, LossTerm], output: type, batch: type) -> None:

@@ -19,7 +19,7 @@ from zoo.core.training import Schedule, TrainingModule
 from zoo.heads.mesh import HeadModel
 from zoo.heads.metrics import HeadMetrics, head_metrics
 from zoo.heads.metrics.measures import FAST, FULL
-from zoo.heads.net import HeadNetwork
+from zoo.heads.net import STRIDES, HeadNetwork
 from zoo.heads.parts import Fusion, HeadBatch, HeadLoss, HeadOutput, LandmarkBranch
 from zoo.heads.pictures import log_sheet, result_tiles
 from zoo.heads.rotation import matrix_from_6d
@@ -132,6 +132,18 @@ class HeadAlignment(TrainingModule):
         drawn = build({"class_path": "SyntheticHeads", "init_args": arguments})
         drawn.build(copy.deepcopy(self.head_model).cpu())
         return (drawn.picture(0).image[None].to(like) / 255,)
+
+    square = True
+    size_step = STRIDES[-1]
+
+    def fit_size(self, size: tuple[int, int] | None, record: Mapping[str, Any]) -> tuple[int, int]:
+        height, width = size or (self.image_size, self.image_size)
+        if height != width or height % self.size_step:
+            raise ValueError(
+                f"the size {height}×{width}: a head network looks at square crops with sides that are multiples of "
+                f"{self.size_step} pixels, for example {self.image_size}×{self.image_size}."
+            )
+        return height, width
 
     def metric_names(self, data: DataModule) -> set[str]:
         absent = set() if self.network.landmark_branch.gives_points else {"landmark_nme"}

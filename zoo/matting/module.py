@@ -1,5 +1,6 @@
 """The LightningModule of background matting: the network with its losses, metrics and pictures."""
 
+from collections.abc import Mapping
 from typing import Any, Literal, TypeVar
 
 import numpy as np
@@ -11,14 +12,15 @@ from torchvision.transforms.functional import center_crop
 from zoo.core.data import DataModule
 from zoo.core.parts import Backbone, LossTerm
 from zoo.core.spec import build
-from zoo.core.training import Schedule, TrainingModule
+from zoo.core.training import Schedule, TrainingModule, largest_difference
 from zoo.hub.bgmv2 import to_network
+from zoo.matting.base_scale import fitting_scale, trained_side
 from zoo.matting.compose import composite
 from zoo.matting.data import cover, unit
 from zoo.matting.disturbance import Disturbance, disturb
 from zoo.matting.metrics import matting_metrics
 from zoo.matting.net import ForegroundKind, MattingNetwork
-from zoo.matting.parts import ErrorMap, MattingBatch, MattingOutput, PatchSelector, Refiner
+from zoo.matting.parts import PATCH, ErrorMap, MattingBatch, MattingOutput, PatchSelector, Refiner
 from zoo.matting.pictures import log_sheet, result_tiles
 from zoo.matting.prediction import save_prediction
 
@@ -99,6 +101,41 @@ class BackgroundMatting(TrainingModule):
         foreground, alpha = (center_crop(unit(image), [height, width]) for image in drawn.matte(0)[:2])
         source = composite(foreground, alpha, background)
         return source[None], disturb(background, Disturbance(), seed=0)[None], alpha[None]
+
+    size_step = PATCH
+
+    def fit_size(self, size: tuple[int, int] | None, record: Mapping[str, Any]) -> tuple[int, int]:
+        side = trained_side(record)
+        if size is None and side is not None:
+            whole = round(side / self.network.base_scale)
+            size = (whole, whole)
+        height, width = super().fit_size(size, record)
+        if side is not None:
+            self.network.set_base_scale(fitting_scale(self.network, height, width, side))
+        return height, width
+
+    def output_differences(
+        self, inputs: tuple[Tensor, ...], expected: Mapping[str, Tensor], got: Mapping[str, Tensor]
+    ) -> dict[str, float]:
+        """Of the patches, how much less their scores add up to: which ones are refined of those that score alike is
+        nobody's choice. Alpha and foreground are compared where both refined a patch, or neither.
+        """
+        differences = super().output_differences(inputs, expected, got)
+        refined = expected["refined"], got["refined"]
+        if refined[0].shape != refined[1].shape or not (refined[0] != refined[1]).any():
+            return differences
+        scores: list[Tensor] = []
+        watching = self.network.selector.register_forward_hook(lambda part, given, score: scores.append(score))
+        try:
+            self.network(*inputs)
+        finally:
+            watching.remove()
+        sums = [(scores[0].clamp(min=0) * each).sum((1, 2, 3)) for each in refined]
+        both = (refined[0] == refined[1]).repeat_interleave(PATCH, 2).repeat_interleave(PATCH, 3)
+        for name in ("alpha", "foreground"):
+            alike = both[..., : expected[name].shape[-2], : expected[name].shape[-1]]
+            differences[name] = largest_difference(expected[name] * alike, got[name] * alike)
+        return differences | {"refined": largest_difference(*sums)}
 
     def metric_names(self, data: DataModule) -> set[str]:
         sets = [f"test/{name}" for name in getattr(data, "test", {})]

@@ -105,7 +105,7 @@ class MattingNetwork(nn.Module):
         if self.base_scale == 1:
             return image
         height, width = image.shape[-2:]
-        size = (math.floor(height * self.base_scale), math.floor(width * self.base_scale))
+        size = (torch.sym_int(height * self.base_scale), torch.sym_int(width * self.base_scale))  # rounds down
         if min(size) < 1:
             raise ValueError(
                 f"the picture is {width}×{height} pixels, too small for base_scale={self.base_scale:g}: nothing is "
@@ -126,12 +126,14 @@ class MattingNetwork(nn.Module):
         self, coarse: Coarse, source: Tensor, background: Tensor, target: Tensor | None
     ) -> tuple[Tensor, int | None]:
         """The selector's score on the grid of patches, and how many patches an image may have at most."""
-        grid = (math.ceil(source.shape[-2] / PATCH), math.ceil(source.shape[-1] / PATCH))
+        grid = (-(-source.shape[-2] // PATCH), -(-source.shape[-1] // PATCH))
         if not self.refiner.refines:
             return coarse.error.new_zeros(source.shape[0], 1, *grid), 0
         error = self.error_map(coarse, source, background, target)
         patches = self.selector.patches
-        if patches is not None and patches > grid[0] * grid[1]:
+        if patches is not None and torch.compiler.is_compiling():
+            patches = torch.sym_min(patches, grid[0] * grid[1])  # sizes may be symbols here, which nothing may compare
+        elif patches is not None and patches > grid[0] * grid[1]:
             self._tell_clamped(patches, grid)
             patches = grid[0] * grid[1]
         return self.selector(resize(error.detach(), grid)), patches

@@ -1,0 +1,52 @@
+"""Put a model where others find it: a published file with its card, in a folder or on the Hugging Face hub.
+
+Writes NAME.safetensors, NAME.json (sum, size, licence, data, metrics, versions) and README.md: into a folder one after
+the other under temporary names, then all at once; to `hf://owner/repository` in one commit.
+"""
+
+import argparse
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from zoo.commands.export import add_card_arguments, publish
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("checkpoint", metavar="CKPT", help="a checkpoint, or a published file of `zoo export`")
+    parser.add_argument("destination", metavar="DESTINATION", help="a folder, or hf://owner/repository[/name]")
+    parser.add_argument(
+        "--name", metavar="NAME", help="what the model is called there (default: the published file's, or the run's)"
+    )
+    add_card_arguments(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Push; 0 when everything was written.
+
+    Raises:
+        ValueError: in one sentence, whatever is wrong with the input or the destination.
+    """
+    from zoo.hub.push import check_name, push, split_hub
+
+    name = arguments.name
+    if arguments.destination.startswith("hf://"):
+        name = name or split_hub(arguments.destination)[1]
+    name = check_name(name or default_name(arguments.checkpoint))
+    with TemporaryDirectory(prefix="zoo-") as folder:
+        published = Path(folder) / f"{name}.safetensors"
+        publish(arguments, published)
+        written = push(published, name, arguments.destination)
+    for file in written:
+        print(f"Wrote {file}.")
+    return 0
+
+
+def default_name(path: str) -> str:
+    """The name of a published file, or of the run that a checkpoint is of."""
+    from zoo.core.checkpoint import read, record
+    from zoo.core.published import is_safetensors
+
+    if is_safetensors(path):
+        return Path(path).stem
+    return Path(record(read(path), path)["name"]).name
