@@ -64,10 +64,6 @@ def apply(step: Augmentation, batch: MattingBatch, name: str = "step") -> Mattin
     return step(batch, Draws(batch.seed, name))
 
 
-def take(batch: MattingBatch, indices: list[int]) -> MattingBatch:
-    return batch._replace(**{name: getattr(batch, name)[indices] for name in (*PICTURES, "seed")})
-
-
 @pytest.mark.parametrize("name", STEPS)
 def test_probability_zero_changes_nothing(name: str) -> None:
     batch = make_batch([1, 2, 3])
@@ -86,20 +82,6 @@ def test_changes_only_its_own_pictures_and_nothing_in_place(name: str) -> None:
     for picture in PICTURES:
         assert torch.equal(getattr(batch, picture), before[picture])
         assert 0 <= getattr(result, picture).min() <= getattr(result, picture).max() <= 1 + 1e-6
-
-
-@pytest.mark.parametrize("name", STEPS)
-def test_a_sample_does_not_depend_on_its_neighbours(name: str) -> None:
-    batch = make_batch([11, 12, 13])
-    step = STEPS[name](probability=0.5)
-    together = apply(step, batch)
-    backwards = apply(step, take(batch, [2, 1, 0]))
-    alone = [apply(step, take(batch, [index])) for index in range(3)]
-    for picture in PICTURES:
-        torch.testing.assert_close(getattr(together, picture), getattr(backwards, picture).flip(0), rtol=0, atol=1e-6)
-        torch.testing.assert_close(
-            getattr(together, picture), torch.cat([getattr(a, picture) for a in alone]), rtol=0, atol=1e-6
-        )
 
 
 @pytest.mark.parametrize("name", STEPS)
@@ -322,15 +304,6 @@ def test_background_affine_moves_about_one_percent() -> None:
 
 
 # Arguments
-
-
-@pytest.mark.parametrize("name", STEPS)
-def test_a_step_is_rebuilt_from_plain_arguments(name: str) -> None:
-    step = STEPS[name](probability=0.5)
-    rebuilt = type(step)(**step.spec["init_args"])
-    batch = make_batch([1, 2, 3])
-    for picture in PICTURES:
-        assert torch.equal(getattr(apply(step, batch), picture), getattr(apply(rebuilt, batch), picture))
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from zoo_plugins.engines import local
 from zoo_plugins.engines.local import Local
 from zoo_plugins.engines.printed import Print
 
-from zoo.study.parts import Engine, Task, waves
+from zoo.study.parts import Task, waves
 from zoo.study.results import read_result
 
 STUDY = """
@@ -205,8 +205,3 @@ def test_an_option_of_another_engine_is_one_sentence(study: Path, command: Calla
     outcome = command("study", "run", study, "--engine", "locl")
     assert outcome.code == 1
     assert "no engine named 'locl'; did you mean Local?" in outcome.complaint
-
-
-def test_engines_are_parts() -> None:
-    engine: Engine = Local(slots=2)
-    assert engine.spec == {"class_path": "Local", "init_args": {"slots": 2}}

@@ -31,31 +31,6 @@ def features(batch: int = 2, side: int = 24) -> list[Tensor]:
     return [torch.rand(batch, count, side // 2**level, side // 2**level) for level, count in enumerate(CHANNELS)]
 
 
-@pytest.mark.parametrize("side", [8, 16, 24, 56])
-@pytest.mark.parametrize("cls", FUSIONS)
-def test_a_pyramid_at_three_strides_and_merged_features_like_c4(cls: Any, side: int) -> None:
-    fusion = built(cls(channels=7)).eval()
-    c2, c3, c4 = features(1, side)
-    pyramid = fusion.pyramid(c2, c3, c4)
-    assert fusion.pyramid_channels == 7
-    assert [level.shape for level in pyramid] == [(1, 7, *feature.shape[2:]) for feature in (c2, c3, c4)]
-    assert fusion.merge(c4, pyramid, torch.randn(1, 68, side, side)).shape == c4.shape
-
-
-@pytest.mark.parametrize("heatmaps", [0, 68])
-@pytest.mark.parametrize("cls", FUSIONS)
-def test_all_that_trains_has_a_gradient(cls: Any, heatmaps: int) -> None:
-    fusion = built(cls(channels=8), heatmaps)
-    inputs = [feature.requires_grad_() for feature in features(4, 64)]
-    drawn = torch.randn(4, 68, 64, 64, requires_grad=True) if heatmaps else None
-    merged = fusion.merge(inputs[2], fusion.pyramid(*inputs), drawn)
-    (merged * torch.randn(merged.shape)).sum().backward()
-    given = {name: value.grad for name, value in fusion.named_parameters() if value.requires_grad}
-    assert not [name for name, gradient in given.items() if gradient is None]
-    assert all(feature.grad is not None and feature.grad.any() for feature in inputs)
-    assert drawn is None or (drawn.grad is not None and drawn.grad.any())
-
-
 @pytest.mark.parametrize("cls", [GatedBiFPN, InceptionBiFPN])
 def test_only_what_reaches_nothing_is_frozen(cls: Any) -> None:
     fusion = built(cls(channels=8, layers=3))

@@ -19,16 +19,6 @@ def selected(selector: PatchSelector, error: Tensor) -> Tensor:
     return selection(selector(error), selector.patches)
 
 
-@pytest.mark.parametrize("selector", SELECTORS, ids=lambda selector: type(selector).__name__)
-@pytest.mark.parametrize("training", [True, False])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
-def test_a_score_has_the_shape_of_the_error_map(selector: PatchSelector, training: bool, dtype: torch.dtype) -> None:
-    error = error_map().to(dtype)
-    score = selector.train(training)(error)
-    assert score.shape == error.shape
-    assert score.is_floating_point()
-
-
 def test_only_selectors_that_rank_by_error_say_so() -> None:
     assert [selector.uses_error for selector in SELECTORS] == [True, True, True, False, False, False]
     assert [selector.patches for selector in SELECTORS] == [5, 5, None, 5, None, 0]
