@@ -1,1 +1,1 @@
-"""Weights from elsewhere: what others published, in our names."""
+"""Weights from elsewhere: what there is to pull, and what others published, in our names."""
