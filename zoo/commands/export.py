@@ -18,7 +18,7 @@ SUFFIXES = {"safetensors": ".safetensors", "onnx": ".onnx", "torchscript": ".pt"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("checkpoint", metavar="CKPT", help="a checkpoint, such as runs/.../last.ckpt")
+    parser.add_argument("checkpoint", metavar="CKPT", help="a checkpoint, such as runs/.../last.ckpt, or a name")
     parser.add_argument("--format", required=True, choices=list(SUFFIXES), help="what to write")
     parser.add_argument("-o", "--output", type=Path, metavar="OUT", help="default: CKPT with the format's suffix")
     parser.add_argument("--force", action="store_true", help="replace OUT if it exists")
@@ -84,10 +84,12 @@ def publish(arguments: argparse.Namespace, output: Path) -> None:
     """
     from zoo.core.checkpoint import read, rebuild
     from zoo.core.published import write
+    from zoo.hub.pull import weights_file
 
     card = read_card(arguments)
-    rebuild(arguments.checkpoint)
-    write(output, read(arguments.checkpoint), card, arguments.half)
+    path = weights_file(arguments.checkpoint)
+    rebuild(path)
+    write(output, read(path), card, arguments.half)
 
 
 def read_card(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -127,14 +129,13 @@ def read_text(path: Path, option: str) -> str:
 def export_network(arguments: argparse.Namespace, output: Path) -> int:
     """Write the network alone, and say what goes in, what comes out, and how far it is from PyTorch."""
     import zoo
-    from zoo.core.checkpoint import read, record
     from zoo.core.export import export
 
     module = zoo.load(arguments.checkpoint)
     asked = None if arguments.size is None else (arguments.size[0], arguments.size[1])
     if asked is not None and min(asked) < 1:
         raise ValueError(f"--size {asked[0]} {asked[1]}: expected height and width in pixels, from 1 on.")
-    size = module.fit_size(asked, record(read(arguments.checkpoint), arguments.checkpoint))
+    size = module.fit_size(asked)
     exported = export(module, output, arguments.format, size, arguments.dynamic_size)
     print(f"Wrote {output} ({output.stat().st_size / 1e6:.1f} MB).")
     print(f"  inputs      {', '.join(exported.inputs)}: {sizes(module, size, arguments.dynamic_size)}")

@@ -203,9 +203,14 @@ WRITERS: dict[str, Callable[[Graph, Path], Runner]] = {
 
 def exported_program(graph: Graph) -> ExportedProgram:
     """The network as a graph of torch's operators."""
-    # What it has to assume of sizes is asserted when it runs; a guard would be refused where it cannot be proven.
-    options = {"strict": False, "prefer_deferred_runtime_asserts_over_guards": True}
-    return torch.export.export(graph.network, graph.example, dynamic_shapes={"inputs": graph.shapes}, **options)
+    return torch.export.export(
+        graph.network,
+        graph.example,
+        dynamic_shapes={"inputs": graph.shapes},
+        strict=False,
+        # What it has to assume of sizes is asserted when it runs; a guard would be refused where it cannot be proven.
+        prefer_deferred_runtime_asserts_over_guards=True,
+    )
 
 
 def check_equal(differences: dict[str, float], form: str) -> None:

@@ -120,12 +120,11 @@ class TrainingModule(Part, LightningModule):
     square = False
     """Whether pictures are square."""
 
-    def fit_size(self, size: tuple[int, int] | None, record: Mapping[str, Any]) -> tuple[int, int]:
+    def fit_size(self, size: tuple[int, int] | None) -> tuple[int, int]:
         """Make the network ready for pictures of one size.
 
         Args:
             size: height and width; None for pictures as it was trained on.
-            record: of the checkpoint that it was loaded from.
 
         Returns:
             Height and width.

@@ -136,7 +136,7 @@ class HeadAlignment(TrainingModule):
     square = True
     size_step = STRIDES[-1]
 
-    def fit_size(self, size: tuple[int, int] | None, record: Mapping[str, Any]) -> tuple[int, int]:
+    def fit_size(self, size: tuple[int, int] | None) -> tuple[int, int]:
         height, width = size or (self.image_size, self.image_size)
         if height != width or height % self.size_step:
             raise ValueError(

@@ -104,12 +104,12 @@ class BackgroundMatting(TrainingModule):
 
     size_step = PATCH
 
-    def fit_size(self, size: tuple[int, int] | None, record: Mapping[str, Any]) -> tuple[int, int]:
-        side = trained_side(record)
+    def fit_size(self, size: tuple[int, int] | None) -> tuple[int, int]:
+        side = trained_side(self.record) if self.record is not None else None
         if size is None and side is not None:
             whole = round(side / self.network.base_scale)
             size = (whole, whole)
-        height, width = super().fit_size(size, record)
+        height, width = super().fit_size(size)
         if side is not None:
             self.network.set_base_scale(fitting_scale(self.network, height, width, side))
         return height, width

@@ -7,7 +7,7 @@ Pure torch, built from its parts; it knows nothing of training. With timm's `res
 
 import math
 import warnings
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 import torch
 import torch.nn.functional as F
@@ -132,7 +132,8 @@ class MattingNetwork(nn.Module):
         error = self.error_map(coarse, source, background, target)
         patches = self.selector.patches
         if patches is not None and torch.compiler.is_compiling():
-            patches = torch.sym_min(patches, grid[0] * grid[1])  # sizes may be symbols here, which nothing may compare
+            # Sizes may be symbols here, which nothing may compare.
+            patches = cast(int, torch.sym_min(patches, grid[0] * grid[1]))
         elif patches is not None and patches > grid[0] * grid[1]:
             self._tell_clamped(patches, grid)
             patches = grid[0] * grid[1]
