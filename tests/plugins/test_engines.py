@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from zoo_plugins.engines import local
 from zoo_plugins.engines.local import Local
 from zoo_plugins.engines.printed import Print
 
+from zoo.study import worker
 from zoo.study.parts import Task, waves
 from zoo.study.results import read_result
 
@@ -134,58 +136,80 @@ def test_what_is_printed_for_slurm_submits_one_array_after_another(
         subprocess.run(["bash", "-n", script], check=True)
 
 
+PRETENDED = """
+import os, sys, time
+for line in sys.stdin:
+    run = line.rstrip("\\n")
+    with open(os.environ["BEGUN"], "a") as begun:
+        print(os.path.basename(run), os.getpid(), *map(os.environ.get, NAMES), sep=",", file=begun)
+    if run.endswith("dies"):
+        os._exit(9)
+    if run.endswith("waits"):
+        time.sleep(60)
+    print("over", flush=True)
+"""
+NAMES = ("SLURM_NTASKS", "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES")
+
+
 class TestSideBySide:
-    """With processes that only wait for a file."""
+    """With processes that write down what they are asked to run, and run nothing."""
 
-    @pytest.fixture
-    def started(self, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, list[str]]]:
-        """What was started, in order, with its GPUs."""
-        begun: list[tuple[str, list[str]]] = []
-
-        def start(task: Task, gpus: list[str]) -> subprocess.Popen:
-            begun.append((task.directory.name, gpus))
-            return subprocess.Popen(["true"])
-
-        monkeypatch.setattr(Task, "start", start)
+    @pytest.fixture(autouse=True)
+    def begun(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[list[str]]]:
+        """What was begun, in order: the run, its process, and the environment variables in `NAMES`."""
+        monkeypatch.setattr(worker, "COMMAND", [sys.executable, "-c", f"NAMES = {NAMES}\n{PRETENDED}"])
         monkeypatch.setattr(local, "announce", lambda task, number, count: None)
-        return begun
+        monkeypatch.setenv("BEGUN", str(tmp_path / "begun"))
+        return lambda: [line.split(",", 4) for line in (tmp_path / "begun").read_text().splitlines()]
 
-    def test_a_run_begins_after_those_it_waits_for(self, tasks: list[Task], started: list) -> None:
-        Local(slots=2).execute(tasks)
-        assert [name for name, _ in started] == ["first", "third", "second one"]
+    def test_a_run_begins_after_those_it_waits_for(self, tmp_path: Path, begun: Callable) -> None:
+        first, second = Task(tmp_path / "first"), Task(tmp_path / "second", (tmp_path / "first",))
+        Local(slots=2).execute([first, second, Task(tmp_path / "third")])
+        assert sorted(name for name, *_ in begun()[:2]) == ["first", "third"]
+        assert begun()[2][0] == "second"
 
-    def test_runs_share_the_gpus(self, tmp_path: Path, started: list, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_processes_stay_warm(self, tmp_path: Path, begun: Callable) -> None:
+        Local(slots=2).execute([Task(tmp_path / str(index), threads=3) for index in range(6)])
+        assert len(begun()) == 6
+        assert len({process for _, process, *_ in begun()}) == 2
+
+    def test_a_process_that_dies_takes_no_other_run_with_it(self, tmp_path: Path, begun: Callable) -> None:
+        Local(slots=2).execute([Task(tmp_path / name) for name in ("one", "dies", "two", "three")])
+        assert sorted(name for name, *_ in begun()) == ["dies", "one", "three", "two"]
+
+    def test_runs_share_the_gpus(self, tmp_path: Path, begun: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,7")
         Local().execute([Task(tmp_path / str(index), gpus=1) for index in range(5)])
-        assert sorted(gpus[0] for _, gpus in started[:3]) == ["4", "5", "7"]
-        assert all(len(gpus) == 1 for _, gpus in started)
-        assert len(started) == 5
+        assert sorted({gpus for *_, gpus in begun()}) == ["4", "5", "7"]
+        assert len(begun()) == 5
 
-    def test_what_is_running_ends_when_this_is_asked_to(
-        self, tasks: list[Task], monkeypatch: pytest.MonkeyPatch
+    def test_runs_with_other_shares_get_processes_of_their_own(
+        self, tmp_path: Path, begun: Callable, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        begun: list[subprocess.Popen] = []
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,3")
+        monkeypatch.setenv("SLURM_NTASKS", "8")  # Lightning would take the process for one of many of one run
+        tasks = [Task(tmp_path / "one", threads=3, gpus=1), Task(tmp_path / "two", threads=5, gpus=2)]
+        Local(slots=2).execute([tasks[0], Task(tasks[1].directory, (tasks[0].directory,), 5, 2)])
+        (_, one, *first), (_, two, *second) = begun()
+        assert one != two
+        assert (first, second) == (["None", "3", "2"], ["None", "5", "3,2"])
 
-        def start(task: Task, gpus: list[str]) -> subprocess.Popen:
-            begun.append(subprocess.Popen(["sleep", "60"]))
-            return begun[-1]
-
-        monkeypatch.setattr(Task, "start", start)
+    def test_what_is_running_ends_when_this_is_asked_to(self, tmp_path: Path, begun: Callable) -> None:
         before = signal.getsignal(signal.SIGTERM)
-        threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGTERM)).start()
+
+        def end() -> None:
+            while not (tmp_path / "begun").is_file() or len(begun()) < 2:
+                time.sleep(0.01)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+        threading.Thread(target=end, daemon=True).start()
         with pytest.raises(SystemExit) as ended:
-            Local(slots=2).execute(tasks)
+            Local(slots=2).execute([Task(tmp_path / "waits"), Task(tmp_path / "also waits")])
         assert ended.value.code == 143
-        assert [process.returncode for process in begun] == [-signal.SIGTERM] * 2
         assert signal.getsignal(signal.SIGTERM) == before
-
-
-def test_a_child_is_not_taken_for_a_slurm_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SLURM_NTASKS", "8")
-    names = ("SLURM_NTASKS", "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES")
-    monkeypatch.setattr(Task, "command", [sys.executable, "-c", f"import os; print(*map(os.environ.get, {names}))"])
-    Task(tmp_path, threads=3).start(["2", "3"]).wait()
-    assert (tmp_path / "log.txt").read_text() == "None 3 2,3\n"
+        for _, process, *_ in begun():
+            with pytest.raises(ProcessLookupError):
+                os.kill(int(process), 0)
 
 
 def test_wrong_options_are_refused() -> None:

@@ -65,7 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-o", "--output", type=Path, metavar="DIR", help="where report.* are written (default: the study's folder)"
     )
     execute = actions.add_parser("execute", help="carry out one run that `zoo study run` wrote down")
-    execute.add_argument("directory", type=Path, metavar="DIR", help="the run's directory")
+    execute.add_argument("directory", metavar="DIR", help="the run's directory; - takes one a line from standard input")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -93,10 +93,15 @@ def run(arguments: argparse.Namespace) -> int:
     return _run(study, arguments)
 
 
-def _execute(directory: Path) -> int:
+def _execute(directory: str) -> int:
+    if directory == "-":
+        from zoo.study.worker import execute_each
+
+        execute_each()
+        return 0
     from zoo.study.execute import execute
 
-    result = execute(directory.resolve())
+    result = execute(Path(directory).resolve())
     if result.status == "failed":
         print(f"zoo study: {result.job.row}, seed {result.job.seed} failed: {result.reason}", file=sys.stderr)
     return int(result.status == "failed")

@@ -2,7 +2,6 @@
 
 import os
 import shlex
-import subprocess
 import sys
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -38,21 +37,6 @@ class Task:
         """
         return [sys.executable, "-c", "import zoo.cli; zoo.cli.run()", "study", "execute", str(self.directory)]
 
-    def start(self, gpus: Sequence[str] = (), folder: Path | None = None) -> subprocess.Popen[bytes]:
-        """Begin the run in a process of its own; what it prints goes into its directory.
-
-        Args:
-            gpus: as CUDA_VISIBLE_DEVICES names them; none leaves that as it is.
-            folder: where relative paths in settings begin; None is the current one.
-        """
-        environment = without_slurm(os.environ)
-        if gpus:
-            environment["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
-        if self.threads is not None:
-            environment["OMP_NUM_THREADS"] = str(self.threads)
-        with (self.directory / "log.txt").open("ab") as log:
-            return subprocess.Popen(self.command, env=environment, cwd=folder, stdout=log, stderr=subprocess.STDOUT)
-
     @property
     def line(self) -> str:
         """The command as one types it."""
@@ -76,6 +60,21 @@ class Engine(Part):
         Args:
             tasks: in an order that serves; a task comes after those that it waits for.
         """
+
+
+def environment(threads: int | None, gpus: Sequence[str] = ()) -> dict[str, str]:
+    """Environment variables for a process that carries out runs here, with this share of the machine.
+
+    Args:
+        threads: of the CPU; None leaves the choice to torch.
+        gpus: as CUDA_VISIBLE_DEVICES names them; none leaves that as it is.
+    """
+    variables = without_slurm(os.environ)
+    if gpus:
+        variables["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
+    if threads is not None:
+        variables["OMP_NUM_THREADS"] = str(threads)
+    return variables
 
 
 def without_slurm(environment: Mapping[str, str]) -> dict[str, str]:

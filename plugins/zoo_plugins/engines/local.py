@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -10,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from zoo.study.parts import Engine, Task, announce
+from zoo.study.worker import Worker
 
 GLANCE = 0.1
 """Seconds between two looks at the processes."""
@@ -18,8 +18,8 @@ GLANCE = 0.1
 class Local(Engine):
     """Carries runs out here, one after another in this process or several at a time in processes of their own.
 
-    One process stays warm: what is imported and compiled for the first run serves all. With several slots each run is a
-    process with the number of threads, or the GPUs, that the study gives a run.
+    Processes stay warm: what is imported and compiled for the first run serves all. With several slots each has the
+    threads, or the GPUs, that the study gives a run.
 
     Args:
         slots: runs at a time; None is one for each share of the GPUs that a run needs, or one where it needs none.
@@ -53,29 +53,56 @@ def one_after_another(tasks: Sequence[Task]) -> None:
 
 
 def side_by_side(tasks: Sequence[Task], slots: int, gpus: list[str]) -> None:
-    """Several runs at a time, each in a process of its own; all are ended when this one is interrupted or ended."""
+    """Several runs at a time, in as many processes, which all end when this one is interrupted or asked to end."""
     waiting, over = list(tasks), 0
-    running: dict[subprocess.Popen, tuple[Task, list[str]]] = {}
+    running: dict[Worker, Task] = {}
+    idle: list[Worker] = []
     free = list(gpus)
     try:
         while waiting or running:
-            for process in [process for process in running if process.poll() is not None]:
-                task, used = running.pop(process)
-                free += used
+            for worker in [worker for worker in running if worker.is_over()]:
                 over += 1
-                announce(task, over, len(tasks))
-            busy = {task.directory for task in [*waiting, *(task for task, _ in running.values())]}
+                announce(running.pop(worker), over, len(tasks))
+                if worker.alive:
+                    idle.append(worker)
+                else:
+                    worker.end()
+                    free += worker.gpus
+            busy = {task.directory for task in [*waiting, *running.values()]}
             for task in [task for task in waiting if busy.isdisjoint(task.after)]:
-                if len(running) < slots and min(task.gpus, len(gpus)) <= len(free):
-                    used = [free.pop(0) for _ in range(min(task.gpus, len(gpus)))]
-                    running[task.start(used)] = (task, used)
+                share = min(task.gpus, len(gpus))
+                if len(running) < slots and (found := worker_for(task, share, idle, free, slots - len(running))):
+                    found.begin(task)
+                    running[found] = task
                     waiting.remove(task)
             time.sleep(GLANCE)
     finally:
-        for process in running:
-            process.terminate()
-        for process in running:
-            process.wait()
+        for worker in [*running, *idle]:
+            worker.end()
+
+
+def worker_for(task: Task, share: int, idle: list[Worker], free: list[str], room: int) -> Worker | None:
+    """A process with a task's share of the machine: an idle one, which keeps warm, or a new one.
+
+    Args:
+        task: that begins.
+        share: how many GPUs it gets.
+        idle: processes that wait for a run; the one that is taken leaves the list.
+        free: GPUs of no process.
+        room: how many processes more there may be, the idle ones included.
+
+    Returns:
+        None while its GPUs are in use.
+    """
+    for worker in idle:
+        if (worker.threads, len(worker.gpus)) == (task.threads, share):
+            idle.remove(worker)
+            return worker
+    while idle and (len(idle) >= room or len(free) < share):
+        gone = idle.pop(0)
+        gone.end()
+        free += gone.gpus
+    return Worker(task.threads, [free.pop(0) for _ in range(share)]) if len(free) >= share else None
 
 
 @contextmanager

@@ -1,10 +1,11 @@
 """Runs as Ray tasks (extra `[ray]`)."""
 
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from zoo.study.parts import Engine, Task, announce
+from zoo.study.parts import Engine, Task, announce, environment
 
 
 class Ray(Engine):
@@ -47,5 +48,15 @@ class Ray(Engine):
 
 
 def carry_out(task: Task, folder: Path, *after: Any) -> int:
-    """Carry out a run, wherever Ray put it; its exit code says nothing that its directory does not."""
-    return task.start(folder=folder).wait()
+    """Carry out a run, wherever Ray put it; its exit code says nothing that its directory does not.
+
+    Args:
+        task: the run.
+        folder: where relative paths in settings begin.
+        after: what it waited for.
+    """
+    with (task.directory / "log.txt").open("ab") as log:
+        process = subprocess.run(
+            task.command, env=environment(task.threads), cwd=folder, stdout=log, stderr=subprocess.STDOUT
+        )
+    return process.returncode
