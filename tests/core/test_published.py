@@ -83,12 +83,17 @@ def test_numbers_beyond_half_precision_are_refused(small, tmp_path: Path) -> Non
 def test_a_head_network_comes_back_too(tmp_path: Path) -> None:
     backbone = {"class_path": "TimmBackbone", "init_args": {"name": "lcnet_050", "output_stride": 32}}
     spec = get_slot("models").get("dad3dnet_mobilenet")
-    arguments = spec["init_args"] | {"backbone": backbone, "width": 8, "image_size": 64}
+    arguments = spec["init_args"] | {
+        "backbone": backbone,
+        "width": 8,
+        "image_size": 64,
+        "head_model": {"class_path": "OpenHead"},
+    }
     arguments |= {"fusion": {"class_path": "ConcatFusion", "init_args": {"channels": 8}}}
     module = build({"class_path": spec["class_path"], "init_args": arguments}).eval()
     path = tmp_path / "head.safetensors"
     write(path, {"state_dict": module.state_dict(), "zoo": describe(module, None)}, {})
-    assert header(path)["head"] == {"name": module.head_model.name, "sha256": None}
+    assert header(path)["head"] == {"name": module.head_model.name, "sha256": module.head_model.sha256}
     crop = torch.rand(1, 3, 64, 64)
     assert torch.equal(zoo.load(str(path))(crop).vertices, module(crop).vertices)
 
@@ -164,7 +169,7 @@ def test_another_s_safetensors_are_weights_without_a_description(tmp_path: Path)
     save_file({"conv.weight": torch.zeros(1)}, path)
     with pytest.raises(CheckpointError, match="does not say which model it holds"):
         zoo.load(path)
-    with pytest.raises(CheckpointError, match="does not fit this model: missing"):
+    with pytest.raises(CheckpointError, match=r"does not fit this model: unexpected conv\.weight"):
         zoo.create_model("bgmv2_mobilenetv2", checkpoint=path)
 
 
@@ -296,7 +301,7 @@ def test_a_description_that_is_none_is_named(published: Path, text: str) -> None
 
 def test_a_description_that_never_ends_is_named(published: Path, small, tmp_path: Path) -> None:
     deep: Any = {}
-    for _ in range(500):
+    for _ in range(100):
         deep = {"class_path": "TopK", "init_args": {"a": deep}}
     with pytest.raises(CheckpointError, match="is damaged"):
         zoo.load(changed(published, lambda entry: entry.update(model=deep)))
