@@ -44,7 +44,7 @@ def test_a_broken_catalogue_and_equal_names_of_weights_are_problems(command, cat
     catalogue({"mine-v1": {"source": "https://a.org/x.ckpt"}}, "lab")
     catalogue({"mine-v1": {"source": "https://a.org/x.ckpt"}}, "club")
     catalogue({"mine-v2": {}}, "broken")
-    broken, equal = problems(command)
+    equal, broken = problems(command)
     assert "'broken' is installed (broken-weights 1.0) but failed to load" in broken
     assert "'mine-v2' lacks source" in broken
     assert "'mine-v1' stands for mine-v1 (club of club-weights 1.0) and mine-v1 (lab of lab-weights 1.0)" in equal

@@ -186,8 +186,7 @@ def test_torch_export_runs_without_us_and_gives_the_same(words, module, command)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("selector", ["TopK", "RandomPatches", "AllPatches", "Threshold", "NoPatches"])
-@pytest.mark.parametrize("form", ["onnx", "torch-export"])
+@pytest.mark.parametrize(("form", "selector"), [("onnx", "TopK"), ("torch-export", "AllPatches")])
 def test_a_file_of_dynamic_size_takes_other_sizes(small, module, tmp_path: Path, form: str, selector: str) -> None:
     spec = module.spec
     spec["init_args"]["selector"] = {"class_path": selector}
@@ -213,12 +212,11 @@ def test_a_head_network_is_exported_without_its_mesh(head_checkpoint: Path, tmp_
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("dynamic", [False, True])
-@pytest.mark.parametrize("fusion", ["ConcatFusion", "GatedBiFPN", "InceptionBiFPN", "ConvFusion"])
-def test_every_fusion_is_exported_to_onnx(head_checkpoint: Path, tmp_path: Path, fusion: str, dynamic: bool) -> None:
+@pytest.mark.parametrize("fusion", ["GatedBiFPN", "InceptionBiFPN"])
+def test_fusions_of_many_levels_are_exported_to_onnx(head_checkpoint: Path, tmp_path: Path, fusion: str) -> None:
     spec = zoo.load(str(head_checkpoint)).spec
     spec["init_args"]["fusion"] = {"class_path": fusion, "init_args": {"channels": 8}}
-    exported = export(build(spec).eval(), tmp_path / "head.onnx", "onnx", (64, 64), dynamic)
+    exported = export(build(spec).eval(), tmp_path / "head.onnx", "onnx", (64, 64), dynamic_size=False)
     assert max(exported.differences.values()) < 1e-4
 
 

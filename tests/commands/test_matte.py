@@ -10,6 +10,7 @@ from torch import nn
 
 import zoo
 from zoo.commands import matte
+from zoo.core.registry import load_plugin_file
 from zoo.matting import inference
 from zoo.matting.parts import MattingOutput
 from zoo.media.images import read_image
@@ -114,7 +115,8 @@ def test_the_command_knows_all_kinds():
 
 
 def test_a_real_checkpoint_with_its_plugin_at_another_base_scale(pair, tmp_path, fitted, shared_tiny):
-    options = ("--model", fitted / "checkpoints/last.ckpt", "--plugin", shared_tiny.plugin, "--device", "cpu")
+    load_plugin_file(str(shared_tiny.plugin))
+    options = ("--model", fitted / "checkpoints/last.ckpt", "--device", "cpu")
     alphas = []
     for scale in ("0.5", "0.25"):
         assert run(*pair, "-o", tmp_path / scale, *options, "--base-scale", scale) == 0

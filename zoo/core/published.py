@@ -89,11 +89,11 @@ def write(path: Path, content: Mapping[str, Any], card: Mapping[str, Any], half:
     """
     described = checkpoint.record(content, str(path))
     card = {**described.get("card", {}), **card}
-    described = {key: shareable(value) for key, value in described.items() if key not in ("model", "card")}
-    described |= {"model": checkpoint.without_downloads(content["zoo"]["model"]), "card": card}
+    half = half or described.get("half") is True
+    last = {"model": checkpoint.without_downloads(content["zoo"]["model"]), "card": card, "half": half}
+    described = {key: shareable(value) for key, value in described.items() if key not in last} | last
     weights = {name: value.contiguous() for name, value in content["state_dict"].items()}
-    described["half"] = half or described.get("half") is True
-    if described["half"]:
+    if half:
         weights = {name: halved(name, value) for name, value in weights.items()}
     metadata = {"zoo": json.dumps(described, ensure_ascii=False)}
     with replacing(path) as temporary:

@@ -264,14 +264,15 @@ def load_plugin_files(paths: Iterable[str]) -> None:
         PluginError: a file cannot be used, or two of them have one name.
     """
     by_name: dict[str, Path] = {}
+    registered = {Path(plugin.file).resolve() for slot in SLOTS.values() for plugin, _ in slot._from_files.values()}
     for path in paths:
         file = Path(path).resolve()
         other = by_name.setdefault(file.stem, file)
         if other != file:
             raise PluginError(f"--plugin {other} and --plugin {path} have one name: rename one of the files.")
-        loaded = sys.modules.get(module_name(file))
-        if loaded is None or loaded.__file__ is None or Path(loaded.__file__).resolve() != file:
+        if file not in registered:
             load_plugin_file(path)
+            registered.add(file)
 
 
 def module_name(file: Path) -> str:

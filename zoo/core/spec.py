@@ -151,9 +151,10 @@ def texts_for_parts(value: Any, annotation: Any) -> Iterator[str]:
     if isinstance(value, str):
         if holds_parts(annotation):
             yield value
-    elif isinstance(value, dict) and "class_path" in value and not is_spec(value):
-        yield str(value["class_path"])
     elif isinstance(value, dict) and "class_path" in value:
+        if not isinstance(value["class_path"], str) or not isinstance(value.get("init_args", {}), dict):
+            yield str(value["class_path"])
+            return
         hints = type_hints(find_class(value["class_path"]).__init__)  # type: ignore[misc]
         for name, argument in value.get("init_args", {}).items():
             yield from texts_for_parts(argument, hints.get(name))

@@ -117,8 +117,8 @@ class BackgroundMatting(TrainingModule):
     def output_differences(
         self, inputs: tuple[Tensor, ...], expected: Mapping[str, Tensor], got: Mapping[str, Tensor]
     ) -> dict[str, float]:
-        """Of the patches, how much less their scores add up to: which ones are refined of those that score alike is
-        nobody's choice. Alpha and foreground are compared where both refined a patch, or neither.
+        """Of the patches, by how much their scores add up to something else: which ones are refined of those that score
+        alike is nobody's choice. Alpha and foreground are compared where both refined a patch, or neither.
         """
         differences = super().output_differences(inputs, expected, got)
         refined = expected["refined"], got["refined"]
@@ -130,7 +130,7 @@ class BackgroundMatting(TrainingModule):
             self.network(*inputs)
         finally:
             watching.remove()
-        sums = [(scores[0].clamp(min=0) * each).sum((1, 2, 3)) for each in refined]
+        sums = [(scores[0] * each).sum((1, 2, 3)) for each in refined]
         both = (refined[0] == refined[1]).repeat_interleave(PATCH, 2).repeat_interleave(PATCH, 3)
         for name in ("alpha", "foreground"):
             alike = both[..., : expected[name].shape[-2], : expected[name].shape[-1]]
