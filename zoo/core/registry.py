@@ -264,7 +264,8 @@ def load_plugin_files(paths: Iterable[str]) -> None:
         PluginError: a file cannot be used, or two of them have one name.
     """
     by_name: dict[str, Path] = {}
-    registered = {Path(plugin.file).resolve() for slot in SLOTS.values() for plugin, _ in slot._from_files.values()}
+    plugins = [plugin for slot in SLOTS.values() for plugin, _ in slot._from_files.values()]
+    registered = {Path(plugin.file).resolve() for plugin in plugins if plugin.file is not None}
     for path in paths:
         file = Path(path).resolve()
         other = by_name.setdefault(file.stem, file)
