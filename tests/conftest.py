@@ -110,6 +110,7 @@ def small_scale() -> Iterator[None]:
     import torch
 
     torch.set_num_threads(1)
+    gc.collect()
     gc.freeze()
     yield
     gc.unfreeze()
@@ -384,7 +385,7 @@ def checksum() -> Callable[[bytes], str]:
 
 
 SMALL_PLUGIN = '''
-"""A backbone of four convolutions."""
+"""A backbone."""
 
 from collections.abc import Sequence
 
@@ -394,7 +395,7 @@ from torch import Tensor, nn
 from zoo.core.parts import Backbone
 
 
-class SmallBackbone(Backbone):
+class FourConvolutions(Backbone):
     """So that tests spend their time elsewhere."""
 
     def __init__(self, width: int = 6) -> None:
@@ -436,11 +437,11 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Small:
     plugin.write_text(SMALL_PLUGIN)
     load_plugin_file(str(plugin))
     settings = yaml.safe_load(TINY_CONFIG)
-    settings["model"]["init_args"]["backbone"] = {"class_path": "SmallBackbone"}
+    settings["model"]["init_args"]["backbone"] = {"class_path": "FourConvolutions"}
     module = build(settings["model"])
     entry = describe(module, None) | {"name": "small", "data": settings["data"]}
     entry["plugins"] |= {"Tiny": str(folder / "tiny.py")}
     version = lightning.pytorch.__version__
     torch.save({"state_dict": module.state_dict(), "zoo": entry, "pytorch-lightning_version": version}, file)
-    del get_slot("backbones")._from_files["SmallBackbone"]
+    del get_slot("backbones")._from_files["FourConvolutions"]
     return Small(plugin, file)

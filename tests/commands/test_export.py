@@ -13,7 +13,7 @@ import zoo
 from zoo.core import export as exporting
 from zoo.core.checkpoint import describe, read
 from zoo.core.export import ExportError, check_equal, export
-from zoo.core.registry import get_slot, load_plugin_file
+from zoo.core.registry import get_slot, load_plugin_file, load_plugin_files
 from zoo.core.spec import build
 
 HEAD: dict[str, Any] = {
@@ -53,7 +53,7 @@ def words(small, tmp_path: Path, monkeypatch) -> tuple[object, ...]:
 @pytest.fixture
 def module(small) -> Any:
     """The small network, in evaluation mode."""
-    load_plugin_file(str(small.plugin))
+    load_plugin_files([str(small.plugin)])
     return zoo.load(str(small.checkpoint))
 
 
@@ -150,7 +150,7 @@ def test_what_makes_no_sense_is_one_sentence(words, command, options: tuple[obje
 def test_a_checkpoint_without_its_plugin_says_who_provided_it(small, tmp_path: Path, command) -> None:
     outcome = command("export", small.checkpoint, "--format", "onnx", "-o", tmp_path / "a.onnx")
     assert outcome.code == 1
-    assert f"made with 'SmallBackbone' of {small.plugin}" in outcome.complaint
+    assert f"made with 'FourConvolutions' of {small.plugin}" in outcome.complaint
 
 
 # Networks

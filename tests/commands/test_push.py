@@ -10,7 +10,7 @@ import pytest
 from huggingface_hub.errors import LocalTokenNotFoundError
 
 import zoo
-from zoo.core.registry import load_plugin_file
+from zoo.core.registry import load_plugin_files
 from zoo.hub import push as pushing
 
 
@@ -73,7 +73,7 @@ def test_a_folder_gets_the_file_its_card_and_a_page(words, small, command) -> No
     assert 'license: "CC0-1.0"' in page.split("---")[1]
     for said in (found["sha256"], "| training data | squares / circles |", "| test/one/sad | 1.25 |"):
         assert said in page
-    load_plugin_file(str(small.plugin))
+    load_plugin_files([str(small.plugin)])
     assert zoo.load(str(folder / "squares-1.safetensors")).network.base_scale == 0.5
 
 

@@ -18,14 +18,14 @@ from torch import Tensor
 import zoo
 from zoo.core.checkpoint import CheckpointError, describe, is_boundless, read, run_name
 from zoo.core.published import HEADER_LIMIT, is_safetensors, write
-from zoo.core.registry import get_slot, load_plugin_file
+from zoo.core.registry import get_slot, load_plugin_files
 from zoo.core.spec import build
 
 
 @pytest.fixture
 def published(small, tmp_path: Path) -> Path:
     """The small checkpoint, published; its plugin file is registered."""
-    load_plugin_file(str(small.plugin))
+    load_plugin_files([str(small.plugin)])
     path = tmp_path / "small.safetensors"
     write(path, read(str(small.checkpoint)), {"licence": "CC0-1.0", "text": "Squares."})
     return path
@@ -102,7 +102,7 @@ def test_the_header_says_what_a_stranger_needs_and_nothing_of_the_machine(small,
     entry = header(published)
     assert entry["card"] == {"licence": "CC0-1.0", "text": "Squares."}
     assert entry["plugins"]["TopK"].startswith("ablation-zoo ")
-    assert entry["plugins"]["SmallBackbone"] == "small.py"
+    assert entry["plugins"]["FourConvolutions"] == "small.py"
     assert entry["model"]["init_args"]["selector"] == {
         "class_path": "TopK",
         "init_args": {"patches": 20, "fixed_count": False},
@@ -159,7 +159,7 @@ def test_both_are_shown(small, published: Path, command) -> None:
     shown = command("show", published)
     assert shown.code == 0, shown.err
     assert "BackgroundMatting" in shown.out.splitlines()[0]
-    for said in ("licence: CC0-1.0", "patches: 20", "SmallBackbone: small.py", "Squares."):
+    for said in ("licence: CC0-1.0", "patches: 20", "FourConvolutions: small.py", "Squares."):
         assert said in shown.out
     assert "class_path: TopK" in command("show", small.checkpoint).out
 

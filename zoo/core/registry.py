@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from inspect import isabstract
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from zoo.core.distributions import announced
@@ -264,16 +265,16 @@ def load_plugin_files(paths: Iterable[str]) -> None:
         PluginError: a file cannot be used, or two of them have one name.
     """
     by_name: dict[str, Path] = {}
-    plugins = [plugin for slot in SLOTS.values() for plugin, _ in slot._from_files.values()]
-    registered = {Path(plugin.file).resolve() for plugin in plugins if plugin.file is not None}
     for path in paths:
         file = Path(path).resolve()
         other = by_name.setdefault(file.stem, file)
         if other != file:
             raise PluginError(f"--plugin {other} and --plugin {path} have one name: rename one of the files.")
-        if file not in registered:
+        module = sys.modules.get(module_name(file))
+        if module is not None and module.__file__ is not None and Path(module.__file__).resolve() == file:
+            register_parts(module, path)
+        else:
             load_plugin_file(path)
-            registered.add(file)
 
 
 def module_name(file: Path) -> str:
@@ -301,7 +302,12 @@ def load_plugin_file(path: str) -> list[Plugin]:
     except (Exception, SystemExit) as error:  # the file may raise anything; it is named with the reason
         del sys.modules[name]
         raise PluginError(f"--plugin {path} failed to import: {type(error).__name__}: {error}") from error
-    defined = [cls for cls in vars(module).values() if isinstance(cls, type) and cls.__module__ == name]
+    return register_parts(module, path)
+
+
+def register_parts(module: ModuleType, path: str) -> list[Plugin]:
+    """Register every part that a plugin file's module defines; PluginError where it defines none."""
+    defined = [cls for cls in vars(module).values() if isinstance(cls, type) and cls.__module__ == module.__name__]
     parts = [
         (slot, cls) for cls in defined for slot in SLOTS.values() if slot.base and issubclass(cls, slot.base_class())
     ]
@@ -313,7 +319,7 @@ def load_plugin_file(path: str) -> list[Plugin]:
         )
     for slot, cls in whole:
         try:
-            slot.register(cls, str(file))
+            slot.register(cls, path)
         except UnfitError as error:
             raise PluginError(f"--plugin {path}: '{cls.__name__}' cannot be used: {error}") from error
     return [slot.plugin(cls.__name__) for slot, cls in whole]

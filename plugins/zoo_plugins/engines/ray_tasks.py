@@ -1,6 +1,8 @@
 """Runs as Ray tasks (extra `[ray]`)."""
 
+import signal
 import subprocess
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,7 @@ class Ray(Engine):
     def execute(self, tasks: Sequence[Task]) -> None:
         import ray
 
+        before = signal.getsignal(signal.SIGTERM)
         ray.init(address=self.address, ignore_reinit_error=True, log_to_driver=False)
         try:
             remote = ray.remote(max_retries=0)(carry_out)
@@ -45,6 +48,8 @@ class Ray(Engine):
                 announce(runs[over], len(tasks) - len(waiting), len(tasks))
         finally:
             ray.shutdown()
+            if threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGTERM, before)  # Ray leaves its own, which Lightning would respect
 
 
 def carry_out(task: Task, folder: Path, *after: Any) -> int:
