@@ -21,6 +21,7 @@ from zoo.core.device import device_of
 from zoo.matting.alignment import align_background, is_same_place
 from zoo.matting.parts import PATCH, MattingOutput, resize
 from zoo.media.images import MediaError, find_images, image_size, read_image, to_uint8, write_image
+from zoo.media.pipeline import Behind, ahead
 from zoo.media.results import name_in, named_pictures, refuse_overwriting, tracked
 from zoo.media.videos import Frame, LoopingVideo, VideoEndsEarly, VideoWriter, is_video, read_frames, read_video_info
 
@@ -29,6 +30,10 @@ MattingModel = Callable[[Tensor, Tensor], MattingOutput]
 KINDS = ("alpha", "foreground", "rgba", "composite", "error", "refined")
 """What can be saved: the matte, the colours (straight), both in one, the foreground over a new background, the error
 that the network expects, and the patches that it refined."""
+
+WAITING = 2
+"""How many frames of a video wait at most before the network, and behind it for each kind of result: one of 4K takes a
+few hundred megabytes."""
 
 DEFAULT_KINDS = ("alpha", "composite")
 DEFAULT_NEW_BACKGROUND = "#78ff9b"
@@ -74,10 +79,14 @@ class Results:
         return self.folder / kind / name
 
     def render(self, output: MattingOutput, seconds: Fraction = Fraction(0)) -> Iterator[tuple[str, np.ndarray]]:
-        """Each wanted kind with its picture, uint8, (H, W), (H, W, 3) or (H, W, 4), of the first image of the batch."""
+        """Each wanted kind with its picture, as `picture` gives it."""
         for kind in self.save:
-            behind = self.new_background.at(seconds, output.alpha) if kind == "composite" else None
-            yield kind, to_uint8(render(output, kind, behind))
+            yield kind, self.picture(kind, output, seconds)
+
+    def picture(self, kind: str, output: MattingOutput, seconds: Fraction = Fraction(0)) -> np.ndarray:
+        """One kind of result, uint8, (H, W), (H, W, 3) or (H, W, 4), of the first image of the batch."""
+        behind = self.new_background.at(seconds, output.alpha) if kind == "composite" else None
+        return to_uint8(render(output, kind, behind))
 
 
 class NewBackground:
@@ -259,7 +268,8 @@ def matte_video(
     frames: bool = False,
     progress: bool = True,
 ) -> list[Path]:
-    """Matte a video; timestamps, rotation and sound are kept, memory does not grow with its length.
+    """Matte a video; timestamps, rotation and sound are kept, memory does not grow with its length. Decoding and
+    uploading, the network, and rendering and encoding of each kind of result run at the same time.
 
     A video that ends early gives results of what there is of it, under their names, and the error says so. When the
     work is interrupted, what was written is kept as `NAME.partial.mp4`.
@@ -293,11 +303,18 @@ def matte_video(
             writer = _FrameFiles(path) if frames else VideoWriter(path, info, transparent=kind == "rgba")
             stack.enter_context(writer)
             writers[kind] = writer
+        threads = {kind: stack.enter_context(Behind(WAITING)) for kind in writers}
+
+        def write(kind: str, output: MattingOutput, frame: Frame) -> None:
+            writers[kind].write(results.picture(kind, output, frame.seconds), frame)
+
+        uploaded = ((frame, _upload(frame.pixels, device)) for frame in read_frames(source))
         try:
-            for frame in tracked(read_frames(source), info.frame_count, source.name, progress):
-                output = _run(model, _upload(frame.pixels, device), behind)
-                for kind, pixels in results.render(output, frame.seconds):
-                    writers[kind].write(pixels, frame)
+            with ahead(uploaded, WAITING) as decoded:
+                for frame, pixels in tracked(decoded, info.frame_count, source.name, progress):
+                    output = _run(model, pixels, behind)
+                    for kind, thread in threads.items():
+                        thread.do(write, kind, output, frame)
         except VideoEndsEarly as error:
             damage = error
     if damage is not None:
