@@ -102,7 +102,9 @@ def test_rows_start_from_its_weights_and_only_they_are_reported(staged, command)
     assert result.checkpoint == "first_stage/by_error/seed_0/fit/version_0/checkpoints/last.ckpt"
     outcome = command("study", "report", staged.file, "--runs", staged.folder.parent)
     assert outcome.code == 0, outcome.err
-    assert "first_stage" not in (staged.folder / "report.md").read_text()
+    report = (staged.folder / "report.md").read_text()
+    assert "first_stage" not in report
+    assert "| first stage, shared | training |" in report
     said = " ".join(command("study", "status", staged.file, "--runs", staged.folder.parent).out.split())
     assert "half the loss, first stage │ 0 done" in said
 

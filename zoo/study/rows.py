@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from zoo.study.file import NOISE_FLOOR, Row, Study, StudyError
-from zoo.study.job import SAMPLES, Job
+from zoo.study.job import SAMPLES, Job, study_directory
 from zoo.study.plan import other_seeds
 from zoo.study.results import Result, all_jobs, read_result
 from zoo.study.samples import read_samples
@@ -80,6 +80,7 @@ class ReportedRow:
         published: what a paper prints for it, by the metric's name; empty unless the runs used the paper's data.
         speeds: by the size's name; empty where none was measured.
         job: of any run of the row, done or not; None where there is none.
+        first_stage: median seconds of the first stages that its runs start from; None where there are none.
     """
 
     name: str
@@ -91,6 +92,7 @@ class ReportedRow:
     published: dict[str, float]
     speeds: dict[str, Speed]
     job: Job | None
+    first_stage: float | None
 
     def seconds(self, part: str) -> float | None:
         """Median seconds of `fit` or `test`, over runs that did that and were not interrupted."""
@@ -177,7 +179,20 @@ def gather(
         published=published(row, runs, study),
         speeds=speeds.get(row.name, {}),
         job=jobs[0] if jobs else None,
+        first_stage=first_stage_seconds(runs),
     )
+
+
+def first_stage_seconds(runs: dict[int, Run]) -> float | None:
+    """Median seconds of the first stages that a row's own training starts from, if they were not interrupted."""
+    found = []
+    for directory, result, _ in runs.values():
+        if result.job.after is None or result.job.evaluate_only:
+            continue
+        stage = read_result(study_directory(directory, result.job) / result.job.after)
+        if stage is not None and stage.seconds.get("fit") and stage.resumed_at is None:
+            found.append(stage.seconds["fit"])
+    return standard.median(found) if found else None
 
 
 def why_missing(folder: Path, job: Job, result: Result | None) -> str:

@@ -62,14 +62,16 @@ def costs(report: Report) -> Table:
     sizes = list(report.study.sizes)
     timed = [size for size in sizes if any(size in row.speeds for row in report.rows)]
     header = ["row", "parameters", *(f"GMACs {size}" for size in sizes), *(f"FPS {size}" for size in timed)]
-    header += ["training", "test", "peak memory"]
+    staged = any(row.first_stage is not None for row in report.rows)
+    header += [*(["first stage, shared"] if staged else []), "training", "test", "peak memory"]
     lines = []
     for row in report.rows:
         line = [row.name, NONE if row.job is None else f"{row.job.parameters / 1e6:.2f} M"]
         counted = {} if row.job is None else row.job.multiply_adds
         line += [f"{counted[size] / 1e9:.2f}" if size in counted else NONE for size in sizes]
         line += [frames_per_second(row.speeds.get(size)) for size in timed]
-        line += [NONE if (time := row.seconds(part)) is None else duration(time) for part in ("fit", "test")]
+        times = [*([row.first_stage] if staged else []), row.seconds("fit"), row.seconds("test")]
+        line += [NONE if seconds is None else duration(seconds) for seconds in times]
         line.append(NONE if row.peak_memory is None else f"{row.peak_memory / 2**20:,.0f} MiB")
         lines.append(line)
     return Table("Costs: median time of one run, largest peak memory", header, lines)
