@@ -86,6 +86,9 @@ def last_value(run: Path, name: str) -> float:
 
 
 class TestRunDirectory:
+    def test_its_metrics_tell_how_long_the_network_waited_for_data(self, fitted: Path) -> None:
+        assert 0 < last_value(fitted, "train/waiting_for_data") <= 1
+
     def test_it_holds_what_a_run_leaves_behind(self, fitted: Path) -> None:
         found = {str(path.relative_to(fitted)) for path in fitted.rglob("*") if path.is_file()}
         assert {

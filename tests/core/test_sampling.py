@@ -1,8 +1,10 @@
 """The order of samples: from (seed, epoch) alone, dealt out to processes, resumed in the middle."""
 
+import time
+
 from torch.utils.data import Dataset
 
-from zoo.core.sampling import EvaluationSampler, TrainingSampler
+from zoo.core.sampling import EvaluationSampler, ResumableLoader, TrainingSampler
 
 
 class Numbers(Dataset):
@@ -53,3 +55,16 @@ def test_evaluation_sees_every_sample_once() -> None:
     shares = [list(EvaluationSampler(Numbers(7), rank, 3)) for rank in range(3)]
     assert sorted(index for share in shares for index in share) == list(range(7))
     assert [len(EvaluationSampler(Numbers(7), rank, 3)) for rank in range(3)] == [3, 2, 2]
+
+
+class Slow(Numbers):
+    def __getitem__(self, index: int) -> int:
+        time.sleep(0.01)
+        return index
+
+
+def test_a_loader_knows_how_long_it_was_waited_for() -> None:
+    loader = ResumableLoader(Slow(4), batch_size=2)
+    for _ in range(2):  # anew in each epoch
+        assert [batch.tolist() for batch in loader] == [[0, 1], [2, 3]]
+        assert 0.04 <= loader.waited < 4

@@ -2,6 +2,7 @@
 where it was.
 """
 
+import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -65,7 +66,25 @@ class EvaluationSampler(DistributedSampler):
 
 
 class ResumableLoader(DataLoader):
-    """A DataLoader whose place in an epoch is restored: by its sampler; having a state is how Lightning is told."""
+    """A DataLoader whose place in an epoch is restored: by its sampler; having a state is how Lightning is told.
+
+    `waited` is for how many seconds the batches of the current epoch have been waited for so far.
+    """
+
+    waited = 0.0
+
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
+        self.waited = 0.0
+        batches = super().__iter__()
+        while True:
+            began = time.monotonic()
+            try:
+                batch = next(batches)
+            except StopIteration:
+                return
+            finally:
+                self.waited += time.monotonic() - began
+            yield batch
 
     def state_dict(self) -> dict[str, Any]:
         """Nothing: (seed, epoch, batches done) say it all, and Lightning keeps these."""

@@ -5,6 +5,7 @@ part, and logging. What it writes into a checkpoint is enough to rebuild it, and
 """
 
 import math
+import time
 from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,6 +21,7 @@ from zoo.core import checkpoint as checkpoints
 from zoo.core.data import DataModule
 from zoo.core.parts import LossTerm
 from zoo.core.registry import nearest
+from zoo.core.sampling import ResumableLoader
 from zoo.core.seeding import run_seed, stream
 from zoo.core.spec import Part
 from zoo.core.torchscript import is_torchscript, read_torchscript
@@ -203,6 +205,19 @@ class TrainingModule(Part, LightningModule):
         done = (self.current_epoch + batch_idx / self.trainer.num_training_batches) / epochs
         for group in self.trainer.optimizers[0].param_groups:
             group["lr"] = self.learning_rates[group["name"]] * (1 + math.cos(math.pi * min(done, 1.0))) / 2
+
+    def on_train_epoch_start(self) -> None:
+        self._epoch_began = self._batch_ended = time.monotonic()
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        self._batch_ended = time.monotonic()
+
+    def on_train_epoch_end(self) -> None:
+        """Log for which share of the epoch's training the network had to wait for data."""
+        loader = self.trainer.train_dataloader
+        seconds = self._batch_ended - self._epoch_began  # validation comes after
+        if isinstance(loader, ResumableLoader) and seconds > 0:
+            self.log("train/waiting_for_data", min(1.0, loader.waited / seconds))
 
     # Checkpoints
 
