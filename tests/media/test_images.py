@@ -167,6 +167,19 @@ def test_what_is_no_picture_is_named(tmp_path, content, words):
         read_image(tmp_path / "b.png")
 
 
+@pytest.mark.parametrize(("least", "size"), [(None, (240, 400)), (130, (240, 400)), (60, (60, 100)), (7, (30, 50))])
+def test_a_jpeg_is_decoded_no_larger_than_needed(tmp_path, least, size):
+    across, down = np.meshgrid(np.linspace(0, 6, 400), np.linspace(0, 4, 240))
+    pixels = np.rint(127 + 100 * np.stack([np.sin(across), np.cos(down), np.sin(across + down)], 2)).astype(np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "wide.jpg", quality=95)
+    found = read_image(tmp_path / "wide.jpg", "RGB", least)
+    assert found.shape == (*size, 3)
+    expected = np.asarray(Image.fromarray(pixels).resize((size[1], size[0]), Image.Resampling.BOX))
+    assert np.abs(found.astype(float) - expected).mean() < 2
+    Image.fromarray(pixels).save(tmp_path / "wide.png")
+    assert read_image(tmp_path / "wide.png", "RGB", least).shape == pixels.shape
+
+
 def test_writing_rounds_and_reads_back(tmp_path):
     values = torch.tensor([0.0, 0.4999, 0.5001, 1.0, 254.6, 300.0, -2.0]) / 255
     write_image(tmp_path / "new" / "a.png", values.view(1, 1, -1))

@@ -9,7 +9,9 @@ import torch
 from PIL import Image
 from zoo_plugins.datasets.folders import CutoutFolder, MatteFolder
 
+from zoo.core.sampling import SampleKey
 from zoo.core.spec import build
+from zoo.matting.data import TrainingSamples
 from zoo.media.images import MediaError, write_image
 
 HEIGHT, WIDTH = 6, 8
@@ -166,3 +168,13 @@ def test_backgrounds_among_the_cutouts_are_refused(cutouts: Path) -> None:
     write_image(cutouts / "places/room.png", picture(4))
     with pytest.raises(MediaError, match=r"places lies in the cut-outs' folder .* move one of them"):
         CutoutFolder(str(cutouts), str(cutouts / "places"))
+
+
+def test_training_reads_large_jpeg_backgrounds_small_and_evaluation_whole(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "places").mkdir()
+    Image.new("RGB", (640, 480), "teal").save(tmp_path / "places/room.jpg")
+    dataset = MatteFolder(root=str(root), backgrounds=str(tmp_path / "places"))
+    training = TrainingSamples(dataset, canvas=100, seed=0)
+    assert training.dataset.background(0).shape == (3, 120, 160)
+    assert training[SampleKey(0, 0)].background.shape == (3, 100, 100)
+    assert dataset.background(0).shape == (3, 480, 640)  # an evaluation may have the same

@@ -5,6 +5,7 @@ and composites the batch on the device. Several datasets can follow one another 
 number of epochs and with its own crop. Validation and test pair and disturb always alike.
 """
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -183,7 +184,8 @@ class TrainingSamples(Dataset):
     """
 
     def __init__(self, dataset: MattingDataset, canvas: int, seed: int) -> None:
-        self.dataset = dataset
+        self.dataset = copy.copy(dataset)  # which may serve an evaluation too
+        self.dataset.background_side = canvas
         self.canvas = canvas
         self.seed = seed
 

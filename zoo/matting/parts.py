@@ -86,6 +86,10 @@ class MattingDataset(SampleSource):
     called with the same index.
     """
 
+    background_side: int | None = None
+    """How many pixels the shorter side of a background needs, where that is known, as in training: a dataset may give
+    smaller ones then, if it gets at them faster."""
+
     @abstractmethod
     def matte(self, index: int) -> Matte:
         """Cut-out number `index`, 0 ≤ index < len(self), at its own size."""

@@ -5,6 +5,7 @@
 wrong with a file is said in one sentence, a `MediaError`.
 """
 
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,12 +36,14 @@ class MediaError(ValueError):
     """A picture or video that cannot be used; the message is one sentence: what came, what was expected, what to do."""
 
 
-def read_image(path: str | Path, mode: Mode = "RGB") -> np.ndarray:
+def read_image(path: str | Path, mode: Mode = "RGB", least: int | None = None) -> np.ndarray:
     """The picture, upright.
 
     Args:
         mode: `RGB` (grey is repeated, transparency is dropped: colours are straight, not premultiplied), `L` (one
             channel, as mattes are; three equal channels are taken as one), `RGBA` (the file must have transparency).
+        least: how many pixels the shorter side needs; a JPEG with more of them is decoded at 1/2, 1/4 or 1/8 of its
+            size where that is enough, which takes a fraction of the time. None decodes everything.
 
     Returns:
         (H, W, 3), (H, W) or (H, W, 4); uint8, or float32 in [0, 1] (value / 65535) where the file holds 16 bits.
@@ -56,6 +59,9 @@ def read_image(path: str | Path, mode: Mode = "RGB") -> np.ndarray:
                 f"{path} holds {image.mode} pixels; expected grey or RGB of 8 or 16 bits: "
                 "convert it to sRGB and save it again."
             )
+        if least is not None:
+            share = least / min(image.size)
+            image.draft(None, (math.ceil(image.width * share), math.ceil(image.height * share)))
         deep = _has_16_bit_colour(path, image)  # before anything is decoded: that forgets the layout of the file
         image.load()
         if deep:

@@ -29,7 +29,7 @@ class BackgroundFolder(MattingDataset):
         return len(self._background_files)
 
     def background(self, index: int) -> Tensor:
-        return as_tensor(read_image(self._background_files[index], "RGB"))
+        return as_tensor(read_image(self._background_files[index], "RGB", self.background_side))
 
 
 class MatteFolder(BackgroundFolder):
