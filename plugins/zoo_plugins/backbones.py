@@ -11,6 +11,7 @@ those that collect their features by hooks (Xception), run inside a wrapper (Twi
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from functools import cache
 from typing import Any
 
 import timm
@@ -133,18 +134,9 @@ class TimmBackbone(Backbone):
             )
         return tuple(len(reductions) - 1 - reductions[::-1].index(stride) for stride in strides)
 
-    def _reductions(self, in_channels: int, output_stride: int) -> list[int]:
-        """The stride of each stage, told by a twin on the meta device, which allocates nothing."""
-        with torch.device("meta"):
-            asked = self._choices(output_stride)
-            twin: Any = timm.create_model(self.name, features_only=True, in_chans=in_channels, **asked)
-            try:
-                twin.eval()(torch.empty(1, in_channels, 97, 161))
-            except CANNOT as error:
-                raise RuntimeError("it takes pictures of certain sizes only") from error
-            if getattr(twin, "output_fmt", "NCHW") != "NCHW":
-                raise NotImplementedError("it gives features with channels last")
-        return list(twin.feature_info.reduction())
+    def _reductions(self, in_channels: int, output_stride: int) -> tuple[int, ...]:
+        """The stride of each stage."""
+        return reductions_of(self.name, in_channels, **self._choices(output_stride))
 
     def _choices(self, output_stride: int) -> dict[str, Any]:
         """timm's arguments for what was chosen. Most families refuse to be asked, even for what they have unasked."""
@@ -160,6 +152,20 @@ class TimmBackbone(Backbone):
                 if set(strides) <= set(self._reductions(in_channels, output_stride)):
                     return f"'{self.name}' works with output_stride={output_stride}"
         return "choose a model that has them, for example resnet50, mobilenetv2_100 or efficientnet_b0"
+
+
+@cache
+def reductions_of(name: str, in_channels: int, **choices: Any) -> tuple[int, ...]:
+    """The stride of each stage of a model, told by a twin on the meta device, which allocates nothing."""
+    with torch.device("meta"):
+        twin: Any = timm.create_model(name, features_only=True, in_chans=in_channels, **choices)
+        try:
+            twin.eval()(torch.empty(1, in_channels, 97, 161))
+        except CANNOT as error:
+            raise RuntimeError("it takes pictures of certain sizes only") from error
+        if getattr(twin, "output_fmt", "NCHW") != "NCHW":
+            raise NotImplementedError("it gives features with channels last")
+    return tuple(twin.feature_info.reduction())
 
 
 def chain(model: nn.Module, name: str) -> Iterator[tuple[nn.Module, bool]]:

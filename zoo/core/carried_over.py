@@ -27,18 +27,18 @@ def carried_over(parser: LightningArgumentParser, args: list[str], config: Names
     """A message for each slot whose class was changed and that kept arguments nobody gave, and for parts that went.
 
     Args:
-        parser: of all commands.
-        args: what it was given, the command first.
+        parser: of the command.
+        args: what it was given.
         config: what it made of them.
     """
-    command, given = args[0], list(pairs(args[1:]))
+    given = list(pairs(args))
     if not any(option.startswith(CHANGING) for option, _ in given[1:]):
         return []
-    before, later = first_settings(parser, command, given)
+    before, later = first_settings(parser, given)
     if before is None:
         return []
     spoken = set(spoken_keys(later))
-    old_slots, new_slots = dict(slots(before)), dict(slots(config[command]))
+    old_slots, new_slots = dict(slots(before)), dict(slots(config))
     messages = []
     for path, new in new_slots.items():
         old = old_slots.get(path)
@@ -62,14 +62,14 @@ def vanished(old: Collection[str], new: Collection[str]) -> dict[str, list[str]]
     return gone
 
 
-def first_settings(parser: LightningArgumentParser, command: str, given: Options) -> tuple[Namespace | None, Options]:
+def first_settings(parser: LightningArgumentParser, given: Options) -> tuple[Namespace | None, Options]:
     """The settings by the first configurations that are complete, and the options after them; None where none are."""
     configs: list[str] = []
     for position, (option, value) in enumerate(given):
         if option in ("--config", "-c") and value is not None:
             configs += [option, value]
             try:
-                return parser.parse_args([command, *configs])[command], given[position + 1 :]
+                return parser.parse_args(configs), given[position + 1 :]
             except argparse.ArgumentError:
                 continue
     return None, []

@@ -87,9 +87,10 @@ def is_no_tip(record: logging.LogRecord) -> bool:
 
 
 class ZooCLI(LightningCLI):
-    """LightningCLI for any training module and data module in the slots."""
+    """LightningCLI for any training module and data module in the slots; the first argument is the command."""
 
     def __init__(self, args: list[str]) -> None:
+        self.command = args[0]
         super().__init__(
             TrainingModule,
             DataModule,
@@ -103,6 +104,9 @@ class ZooCLI(LightningCLI):
             args=args,
         )
 
+    def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]  # one parser is made rather than four
+        return {self.command: LightningCLI.subcommands()[self.command]}
+
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.epilog = ANYWHERE
         parser.add_argument(
@@ -111,10 +115,13 @@ class ZooCLI(LightningCLI):
         parser.add_argument("--runs", type=str, default="runs", help="where run directories are")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        self.config = parser.parse_args(args)
-        check_registered(self.config[self.config.subcommand])
-        for message in carried_over(parser, args, self.config):
+        # By the command's own parser: the one above it would have all of this parsed a second time.
+        own, options = self._parser(self.command), args[1:]
+        settings = own.parse_args(options)
+        check_registered(settings)
+        for message in carried_over(own, options, settings):
             print(message)
+        self.config = Namespace(subcommand=self.command, **{self.command: settings})
 
     def _parse_ckpt_path(self) -> None:
         """Off: the checkpoint's settings came first, as a configuration file, so that the command line wins."""

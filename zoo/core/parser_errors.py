@@ -59,14 +59,14 @@ def where(text: str) -> str:
     return ".".join([keys[0], nested[-1]] if keys and nested else keys)
 
 
-def unknown_argument(complaint: Complaint, found: re.Match[str]) -> str:
-    """About an argument that a class does not have."""
-    return has_no_argument(complaint.owner, found[1])
+def unknown_key(complaint: Complaint, found: re.Match[str]) -> str:
+    """About an argument that a class does not have, or a key that a configuration cannot have."""
+    return has_no_argument(complaint.owner, found[1]) if complaint.owner else unknown_option(complaint, found)
 
 
 def unknown_option(complaint: Complaint, found: re.Match[str]) -> str:
     """About an option that the command line, or a record inside a class, does not have."""
-    option = found[1] or found[2]
+    option = ".".join(filter(None, found.groups()))
     name = option.removeprefix("--").partition("=")[0]
     if complaint.owner:
         field, _, argument = name.rpartition(".")
@@ -149,8 +149,8 @@ def wrong_value(complaint: Complaint, found: re.Match[str]) -> str:
 
 
 RULES: list[tuple[str, Callable[[Complaint, re.Match[str]], str]]] = [
-    (r"Option '([\w.]+)' is not accepted", unknown_argument),
-    (r"[Uu]nrecognized arguments: (\S+)|does not accept option '([\w.]+)'", unknown_option),
+    (r"Option '([\w.]+)' is not accepted", unknown_key),
+    (r"[Uu]nrecognized arguments: (\S+)|Group '([\w.]+)' does not accept option '([\w.]+)'", unknown_option),
     (r"argument (?:-\w/)?(--\w+): expected one argument", missing_value),
     (r"the following arguments are required: ([\w., ]+?)(?: - |$)", missing_arguments),
     (r"Expected an instantiatable class", nothing_to_change),

@@ -3,6 +3,7 @@ names only.
 """
 
 import argparse
+import json
 import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -13,20 +14,32 @@ from typing import Any
 
 import yaml
 from jsonargparse import ArgumentParser, capture_parser
+from lightning.pytorch.cli import LightningArgumentParser
 
 from zoo.core.arguments import shipped
-from zoo.core.command_line import CommandLineError, ZooCLI, check_registered, registered_names
+from zoo.core.command_line import STRICT, CommandLineError, ZooCLI, check_registered, registered_names
 from zoo.core.data import DataModule
 from zoo.core.parser_errors import sentence
 from zoo.core.registry import load_plugin_files, load_plugins
-from zoo.core.spec import build
+from zoo.core.spec import build, copy_plain
+from zoo.core.training import TrainingModule
 from zoo.study.file import StudyError
 
 COMMAND = "fit"
 
 
+class TrainerCLI(ZooCLI):
+    """The command line without model and data."""
+
+    def add_core_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.add_lightning_class_args(self.trainer_class, "trainer")
+
+
 class Resolver:
     """The parser of `zoo fit`, made once and asked often.
+
+    Rows of a study share most settings, and understanding those of the data takes long. So model, data and the rest are
+    parsed each on its own, and only once where they are the same.
 
     Args:
         plugins: Python files with parts to register first.
@@ -36,6 +49,9 @@ class Resolver:
         load_plugin_files(map(str, plugins))
         load_plugins()
         self.parser = capture_parser(lambda: ZooCLI([COMMAND]))
+        self.sections = {"model": section_parser("model", TrainingModule), "data": section_parser("data", DataModule)}
+        self.rest = capture_parser(lambda: TrainerCLI([COMMAND]))
+        self.known: dict[str, dict[str, Any]] = {}
 
     def files(self, names: Iterable[str]) -> dict[str, Any]:
         """The settings that these configurations come to, each over the one before it.
@@ -43,7 +59,7 @@ class Resolver:
         Raises:
             StudyError: a file is missing, or the parser does not understand it.
         """
-        return self._parse([f"--config={shipped(name)}" for name in names])
+        return parse(self.parser, [f"--config={shipped(name)}" for name in names])
 
     def settings(self, settings: dict[str, Any]) -> dict[str, Any]:
         """Settings parsed anew: checked, and defaults filled in for parts that were replaced.
@@ -51,21 +67,42 @@ class Resolver:
         Raises:
             StudyError: an unknown key, part or argument, or a value of another type.
         """
-        with TemporaryDirectory(prefix="zoo-study-") as folder:
-            file = Path(folder) / "config.yaml"
-            file.write_text(yaml.safe_dump(settings, sort_keys=False))
-            return self._parse([f"--config={file}"])
+        rest = {key: value for key, value in settings.items() if key not in self.sections}
+        parsed = self._section(self.rest, rest)
+        for key, parser in self.sections.items():
+            parsed |= self._section(parser, {key: settings.get(key)})
+        return {key: parsed[key] for key in [*settings, *parsed]}
 
-    def _parse(self, options: list[str]) -> dict[str, Any]:
-        with as_study_errors():
-            parsed = self.parser.parse_args([COMMAND, *options])
-            check_registered(parsed[COMMAND])
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about an option whose successor older versions do not have
-            text = self.parser.dump(parsed, skip_none=False, format="yaml", skip_validation=True)
-        resolved = registered_names(yaml.safe_load(text)[COMMAND])
-        resolved.pop("config", None)
-        return resolved
+    def _section(self, parser: LightningArgumentParser, settings: dict[str, Any]) -> dict[str, Any]:
+        """A part of the settings, as its parser understands it."""
+        text = json.dumps(settings)
+        if text not in self.known:
+            with TemporaryDirectory(prefix="zoo-study-") as folder:
+                file = Path(folder) / "config.yaml"
+                file.write_text(yaml.safe_dump(settings, sort_keys=False))
+                self.known[text] = parse(parser, [f"--config={file}"])
+        return copy_plain(self.known[text])
+
+
+def section_parser(key: str, base: type) -> LightningArgumentParser:
+    """The parser of one key of the settings, where a class deriving from `base` is chosen."""
+    parser = LightningArgumentParser(**STRICT)
+    parser.add_argument("--config", action="config")
+    parser.add_lightning_class_args(base, key, subclass_mode=True)
+    return parser
+
+
+def parse(parser: LightningArgumentParser, options: list[str]) -> dict[str, Any]:
+    """What a parser makes of options; StudyError where it does not understand them."""
+    with as_study_errors():
+        parsed = parser.parse_args(options)
+        check_registered(parsed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about an option whose successor older versions do not have
+        text = parser.dump(parsed, skip_none=False, format="yaml", skip_validation=True)
+    resolved = registered_names(yaml.safe_load(text))
+    resolved.pop("config", None)
+    return resolved
 
 
 @contextmanager
