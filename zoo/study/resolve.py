@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 from jsonargparse import ArgumentParser, capture_parser
 
-from zoo.core.arguments import shipped
+from zoo.core.configs import shipped
 from zoo.core.command_line import CommandLineError, ZooCLI, check_registered, registered_names
 from zoo.core.data import DataModule
 from zoo.core.parser_errors import sentence
