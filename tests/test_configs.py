@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from zoo.core.arguments import CONFIGS
+from zoo.core.configs import CONFIGS
 
 MATTING = sorted((CONFIGS / "matting").glob("*.yaml"))
 HEADS = sorted((CONFIGS / "heads").glob("*.yaml"))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from zoo.core.arguments import CONFIGS
+from zoo.core.configs import CONFIGS
 from zoo.study import plan as planning
 from zoo.study.engine import make_engine
 from zoo.study.file import NOISE_FLOOR, Row, Study, StudyError, read_study

@@ -32,6 +32,7 @@ COMMANDS = (
     "head now",
     "data",
     "study",
+    "diff",
     "convert",
     "export",
     "push",

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from zoo.core import arguments
-from zoo.core.arguments import expanded, pairs, shipped
+from zoo.core.arguments import expanded, pairs
 
 
 def settings(words: list[str]) -> list[dict]:
@@ -75,20 +75,3 @@ def test_a_class_given_as_model_is_left_to_the_parser() -> None:
 def test_a_value_that_looks_like_an_option_stays_with_its_own() -> None:
     with expanded("fit", ["--model.base_scale=-1e-3"]) as ready:
         assert ready == ["--model.base_scale=-1e-3"]
-
-
-def test_a_shipped_configuration_is_found_by_its_short_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    for name in ("matting/quickstart", "matting/quickstart.yaml"):
-        assert shipped(name) == arguments.CONFIGS / "matting" / "quickstart.yaml"
-
-
-def test_a_file_of_the_user_s_comes_before_a_shipped_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "matting").mkdir()
-    (tmp_path / "matting" / "quickstart.yaml").write_text("name: mine\n")
-    assert shipped("matting/quickstart.yaml").resolve() == tmp_path / "matting" / "quickstart.yaml"
-
-
-def test_what_is_no_configuration_is_left_for_the_parser_to_refuse() -> None:
-    assert shipped("nothing.yaml") == Path("nothing.yaml")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from zoo.core.arguments import CONFIGS
+from zoo.core.configs import CONFIGS
 from zoo.study.file import Study, StudyError, read_study
 
 SHORT = """

@@ -1,8 +1,8 @@
-"""Settings changed by dotted keys, and compared."""
+"""Settings changed by dotted keys."""
 
 import pytest
 
-from zoo.study.settings import changed, differences, unnamed
+from zoo.study.settings import changed
 
 SETTINGS = {
     "model": {
@@ -54,28 +54,3 @@ def test_a_new_entry_may_begin_with_a_part() -> None:
     result = changed(sets, {"test.moved.dataset": {"class_path": "Mattes"}, "test.moved.disturbance.shift": 2})
     assert result["test"]["moved"] == {"dataset": {"class_path": "Mattes"}, "disturbance": {"shift": 2}}
     assert result["test"]["still"] == sets["test"]["still"]
-
-
-def test_differences_are_keys_as_typed() -> None:
-    found = differences(SETTINGS, changed(SETTINGS, {"model.selector": "Random", "trainer.max_epochs": 3}))
-    assert [str(one) for one in found] == [
-        "model.selector: TopK → Random",
-        "model.selector.patches: 20 → absent",
-        "model.selector.fixed_count: False → absent",
-        "trainer.max_epochs: 2 → 3",
-    ]
-
-
-def test_what_lies_under_no_named_key_is_found() -> None:
-    after = changed(SETTINGS, {"model.selector": "Random", "trainer.max_epochs": 3})
-    assert [one.key for one in unnamed(SETTINGS, after, ["model.selector"])] == ["trainer.max_epochs"]
-    assert unnamed(SETTINGS, after, ["model", "trainer.max_epochs"]) == []
-    assert len(unnamed(SETTINGS, after, ["model.sel", "trainer.max"])) == 4
-
-
-def test_the_defaults_of_a_new_entry_are_named_by_what_is_given_of_it() -> None:
-    after = changed(SETTINGS, {"data.train.more.canvas": 64, "data.train.more.crop": None, "model.rates.more": 1})
-    assert unnamed(SETTINGS, after, ["data.train.more.canvas", "model.rates.more"]) == []
-    assert [one.key for one in unnamed(SETTINGS, after, ["model.rates.other", "data.train.more.canvas"])] == [
-        "model.rates.more"
-    ]

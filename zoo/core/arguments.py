@@ -15,19 +15,10 @@ from typing import Any
 import yaml
 
 from zoo.core import checkpoint
+from zoo.core.configs import shipped
 from zoo.core.models import named_spec
 from zoo.core.registry import get_slot
 from zoo.hub.pull import catalogued, weights_file
-
-CONFIGS = next(
-    (
-        folder
-        for folder in (Path(__file__).parents[1] / "configs", Path(__file__).parents[2] / "configs")
-        if folder.is_dir()
-    ),
-    Path("configs"),
-)
-"""Where the shipped configurations are: beside the package in a checkout, inside it when installed from a wheel."""
 
 
 @contextmanager
@@ -92,14 +83,6 @@ def pairs(arguments: list[str]) -> Iterator[tuple[str, str | None]]:
             position += 1
         else:
             yield option, None
-
-
-def shipped(value: str) -> Path:
-    """The configuration file: the user's own, or a shipped one by its short name (`matting/quickstart`)."""
-    for candidate in (Path(value), CONFIGS / value, CONFIGS / f"{value}.yaml"):
-        if candidate.is_file():
-            return candidate
-    return Path(value)
 
 
 def write(path: Path, settings: dict[str, Any]) -> str:

@@ -183,7 +183,7 @@ class RunRecord(Callback):
         if self.written or directory is None or not trainer.is_global_zero:
             return
         self.written = True
-        environment = run.environment()
+        environment = run.environment(self.settings["trainer"]["accelerator"])
         run.write_text(Path(directory) / "config.yaml", yaml.safe_dump(self.settings, sort_keys=False))
         run.write_json(Path(directory) / "environment.json", environment)
         for logger in trainer.loggers:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from lightning.pytorch import Trainer, callbacks, loggers
 
-from zoo.core.arguments import CONFIGS
+from zoo.core.configs import CONFIGS
 from zoo.core.registry import SLOTS, PluginError, Slot, get_slot, imported, nearest
 from zoo.core.spec import type_hints
 

@@ -29,21 +29,29 @@ def write_json(path: Path, content: Any) -> None:
     write_text(path, json.dumps(content, indent=2) + "\n")
 
 
-def environment() -> dict[str, Any]:
+def environment(accelerator: str = "auto") -> dict[str, Any]:
     """What a result depends on besides its settings: versions, device, plugins' distributions, and the commit when run
     in a checkout.
+
+    Args:
+        accelerator: the trainer's.
     """
     plugins = {plugin.origin for slot in SLOTS.values() for claims in slot.plugins().values() for plugin in claims}
     return {
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "versions": versions() | {"python": platform.python_version()},
         "platform": platform.platform(),
-        "device": torch.cuda.get_device_name()
-        if torch.cuda.is_available()
-        else platform.processor() or platform.machine(),
+        "device": device_name(accelerator),
         "plugins": sorted(plugins),
         "commit": commit(),
     }
+
+
+def device_name(accelerator: str) -> str:
+    """What a run with this accelerator of the trainer's computes on."""
+    if torch.cuda.is_available() and accelerator != "cpu":
+        return torch.cuda.get_device_name()
+    return f"CPU ({platform.processor() or platform.machine()})"
 
 
 def commit() -> str | None:

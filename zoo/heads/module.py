@@ -18,7 +18,7 @@ from zoo.core.spec import build
 from zoo.core.training import Schedule, TrainingModule
 from zoo.heads.mesh import HeadModel
 from zoo.heads.metrics import HeadMetrics, head_metrics
-from zoo.heads.metrics.measures import FAST, FULL
+from zoo.heads.measures import FAST, FULL
 from zoo.heads.net import STRIDES, HeadNetwork
 from zoo.heads.parts import Fusion, HeadBatch, HeadLoss, HeadOutput, LandmarkBranch
 from zoo.heads.pictures import log_sheet, result_tiles

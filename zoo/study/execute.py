@@ -9,12 +9,11 @@ import json
 import logging
 import math
 import os
-import platform
 import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -95,7 +94,7 @@ def carry_out(directory: Path, job: Job) -> Result:
         seconds=seconds,
         resumed_at=training["resumed_at"],
         peak_memory=training["peak_memory"],
-        device=device_name(read_settings(directory)),
+        device=run.device_name(read_settings(directory)["trainer"]["accelerator"]),
         threads=torch.get_num_threads(),
         versions=versions(),
     )
@@ -261,13 +260,6 @@ def reason(error: BaseException) -> str:
     ours = next((cause for cause in causes(error) if is_ours(cause)), None)
     text = " ".join(sentence(ours or error).split()) or type(error).__name__
     return text if ours else f"{type(error).__name__}: {text}"
-
-
-def device_name(settings: Mapping[str, Any]) -> str:
-    """What a run with these settings computed on."""
-    if torch.cuda.is_available() and settings["trainer"]["accelerator"] != "cpu":
-        return torch.cuda.get_device_name()
-    return f"CPU ({platform.processor() or platform.machine()})"
 
 
 def versions() -> dict[str, str]:

@@ -23,7 +23,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from zoo.core.arguments import CONFIGS
+from zoo.core.configs import CONFIGS
 from zoo.core.registry import nearest
 from zoo.core.strict_yaml import read_yaml
 

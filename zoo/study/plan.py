@@ -9,12 +9,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from zoo.core.differences import Difference, differences, flat, unnamed
 from zoo.core.registry import get_slot, nearest
 from zoo.study.cost import Cost, measure
 from zoo.study.file import NOISE_FLOOR, FirstStage, Row, Study, StudyError
 from zoo.study.identity import PLACES, digest, run_id
 from zoo.study.resolve import Resolver, make_data
-from zoo.study.settings import Difference, changed, differences, flat, unnamed
+from zoo.study.settings import changed
 
 ONLY_TRAINING = (
     "model.losses",

@@ -19,6 +19,9 @@ FORMAT = 1
 
 LOCK = ".lock"
 
+METRICS = "metrics.csv"
+"""What Lightning logs, in each of its run directories."""
+
 GLANCE = 1.0
 """Seconds that a run waits for those who look whether its directory is held."""
 
@@ -143,13 +146,18 @@ def tested(directory: Path) -> dict[str, float]:
 
 
 def logged(directory: Path) -> Iterator[dict[str, float]]:
-    """Every line of the metrics files of Lightning's run directories, oldest first, with what it has values for."""
+    """Every line of the metrics files of Lightning's run directories, oldest first."""
     for version in sorted(directory.glob("version_*"), key=lambda path: int(path.name.removeprefix("version_"))):
-        file = version / "metrics.csv"
-        if file.is_file():
-            with file.open(encoding="utf-8", newline="") as stream:
-                for line in csv.DictReader(stream):
-                    yield {name: float(value) for name, value in line.items() if value}
+        yield from logged_lines(version)
+
+
+def logged_lines(version: Path) -> Iterator[dict[str, float]]:
+    """Every line of the metrics file of one of Lightning's run directories, with what it has values for."""
+    file = version / METRICS
+    if file.is_file():
+        with file.open(encoding="utf-8", newline="") as stream:
+            for line in csv.DictReader(stream):
+                yield {name: float(value) for name, value in line.items() if value}
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from zoo.heads.metrics.attributes import AttributeRow, attribute_table, mean_of_
 from zoo.heads.metrics.chamfer import chamfer_to_ground_truth
 from zoo.heads.metrics.consistency import annotation_consistency
 from zoo.heads.metrics.depth_order import zn_accuracy
-from zoo.heads.metrics.measures import FAILURE_NME, FAST, FULL, PresetName
+from zoo.heads.measures import FAILURE_NME, FAST, FULL, PresetName
 from zoo.heads.metrics.now import now_error
 from zoo.heads.metrics.points import have_extent, seven_points
 from zoo.heads.metrics.pose import pose_error
