@@ -55,8 +55,7 @@ class FastMatting(nn.Module):
             background: the same place without the foreground, same shape.
         """
         check_pictures(source, background, None)
-        seen = self.network.prepare(source.to(self.dtype))
-        return self.network.matte(seen, self._prepare_once(background), foreground=self.foreground)
+        return self.network.matte(self._prepare(source), self._prepare_once(background), foreground=self.foreground)
 
     def train(self, mode: bool = True) -> "FastMatting":
         if mode:
@@ -73,8 +72,13 @@ class FastMatting(nn.Module):
 
     def _prepare_once(self, background: Tensor) -> Prepared:
         if background.is_inference():  # such tensors do not say whether they were changed
-            return self.network.prepare(background.to(self.dtype))
+            return self._prepare(background)
         seen = (background, background._version, self.network.base_scale, self.dtype)
         if self._prepared is None or self._seen is None or seen[0] is not self._seen[0] or seen[1:] != self._seen[1:]:
-            self._seen, self._prepared = seen, self.network.prepare(background.to(self.dtype))
+            self._seen, self._prepared = seen, self._prepare(background)
         return self._prepared
+
+    def _prepare(self, image: Tensor) -> Prepared:
+        prepared = self.network.prepare(image.to(self.dtype))
+        # With channels innermost, as its weights have them: joining maps of two orders would copy the largest of them.
+        return prepared._replace(reduced=prepared.reduced.contiguous(memory_format=torch.channels_last))
