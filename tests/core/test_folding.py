@@ -64,7 +64,9 @@ def asked(self: nn.Module, x: Tensor) -> Tensor:
 
 
 KEPT = {
-    "used elsewhere": Model(lambda self, x: (y := self.conv(x)) + self.norm(y), conv=convolution(), norm=nn.BatchNorm2d(4)),
+    "used elsewhere": Model(
+        lambda self, x: (y := self.conv(x)) + self.norm(y), conv=convolution(), norm=nn.BatchNorm2d(4)
+    ),
     "changed on the way": Model(
         lambda self, x: self.norm(F.relu_(self.conv(x))), conv=convolution(), norm=nn.BatchNorm2d(4)
     ),
@@ -77,7 +79,9 @@ KEPT = {
     "one convolution twice": Model(
         lambda self, x: self.norm(self.conv(self.conv(x))), conv=convolution(), norm=nn.BatchNorm2d(4)
     ),
-    "before the convolution": Model(lambda self, x: self.conv(self.norm(x)), conv=convolution(), norm=nn.BatchNorm2d(4)),
+    "before the convolution": Model(
+        lambda self, x: self.conv(self.norm(x)), conv=convolution(), norm=nn.BatchNorm2d(4)
+    ),
     "of the batch": nn.Sequential(convolution(), nn.BatchNorm2d(4, track_running_stats=False)),
 }
 

@@ -24,7 +24,7 @@ from zoo.bench.matting_references import (
 from zoo.core.seeding import derive_seed
 from zoo.matting.fast import FastMatting
 from zoo.matting.net import MattingNetwork
-from zoo.matting.parts import PATCH, Coarse, MattingOutput, resize
+from zoo.matting.parts import PATCH, Coarse, resize
 
 TOLERANCE = 1e-4
 """Between whole networks that add up in another order, in single precision."""
@@ -184,8 +184,8 @@ def drawn_score(size: tuple[int, int], density: float, close: bool) -> Tensor:
     generator = draws("score")
     score = torch.rand(1, 1, rows, columns, generator=generator)
     if close:
-        hills = resize(torch.randn(1, 1, max(2, rows // 40), max(2, columns // 40), generator=generator), (rows, columns))
-        score = -hills.abs()  # largest along the lines between hills and valleys
+        hills = torch.randn(1, 1, max(2, rows // 40), max(2, columns // 40), generator=generator)
+        score = -resize(hills, (rows, columns)).abs()  # largest along the lines between hills and valleys
     return score - score.flatten().sort(descending=True).values[round(density * score.numel()) - 1] + 1e-6
 
 

@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-import torch
 import torch.nn.functional as F
 from timm.layers import BatchNormAct2d
 from torch import Tensor, nn
@@ -62,7 +61,7 @@ def folded(convolution: nn.Conv2d, norm: nn.Module) -> tuple[Tensor, Tensor | No
 
 
 def rest_of(norm: nn.BatchNorm2d) -> nn.Module | None:
-    """What remains to be done of a BatchNorm that a convolution has taken over; None for a kind that is unknown here."""
+    """What is left to do of a BatchNorm that a convolution has taken over; None for a kind that is unknown here."""
     if type(norm) is BatchNormAct2d:
         return nn.Sequential(norm.drop, norm.act)
     return nn.Identity() if type(norm) is nn.BatchNorm2d else None

@@ -75,7 +75,7 @@ def refined_patches(
         kernels: C is what the last one gives.
         costs: of a tile by its side, which decides on the tiles.
     """
-    margin = PATCH // 2 * kernels.margins[0]
+    margin = 2 * kernels.margins[0]
     for side, tiles in cover(selected, costs).items():
         inside = lie_inside(tiles, PATCH * side, margin, given.size)
         for within in (True, False):
