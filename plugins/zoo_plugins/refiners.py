@@ -1,29 +1,23 @@
 """Refiners: the selected 4×4-pixel patches are computed anew from the picture at full size.
 
-`PatchRefiner` has three paths with equal results in evaluation (a test holds them together): *gathered*, the plain one,
-crops the selected patches;
-*static* does the same with shapes that depend on nothing but sizes, for compilers and exporters; *dense* runs over the
-whole picture.
+`PatchRefiner` has four paths with equal results in evaluation (tests hold them together): *gathered*, the plain one,
+crops the selected patches; *static* does the same with shapes that depend on nothing but sizes, for compilers and
+exporters; *dense* runs over the whole picture; *tiled* is the fast one, see `zoo_plugins.refinement.tiles`.
 """
 
-from typing import NamedTuple
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from zoo.core.folding import folded
 from zoo.matting.parts import PATCH, Coarse, Refiner, resize
+from zoo_plugins.refinement.cells import Cells, crop, selection, write, write_into
+from zoo_plugins.refinement.tiles import PORTION, SIDES, Kernels, cost, pictures, refined_patches
 
 DENSE_FROM = 0.2
 """Share of selected patches from which the dense path computes less: 95,040 multiply-adds a patch, gathered 474,336."""
-
-
-class Cells(NamedTuple):
-    """Patches by image, row and column on the grid of patches, (P,) each."""
-
-    image: Tensor
-    row: Tensor
-    column: Tensor
 
 
 class PatchRefiner(Refiner):
@@ -55,8 +49,11 @@ class PatchRefiner(Refiner):
     def forward(
         self, source: Tensor, background: Tensor, coarse: Coarse, score: Tensor, patches: int | None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        height, width = source.shape[-2:]
-        enlarged = resize(torch.cat([coarse.alpha, coarse.foreground], 1), (height, width))
+        if self._may_tile(source):
+            alpha, foreground, refined = self.tiled(source, background, coarse, score, patches)
+            assert foreground is not None
+            return alpha, foreground, refined
+        enlarged = resize(torch.cat([coarse.alpha, coarse.foreground], 1), (source.shape[-2], source.shape[-1]))
         if self.training:
             result, refined = self._train(source, background, coarse, score, patches, enlarged)
         elif patches == 0:
@@ -64,17 +61,73 @@ class PatchRefiner(Refiner):
         else:
             images, halves = self._inputs(source, background, coarse)
             if not torch.compiler.is_compiling() and not torch.jit.is_tracing():
-                result, refined = self.fastest(images, halves, score, patches, enlarged)
+                result, refined = self.plain(images, halves, score, patches, enlarged)
             elif patches is None:
                 result, refined = self.dense(images, halves, score, patches, enlarged)
             else:
                 result, refined = self.static(images, halves, score, patches, enlarged)
         return result[:, :1], result[:, 1:], refined
 
-    def fastest(
+    def alpha(
+        self, source: Tensor, background: Tensor, coarse: Coarse, score: Tensor, patches: int | None
+    ) -> tuple[Tensor, Tensor]:
+        if not self._may_tile(source):
+            return super().alpha(source, background, coarse, score, patches)
+        alpha, _, refined = self.tiled(source, background, coarse, score, patches, foreground=False)
+        return alpha, refined
+
+    def _may_tile(self, source: Tensor) -> bool:
+        """Whether the tiled path can be taken: it has no gradient, its shapes depend on what was selected, and not
+        every device knows the operations.
+        """
+        if self.training or torch.is_grad_enabled() or torch.compiler.is_compiling() or torch.jit.is_tracing():
+            return False
+        return source.device.type in PORTION
+
+    def tiled(
+        self,
+        source: Tensor,
+        background: Tensor,
+        coarse: Coarse,
+        score: Tensor,
+        patches: int | None,
+        sides: Sequence[int] = SIDES,
+        foreground: bool = True,
+    ) -> tuple[Tensor, Tensor | None, Tensor]:
+        """The fast path: tiles of the selected patches, with BatchNorm folded into the convolutions.
+
+        Args:
+            sides: which tiles may be chosen from, by their sides in patches.
+            foreground: False leaves it out, then it is None.
+        """
+        size = (source.shape[-2], source.shape[-1])
+        alpha = resize(coarse.alpha.contiguous(), size)
+        colours = resize(coarse.foreground.contiguous(), size) if foreground else None
+        selected = selection(score, patches)
+        kernels = self._kernels(4 if foreground else 1)
+        given = pictures(source, background, coarse)
+        for cells, result in refined_patches(given, selected, kernels, {side: cost(side, kernels) for side in sides}):
+            write_into(alpha, cells, result[:, :1])
+            if colours is not None:
+                write_into(colours, cells, result[:, 1:])
+        return alpha, colours, selected.to(score.dtype)
+
+    def _kernels(self, channels: int) -> Kernels:
+        """The convolutions as they are now, nothing of which is kept: it would be wrong once a weight has changed, and
+        takes less than a thousandth of a picture's time. The last one gives so many channels.
+        """
+        assert self.conv4.bias is not None
+        return Kernels(
+            folded(self.conv1, self.bn1),
+            folded(self.conv2, self.bn2),
+            folded(self.conv3, self.bn3),
+            (self.conv4.weight[:channels], self.conv4.bias[:channels]),
+        )
+
+    def plain(
         self, images: Tensor, halves: Tensor, score: Tensor, patches: int | None, enlarged: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Gathered or dense, whichever computes less for this selection."""
+        """Gathered or dense, whichever computes less for this selection; gradients flow through both."""
         count = int(selection(score, patches).sum())
         path = self.dense if count > DENSE_FROM * score.numel() else self.gathered
         return path(images, halves, score, patches, enlarged)
@@ -173,28 +226,3 @@ class NoRefiner(Refiner):
         if coarse.alpha.shape[-2:] == size:
             return coarse.alpha, coarse.foreground, torch.zeros_like(score)
         return resize(coarse.alpha, size), resize(coarse.foreground, size), torch.zeros_like(score)
-
-
-def selection(score: Tensor, patches: int | None) -> Tensor:
-    """Which patches are refined, as booleans: those of score above 0, at most the `patches` highest of each image."""
-    positive = score > 0
-    if patches is None or patches >= score[0].numel():
-        return positive
-    best = score.flatten(1).topk(patches, 1, sorted=False).indices
-    among_best = torch.zeros_like(positive).flatten(1).scatter(1, best, torch.ones_like(best, dtype=torch.bool))
-    return positive & among_best.view_as(positive)
-
-
-def crop(x: Tensor, cells: Cells, size: int, margin: int) -> Tensor:
-    """The cells' squares with a margin, zeros beyond the border: (B, C, H, W) → (P, C, s, s), s = size + 2·margin."""
-    side = size + 2 * margin
-    windows = F.pad(x, (margin,) * 4).permute(0, 2, 3, 1).unfold(1, side, size).unfold(2, side, size)
-    return windows[cells.image, cells.row, cells.column]
-
-
-def write(x: Tensor, cells: Cells, patches: Tensor) -> Tensor:
-    """A copy of x (B, C, H, W) with the patches (P, C, 4, 4) at the cells."""
-    batch, channels, height, width = x.shape
-    grid = x.view(batch, channels, height // PATCH, PATCH, width // PATCH, PATCH).permute(0, 2, 4, 1, 3, 5)
-    grid = grid.index_put((cells.image, cells.row, cells.column), patches.to(x.dtype))
-    return grid.permute(0, 3, 1, 4, 2, 5).reshape(batch, channels, height, width)

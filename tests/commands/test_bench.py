@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from zoo.bench import SUBJECTS, heads
+from zoo.bench import SUBJECTS, heads, matting
 from zoo.bench.cases import Case
 
 HEADS = {
@@ -23,6 +23,16 @@ HEADS = {
     "Z5 (paper)",
     "Chamfer",
     "NoW",
+}
+
+
+MATTING = {
+    "MobileNetV2",
+    "MobileNetV2, alpha alone",
+    "MobileNetV2, bfloat16",
+    "MobileNetV2, memory",
+    "ResNet-50",
+    "refiner",
 }
 
 
@@ -51,6 +61,47 @@ def test_quick_runs_everything_and_keeps_it(command: Callable[..., Any], tmp_pat
     assert torch.get_num_threads() == threads
     assert "NoW" in done.out
     assert "these times say nothing" in done.out
+
+
+def test_quick_runs_everything_of_matting(command: Callable[..., Any], tmp_path: Path) -> None:
+    path = tmp_path / "matting.json"
+    done = command("bench", "matting", "--quick", "--repeats", 1, "--json", path)
+    assert done.code == 0, done.err
+    record = json.loads(path.read_text(encoding="utf-8"))
+    assert {case["name"] for case in record["cases"]} == MATTING
+    assert all(case["equal"] for case in record["cases"] if "bfloat16" not in case["name"])
+    assert record["official"] is None
+
+
+def test_official_code_is_asked_for_before_anything_is_measured(
+    command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for subject in (heads, matting):
+        monkeypatch.setattr(subject, "cases", lambda quick, **_: pytest.fail("measured"))
+    done = command("bench", "heads", "--against", tmp_path)
+    assert done.complaint == "--against goes with matting; zoo bench heads runs no official code."
+    done = command("bench", "matting", "--against", tmp_path)
+    assert f"--against {tmp_path}: expected a checkout of the official BackgroundMattingV2" in done.complaint
+
+
+def test_official_code_is_handed_on_and_named(
+    command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "__init__.py").write_text("class MattingRefine: ...\n")
+    handed: list[Path] = []
+
+    def cases(quick: bool, against: Path) -> Iterator[Case]:
+        handed.append(against)
+        yield from stand_ins(wrong=0.0)(quick)
+
+    monkeypatch.setattr(matting, "cases", cases)
+    path = tmp_path / "matting.json"
+    done = command("bench", "matting", "--against", tmp_path, "--repeats", 1, "--json", path)
+    assert done.code == 0, done.err
+    assert handed == [tmp_path]
+    official = json.loads(path.read_text(encoding="utf-8"))["official"]
+    assert f"Plain is the official code, SHA-256 {official[:16]}." in done.out
 
 
 def test_a_result_that_differs_fails_and_the_others_are_measured(

@@ -125,3 +125,19 @@ def test_a_real_checkpoint_with_its_plugin_at_another_base_scale(pair, tmp_path,
     assert not np.array_equal(*alphas)
     with pytest.raises(ValueError, match=r"base_scale=1 with PatchRefiner"):
         run(*pair, "-o", tmp_path / "out", *options, "--base-scale", "1")
+
+
+def test_alpha_alone_and_half_precision_give_the_same_but_for_rounding(pair, tmp_path, fitted, shared_tiny):
+    load_plugin_file(str(shared_tiny.plugin))
+    options = ("--model", fitted / "checkpoints/last.ckpt", "--device", "cpu", "--base-scale", "0.5")
+    ways = {"both": (), "alone": ("--save", "alpha"), "half": ("--save", "alpha", "--precision", "bf16")}
+    for name, way in ways.items():
+        assert run(*pair, "-o", tmp_path / name, *options, *way) == 0
+    both, alone, half = (read_image(tmp_path / name / "alpha" / "me.png", "L").astype(int) for name in ways)
+    assert np.array_equal(both, alone)
+    assert np.abs(both - half).max() < 26
+
+
+def test_half_precision_of_a_model_of_another_kind_is_refused(pair, tmp_path, loaded):
+    with pytest.raises(ValueError, match="m holds a Difference; expected a background matting model"):
+        run(*pair, "-o", tmp_path / "out", "--model", "m", "--precision", "bf16", "--device", "cpu")

@@ -128,6 +128,18 @@ def test_a_new_background_picture_is_scaled_to_cover(pair, tmp_path):
     assert (composite[0, -30:] == 255).all()
 
 
+def test_the_foreground_is_needed_where_its_colours_are_seen(pair, tmp_path):
+    needed = {kind: Results(tmp_path, [kind]).need_foreground for kind in KINDS}
+    assert [kind for kind in KINDS if needed[kind]] == ["foreground", "rgba", "composite"]
+    assert Results(tmp_path, ["alpha"], new_background="green").need_foreground
+
+    def without(source, background):
+        return difference_model(source, background)._replace(foreground=None)
+
+    matte_image(without, *pair, Results(tmp_path, ["alpha", "error", "refined"]))
+    assert files_in(tmp_path / "alpha") == ["me.now.png"]
+
+
 def test_in_memory(pair):
     output = matte(difference_model, source_picture(), PLACE.astype(np.float32) / 255)
     assert output.alpha.shape == (1, 1, *SIZE)

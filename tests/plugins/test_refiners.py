@@ -88,6 +88,10 @@ def on_path(
 ) -> tuple[Tensor, Tensor]:
     """What one path gives: alpha with foreground, and the refined patches."""
     source, background, coarse = given
+    if name == "tiled":
+        alpha, foreground, refined = refiner.tiled(*given, score, patches)
+        assert foreground is not None
+        return torch.cat([alpha, foreground], 1), refined
     images, halves = refiner._inputs(source, background, coarse)
     return getattr(refiner, name)(images, halves, score, patches, enlarged(source, coarse))
 
@@ -107,7 +111,7 @@ def test_every_path_equals_the_plain_reference(kernel_size: int, scale: float) -
             cells = torch.zeros_like(score)
             for image, row, column in chosen(score, patches):
                 cells[image, 0, row, column] = 1
-            for path in ("gathered", "static", "dense", "fastest"):
+            for path in ("gathered", "static", "dense", "plain", "tiled"):
                 result, refined = on_path(path, refiner, given, score, patches)
                 assert (result - expected).abs().max() < 1e-12, path
                 assert torch.equal(refined, cells), path
@@ -116,14 +120,14 @@ def test_every_path_equals_the_plain_reference(kernel_size: int, scale: float) -
         assert torch.equal(refined, cells)
 
 
-@pytest.mark.parametrize("path", ["gathered", "static", "dense", "fastest"])
+@pytest.mark.parametrize("path", ["gathered", "static", "dense", "plain", "tiled"])
 @pytest.mark.parametrize(("level", "patches"), [(0.0, None), (0.0, 5), (-1.0, 5), (1.0, 0)])
 def test_without_a_selected_patch_the_coarse_result_is_enlarged(path: str, level: float, patches: int | None) -> None:
     given = inputs()
     score = torch.full((2, 1, 4, 6), level, dtype=torch.float64)
     with torch.no_grad():
         result, refined = on_path(path, made(), given, score, patches)
-    assert torch.equal(result, enlarged(given[0], given[2]))
+    torch.testing.assert_close(result, enlarged(given[0], given[2]), rtol=0, atol=1e-12)
     assert not refined.any()
 
 
@@ -143,22 +147,48 @@ def test_the_coarse_result_is_left_as_it_was() -> None:
     assert all(torch.equal(old, new) for old, new in zip(before, (*given[:2], *given[2]), strict=True))
 
 
-def test_evaluation_takes_the_dense_path_only_for_dense_selections(monkeypatch: pytest.MonkeyPatch) -> None:
+def watched(monkeypatch: pytest.MonkeyPatch, *paths: str) -> list[str]:
+    """The names of the paths that are taken from now on."""
     taken: list[str] = []
-    for path in ("gathered", "dense"):
+    for path in paths:
         original = getattr(PatchRefiner, path)
 
-        def spy(*arguments: Any, path: str = path, original: Any = original) -> Any:
+        def spy(*arguments: Any, path: str = path, original: Any = original, **named: Any) -> Any:
             taken.append(path)
-            return original(*arguments)
+            return original(*arguments, **named)
 
         monkeypatch.setattr(PatchRefiner, path, spy)
+    return taken
+
+
+def test_with_gradients_evaluation_is_dense_only_for_dense_selections(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = watched(monkeypatch, "gathered", "dense", "tiled")
     refiner, given = made(), inputs(1, 40, 40)
     score = uniform(1, 10, 10) + 1
-    with torch.no_grad():
-        for patches in (1, 20, 21, None):
-            refiner(*given, score, patches)
+    for patches in (1, 20, 21, None):
+        alpha, _, _ = refiner(*given, score, patches)
+        assert alpha.requires_grad
     assert taken == ["gathered", "gathered", "dense", "dense"]
+
+
+def test_without_gradients_evaluation_is_tiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = watched(monkeypatch, "gathered", "static", "dense", "tiled")
+    refiner, given = made(), inputs(1, 40, 40)
+    for context in (torch.no_grad(), torch.inference_mode()):
+        with context:
+            for patches in (1, None):
+                refiner(*given, uniform(1, 10, 10), patches)
+    assert taken == ["tiled"] * 4
+
+
+def test_alpha_alone_is_the_same_alpha() -> None:
+    refiner, given, score = made(), inputs(), uniform(2, 4, 6)
+    alpha, _, refined = refiner(*given, score, 9)
+    for context in (torch.no_grad(), torch.enable_grad()):
+        with context:
+            alone = refiner.alpha(*given, score, 9)
+        torch.testing.assert_close(alone[0], alpha, rtol=0, atol=1e-12)
+        assert torch.equal(alone[1], refined)
 
 
 # Training

@@ -178,6 +178,7 @@ def promises() -> dict[str, tuple[Any, Callable[[], Any], str, str]]:
         "informative": (ErrorMapContract, changed(PredictedError, informative=False), "says_whether_it_knows_anything", "informative says whether"),
         "refuses training": (ErrorMapContract, changed(PredictedError, needs_target=True), "what_needs_the_true_alpha_refuses_training_and_its_absence", "refuses training with a ValueError"),
         "refined cells": (RefinerContract, after(PatchRefiner, "forward", lambda self, result, *_: (*result[:2], torch.ones_like(result[2]))), "refines_the_highest_scores_above_zero_and_no_others", "refines the patches whose score is above 0"),
+        "alpha alone": (RefinerContract, after(PatchRefiner, "alpha", lambda self, result, *_: (result[0] + 1, result[1])), "alpha_alone_is_the_alpha_that_it_gives", "the same alpha and refined patches alone; it differs by up to 1"),
         "refined size": (RefinerContract, after(NoRefiner, "forward", lambda self, result, *_: (result[0][..., :-1], *result[1:])), "results_for_pictures_of_any_size", "gives alpha at the size of the source"),
         "DDP": (RefinerContract, changed(PatchRefiner, _train=lambda self, *given: (given[-1] + 0 * self.conv4.bias[0], torch.zeros_like(given[3]))), "every_parameter_gets_a_gradient_when_no_patch_is_selected", "as DDP needs it"),
         "feature sizes": (BackboneContract, Coarsest, "features_of_pictures_of_any_size", "map at stride 2"),

@@ -5,5 +5,11 @@ A *subject* is a part of the zoo and has a file of its own here, whose `cases(qu
 prints and keeps.
 """
 
-SUBJECTS = {"heads": "zoo.bench.heads"}
+SUBJECTS = {
+    "heads": "zoo.bench.heads",
+    "matting": "zoo.bench.matting",
+}
 """Where the cases of each subject are."""
+
+OFFICIAL = {"matting": "zoo.bench.matting_references"}
+"""Subjects whose plain code can be the official one, and what runs it from a checkout."""

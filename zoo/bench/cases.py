@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from zoo.bench.memory import Memory, peak_memory
 from zoo.bench.timing import Timing, by_turns
 
 Values = Tensor | np.ndarray | tuple["Values", ...]
@@ -26,6 +27,7 @@ class Case:
         count: how many results one call of either computes; times are for one.
         faster: target, at least so many times as fast as the plain code.
         within: target, at most so many seconds.
+        memory: what counts is the memory that a call takes at most, not its time; then `faster` is how many times less.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Case:
     count: int = 1
     faster: float | None = None
     within: float | None = None
+    memory: bool = False
 
 
 class Measured(NamedTuple):
@@ -44,9 +47,9 @@ class Measured(NamedTuple):
     case: Case
     difference: float | None
     """Between both results; None without plain code."""
-    fast: Timing | None
+    fast: Timing | Memory | None
     """None where the results differ: how long a wrong one takes says nothing."""
-    plain: Timing | None
+    plain: Timing | Memory | None
 
     @property
     def equal(self) -> bool | None:
@@ -70,13 +73,16 @@ class Measured(NamedTuple):
 
 
 def measure(case: Case, repeats: int) -> Measured:
-    """Check that both results are equal, and if so time both by turns."""
+    """Check that both results are equal, and if so time both by turns, or see how much memory each takes."""
     result = case.fast()
     if case.plain is None:
         return Measured(case, None, _for_one(by_turns([case.fast], repeats)[0], case.count), None)
     found = difference(result, case.plain())
+    del result
     if not found <= case.tolerance:
         return Measured(case, found, None, None)
+    if case.memory:
+        return Measured(case, found, peak_memory(case.fast), peak_memory(case.plain))
     fast, plain = (_for_one(timing, case.count) for timing in by_turns([case.fast, case.plain], repeats))
     return Measured(case, found, fast, plain)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from zoo.bench.cases import Case, Measured
 from zoo.bench.machine import describe
+from zoo.bench.memory import Memory
 from zoo.bench.timing import Timing
 
 FORMAT = "zoo-bench-1"
@@ -16,18 +17,22 @@ COLUMNS = ("what", "ours", "quartiles", "plain", "ratio", "target", "equal")
 NOTHING = "—"
 
 
-def make_record(subject: str, measured: Sequence[Measured], repeats: int, quick: bool) -> dict[str, Any]:
-    """The record of one run: plain values, times in seconds.
+def make_record(
+    subject: str, measured: Sequence[Measured], repeats: int, quick: bool, official: str | None = None
+) -> dict[str, Any]:
+    """The record of one run: plain values, times in seconds, memory in bytes.
 
     Args:
         subject: what was measured.
         measured: the results, in order.
         repeats: how many were asked for.
         quick: whether everything was small, so that the times mean nothing.
+        official: SHA-256 of the official code that was run as the plain one; None where it was our own.
     """
     return {
         "format": FORMAT,
         "subject": subject,
+        "official": official,
         "date": datetime.now(UTC).date().isoformat(),
         "quick": quick,
         "repeats": repeats,
@@ -42,8 +47,8 @@ def as_values(measured: Measured) -> dict[str, Any]:
     return {
         "name": case.name,
         "setting": case.setting,
-        "fast": timing_values(measured.fast),
-        "plain": timing_values(measured.plain),
+        "fast": measured_values(measured.fast),
+        "plain": measured_values(measured.plain),
         "ratio": measured.ratio,
         "target": target(case),
         "reached": measured.reached,
@@ -53,15 +58,17 @@ def as_values(measured: Measured) -> dict[str, Any]:
     }
 
 
-def timing_values(timing: Timing | None) -> dict[str, Any] | None:
-    """Median, quartiles and every repeat, in seconds."""
-    if timing is None:
+def measured_values(measured: Timing | Memory | None) -> dict[str, Any] | None:
+    """Median, quartiles and every repeat, in seconds; or the memory, in bytes."""
+    if measured is None:
         return None
+    if isinstance(measured, Memory):
+        return {"bytes": measured.bytes}
     return {
-        "median": timing.median,
-        "quartiles": list(timing.quartiles),
-        "seconds": timing.seconds,
-        "calls": timing.calls,
+        "median": measured.median,
+        "quartiles": list(measured.quartiles),
+        "seconds": measured.seconds,
+        "calls": measured.calls,
     }
 
 
@@ -87,9 +94,9 @@ def row(values: dict[str, Any]) -> list[str]:
     fast, plain = values["fast"], values["plain"]
     return [
         f"{values['name']}, {values['setting']}",
-        duration(fast["median"]) if fast else NOTHING,
-        span(*fast["quartiles"]) if fast else NOTHING,
-        duration(plain["median"]) if plain else NOTHING,
+        amount(fast),
+        span(*fast["quartiles"]) if fast and "quartiles" in fast else NOTHING,
+        amount(plain),
         f"{values['ratio']:.3g}×" if values["ratio"] else NOTHING,
         (values["target"] or NOTHING) + {True: " ✓", False: " ✗", None: ""}[values["reached"]],
         equality(values),
@@ -103,6 +110,13 @@ def equality(values: dict[str, Any]) -> str:
     if not values["equal"]:
         return f"no: {float(values['difference']):.1g}"
     return f"to {values['difference']:.0e}" if values["difference"] else "exactly"
+
+
+def amount(values: dict[str, Any] | None) -> str:
+    """A median duration, or memory."""
+    if values is None:
+        return NOTHING
+    return f"{values['bytes'] / 2**20:.3g} MiB" if "bytes" in values else duration(values["median"])
 
 
 def duration(seconds: float) -> str:

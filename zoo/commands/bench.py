@@ -5,11 +5,12 @@ quartiles. The exit code is 1 when a result differs from its plain reference; a 
 """
 
 import argparse
+import importlib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo.bench import SUBJECTS
+from zoo.bench import OFFICIAL, SUBJECTS
 
 if TYPE_CHECKING:
     from zoo.bench.cases import Measured
@@ -22,6 +23,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write machine, settings and every number there")
     parser.add_argument("--repeats", type=positive, metavar="N", help="how often each is timed (default: 15)")
     parser.add_argument("--threads", type=positive, metavar="N", help="of torch (default: torch's own choice)")
+    parser.add_argument(
+        "--against",
+        type=Path,
+        metavar="CHECKOUT",
+        help="of matting: compare with the official network in this checkout of its repository, whose code is run",
+    )
     parser.add_argument("--quick", action="store_true", help="small sizes, 2 repeats: to see that everything runs")
 
 
@@ -29,18 +36,19 @@ def run(arguments: argparse.Namespace) -> int:
     """Measure and print; 1 when results differ from their references.
 
     Raises:
-        ValueError: in one sentence, the JSON file cannot be written.
+        ValueError: in one sentence, the JSON file cannot be written, or there is no official code to compare with.
     """
     path: Path | None = arguments.json
     if path is not None and (path.is_dir() or not path.parent.is_dir()):
         raise ValueError(f"--json {path}: expected a file in a folder that exists.")  # before minutes of measuring
+    official = digest_of(arguments.subject, arguments.against)
     repeats = arguments.repeats or (2 if arguments.quick else 15)
     from zoo.bench.record import make_record, write_record
     from zoo.bench.timing import threads
 
     with threads(arguments.threads):
-        measured = measure_all(arguments.subject, repeats, arguments.quick)
-        record = make_record(arguments.subject, measured, repeats, arguments.quick)
+        measured = measure_all(arguments.subject, repeats, arguments.quick, arguments.against)
+        record = make_record(arguments.subject, measured, repeats, arguments.quick, official)
     show(record)
     if path is not None:
         write_record(record, path)
@@ -58,17 +66,29 @@ def positive(text: str) -> int:
     return int(text)
 
 
-def measure_all(subject: str, repeats: int, quick: bool) -> "list[Measured]":
-    """Each case of the subject, its name on stderr while it runs."""
-    import importlib
+def digest_of(subject: str, against: Path | None) -> str | None:
+    """Which official code is run, by its SHA-256.
 
+    Raises:
+        ValueError: there is none in the checkout, or the subject has none.
+    """
+    if against is None:
+        return None
+    if subject not in OFFICIAL:
+        raise ValueError(f"--against goes with {', '.join(OFFICIAL)}; zoo bench {subject} runs no official code.")
+    return importlib.import_module(OFFICIAL[subject]).checkout_digest(against)
+
+
+def measure_all(subject: str, repeats: int, quick: bool, against: Path | None) -> "list[Measured]":
+    """Each case of the subject, its name on stderr while it runs."""
     from rich.console import Console
 
     from zoo.bench.cases import measure
 
     measured = []
     with Console(stderr=True).status("preparing") as status:
-        for case in importlib.import_module(SUBJECTS[subject]).cases(quick):
+        options = {} if against is None else {"against": against}
+        for case in importlib.import_module(SUBJECTS[subject]).cases(quick, **options):
             status.update(f"{case.name}, {case.setting}")
             measured.append(measure(case, repeats))
     return measured
@@ -93,5 +113,7 @@ def show(record: dict[str, Any]) -> None:
     console = Console(highlight=False)
     console.print(table)
     console.print(f"{machine['processor']}, {machine['cores']} cores, {machine['threads']} threads; {versions}.")
+    if record["official"]:
+        console.print(f"Plain is the official code, SHA-256 {record['official'][:16]}.")
     if record["quick"]:
         console.print("Small sizes: these times say nothing.")

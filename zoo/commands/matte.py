@@ -18,6 +18,10 @@ KINDS = ("alpha", "foreground", "rgba", "composite", "error", "refined")
 """As in `zoo.matting.inference`, which is slow to import."""
 
 
+PRECISIONS = {"32": "float32", "bf16": "bfloat16", "16": "float16"}
+"""By Lightning's names, torch's."""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
     parser.add_argument("source", metavar="SOURCE", type=Path, help="a picture, a folder of pictures or a video")
@@ -56,6 +60,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--frames", action="store_true", help="write each frame of a video as DIR/KIND/NAME/000000.png, without loss"
     )
+    parser.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        default="32",
+        help="bf16 or 16 computes in half precision, where the device is faster with it: results differ by about a "
+        "step of 8-bit pictures (default: 32)",
+    )
     add_model_arguments(parser)
 
 
@@ -72,7 +83,7 @@ def run(arguments: argparse.Namespace) -> int:
     from zoo.matting.inference import MattingWarning, Results, matte_files
 
     results = Results(arguments.output, arguments.save, arguments.new_background)
-    matting = _at_scale(load_model(arguments, DEFAULT_MODEL), arguments.base_scale, name)
+    matting = _fast(load_model(arguments, DEFAULT_MODEL), arguments, name, results.need_foreground)
     with warnings.catch_warnings():
         warnings.simplefilter("always", MattingWarning)
         warnings.showwarning = _show_warning
@@ -83,22 +94,26 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _at_scale(model: Any, base_scale: float | None, name: str) -> Any:
-    """The model with its base network seeing pictures at the scale asked for, otherwise as large as in its training,
-    or at its own scale where nothing says how large that was.
+def _fast(model: Any, arguments: argparse.Namespace, name: str, foreground: bool) -> Any:
+    """The model made fast, with its base network seeing pictures at the scale asked for, otherwise as large as in its
+    training, or at its own scale where nothing says how large that was.
     """
+    import torch
+
     from zoo.matting.base_scale import FittingScale, trained_side
+    from zoo.matting.fast import FastMatting
     from zoo.matting.net import MattingNetwork
 
     if not isinstance(getattr(model, "network", None), MattingNetwork):
-        if base_scale is not None:
+        if arguments.base_scale is not None or arguments.precision != "32":
             raise ValueError(f"{name} holds a {type(model).__name__}; expected a background matting model.")
         return model
-    if base_scale is not None:
-        model.network.set_base_scale(base_scale)
-        return model
+    fast = FastMatting(model.network, foreground).to(getattr(torch, PRECISIONS[arguments.precision]))
+    if arguments.base_scale is not None:
+        fast.network.set_base_scale(arguments.base_scale)
+        return fast
     side = trained_side(model.record) if model.record is not None else None
-    return model if side is None else FittingScale(model, side)
+    return fast if side is None else FittingScale(fast, side)
 
 
 def _refuse_missing(path: Path, argument: str, expected: str) -> None:

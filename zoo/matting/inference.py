@@ -1,6 +1,7 @@
 """From files to mattes: a picture, a folder of pictures or a video becomes a folder of results.
 
-Any callable `model(source, background) -> MattingOutput` will do. `Results` says which *kinds* of results are wanted
+Any callable `model(source, background) -> MattingOutput` will do; `FastMatting` makes one of a network that is faster
+for many pictures. `Results` says which *kinds* of results are wanted
 and where: pictures land as `FOLDER/alpha/NAME.png`, videos as `FOLDER/alpha/NAME.mp4` (`rgba` as `.mov`) or, frame by
 frame, as `FOLDER/alpha/NAME/000000.png`. The background of a video is aligned, checked and uploaded once. Every file is
 written whole or not at all, and what is written stays whatever happens later.
@@ -73,6 +74,11 @@ class Results:
         wanted = {*save, "composite"} if new_background is not None else {*save}
         self.save = tuple(kind for kind in KINDS if kind in wanted)
         self.new_background = NewBackground(DEFAULT_NEW_BACKGROUND if new_background is None else new_background)
+
+    @property
+    def need_foreground(self) -> bool:
+        """Whether anything shows the foreground's colours; if not, the model need not give them."""
+        return bool({"foreground", "rgba", "composite"} & {*self.save})
 
     def path(self, kind: str, name: str | Path) -> Path:
         """Where one result lands; `name` has its ending."""
@@ -150,18 +156,18 @@ def render(output: MattingOutput, kind: str, new_background: Tensor | None = Non
     Args:
         new_background: (1, 3, H, W) or (1, 3, 1, 1), what a `composite` is made with.
     """
-    alpha, foreground = output.alpha[:1], output.foreground[:1]
+    alpha = output.alpha[:1]
     size = (alpha.shape[-2], alpha.shape[-1])
     if kind == "alpha":
         picture = alpha
     elif kind == "foreground":
-        picture = foreground
+        picture = output.foreground[:1]
     elif kind == "rgba":
-        picture = torch.cat([foreground * (alpha > 0), alpha], dim=1)
+        picture = torch.cat([output.foreground[:1] * (alpha > 0), alpha], dim=1)
     elif kind == "composite":
         if new_background is None:
             raise ValueError("a composite needs a new background; got none.")
-        picture = alpha * foreground + (1 - alpha) * new_background
+        picture = alpha * output.foreground[:1] + (1 - alpha) * new_background
     elif kind == "error":
         picture = resize(output.error[:1], size)
     elif kind == "refined":

@@ -7,7 +7,8 @@ Pure torch, built from its parts; it knows nothing of training. With timm's `res
 
 import math
 import warnings
-from typing import Literal, cast, get_args
+from collections.abc import Iterable
+from typing import Literal, NamedTuple, cast, get_args
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +20,17 @@ from zoo.core.seeding import run_seed, stream
 from zoo.matting.parts import PATCH, Coarse, ErrorMap, MattingOutput, PatchSelector, Refiner, resize
 
 ForegroundKind = Literal["residual", "direct"]
+
+
+class Prepared(NamedTuple):
+    """A picture as the parts of the network look at it."""
+
+    whole: Tensor
+    """(B, 3, H', W'); where patches are refined, sides are multiples of 4."""
+    reduced: Tensor
+    """(B, 3, Hc, Wc), at `base_scale`."""
+    size: tuple[int, int]
+    """(H, W), as it came."""
 
 
 class MattingNetwork(nn.Module):
@@ -84,19 +96,43 @@ class MattingNetwork(nn.Module):
                 picture is too small for `base_scale`.
         """
         check_pictures(source, background, target)
-        height, width = source.shape[-2:]
-        if self.refiner.refines:
-            source, background = whole_patches(source), whole_patches(background)
-            target = None if target is None else whole_patches(target)
-        small = [self._reduce(image) for image in (source, background)]
-        coarse = self._coarse(*small)
-        score, patches = self._score(coarse, source, background, target)
-        alpha, foreground, refined = self.refiner(source, background, coarse, score, patches)
+        return self.matte(self.prepare(source), self.prepare(background), target)
+
+    def prepare(self, image: Tensor) -> Prepared:
+        """What depends on one picture alone: of a background that stays, once is enough.
+
+        Raises:
+            ValueError: the picture is too small for `base_scale`.
+        """
+        whole = whole_patches(image) if self.refiner.refines else image
+        return Prepared(whole, self._reduce(whole), (image.shape[-2], image.shape[-1]))
+
+    def matte(
+        self, source: Prepared, background: Prepared, target: Tensor | None = None, foreground: bool = True
+    ) -> MattingOutput:
+        """As `forward`, of prepared pictures.
+
+        Args:
+            foreground: False leaves it out, which at 4K saves most of the memory: then `foreground` is None.
+        """
+        coarse = self.base(source.reduced, background.reduced)
+        if target is not None and self.refiner.refines:
+            target = whole_patches(target)
+        score, patches = self._score(coarse, source.whole, background.whole, target)
+        given = (source.whole, background.whole, coarse, score, patches)
+        colours = None
+        if foreground:
+            alpha, enlarged, refined = self.refiner(*given)
+            colours = self._absolute(enlarged, source.whole, is_new(enlarged, (*given[:2], *coarse)))
+            colours = colours[..., : source.size[0], : source.size[1]]
+        else:
+            alpha, refined = self.refiner.alpha(*given)
+        alpha = torch.clamp(alpha, 0, 1, out=alpha if is_new(alpha, (*given[:2], *coarse)) else None)
         return MattingOutput(
-            alpha=alpha[..., :height, :width].clamp(0, 1),
-            foreground=self._absolute(foreground, source)[..., :height, :width],
+            alpha=alpha[..., : source.size[0], : source.size[1]],
+            foreground=cast(Tensor, colours),
             coarse_alpha=coarse.alpha,
-            coarse_foreground=self._absolute(coarse.foreground, small[0]),
+            coarse_foreground=self._absolute(coarse.foreground, source.reduced),
             error=coarse.error,
             refined=refined,
         )
@@ -114,7 +150,8 @@ class MattingNetwork(nn.Module):
             )
         return resize(image, size)
 
-    def _coarse(self, source: Tensor, background: Tensor) -> Coarse:
+    def base(self, source: Tensor, background: Tensor) -> Coarse:
+        """The base network's result for pictures at `base_scale`, (B, 3, Hc, Wc) each."""
         images = torch.cat([source, background], 1)
         features = self.backbone(images)
         x = self.decoder(self.aspp(features[-1]), [*features[-2::-1], images])
@@ -148,8 +185,12 @@ class MattingNetwork(nn.Module):
                 stacklevel=2,
             )
 
-    def _absolute(self, foreground: Tensor, source: Tensor) -> Tensor:
-        return (foreground + source if self.foreground == "residual" else foreground).clamp(0, 1)
+    def _absolute(self, foreground: Tensor, source: Tensor, in_place: bool = False) -> Tensor:
+        """The colours themselves, in [0, 1]; `in_place` changes the tensor instead of making another."""
+        if self.foreground == "residual":
+            in_place = in_place and foreground.dtype == source.dtype
+            foreground = torch.add(foreground, source, out=foreground if in_place else None)
+        return torch.clamp(foreground, 0, 1, out=foreground if in_place else None)
 
 
 class Decoder(nn.Module):
@@ -209,6 +250,16 @@ def make_aspp(in_channels: int) -> ASPP:
 def join(x: Tensor, skip: Tensor) -> Tensor:
     """x enlarged to the skip's size, with the skip's channels behind its own."""
     return torch.cat([resize(x, (skip.shape[-2], skip.shape[-1])), skip], 1)
+
+
+def is_new(result: Tensor, given: Iterable[Tensor]) -> bool:
+    """Whether a part's result may be changed in place: no gradient and no graph remembers it, and its memory is its
+    own, none of what the part was given.
+    """
+    if torch.is_grad_enabled() or torch.compiler.is_compiling() or torch.jit.is_tracing():
+        return False
+    memory = result.untyped_storage().data_ptr()
+    return result.is_contiguous() and all(each.untyped_storage().data_ptr() != memory for each in given)
 
 
 def whole_patches(image: Tensor) -> Tensor:

@@ -166,6 +166,15 @@ class Refiner(Part, nn.Module):
             refined patches (B, 1, ⌈H/4⌉, ⌈W/4⌉), 0 or 1. Neither alpha nor foreground is clamped.
         """
 
+    def alpha(
+        self, source: Tensor, background: Tensor, coarse: Coarse, score: Tensor, patches: int | None
+    ) -> tuple[Tensor, Tensor]:
+        """Alpha and refined patches, as `forward` gives them, for those who want no foreground; a refiner that saves
+        work without it overrides this.
+        """
+        alpha, _, refined = self(source, background, coarse, score, patches)
+        return alpha, refined
+
 
 def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
     """Bilinear resize, corners not aligned, no antialias: the one resize of the whole network (official behaviour)."""

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from zoo.matting.parts import PATCH, Coarse, Refiner
-from zoo.testing.networks import Inputs, NetworkPartContract, check_shape
+from zoo.testing.networks import Inputs, NetworkPartContract, check_close, check_shape
 
 
 class RefinerContract(NetworkPartContract):
@@ -55,6 +55,15 @@ class RefinerContract(NetworkPartContract):
                     f"{self.name()} refines the patches whose score is above 0, of more than patches={patches} the "
                     f"highest of each image; it refined {int(cells.sum())}, expected {int(expected.sum())}."
                 )
+
+    def test_alpha_alone_is_the_alpha_that_it_gives(self) -> None:
+        part, given = self.made(), self.drawn()
+        *coarse, source, background, score = given
+        for patches in (None, 0, 5):
+            with torch.no_grad():
+                alone = part.alpha(source, background, Coarse(*coarse), score, patches)
+                alpha, _, cells = self.refined(part, given, patches)
+            check_close((alpha, cells), alone, f"{self.name()} gives the same alpha and refined patches alone")
 
     def test_without_a_limit_it_can_be_exported_too(self) -> None:
         self.patches = None

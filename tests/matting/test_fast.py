@@ -1,0 +1,195 @@
+"""`FastMatting` gives what its network gives, looks at a background once, and leaves out what nobody asked for."""
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from zoo_plugins.backbones import TimmBackbone
+from zoo_plugins.error_maps import PredictedError
+from zoo_plugins.refiners import NoRefiner, PatchRefiner
+from zoo_plugins.selectors import AllPatches, NoPatches, Threshold, TopK
+
+import zoo
+from zoo.matting.base_scale import FittingScale
+from zoo.matting.fast import FastMatting
+from zoo.matting.net import MattingNetwork
+from zoo.matting.parts import Coarse, MattingOutput, PatchSelector, Refiner
+
+
+def made(selector: PatchSelector | None = None, refiner: Refiner | None = None, **arguments: Any) -> MattingNetwork:
+    """A network in evaluation and double precision, whose errors and BatchNorms are somewhat alive."""
+    network = MattingNetwork(
+        TimmBackbone("mobilenetv2_050"),
+        PredictedError(),
+        selector or TopK(30),
+        refiner or PatchRefiner(),
+        **arguments,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        for layer in network.modules():
+            if isinstance(layer, nn.BatchNorm2d):
+                nn.init.normal_(layer.running_mean, 0, 0.1)
+                nn.init.uniform_(layer.running_var, 0.5, 1.5)
+        nn.init.normal_(network.decoder.conv4.weight, 0, 0.1)
+        nn.init.constant_(network.decoder.conv4.bias, 0.5)
+    return network.double().eval()
+
+
+def pictures(batch: int = 1, height: int = 64, width: int = 96, seed: int = 0) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    source, background = torch.rand(2, batch, 3, height, width, generator=generator, dtype=torch.float64)
+    return source, background
+
+
+def run(model: Any, *given: Tensor) -> MattingOutput:
+    with torch.no_grad():
+        return model(*given)
+
+
+def assert_equal(one: MattingOutput, other: MattingOutput, tolerance: float = 1e-9) -> None:
+    for name, left, right in zip(MattingOutput._fields, one, other, strict=True):
+        assert left.shape == right.shape, name
+        assert (left - right).abs().max() <= tolerance, name
+
+
+@pytest.mark.parametrize(
+    "selector", [TopK(30), Threshold(0.5), AllPatches(), NoPatches()], ids=lambda selector: type(selector).__name__
+)
+@pytest.mark.parametrize(("batch", "height", "width"), [(1, 64, 96), (2, 61, 83)])
+def test_gives_what_the_network_gives(selector: PatchSelector, batch: int, height: int, width: int) -> None:
+    given = pictures(batch, height, width)
+    for foreground in ("residual", "direct"):
+        network = made(selector, foreground=foreground)
+        fast = FastMatting(network)
+        assert_equal(run(fast, *given), run(network, *given))
+        left = {name for name, part in fast.named_modules() if isinstance(part, nn.BatchNorm2d)}
+        assert left == {"network.aspp.convs.4.2"}  # of one pixel
+
+
+@pytest.mark.parametrize("base_scale", [1, 0.5])
+def test_gives_what_the_network_gives_without_a_refiner(base_scale: float) -> None:
+    network, given = made(refiner=NoRefiner(), base_scale=base_scale), pictures(2, 61, 83)
+    before = [image.clone() for image in given]
+    fast = FastMatting(network)
+    for _ in range(2):
+        assert_equal(run(fast, *given), run(network, *given))
+    assert all(map(torch.equal, before, given))
+
+
+def test_the_network_is_left_as_it_was_and_goes_its_own_way() -> None:
+    network, given = made(), pictures()
+    before = copy.deepcopy(network.state_dict())
+    fast = FastMatting(network)
+    expected = run(fast, *given)
+    assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
+    nn.init.zeros_(network.decoder.conv4.weight)
+    assert_equal(run(fast, *given), expected, 0)
+
+
+def test_alpha_alone_is_the_same_alpha_and_no_foreground_is_made() -> None:
+    class Colourless(PatchRefiner):
+        def forward(self, *given: Any) -> Any:
+            if not torch.is_grad_enabled():
+                pytest.fail("made the foreground")
+            return super().forward(*given)
+
+    given = pictures(2, 61, 83)
+    for refiner in (PatchRefiner(), NoRefiner()):
+        network = made(refiner=refiner, base_scale=0.5)
+        output, expected = run(FastMatting(network, foreground=False), *given), run(network, *given)
+        assert output.foreground is None
+        assert_equal(output._replace(foreground=expected.foreground), expected)
+    run(FastMatting(made(refiner=Colourless()), foreground=False), *given)
+
+
+def watched(monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
+    """Every picture that is prepared from now on."""
+    prepared: list[Tensor] = []
+    original = MattingNetwork.prepare
+    monkeypatch.setattr(
+        MattingNetwork, "prepare", lambda self, image: prepared.append(image) or original(self, image)
+    )
+    return prepared
+
+
+def test_a_background_is_looked_at_once_until_it_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    network, (first, background) = made(), pictures()
+    second, other = pictures(seed=1)
+    fast = FastMatting(network)
+    prepared = watched(monkeypatch)
+
+    def check(looked_at: int, *given: Tensor) -> None:
+        prepared.clear()
+        output = run(fast, *given)
+        assert len(prepared) == looked_at
+        assert_equal(output, run(network, *given))
+
+    check(2, first, background)
+    check(1, second, background)
+    check(2, second, background.clone())
+    check(2, second, background)
+    background.mul_(0.5)
+    check(2, second, background)
+    check(1, first, background)
+    for model in (network, fast.network):
+        model.set_base_scale(0.5)
+    check(2, first, background)
+    check(2, first, other)
+    with torch.inference_mode():
+        unversioned = other.clone()
+    for _ in range(2):
+        check(2, first, unversioned)
+
+
+def test_inputs_are_left_as_they_were() -> None:
+    class Borrowing(Refiner):
+        """Gives the source itself and the coarse alpha, as `NoRefiner` does at full size."""
+
+        refines = False
+
+        def forward(
+            self, source: Tensor, background: Tensor, coarse: Coarse, score: Tensor, patches: int | None
+        ) -> tuple[Tensor, Tensor, Tensor]:
+            return coarse.alpha, source, torch.zeros_like(score)
+
+    given = pictures()
+    before = [image.clone() for image in given]
+    for refiner in (PatchRefiner(), NoRefiner(), Borrowing()):
+        network = made(refiner=refiner, base_scale=1 if not refiner.refines else 0.25)
+        for model in (FastMatting(network), network):
+            output = run(model, *given)
+            assert all(map(torch.equal, before, given))
+    torch.testing.assert_close(output.foreground, (2 * given[0]).clamp(0, 1))
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.bfloat16, 0.1), (torch.float16, 0.02)], ids=str)
+def test_half_precision_computes_and_gives_half_precision(dtype: torch.dtype, tolerance: float) -> None:
+    network, given = made(AllPatches()), pictures(2, 61, 83)
+    fast = FastMatting(network).to(dtype)
+    output, expected = run(fast, *given), run(network, *given)
+    assert {field.dtype for field in output} == {dtype}
+    assert_equal(output, expected, tolerance)
+
+
+def test_it_goes_where_a_model_goes() -> None:
+    network, given = made(), [image.float() for image in pictures()]
+    fast = FastMatting(network.float())
+    assert_equal(run(FittingScale(fast, 24), *given), run(network, *given), 1e-5)
+    assert fast.network.base_scale == 0.25
+    with pytest.raises(ValueError, match="folded weights and cannot be trained"):
+        fast.train()
+
+
+def test_pictures_that_do_not_fit_are_refused() -> None:
+    source, background = pictures()
+    with pytest.raises(ValueError, match="both must be the same size"):
+        run(FastMatting(made()), source, background[..., :-1])
+
+
+def test_of_a_named_model() -> None:
+    network = zoo.create_model("bgmv2_mobilenetv2", selector="AllPatches").eval().network
+    given = [image.float() for image in pictures(1, 32, 48)]
+    assert_equal(run(FastMatting(network), *given), run(network, *given), 1e-5)
