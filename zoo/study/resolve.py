@@ -14,8 +14,8 @@ from typing import Any
 import yaml
 from jsonargparse import ArgumentParser, capture_parser
 
-from zoo.core.configs import shipped
 from zoo.core.command_line import CommandLineError, ZooCLI, check_registered, registered_names
+from zoo.core.configs import shipped
 from zoo.core.data import DataModule
 from zoo.core.parser_errors import sentence
 from zoo.core.registry import load_plugin_files, load_plugins
