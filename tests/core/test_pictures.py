@@ -34,9 +34,9 @@ def test_columns_are_named_in_the_heading() -> None:
 
 def test_a_picture_goes_into_the_run_and_to_whoever_takes_images(tmp_path: Path) -> None:
     given: list[dict[str, Any]] = []
-    takes, takes_none = SimpleNamespace(log_image=lambda **what: given.append(what)), SimpleNamespace()
+    loggers: list[Any] = [SimpleNamespace(), SimpleNamespace(log_image=lambda **what: given.append(what))]
     picture = Image.fromarray(tile(4, 4, 7))
-    log_picture(picture, "a caption", str(tmp_path), [takes_none, takes], "epoch_0001", step=9)  # type: ignore[list-item]
+    log_picture(picture, "a caption", str(tmp_path), loggers, "epoch_0001", step=9)
     assert (read_image(tmp_path / "pictures" / "epoch_0001.png") == 7).all()
     assert given == [{"key": "validation/pictures", "images": [picture], "caption": ["a caption"], "step": 9}]
 
