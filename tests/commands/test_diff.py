@@ -93,9 +93,9 @@ def test_settings_differ_by_keys_as_they_are_typed(written, command) -> None:
         "settings, A → B\n"
         "  seed_everything: 0 → 4\n"
         "  model.selector: TopK → RandomPatches\n"
+        "  model.selector.seed: absent → 1\n"
         "  model.selector.patches: 20 → absent\n"
         "  model.selector.fixed_count: False → absent\n"
-        "  model.selector.seed: absent → 1\n"
         "versions: no difference\n"
         "device: no difference\n"
         "data: neither records any\n"
@@ -228,7 +228,10 @@ def cut(file: str, size: int) -> Callable[[Path], None]:
 @pytest.mark.parametrize(
     ("harm", "sentence"),
     [
-        (lambda run: (run / "config.yaml").unlink(), "{run} is no run: it has no config.yaml; expected a folder such as"),
+        (
+            lambda run: (run / "config.yaml").unlink(),
+            "{run} is no run: it has no config.yaml; expected a folder such as",
+        ),
         (lambda run: (run / "environment.json").unlink(), "{run} is half-written: it has a config.yaml but no environ"),
         (cut("config.yaml", 0), "{run}/config.yaml is half-written or damaged: compare a run that wrote all of it, or"),
         (cut("config.yaml", 300), "{run}/config.yaml is half-written or damaged"),

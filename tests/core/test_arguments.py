@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from zoo.core import arguments
 from zoo.core.arguments import expanded, pairs
 
 

@@ -303,6 +303,18 @@ class TestPrecedence:
         }
         assert model["losses"]["gradient"]["init_args"]["weight"] == 0
 
+    @pytest.mark.parametrize("given", ["null", "~", "None"])
+    def test_null_is_null_however_deep_it_is_given(self, tiny, parsed, given: str) -> None:
+        settings = yaml.safe_load(tiny.config.read_text())
+        settings["data"]["init_args"]["train"]["squares"]["crop"] = [32, 48]
+        tiny.config.write_text(yaml.safe_dump(settings, sort_keys=False))
+        before = parsed("fit", *tiny.options)["data"]["init_args"]
+        assert before["train"]["squares"]["crop"] == [32, 48]
+        words = (f"--data.train.squares.crop={given}", f"--data.validation={given}")
+        after = parsed("fit", *tiny.options, *words)["data"]["init_args"]
+        assert after["train"]["squares"] == before["train"]["squares"] | {"crop": None}
+        assert after["validation"] is None
+
     def test_the_issue_s_own_line_works_as_typed(self, tiny, parsed) -> None:
         typed = (
             "--model.backbone.name=mobilenetv2_100",

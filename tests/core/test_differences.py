@@ -23,6 +23,18 @@ def test_differences_are_keys_as_typed() -> None:
     ]
 
 
+def test_the_arguments_of_a_part_stand_together() -> None:
+    rows = settings({"class_path": "Stripes", "init_args": {"rows": 3}}, epochs=3)
+    assert [one.key for one in differences(BEFORE, rows)] == [
+        "model.selector",
+        "model.selector.rows",
+        "model.selector.patches",
+        "model.selector.fixed_count",
+        "trainer.max_epochs",
+    ]
+    assert [one.key for one in differences(rows, BEFORE)][:2] == ["model.selector", "model.selector.patches"]
+
+
 def test_what_is_equal_differs_in_nothing() -> None:
     assert differences(BEFORE, BEFORE) == []
 
@@ -34,9 +46,7 @@ def test_what_lies_under_no_named_key_is_found() -> None:
 
 
 def test_the_defaults_of_a_new_entry_are_named_by_what_is_given_of_it() -> None:
-    after = settings(
-        BEFORE["model"]["init_args"]["selector"], data={"train": {"more": {"canvas": 64, "crop": None}}}
-    )
+    after = settings(BEFORE["model"]["init_args"]["selector"], data={"train": {"more": {"canvas": 64, "crop": None}}})
     after["model"]["init_args"]["rates"]["more"] = 1
     assert unnamed(BEFORE, after, ["data.train.more.canvas", "model.rates.more"]) == []
     assert [one.key for one in unnamed(BEFORE, after, ["model.rates.other", "data.train.more.canvas"])] == [

@@ -207,6 +207,12 @@ def test_the_jaw_opens_downwards(head: ProceduralHead) -> None:
     assert moved[NOSE_TIP].abs().max() < 0.002
 
 
+def test_a_neutral_head_keeps_its_shape_and_nothing_else(head: ProceduralHead) -> None:
+    shape, others = torch.randn(2, head.sizes.shape), torch.randn(2, head.sizes.total - head.sizes.shape)
+    expected = head.vertices(torch.cat([shape, torch.zeros_like(others)], 1), rotated=False)
+    torch.testing.assert_close(head.neutral(torch.cat([shape, others], 1)), expected)
+
+
 def test_landmarks_are_weighted_corners_of_triangles() -> None:
     head, asset = BranchingHead(), branching_asset()
     points = torch.randn(2, head.vertex_count, 5, generator=torch.Generator().manual_seed(0))

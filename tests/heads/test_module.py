@@ -90,6 +90,22 @@ def test_a_perfect_prediction_has_no_error(model_with) -> None:
     assert results["validation/angle"] == pytest.approx(0, abs=0.1)
 
 
+def test_a_batch_of_one_trains(model_with) -> None:
+    model = model_with()
+    batch = ground_truth(model, 1)
+    model.loss(model.compute(batch), batch)[0].backward()
+    assert all(value.grad is not None and value.grad.isfinite().all() for value in model.network.parameters())
+
+
+def test_a_batch_of_one_too_small_for_batch_norm_is_one_sentence(model_with) -> None:
+    model = model_with(image_size=32)
+    batch = ground_truth(model, 1)._replace(image=torch.rand(1, 3, 32, 32))
+    with pytest.raises(ValueError, match=r"^a batch of one, of pictures so small .* raise --data\.batch_size, or give"):
+        model.training_step(batch, 0)
+    with pytest.raises(ValueError, match="square crops"):
+        model.training_step(batch._replace(image=torch.rand(1, 3, 32, 48)), 0)
+
+
 def ground_truth(model: HeadAlignment, count: int) -> HeadBatch:
     """A batch of frontal heads that differ from any prediction."""
     vertices = model.head_model.template.expand(count, -1, -1)

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -103,6 +104,22 @@ def test_the_hub_s_own_library_fetches_from_the_hub(server, page, tmp_path, monk
         DownloadError, match=r"hf://ann/mattes/y\.ckpt@v1 could not be had from the Hugging Face Hub \("
     ):
         fetch(parse_source("hf://ann/mattes/y.ckpt@v1"), partial, None, nothing)
+
+
+def test_without_a_network_the_hub_is_given_up_in_seconds(tmp_path, monkeypatch) -> None:
+    from huggingface_hub import constants
+
+    closed = "http://127.0.0.1:1"
+    template = constants.HUGGINGFACE_CO_URL_TEMPLATE.replace(constants.ENDPOINT, closed)
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    monkeypatch.setattr(constants, "ENDPOINT", closed)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    began = time.monotonic()
+    with pytest.raises(
+        DownloadError, match=r"hf://ann/mattes/x\.ckpt could not be had from the Hugging Face Hub \(.+\)"
+    ):
+        fetch(parse_source("hf://ann/mattes/x.ckpt"), tmp_path / "x.ckpt.part", None, nothing)
+    assert time.monotonic() - began < 5
 
 
 def test_an_artifact_is_fetched_by_wandb(tmp_path, monkeypatch) -> None:

@@ -63,8 +63,8 @@ def test_rows_are_resolved_compared_and_counted(plan) -> None:
     assert [str(difference) for difference in rows["at random"].differences] == [
         "model.selector: TopK → RandomPatches",
         "model.selector.patches: 20 → 10",
-        "model.selector.fixed_count: False → absent",
         "model.selector.seed: absent → 0",
+        "model.selector.fixed_count: False → absent",
     ]
     assert rows["by error"].cost.parameters == sum(
         value.numel() for value in spec.build(rows["by error"].settings["model"]).network.parameters()

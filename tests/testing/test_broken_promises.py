@@ -6,11 +6,12 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 from zoo_plugins.augmentations.geometry import HorizontalFlip
 from zoo_plugins.augmentations.heads import HeadFlip
 from zoo_plugins.backbones import TimmBackbone
@@ -20,16 +21,21 @@ from zoo_plugins.fusions import ConcatFusion
 from zoo_plugins.head_models import ProceduralHead
 from zoo_plugins.landmark_branches import PointLandmarks
 from zoo_plugins.losses.heads import LandmarkL1
-from zoo_plugins.losses.matting import AlphaL1
+from zoo_plugins.losses.matting import AlphaL1, ErrorMSE, ForegroundL1
 from zoo_plugins.refiners import NoRefiner, PatchRefiner
 from zoo_plugins.selectors import RandomPatches, TopK
 
 import zoo.testing
+from zoo.core.data import DataModule
 from zoo.core.parts import Backbone
 from zoo.heads.parts import HeadPicture
+from zoo.matting.data import EvaluationSet, MattingData, TrainingStage
+from zoo.matting.module import BackgroundMatting
 from zoo.matting.parts import Matte, MattingDataset, PatchSelector
 from zoo.testing import (
     BackboneContract,
+    CatalogueContract,
+    DataModuleContract,
     EngineContract,
     ErrorMapContract,
     FusionContract,
@@ -41,6 +47,7 @@ from zoo.testing import (
     MattingAugmentationContract,
     MattingDatasetContract,
     MattingLossContract,
+    ModuleContract,
     RefinerContract,
     SelectorContract,
 )
@@ -94,6 +101,35 @@ class Noisy(MattingDataset):
 
     def background(self, index: int) -> Tensor:
         return torch.rand(3, 8, 8)
+
+
+class Number(NamedTuple):
+    """A batch of one."""
+
+    value: Tensor
+
+
+class OfMatting(ModuleContract):
+    """Trains on random pictures."""
+
+    def data(self) -> MattingData:
+        pictures = Noisy()
+        evaluated = EvaluationSet(pictures, canvas=64)
+        return MattingData(
+            {"one": TrainingStage(pictures, canvas=64)}, {}, evaluated, {"one": evaluated}, batch_size=2, workers=0
+        )
+
+
+def matting(**members: Any) -> Callable[[], Any]:
+    """Makes a small matting module with some of its class's members replaced."""
+
+    def make() -> Any:
+        network = (TimmBackbone("test_efficientnet"), PredictedError(), TopK(5), PatchRefiner())
+        rates = dict.fromkeys(("backbone", "aspp", "decoder", "refiner"), 1e-3)
+        losses = {"alpha": AlphaL1(), "foreground": ForegroundL1(), "error": ErrorMSE()}
+        return changed(BackgroundMatting, **members)(*network, losses, rates, base_scale=0.5)
+
+    return make
 
 
 def promises() -> dict[str, tuple[Any, Callable[[], Any], str, str]]:
@@ -155,6 +191,25 @@ def promises() -> dict[str, tuple[Any, Callable[[], Any], str, str]]:
         def forward(self, image: Tensor) -> list[Tensor]:
             return [image[..., :: self.strides[-1], :: self.strides[-1]] for _ in self.strides]
 
+    class Numbers(DataModule):
+        """Six batches an epoch, always the same; an epoch that was cut begins anew."""
+
+        def __init__(self, workers: int = 0) -> None:
+            super().__init__()
+            self.workers = workers
+
+        def train_dataloader(self) -> Any:
+            return DataLoader(self.numbers(), batch_size=None)
+
+        def val_dataloader(self) -> Any:
+            return self.train_dataloader()
+
+        def test_dataloader(self) -> Any:
+            return self.train_dataloader()
+
+        def numbers(self) -> list[Any]:
+            return [Number(torch.tensor([float(number)])) for number in range(6)]
+
     return {
         "registered": (SelectorContract, Learnt, "is_registered_under_the_name_of_its_class", "add the entry point Learnt ="),
         "spec": (SelectorContract, changed(TopK, spec=property(lambda self: {"class_path": "TopK", "init_args": {"patches": 1}})), "is_rebuilt_from_its_spec", "rebuilds it"),
@@ -205,6 +260,16 @@ def promises() -> dict[str, tuple[Any, Callable[[], Any], str, str]]:
         "global streams": (MattingDatasetContract, Noisy, "asking_leaves_global_streams_alone", "never from torch's global one"),
         "picture's range": (MattingDatasetContract, Noisy, "mattes", "lies in [0, 1]"),
         "backgrounds": (MattingDatasetContract, changed(Noisy, background_count=0), "backgrounds", "has at least one background; got 0"),
+        "records": (DataModuleContract, changed(Numbers, numbers=lambda self: [torch.zeros(1)] * 6), "batches_are_records_of_finite_tensors", "gives batches as a NamedTuple"),
+        "finite batches": (DataModuleContract, changed(Numbers, numbers=lambda self: [Number(torch.full((1,), float("nan")))] * 6), "batches_are_records_of_finite_tensors", "gives finite numbers in value"),
+        "same batches": (DataModuleContract, changed(Numbers, numbers=lambda self: [Number(torch.tensor([float(byte)])) for byte in os.urandom(64)]), "training_batches_follow_from_the_seed", "trains on the same batches under one seed"),
+        "resumed epoch": (DataModuleContract, Numbers, "a_run_that_was_cut_goes_on_with_the_next_batch", "goes on with the next batch"),
+        "same measurements": (DataModuleContract, changed(Numbers, numbers=lambda self: [Number(torch.rand(1)) for _ in range(6)]), "evaluation_is_the_same_in_every_run", "measures on the same batches whatever the seed, in validate"),
+        "idle parameter": (OfMatting, matting(on_fit_start=lambda self: self.network.register_parameter("idle", nn.Parameter(torch.zeros(1)))), "every_parameter_is_trained", "['idle'] got none"),
+        "one learning rate": (OfMatting, matting(configure_optimizers=lambda self: torch.optim.Adam(self.network.decoder.parameters())), "every_parameter_has_one_learning_rate", "not so ['backbone."),
+        "monitor": (OfMatting, matting(monitor="validation/nothing"), "logs_what_it_names_and_chooses_checkpoints_by", "validation/nothing is none of"),
+        "metric names": (OfMatting, matting(metric_names=lambda self, data: {"test/one/nothing"}), "logs_what_it_names_and_chooses_checkpoints_by", "['test/one/nothing'] were not"),
+        "example": (OfMatting, matting(forward=lambda self, *given: (found := self.network(*given))._replace(alpha=1 - found.alpha)), "computes_its_example", "computes what its network does (alpha)"),
         "every run": (EngineContract, changed(Local, execute=lambda self, tasks: None), "carries_out_every_run_in_an_order_that_serves", "ended without a result"),
         "order": (EngineContract, changed(Local, execute=lambda self, tasks: Local.execute(self, tasks[::-1])), "carries_out_every_run_in_an_order_that_serves", "before those it waits for"),
     }  # fmt: skip
@@ -223,6 +288,33 @@ def test_a_broken_promise_is_named(promise: str) -> None:
     subject = type("Subject", (contract,), {"make": lambda self: make()})()
     # What cannot be copied or exported at all fails with the error of pickle or torch.
     with pytest.raises(AssertionError if sentence else Exception, match=re.escape(sentence) or None):
+        getattr(subject, f"test_{test}")()
+
+
+WEIGHTS = {"source": "https://example.org/a.pth", "model": "bgmv2_resnet50"}
+
+
+@pytest.mark.parametrize(
+    ("entries", "test", "sentence"),
+    [
+        ({}, "has_entries", "the catalogue lab has at least one entry."),
+        ("a: [", "has_entries", "the catalogue lab can be read: "),
+        ({"mine-a": WEIGHTS | {"sha256": "ABC"}}, "has_entries", "expected 64 hexadecimal digits"),
+        ({"bgmv2_resnet50-mine": WEIGHTS | {"default": True}}, "each_name_stands_for_one_thing", "'bgmv2_resnet50' stands for one thing; it stands for "),
+        ({"mine-a": WEIGHTS | {"training_data": " "}}, "says_whose_the_weights_are_and_what_they_saw", "mine-a says training_data; got ' '"),
+        ({"mine-a": WEIGHTS | {"licence": {"name": "MIT", "non_commercial": False, "url": "MIT"}}}, "says_whose_the_weights_are_and_what_they_saw", "has the address of its text; got 'MIT'"),
+        ({"mine-a": WEIGHTS | {"arguments": {"scale": 1}}}, "models_are_there_and_take_the_arguments", "bgmv2_resnet50 has no argument 'scale'"),
+        ({"mine-a": WEIGHTS | {"model": "bgmv3"}}, "models_are_there_and_take_the_arguments", "no model named 'bgmv3'"),
+        ({"mine-a": WEIGHTS | {"default": True}}, "default_weights_are_those_of_their_model", "are the default weights of mine, as their name says"),
+        ({"mine-a": WEIGHTS | {"metrics": [{"data": "AIM", "preset": "bgmv2", "source": "me", "values": {"sad": float("nan")}}]}}, "metrics_are_numbers", "mine-a's sad on AIM is a number; got nan"),
+        ({"mine-a": WEIGHTS | {"source": "package://lab_weights/missing.pth", "sha256": "0" * 64}}, "files_that_are_here_are_what_it_says", "missing.pth; there is no such file"),
+        ({"mine-a": WEIGHTS | {"source": "package://lab_weights/__init__.py", "sha256": "0" * 64}}, "files_that_are_here_are_what_it_says", "is what the catalogue says of mine-a; it has sha256"),
+    ],
+)  # fmt: skip
+def test_a_broken_catalogue_is_named(catalogue: Callable[..., None], entries: Any, test: str, sentence: str) -> None:
+    catalogue(entries)
+    subject = type("Subject", (CatalogueContract,), {"name": "lab"})()
+    with pytest.raises(AssertionError, match=re.escape(sentence)):
         getattr(subject, f"test_{test}")()
 
 

@@ -1,6 +1,7 @@
 """The built-in parts keep the contracts of their slots."""
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,11 @@ from zoo_plugins.datasets.synthetic import SyntheticMattes
 from zoo_plugins.datasets.synthetic_heads import SyntheticHeads
 from zoo_plugins.engines.local import Local
 from zoo_plugins.engines.printed import Print
+from zoo_plugins.engines.ray_tasks import Ray
+from zoo_plugins.engines.slurm import Slurm
 from zoo_plugins.error_maps import AlphaUncertainty, BackgroundDifference, NoError, OracleError, PredictedError
 from zoo_plugins.fusions import ConcatFusion, ConvFusion, GatedBiFPN, InceptionBiFPN
-from zoo_plugins.head_models import OpenHead, ProceduralHead
+from zoo_plugins.head_models import OpenHead, ProceduralHead, SavedHead
 from zoo_plugins.landmark_branches import HeatmapLandmarks, NoLandmarks, PointLandmarks
 from zoo_plugins.losses.heads import (
     AdaptiveWingHeatmap,
@@ -34,9 +37,17 @@ from zoo_plugins.losses.matting import AlphaL1, ErrorMSE, ForegroundL1, Gradient
 from zoo_plugins.refiners import NoRefiner, PatchRefiner
 from zoo_plugins.selectors import AllPatches, NoPatches, RandomPatches, Threshold, TopK
 
-import zoo
+import zoo.testing
+from zoo.core.registry import SLOTS
+from zoo.heads import asset as head_asset
+from zoo.heads.data import HeadData, HeadEvaluationSet, HeadTrainingSet
+from zoo.heads.module import HeadAlignment
+from zoo.matting.data import EvaluationSet, MattingData, TrainingStage
+from zoo.matting.module import BackgroundMatting
 from zoo.testing import (
     BackboneContract,
+    CatalogueContract,
+    DataModuleContract,
     EngineContract,
     ErrorMapContract,
     FusionContract,
@@ -49,9 +60,11 @@ from zoo.testing import (
     MattingDatasetContract,
     MattingLossContract,
     ModelContract,
+    ModuleContract,
     RefinerContract,
     SelectorContract,
 )
+from zoo.testing.losses import head_named
 
 
 class Each:
@@ -69,7 +82,7 @@ class Each:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if issubclass(metafunc.cls, Each):
+    if metafunc.cls is not None and issubclass(metafunc.cls, Each):
         marks = [pytest.mark.slow] if metafunc.function.__name__ in metafunc.cls.slow else []
         parts = [pytest.param(part, id=name, marks=marks) for name, part in metafunc.cls.parts.items()]
         metafunc.parametrize("part", parts)
@@ -133,6 +146,16 @@ class TestHeadModels(Each, HeadModelContract):
     parts = {"OpenHead": OpenHead, "ProceduralHead": ProceduralHead}
 
 
+class TestSavedHead(HeadModelContract):
+    @pytest.fixture(autouse=True)
+    def save(self, tmp_path: Path) -> None:
+        self.file = tmp_path / "head.safetensors"
+        head_asset.save(OpenHead().asset(), self.file)
+
+    def make(self) -> SavedHead:
+        return SavedHead(str(self.file))
+
+
 # Losses
 
 
@@ -181,21 +204,23 @@ class TestHeadAugmentations(Each, HeadAugmentationContract):
     }
 
 
-class InFolder(Each):
-    """Data sets of a folder that is written for each test."""
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """A folder of cut-outs and backgrounds, in each of the layouts."""
+    draw = np.random.default_rng(0)
+    for index in range(3):
+        for folder, channels in (("fgr", 3), ("pha", 1), ("cut", 4), ("bgr", 3)):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            pixels = draw.integers(0, 256, (20 + index, 24, channels), dtype=np.uint8).squeeze()
+            Image.fromarray(pixels).save(tmp_path / folder / f"{index}.png")
+    return tmp_path
 
+
+class TestMattingDatasets(Each, MattingDatasetContract):
     @pytest.fixture(autouse=True)
-    def choose(self, part: Callable[[Path], Any], tmp_path: Path) -> None:
-        self.made_by = lambda: part(tmp_path)
-        draw = np.random.default_rng(0)
-        for index in range(3):
-            for folder, channels in (("fgr", 3), ("pha", 1), ("cut", 4), ("bgr", 3)):
-                (tmp_path / folder).mkdir(exist_ok=True)
-                pixels = draw.integers(0, 256, (20 + index, 24, channels), dtype=np.uint8).squeeze()
-                Image.fromarray(pixels).save(tmp_path / folder / f"{index}.png")
+    def choose(self, part: Callable[[Path], Any], pictures: Path) -> None:
+        self.made_by = lambda: part(pictures)
 
-
-class TestMattingDatasets(InFolder, MattingDatasetContract):
     parts = {
         "MatteFolder": lambda folder: MatteFolder(str(folder), str(folder / "bgr")),
         "CutoutFolder": lambda folder: CutoutFolder(str(folder / "cut"), str(folder / "bgr")),
@@ -209,13 +234,100 @@ class TestHeadDatasets(Each, HeadDatasetContract):
     parts = {"SyntheticHeads": lambda: SyntheticHeads(count=1, size=32)}
 
 
-# Models and engines
+# What is trained, and on what
+
+
+class TestMattingData(DataModuleContract):
+    @pytest.fixture(autouse=True)
+    def place(self, pictures: Path) -> None:
+        self.folder = pictures
+
+    def make(self) -> MattingData:
+        return matting_data(self.folder)
+
+
+class TestHeadData(DataModuleContract):
+    def asked(self) -> dict[str, Any]:
+        return {"head_model": head_named("ProceduralHead"), "image_size": 32}
+
+    def make(self) -> HeadData:
+        return head_data()
+
+
+class TestBackgroundMatting(ModuleContract):
+    @pytest.fixture(autouse=True)
+    def place(self, pictures: Path) -> None:
+        self.folder = pictures
+
+    def data(self) -> MattingData:
+        return matting_data(self.folder)
+
+    def make(self) -> BackgroundMatting:
+        return BackgroundMatting(
+            TimmBackbone("test_efficientnet"),
+            PredictedError(),
+            TopK(5),
+            PatchRefiner(),
+            {"alpha": AlphaL1(), "foreground": ForegroundL1(), "error": ErrorMSE()},
+            dict.fromkeys(("backbone", "aspp", "decoder", "refiner"), 1e-3),
+            base_scale=0.5,
+        )
+
+
+class TestHeadAlignment(ModuleContract):
+    def data(self) -> HeadData:
+        return head_data()
+
+    def make(self) -> HeadAlignment:
+        return HeadAlignment(
+            TimmBackbone("test_resnet", output_stride=32),
+            ConcatFusion(channels=8),
+            HeatmapLandmarks(width=16),
+            ProceduralHead(),
+            {"heatmap": SoftIoUHeatmap(), "vertices": VertexLoss(), "reprojection": ReprojectionLoss(),
+             "landmarks": LandmarkL1()},
+            dict.fromkeys(("backbone", "fusion", "landmark_branch", "shape_head", "pose_head"), 1e-3),
+            image_size=64,
+            width=16,
+        )  # fmt: skip
+
+
+def matting_data(folder: Path) -> MattingData:
+    """Three cut-outs, a batch of two and of one."""
+    squares = MatteFolder(str(folder), str(folder / "bgr"))
+    return MattingData(
+        {"one": TrainingStage(squares, canvas=64, batch_size=1)},
+        {"flip": HorizontalFlip("foreground"), "noise": SensorNoise(probability=0.5)},
+        EvaluationSet(squares, canvas=64, batch_size=2),
+        {"sizes as they are": EvaluationSet(squares, backgrounds_each=2)},
+        workers=0,
+    )
+
+
+def head_data() -> HeadData:
+    """Four heads."""
+    heads = SyntheticHeads(count=4, size=32)
+    return HeadData(
+        HeadTrainingSet(heads),
+        {"flip": HeadFlip(), "colour": HeadColour()},
+        HeadEvaluationSet(heads, batch_size=2),
+        {"crops": HeadEvaluationSet(heads, crops=2)},
+        batch_size=2,
+        workers=0,
+    )
+
+
+# Models, weights and engines
 
 
 class TestModels(ModelContract):
     @pytest.fixture(autouse=True, params=zoo.list_models())
     def choose(self, request: pytest.FixtureRequest) -> None:
         self.name = request.param
+
+
+class TestCatalogue(CatalogueContract):
+    name = "ablation_zoo"
 
 
 class TestLocal(EngineContract):
@@ -232,3 +344,25 @@ class TestPrint(EngineContract):
 class TestLocalProcesses(EngineContract):
     def make(self) -> Local:
         return Local(slots=2)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("submitit") is None, reason="needs the extra [slurm]")
+class TestSlurm(EngineContract):
+    def make(self) -> Slurm:
+        return Slurm(cluster="local")
+
+    def make_in(self, folder: Path) -> Slurm:
+        return Slurm(cluster="local", folder=str(folder / "submitit"))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("ray") is None, reason="needs the extra [ray]")
+class TestRay(EngineContract):
+    def make(self) -> Ray:
+        return Ray()
+
+
+def test_every_slot_has_a_contract() -> None:
+    contracts = {cls.slot for cls in vars(zoo.testing).values() if isinstance(cls, type) and hasattr(cls, "slot")}
+    assert contracts | {"models", "catalogues"} == set(SLOTS)  # these two are data, and named rather than made

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from jsonargparse import Namespace
+from jsonargparse import Namespace, get_loader, set_loader
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
@@ -35,6 +35,26 @@ STRICT = {"exit_on_error": False, "allow_abbrev": False}
 """Parser settings: errors are raised rather than printed under a wall of usage, and a misspelt option is never taken
 for a longer one.
 """
+
+
+read_default = get_loader("yaml")
+
+
+def read_value(text: str) -> Any:
+    """YAML as the parser reads it, but `None` is null: so it hands null on to the parser of what is inside a part."""
+    return with_null(read_default(text))
+
+
+def with_null(value: Any) -> Any:
+    """Plain data with null for every `None`."""
+    if isinstance(value, dict):
+        return {key: with_null(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [with_null(item) for item in value]
+    return None if value == "None" else value
+
+
+set_loader("yaml", read_value, (yaml.YAMLError,))
 
 
 class CommandLineError(ValueError):

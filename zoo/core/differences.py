@@ -42,13 +42,20 @@ def flat(settings: Any, key: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Difference]:
-    """The keys in which two settings differ, in the order of the first."""
+    """The keys in which two settings differ, in the order of the first; one that it lacks stands where the second has
+    it, behind the same key.
+    """
     return unequal(dict(flat(before)), dict(flat(after)))
 
 
 def unequal(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Difference]:
     """As `differences`, of mappings without keys inside."""
-    keys = [*before, *(key for key in after if key not in before)]
+    keys = list(before)
+    place = 0
+    for key in after:
+        if key not in before:
+            keys.insert(place, key)
+        place = keys.index(key) + 1
     pairs = (Difference(key, before.get(key, ABSENT), after.get(key, ABSENT)) for key in keys)
     return [pair for pair in pairs if pair.before != pair.after]
 

@@ -152,11 +152,23 @@ class TrainingModule(Part, LightningModule):
         # Dropout and random selection draw from a stream of this step's own, so that a resumed run draws what the
         # uninterrupted one did.
         with stream(run_seed(), "step", self.current_epoch, batch_idx, self.global_rank, device=self.device):
-            output = self.compute(batch)
+            output = self._computed(batch)
         total, terms = self.loss(output, batch)
         self.log_dict({f"train/{name}": value.detach() for name, value in terms.items()})
         self.log("train/loss", total.detach(), prog_bar=True)
         return total
+
+    def _computed(self, batch: Any) -> Any:
+        """The network's output for a training batch; ValueError for one that BatchNorm can make nothing of."""
+        try:
+            return self.compute(batch)
+        except ValueError as error:
+            if "more than 1 value per channel" not in str(error):  # torch has no error of its own for it
+                raise
+            raise ValueError(
+                "a batch of one, of pictures so small that a single pixel of their deepest features is left, has no "
+                "variance for BatchNorm to train with: raise --data.batch_size, or give larger pictures."
+            ) from error
 
     def loss(self, output: Any, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
         """The weighted sum of the terms, and each term unweighted; in float32 whatever the training precision.

@@ -348,9 +348,8 @@ def neutral_head(model: AlignmentModel, source: Path, face: Box | None = None) -
         params = predict_in_box(model, pixels, box, how).params
     except NoHeadError as error:
         raise NoHeadError(f"{source}: {error}") from error
-    neutral = params._replace(expression=torch.zeros_like(params.expression), jaw=torch.zeros_like(params.jaw))
     with torch.inference_mode():
-        vertices = model.head_model.vertices(neutral, rotated=False)
+        vertices = model.head_model.neutral(params)
         points7 = seven_points(model.head_model.landmarks(vertices))
     return NeutralHead(to_array(vertices[0]), to_array(points7[0]), how)
 

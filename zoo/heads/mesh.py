@@ -174,6 +174,12 @@ class HeadModel(Part, nn.Module):
             placed = matrix_from_6d(params.rotation) @ placed
         return placed.mT.contiguous()
 
+    def neutral(self, params: HeadParams | Tensor) -> Tensor:
+        """The mesh of each head without expression and with its jaw closed, in the head frame: (B, V, 3), metres."""
+        params = self.split(params)
+        still = params._replace(expression=torch.zeros_like(params.expression), jaw=torch.zeros_like(params.jaw))
+        return self.vertices(still, rotated=False)
+
     def project(self, params: HeadParams | Tensor, image_size: float = 256, unrotated: Tensor | None = None) -> Tensor:
         """Where each vertex is seen in a square picture.
 

@@ -16,9 +16,9 @@ from zoo.core.parts import Backbone, LossTerm
 from zoo.core.run import write_json
 from zoo.core.spec import build
 from zoo.core.training import Schedule, TrainingModule
+from zoo.heads.measures import FAST, FULL
 from zoo.heads.mesh import HeadModel
 from zoo.heads.metrics import HeadMetrics, head_metrics
-from zoo.heads.measures import FAST, FULL
 from zoo.heads.net import STRIDES, HeadNetwork
 from zoo.heads.parts import Fusion, HeadBatch, HeadLoss, HeadOutput, LandmarkBranch
 from zoo.heads.pictures import log_sheet, result_tiles

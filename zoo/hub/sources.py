@@ -31,6 +31,9 @@ PLACES = {
 }
 """What stands behind the scheme of these: a holder, a file in it and perhaps a revision."""
 
+HUB_TIMEOUT = 5
+"""Seconds to wait for the Hugging Face Hub to say that it has a file."""
+
 FILE_NAME = re.compile(r"\w[\w.+-]*")
 """What a file may be called: as a name in the cache it is safe on every platform."""
 
@@ -158,8 +161,10 @@ def fetch(source: Source, partial: Path, size: int | None, report: Report) -> No
 
 def from_hub(source: Source, folder: Path) -> Path:
     """A file of a repository on the Hugging Face Hub, with the token of this machine if there is one."""
-    from huggingface_hub import hf_hub_download
+    from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
 
+    # Asked for once beforehand: where there is no network, the download would go on trying for half a minute.
+    get_hf_file_metadata(hf_hub_url(source.holder, source.file, revision=source.revision), timeout=HUB_TIMEOUT)
     return Path(hf_hub_download(source.holder, source.file, revision=source.revision, local_dir=folder))
 
 

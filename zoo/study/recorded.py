@@ -6,7 +6,6 @@ Nothing is built, and torch is imported only for what holds tensors.
 
 import json
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -192,7 +191,7 @@ def read_environment(file: Path) -> dict[str, Any]:
         raise RecordError(f"{file.parent} is half-written: it has a {CONFIG} but no {file.name}.") from error
     except (OSError, ValueError, RecursionError) as error:
         raise damaged(file) from error
-    kinds = {"versions": dict, "plugins": list, "device": str, "platform": str, "commit": str | None}
+    kinds: dict[str, Any] = {"versions": dict, "plugins": list, "device": str, "platform": str, "commit": str | None}
     if not isinstance(environment, dict) or not all(
         key in environment and isinstance(environment[key], kind) for key, kind in kinds.items()
     ):
@@ -223,6 +222,6 @@ def damaged(file: Path) -> RecordError:
     )
 
 
-def mapping(value: Any) -> Mapping[str, Any] | dict[str, Any]:
+def mapping(value: Any) -> dict[str, Any]:
     """The value if it has keys, otherwise nothing: a published file may come from anywhere."""
     return value if isinstance(value, dict) else {}

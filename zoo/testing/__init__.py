@@ -12,6 +12,8 @@ failure says which promise of the slot was broken.
 
 from zoo.testing.augmentations import HeadAugmentationContract, MattingAugmentationContract
 from zoo.testing.backbones import BackboneContract
+from zoo.testing.catalogues import CatalogueContract
+from zoo.testing.data_modules import DataModuleContract
 from zoo.testing.datasets import HeadDatasetContract, MattingDatasetContract
 from zoo.testing.engines import EngineContract
 from zoo.testing.error_maps import ErrorMapContract
@@ -20,6 +22,7 @@ from zoo.testing.head_models import HeadModelContract
 from zoo.testing.landmark_branches import LandmarkBranchContract
 from zoo.testing.losses import HeadLossContract, MattingLossContract
 from zoo.testing.models import ModelContract
+from zoo.testing.modules import ModuleContract
 from zoo.testing.networks import NetworkPartContract
 from zoo.testing.parts import PartContract
 from zoo.testing.refiners import RefinerContract
@@ -27,6 +30,8 @@ from zoo.testing.selectors import SelectorContract
 
 __all__ = [
     "BackboneContract",
+    "CatalogueContract",
+    "DataModuleContract",
     "EngineContract",
     "ErrorMapContract",
     "FusionContract",
@@ -39,6 +44,7 @@ __all__ = [
     "MattingDatasetContract",
     "MattingLossContract",
     "ModelContract",
+    "ModuleContract",
     "NetworkPartContract",
     "PartContract",
     "RefinerContract",

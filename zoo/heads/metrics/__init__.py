@@ -7,13 +7,13 @@ NME comes from the mesh: from the head model's 68 landmarks, projected. What a l
 itself is `landmark_nme`, another number.
 """
 
+from zoo.heads.measures import MEASURES, Measure
 from zoo.heads.metrics.alignment import Similarity, procrustes
 from zoo.heads.metrics.attributes import AttributeRow, attribute_table
 from zoo.heads.metrics.chamfer import chamfer_to_ground_truth
 from zoo.heads.metrics.collected import HeadMetrics, head_metrics
 from zoo.heads.metrics.consistency import Consistency, annotation_consistency
 from zoo.heads.metrics.depth_order import zn_accuracy
-from zoo.heads.measures import MEASURES, Measure
 from zoo.heads.metrics.now import now_error
 from zoo.heads.metrics.now_folder import NowResult, evaluate_now
 from zoo.heads.metrics.points import SEVEN_POINTS, seven_points

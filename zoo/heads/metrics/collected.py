@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from zoo.heads.measures import FAILURE_NME, FAST, FULL, PresetName
 from zoo.heads.mesh import HeadModel
 from zoo.heads.metrics.attributes import AttributeRow, attribute_table, mean_of_usable
 from zoo.heads.metrics.chamfer import chamfer_to_ground_truth
 from zoo.heads.metrics.consistency import annotation_consistency
 from zoo.heads.metrics.depth_order import zn_accuracy
-from zoo.heads.measures import FAILURE_NME, FAST, FULL, PresetName
 from zoo.heads.metrics.now import now_error
 from zoo.heads.metrics.points import have_extent, seven_points
 from zoo.heads.metrics.pose import pose_error
@@ -179,9 +179,7 @@ class HeadMetrics(Metric):
         if batch.neutral is None or not len(batch.neutral):
             return torch.empty(0)
         model, faces = self.head_model, self.head_model.faces
-        params = model.split(output.params)
-        closed = params._replace(expression=0 * params.expression, jaw=0 * params.jaw)
-        predicted, true = model.vertices(closed, rotated=False), batch.neutral * MILLIMETRES
+        predicted, true = model.neutral(output.params), batch.neutral * MILLIMETRES
         predicted7, true7 = (seven_points(model.landmarks(vertices)) for vertices in (predicted, true))
         scanned = faces_within(faces, model.subset("face"))
         return torch.cat(
