@@ -96,6 +96,4 @@ class Watch(TorchFunctionMode):
         called once.
         """
         found = [(self._results[x], mean) for x, mean in self._followed if x in self._results and self._uses[x] == 1]
-        return [
-            (weight, mean) for (_, weight), mean in found if self._calls[id(weight)] == self._calls[id(mean)] == 1
-        ]
+        return [(weight, mean) for (_, weight), mean in found if self._calls[id(weight)] == self._calls[id(mean)] == 1]
