@@ -151,7 +151,7 @@ def matting_network(wanted: Setting) -> tuple[MattingNetwork, Setting]:
     are refined: after the last one, the errors have a gap.
     """
     source, background = pictures(wanted.size)
-    module = zoo.create_model(f"bgmv2_{wanted.backbone}", base_scale=1 / wanted.reduction).eval()
+    module: Any = zoo.create_model(f"bgmv2_{wanted.backbone}", base_scale=1 / wanted.reduction).eval()
     network: MattingNetwork = module.network.requires_grad_(False)
     draw_weights(network, draws(wanted.backbone, "weights"))
     answer_to_contours(network)

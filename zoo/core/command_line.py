@@ -31,7 +31,7 @@ from zoo.core.published import PublishedCheckpointIO, is_safetensors
 from zoo.core.registry import SLOTS, find_class, load_plugins
 from zoo.core.training import TrainingModule
 
-STRICT = {"exit_on_error": False, "allow_abbrev": False}
+STRICT: dict[str, Any] = {"exit_on_error": False, "allow_abbrev": False}
 """Parser settings: errors are raised rather than printed under a wall of usage, and a misspelt option is never taken
 for a longer one.
 """

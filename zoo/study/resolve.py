@@ -73,7 +73,7 @@ class Resolver:
             parsed |= self._section(parser, {key: settings.get(key)})
         return {key: parsed[key] for key in [*settings, *parsed]}
 
-    def _section(self, parser: LightningArgumentParser, settings: dict[str, Any]) -> dict[str, Any]:
+    def _section(self, parser: ArgumentParser, settings: dict[str, Any]) -> dict[str, Any]:
         """A part of the settings, as its parser understands it."""
         text = json.dumps(settings)
         if text not in self.known:
@@ -92,7 +92,7 @@ def section_parser(key: str, base: type) -> LightningArgumentParser:
     return parser
 
 
-def parse(parser: LightningArgumentParser, options: list[str]) -> dict[str, Any]:
+def parse(parser: ArgumentParser, options: list[str]) -> dict[str, Any]:
     """What a parser makes of options; StudyError where it does not understand them."""
     with as_study_errors():
         parsed = parser.parse_args(options)
