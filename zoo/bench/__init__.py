@@ -5,5 +5,8 @@ A *subject* is a part of the zoo and has a file of its own here, whose `cases(qu
 prints and keeps.
 """
 
-SUBJECTS = {"heads": "zoo.bench.heads"}
+SUBJECTS = {
+    "heads": "zoo.bench.heads",
+    "metrics": "zoo.bench.metrics",
+}
 """Where the cases of each subject are."""
