@@ -70,6 +70,39 @@ def test_pulling_imports_neither_torch_nor_a_plugin(tmp_path: Path) -> None:
     }
 
 
+HELPING = """
+import json, sys
+import lightning.pytorch.cli, torch
+before = len(sys.modules)
+import zoo.cli
+assert zoo.cli.main(["fit", "--help"]) == 0
+names = {name.split(".")[0] for name in sys.modules}
+print("MODULES", json.dumps([len(sys.modules) - before, sorted(names)]), file=sys.stderr)
+"""
+
+
+def test_explaining_fit_imports_little_beside_torch_and_lightning() -> None:
+    """All plugins are imported for it, so none of them may bring a heavy library along that it needs only later."""
+    done = subprocess.run([sys.executable, "-c", HELPING], capture_output=True, text=True, check=True)
+    added, imported = json.loads(done.stderr.partition("MODULES")[2])
+    assert added < 400
+    assert not set(imported) & {
+        "timm",
+        "segmentation_models_pytorch",
+        "huggingface_hub",
+        "wandb",
+        "numba",
+        "skimage",
+        "igl",
+        "trimesh",
+        "av",
+        "ray",
+        "submitit",
+        "onnx",
+        "pandas",
+    }
+
+
 CLOSED_PIPE = """
 import os, zoo.cli
 reading, writing = os.pipe()

@@ -7,6 +7,8 @@ A network may stop a backbone on the way, change its features, and let it go on.
 cut into *legs*: a leg ends with a layer whose result is given as features. Most of timm's families are such chains;
 those that collect their features by hooks (Xception), run inside a wrapper (Twins), or pass more than one map on
 (SelecSLS) are not.
+
+timm, which brings much else with it, is imported when a backbone is made.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,13 +16,7 @@ from contextlib import suppress
 from functools import cache
 from typing import Any
 
-import timm
 import torch
-from timm.layers import get_act_layer
-from timm.models._features import FeatureDictNet
-from timm.models.efficientnet import EfficientNetFeatures
-from timm.models.mobilenetv3 import MobileNetV3Features
-from timm.models.resnet import Bottleneck
 from torch import Tensor, nn
 
 from zoo.core.parts import Backbone, only_as_a_whole
@@ -71,6 +67,8 @@ class TimmBackbone(Backbone):
         self.activation = activation
 
     def build(self, in_channels: int, strides: Sequence[int]) -> None:
+        import timm
+
         stages = self._stages_at(in_channels, strides)
         model: Any = timm.create_model(
             self.name,
@@ -115,6 +113,8 @@ class TimmBackbone(Backbone):
 
     def _stages_at(self, in_channels: int, strides: Sequence[int]) -> tuple[int, ...]:
         """The deepest stage at each stride."""
+        import timm
+
         if not timm.is_model(self.name.partition(".")[0]):
             hint = nearest(self.name.partition(".")[0], timm.list_models(), listed=False)
             raise ValueError(f"timm has no model named '{self.name}'{hint} timm.list_models() lists them all.")
@@ -140,6 +140,8 @@ class TimmBackbone(Backbone):
 
     def _choices(self, output_stride: int) -> dict[str, Any]:
         """timm's arguments for what was chosen. Most families refuse to be asked, even for what they have unasked."""
+        from timm.layers import get_act_layer
+
         choices: dict[str, Any] = {} if output_stride == 32 else {"output_stride": output_stride}
         if self.activation is not None:
             choices["act_layer"] = get_act_layer(self.activation)
@@ -157,6 +159,8 @@ class TimmBackbone(Backbone):
 @cache
 def reductions_of(name: str, in_channels: int, **choices: Any) -> tuple[int, ...]:
     """The stride of each stage of a model, told by a twin on the meta device, which allocates nothing."""
+    import timm
+
     with torch.device("meta"):
         twin: Any = timm.create_model(name, features_only=True, in_chans=in_channels, **choices)
         try:
@@ -174,6 +178,10 @@ def chain(model: nn.Module, name: str) -> Iterator[tuple[nn.Module, bool]]:
     Raises:
         ValueError: the model is not a chain of layers.
     """
+    from timm.models._features import FeatureDictNet
+    from timm.models.efficientnet import EfficientNetFeatures
+    from timm.models.mobilenetv3 import MobileNetV3Features
+
     if isinstance(model, FeatureDictNet):
         for key, layer in model.items():
             yield layer, key in model.return_layers
@@ -197,6 +205,8 @@ def run(layers: list[nn.Module], x: Tensor) -> Tensor:
 
 def has_activation(name: str) -> bool:
     """Whether timm knows an activation of this name."""
+    from timm.layers import get_act_layer
+
     with suppress(KeyError):
         return get_act_layer(name) is not None
     return False
@@ -208,6 +218,8 @@ def move_strides(model: nn.Module, name: str) -> None:
     Raises:
         ValueError: no block of the model strides in its second convolution.
     """
+    from timm.models.resnet import Bottleneck
+
     blocks = [block for block in model.modules() if isinstance(block, Bottleneck) and block.conv2.stride != (1, 1)]
     if not blocks:
         raise ValueError(

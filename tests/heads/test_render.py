@@ -2,14 +2,12 @@
 
 from typing import Any
 
-import numba
 import numpy as np
 import pytest
 
 from zoo.heads import render
 from zoo.heads.render import (
     Raster,
-    compiled,
     glow,
     interpolate,
     interpolate_at,
@@ -158,20 +156,3 @@ def test_light_from_everywhere_is_the_same_whichever_way_a_surface_faces() -> No
     light = shade(normals, glow([4, 4, 4]))
     assert not light[:, 0].any()
     np.testing.assert_allclose(light[:, 1:], 4)
-
-
-def test_without_a_folder_for_machine_code_functions_are_compiled_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    njit = numba.njit
-
-    def read_only(cache: bool = False, **options: Any) -> Any:
-        if cache:
-            raise RuntimeError("cannot cache function: no locator available")
-        return njit(**options)
-
-    def twice(values: np.ndarray) -> None:
-        values *= 2
-
-    monkeypatch.setattr(numba, "njit", read_only)
-    doubled = np.ones(3)
-    compiled(twice)(doubled)
-    assert doubled.tolist() == [2, 2, 2]

@@ -13,6 +13,8 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
+from zoo.bench.metrics_references import connectivity_by_labels
+from zoo.bench.timing import threads
 from zoo.matting.metrics import (
     MAD,
     MSE,
@@ -22,8 +24,13 @@ from zoo.matting.metrics import (
     ForegroundMSE,
     GradientError,
     MattingMetrics,
+    base,
+    connectivity_error,
+    gradient_error,
     matting_metrics,
 )
+from zoo.matting.metrics.gradient import error_by_tiles, error_of_whole_images
+from zoo.matting.metrics.pixels import sums_image_by_image, sums_of_whole_images
 from zoo.matting.trimap import trimap as make_trimap
 
 KEYS = {"sad", "mad", "mse", "grad", "conn", "foreground_mse"}
@@ -246,6 +253,71 @@ def test_a_batch_is_the_mean_of_its_images(preset: str) -> None:
         one_by_one.update(**batch_of([each]))
     assert results_of(together) == pytest.approx(reference(images, preset), rel=1e-5)
     assert results_of(together) == pytest.approx(results_of(one_by_one), rel=1e-6)
+
+
+# ----------------------------------------------------------------------------------- compiled functions and plain ones
+
+SIZES = [(1, 1), (1, 40), (40, 1), (2, 3), (9, 14), (31, 129), (33, 128), (70, 260)]  # some larger than a tile
+
+
+def random_levels(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
+    """An alpha (H, W): noise, few levels that lie on thresholds, flat areas, smooth waves, or a constant."""
+    smooth = ndimage.gaussian_filter(rng.normal(size=size), rng.choice([2, 5]))
+    kinds = (
+        rng.integers(0, 256, size),
+        rng.choice([0, 25, 26, 102, 152, 153, 254, 255], size),
+        rng.choice([0, 255], size, p=[0.45, 0.55]),
+        np.clip(smooth / (smooth.std() + 1e-9) * 100 + 128, 0, 255),
+        np.full(size, rng.choice([0, 1, 153, 255])),
+    )
+    return kinds[rng.integers(len(kinds))].astype(np.uint8)
+
+
+def random_batch(seed: int, channels: int = 1) -> list[Tensor]:
+    """Levels, true levels (B, channels, H, W) and a mask (B, 1, H, W), of some images all, half or nothing."""
+    rng = np.random.default_rng(seed)
+    size, count = SIZES[seed % len(SIZES)], int(rng.integers(1, 4))
+    alpha, target = (
+        np.stack([[random_levels(rng, size) for _ in range(channels)] for _ in range(count)]) for _ in range(2)
+    )
+    mask = rng.random((count, 1, *size)) < rng.choice([0, 0.01, 0.5, 1], (count, 1, 1, 1))
+    return [torch.from_numpy(part) for part in (alpha, target, mask)]
+
+
+@pytest.mark.parametrize("first", range(len(SIZES)), ids=[f"{h}x{w}" for h, w in SIZES])
+def test_compiled_functions_equal_plain_ones(first: int) -> None:
+    for seed in range(first, 12 * len(SIZES), len(SIZES)):
+        batch = random_batch(seed)
+        plain = [connectivity_by_labels(*(part[0].numpy() for part in each)) for each in zip(*batch, strict=True)]
+        torch.testing.assert_close(connectivity_error(*batch), torch.tensor(plain), rtol=1e-6, atol=1e-6)
+        torch.testing.assert_close(error_by_tiles(*batch), error_of_whole_images(*batch), rtol=1e-5, atol=1e-6)
+        for colours in (batch, random_batch(seed, channels=3)):
+            torch.testing.assert_close(sums_image_by_image(*colours), sums_of_whole_images(*colours), rtol=0, atol=0)
+
+
+def test_threads_change_no_bit() -> None:
+    batch = random_batch(3 * len(SIZES) - 1)
+    with threads(1):
+        alone = [metric(*batch) for metric in (connectivity_error, gradient_error)]
+    with threads(3):
+        assert [metric(*batch).tolist() for metric in (connectivity_error, gradient_error)] == [
+            values.tolist() for values in alone
+        ]
+
+
+def test_a_preset_makes_the_unknown_region_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+    monkeypatch.setattr(base, "make_trimap", lambda alpha: made.append(alpha) or make_trimap(alpha))
+    matting_metrics("bgmv2").update(*(batch_of([image("blobs")])[name] for name in ("alpha", "target_alpha")))
+    assert len(made) == 1
+
+
+def test_the_unknown_region_can_be_given() -> None:
+    batch = batch_of([image("noise", given_trimap=True)])
+    by_trimap, by_region = matting_metrics("bgmv2"), matting_metrics("bgmv2")
+    by_trimap.update(**batch)
+    by_region.update(**batch | {"trimap": batch["trimap"] == 0.5})
+    assert results_of(by_region) == results_of(by_trimap)
 
 
 # ------------------------------------------------------------------------------------------------------ values by hand

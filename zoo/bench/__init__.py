@@ -8,6 +8,7 @@ prints and keeps.
 SUBJECTS = {
     "heads": "zoo.bench.heads",
     "matting": "zoo.bench.matting",
+    "metrics": "zoo.bench.metrics",
 }
 """Where the cases of each subject are."""
 

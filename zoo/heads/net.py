@@ -8,7 +8,6 @@ parameter and number for number.
 from collections.abc import Sequence
 
 import torch
-from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import Tensor, nn
 
 from zoo.core.parts import Backbone
@@ -76,6 +75,8 @@ class HeadNetwork(nn.Module):
         with stream(run_seed(), "pose_head"):
             self.pose_head = regression_head(last_channels, width, dropout, POSE_SIZE)
             start_at(self.pose_head, START_POSE)
+        from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD  # loaded here: timm brings much else with it
+
         self.register_buffer("mean", torch.tensor(IMAGENET_DEFAULT_MEAN)[:, None, None], persistent=False)
         self.register_buffer("std", torch.tensor(IMAGENET_DEFAULT_STD)[:, None, None], persistent=False)
 

@@ -8,12 +8,12 @@ Corners are moved to the nearest 1/256 of a pixel, as graphics hardware does, an
 in whole numbers: triangles that share an edge leave no pixel between them, and both engines agree exactly.
 """
 
-from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from zoo.core.compiled import compiled
 
 SUBPIXELS = 256
 HALF = SUBPIXELS // 2
@@ -135,19 +135,6 @@ def lamp(direction: ArrayLike, colour: ArrayLike) -> NDArray[np.float32]:
 def glow(colour: ArrayLike) -> NDArray[np.float32]:
     """(9, 3) harmonics of light of a colour (3,) from everywhere."""
     return np.outer(np.eye(9)[0], np.asarray(colour)).astype(np.float32)
-
-
-def compiled(function: Callable[..., None]) -> Callable[..., None]:
-    """The function compiled by numba when it is first called; a division by 0 gives what it gives in numpy.
-
-    The machine code is kept for the next process where some folder for it can be written; where none can, numba refuses
-    to keep any.
-    """
-    decorate: Any = numba.njit
-    try:
-        return decorate(cache=True, error_model="numpy")(function)
-    except RuntimeError:
-        return decorate(error_model="numpy")(function)
 
 
 Corners = NDArray[np.int64]

@@ -7,7 +7,6 @@ landmark may land a few millimetres from where a human would put it.
 
 from typing import NamedTuple
 
-import igl
 import numpy as np
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
@@ -122,6 +121,8 @@ def nearest_on_surface(
     points: np.ndarray, vertices: np.ndarray, faces: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Where a surface comes nearest to N points: triangles (N,), barycentric weights (N, 3) and places (N, 3)."""
+    import igl  # loaded here, since most heads have landmarks and subsets of their own
+
     vertices = np.ascontiguousarray(vertices, np.float64)
     triangles = np.ascontiguousarray(faces, np.int64)
     _, found, places = igl.point_mesh_squared_distance(np.ascontiguousarray(points, np.float64), vertices, triangles)

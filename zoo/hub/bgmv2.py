@@ -9,7 +9,6 @@ official training loads.
 import re
 from collections.abc import Collection, Mapping
 
-from timm.models import adapt_input_conv
 from torch import Tensor
 
 MOBILENETV2_BLOCKS = (1, 2, 3, 4, 3, 3, 1)
@@ -50,6 +49,8 @@ def from_deeplab(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
             kept[name] = value
     for first in ("backbone.conv1.weight", "backbone.features.0.0.weight"):
         if first in kept and kept[first].shape[1] == 3:
+            from timm.models import adapt_input_conv  # loaded here, since most weights are official ones
+
             kept[first] = adapt_input_conv(6, kept[first])
     return kept
 

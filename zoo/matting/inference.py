@@ -19,7 +19,6 @@ from PIL import Image, ImageColor, ImageOps
 from torch import Tensor, nn
 
 from zoo.core.device import device_of
-from zoo.matting.alignment import align_background, is_same_place
 from zoo.matting.parts import PATCH, MattingOutput, resize
 from zoo.media.images import MediaError, find_images, image_size, read_image, to_uint8, write_image
 from zoo.media.pipeline import Behind, ahead
@@ -372,6 +371,8 @@ def fitting_background(
     source: np.ndarray, background: np.ndarray, source_path: Path, background_path: Path, align: bool
 ) -> np.ndarray:
     """The background at the size of the source, aligned on request; warns where it looks like another place."""
+    from zoo.matting.alignment import align_background, is_same_place  # scikit-image is loaded for pictures only
+
     if align:
         background, message = align_background(to_uint8(source), to_uint8(background))
         if message:

@@ -12,7 +12,6 @@ from typing import Literal, NamedTuple, cast, get_args
 
 import torch
 import torch.nn.functional as F
-from segmentation_models_pytorch.decoders.deeplabv3.decoder import ASPP
 from torch import Tensor, nn
 
 from zoo.core.parts import Backbone
@@ -238,8 +237,10 @@ class PooledBatchNorm(nn.BatchNorm2d):
         return super().forward(x)
 
 
-def make_aspp(in_channels: int) -> ASPP:
+def make_aspp(in_channels: int) -> nn.Module:
     """DeepLabV3's atrous spatial pyramid pooling with rates 3, 6, 9 and 256 channels, trainable with a batch of one."""
+    from segmentation_models_pytorch.decoders.deeplabv3.decoder import ASPP  # brings timm and all encoders with it
+
     aspp = ASPP(in_channels, 256, (3, 6, 9), separable=False, dropout=0.5)
     pooling = aspp.convs[-1]
     position = next(index for index, layer in enumerate(pooling) if isinstance(layer, nn.BatchNorm2d))

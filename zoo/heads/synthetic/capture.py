@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from zoo.core.compiled import compiled
 from zoo.core.seeding import derive_seed
-from zoo.heads.render import compiled
 from zoo.matting.synthetic.optics import motion_blur
 
 POOR = 0.15

@@ -5,7 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo.heads.render import Raster, compiled, interpolate_at, rasterise, shade, vertex_normals
+from zoo.core.compiled import compiled
+from zoo.heads.render import Raster, interpolate_at, rasterise, shade, vertex_normals
 from zoo.heads.synthetic.hair import strands
 from zoo.heads.synthetic.light import Light
 from zoo.heads.synthetic.looks import Look

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
-from skimage.measure import points_in_poly
 
 from zoo.heads.mesh import HeadModel
 from zoo.heads.render import vertex_normals
@@ -81,6 +80,8 @@ class Regions:
 
 def find_regions(head_model: HeadModel) -> Regions:
     """The regions of a head model."""
+    from skimage.measure import points_in_poly  # loaded here, since most runs draw no head
+
     template = (head_model.template + head_model.offset).cpu()
     landmarks = head_model.landmarks(template[None])[0].numpy()
     points, faces = template.numpy(), head_model.faces.cpu().numpy()

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from zoo.heads.render import compiled
+from zoo.core.compiled import compiled
 from zoo.heads.synthetic.looks import Look
 from zoo.heads.synthetic.pieces import Kind, Piece, Points
 from zoo.heads.synthetic.regions import Regions, ramp

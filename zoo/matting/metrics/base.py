@@ -8,13 +8,17 @@ from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torchmetrics import Metric
 
 from zoo.matting.trimap import trimap as make_trimap
 
 Region = Literal["unknown", "image"]
+Levels = NDArray[np.uint8]
+Mask = NDArray[np.bool_]
 
 UNKNOWN = 128
 """The level of a trimap's unknown region."""
@@ -31,8 +35,9 @@ def quantise(values: Tensor, name: str = "alpha") -> Tensor:
         return values
     if not values.is_floating_point():
         raise TypeError(f"{name} is {values.dtype}: expected float in [0, 1] or uint8.")
-    levels = (values.float() * 255).round()
-    if not bool(((levels >= 0) & (levels <= 255)).all()):
+    levels = (values.float() * 255).round_()
+    lowest, highest = levels.aminmax() if levels.numel() else (0, 0)
+    if not bool((lowest >= 0) & (highest <= 255)):  # neither is true of NaN
         raise ValueError(
             f"{name} goes from {values.min():g} to {values.max():g}: expected [0, 1] without NaN; clamp it first."
         )
@@ -61,10 +66,21 @@ def trimap_levels(target_alpha: Tensor, trimap: Tensor | None) -> Tensor:
 
 
 def region_mask(region: Region, target_alpha: Tensor, trimap: Tensor | None) -> Tensor:
-    """The pixels that are measured, bool (B, 1, H, W): the trimap's unknown region, or all (whatever the trimap)."""
+    """The pixels that are measured, bool (B, 1, H, W): the trimap's unknown region, or all (whatever the trimap).
+
+    A trimap that is bool already is the unknown region.
+    """
     if region == "image":
         return torch.ones_like(target_alpha, dtype=torch.bool)
+    if trimap is not None and trimap.dtype == torch.bool:
+        check_pair(trimap, target_alpha, "trimap", "target_alpha")
+        return trimap
     return trimap_levels(target_alpha, trimap) == UNKNOWN
+
+
+def arrays(*batches: Tensor) -> list[NDArray[Any]]:
+    """Batches as arrays on the CPU, for compiled functions: each image lies row by row."""
+    return [np.ascontiguousarray(batch.cpu().numpy()) for batch in batches]
 
 
 def check_pair(prediction: Tensor, target: Tensor, name: str, target_name: str, channels: int = 1) -> None:
@@ -134,7 +150,8 @@ class AlphaMetric(MeanOverImages):
 
         Args:
             alpha, target_alpha: (B, 1, H, W), float in [0, 1] (of any precision) or uint8.
-            trimap: (B, 1, H, W), 0, 0.5, 1; made from target_alpha where it is needed and not given.
+            trimap: (B, 1, H, W), 0, 0.5, 1, or bool, the unknown region; made from target_alpha where it is needed and
+                not given.
         """
         check_pair(alpha, target_alpha, "alpha", "target_alpha")
         mask = region_mask(self.region, target_alpha, trimap)

@@ -4,6 +4,10 @@ Everything is decided on integer levels. The usual programs compare level/255 wi
 outcome at level 153 hangs on the arithmetic: in single precision 153/255 reaches 0.6, in double precision it does not
 reach the 0.6000000000000001 that steps of 0.1 lead to. Both are given here as the lowest level that reaches each
 threshold.
+
+The usual programs also label the whole image once for each threshold. Here pixels are gathered first into *runs*, side
+by side in a row and reaching as many thresholds, of which most mattes have few. From the highest threshold down, runs
+that touch are then joined to *components*, which only grow, so that one forest of runs holds those of all thresholds.
 """
 
 from collections.abc import Sequence
@@ -12,19 +16,16 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import ndimage
 from torch import Tensor
 
-from zoo.matting.metrics.base import AlphaMetric, Region, quantise
+from zoo.core.compiled import compiled, in_threads
+from zoo.matting.metrics.base import AlphaMetric, Levels, Mask, Region, arrays, quantise
 
 SINGLE_PRECISION_CUTOFFS = (26, 51, 77, 102, 128, 153, 179, 204, 230, 255)
 """The lowest level that reaches 0.1, 0.2, …, 1: MATLAB's `single`, Robust Video Matting."""
 
 DOUBLE_PRECISION_CUTOFFS = (26, 51, 77, 102, 128, 154, 179, 204, 230, 255)
 """The same as mmagic computes it."""
-
-Levels = NDArray[np.uint8]
-Mask = NDArray[np.bool_]
 
 
 def connectivity_error(
@@ -45,9 +46,9 @@ def connectivity_error(
     component; the evaluations of Robust Video Matting and mmagic leave Ω empty, as here. Computed on the CPU, whatever
     the device of the inputs.
     """
-    predictions, targets = quantise(alpha).cpu().numpy(), quantise(target_alpha, "target_alpha").cpu().numpy()
-    images = zip(predictions[:, 0], targets[:, 0], mask.cpu().numpy()[:, 0], strict=True)
-    values = [_connectivity_error(prediction, target, inside, cutoffs) for prediction, target, inside in images]
+    reached = np.searchsorted(cutoffs, np.arange(256), side="right").astype(np.uint8)
+    parts = arrays(quantise(alpha), quantise(target_alpha, "target_alpha"), mask)
+    values = in_threads(lambda *image: _error_of_image(*image, reached), *parts)
     return torch.tensor(values, dtype=torch.float32, device=alpha.device)
 
 
@@ -68,36 +69,110 @@ class ConnectivityError(AlphaMetric):
         return connectivity_error(alpha, target_alpha, mask, self.cutoffs)
 
 
-def _connectivity_error(alpha: Levels, target_alpha: Levels, mask: Mask, cutoffs: Sequence[int]) -> float:
-    """The error of one image; all arrays (H, W)."""
-    connectedness = _connectedness(np.minimum(alpha, target_alpha), mask, cutoffs)[mask]
-    excess = _excess(alpha[mask], connectedness) - _excess(target_alpha[mask], connectedness)
-    return int(np.abs(excess).sum(dtype=np.int64)) / 2550
+def _error_of_image(alpha: Levels, target_alpha: Levels, mask: Mask, reached: NDArray[np.uint8]) -> float:
+    """The error of one image.
+
+    Args:
+        alpha, target_alpha, mask: (1, H, W).
+        reached: (256,) how many thresholds each level reaches.
+    """
+    steps = reached[np.minimum(alpha[0], target_alpha[0])]
+    begins = np.ones(steps.shape, bool)
+    np.not_equal(steps[:, 1:], steps[:, :-1], out=begins[:, 1:])
+    starts = np.append(np.flatnonzero(begins), steps.size)
+    connectedness = _connectedness(starts, steps.reshape(-1)[starts[:-1]], steps.shape[1])
+    return _sum(alpha.reshape(-1), target_alpha.reshape(-1), mask.reshape(-1), starts, connectedness) / 2550
 
 
-def _connectedness(smaller: Levels, mask: Mask, cutoffs: Sequence[int]) -> Levels:
-    """10 l of the pixels in the mask, (H, W); `smaller` is the smaller one of the two alphas."""
-    connectedness = np.zeros_like(smaller)
-    connected = mask.copy()
-    for step, cutoff in enumerate(cutoffs, start=1):
-        connected &= _largest_component(smaller >= cutoff)
-        if not connected.any():
+@compiled
+def _connectedness(starts: NDArray[np.int64], steps: NDArray[np.uint8], width: int) -> NDArray[np.uint8]:
+    """10 l of every run, (R,).
+
+    A component is known by its *root*, one of its runs. When two are joined the smaller one's root gets the larger
+    one's as its parent, and keeps the threshold at which that happened: a run's root at a threshold is found by going
+    from parent to parent as long as they were joined at that threshold or a higher one.
+
+    Args:
+        starts: (R + 1,) where runs begin, as numbers of pixels row by row, and the number of all pixels.
+        steps: (R,) how many thresholds each run reaches.
+        width: of the image.
+    """
+    count = len(steps)
+    parents, joined = np.arange(count, dtype=np.int32), np.zeros(count, np.uint8)
+    sizes, firsts = np.diff(starts).astype(np.int32), np.arange(count, dtype=np.int32)
+    highest = 0 if count == 0 else int(steps.max())
+    largest = np.full(highest + 1, -1)  # the root of Ω at each threshold
+    best = -1
+    for threshold in range(highest, 0, -1):
+        above = 0
+        for run in range(count):
+            if steps[run] < threshold:
+                continue
+            start, end = starts[run], starts[run + 1]
+            root = run
+            while joined[root] >= threshold:
+                root = parents[root]
+            while starts[above + 1] <= start - width:
+                above += 1
+            for place in range(above - 1, run):  # the run before this one, then those above it
+                beside = place < above
+                if beside and start % width == 0:
+                    continue
+                if not beside and starts[place] >= end - width:
+                    break
+                other = run - 1 if beside else place
+                if min(steps[run], steps[other]) != threshold:  # one is not there yet, or they were joined higher up
+                    continue
+                while joined[other] >= threshold:
+                    other = parents[other]
+                if other == root:
+                    continue
+                if sizes[other] > sizes[root]:
+                    other, root = root, other
+                parents[other], joined[other] = root, threshold
+                sizes[root] += sizes[other]
+                firsts[root] = min(firsts[root], firsts[other])
+            if best < 0 or (sizes[root], -firsts[root]) > (sizes[best], -firsts[best]):
+                best = root
+        largest[threshold] = best
+
+    deepest = min(1, highest)
+    while deepest < highest:  # as long as the next Ω lies in this one
+        root = largest[deepest + 1]
+        while joined[root] >= deepest:
+            root = parents[root]
+        if root != largest[deepest]:
             break
-        connectedness[connected] = step
+        deepest += 1
+    connectedness = np.zeros(count, np.uint8)
+    for run in range(count):
+        root = run
+        for threshold in range(min(steps[run], deepest), 0, -1):
+            while joined[root] >= threshold:
+                root = parents[root]
+            if root == largest[threshold]:
+                connectedness[run] = threshold
+                break
     return connectedness
 
 
-def _largest_component(mask: Mask) -> Mask:
-    """The largest 4-connected component, (H, W); empty where there is none."""
-    labels, count = ndimage.label(mask)
-    if count < 2:
-        return mask
-    sizes = np.bincount(labels.ravel())
-    sizes[0] = 0
-    return labels == sizes.argmax()
+@compiled
+def _sum(
+    alpha: Levels, target_alpha: Levels, mask: Mask, starts: NDArray[np.int64], connectedness: NDArray[np.uint8]
+) -> int:
+    """Σ |φ(α) − φ(α*)| · 2550 over the mask.
 
+    d · 2550 is a whole number, 10 · level − 255 · 10 l, of which 0.15 is 382.5.
 
-def _excess(levels: Levels, connectedness: Levels) -> NDArray[np.int32]:
-    """2550 d where d ≥ 0.15, otherwise 0: d = level/255 − connectedness/10 as an integer."""
-    excess = 10 * levels.astype(np.int32) - 255 * connectedness.astype(np.int32)
-    return np.where(excess > 382, excess, 0)  # 0.15 · 2550 = 382.5
+    Args:
+        alpha, target_alpha, mask: (H · W,).
+        starts, connectedness: of the runs, as above.
+    """
+    total = 0
+    for run in range(len(connectedness)):
+        connected = 255 * connectedness[run]
+        for pixel in range(starts[run], starts[run + 1]):
+            excess, true_excess = 10 * alpha[pixel] - connected, 10 * target_alpha[pixel] - connected
+            difference = (excess if excess > 382 else 0) - (true_excess if true_excess > 382 else 0)
+            total += abs(difference) if mask[pixel] else 0
+    return total

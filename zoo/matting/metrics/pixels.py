@@ -4,12 +4,15 @@ Levels are compared and summed as integers, so the sums are exact however large 
 0; a mean over one does not exist (NaN).
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from zoo.matting.metrics.base import AlphaMetric, MeanOverImages, Region, check_pair, quantise
+from zoo.core.compiled import compiled, in_threads
+from zoo.matting.metrics.base import AlphaMetric, Mask, MeanOverImages, Region, arrays, check_pair, quantise
 
 
 def sum_absolute_difference(alpha: Tensor, target_alpha: Tensor, mask: Tensor) -> Tensor:
@@ -21,7 +24,7 @@ def sum_absolute_difference(alpha: Tensor, target_alpha: Tensor, mask: Tensor) -
 
     Source: `compute_sad_loss.m` of Xu et al. (Deep Image Matting, CVPR 2017), there divided by 1000.
     """
-    return _sum(_difference(alpha, target_alpha) * mask) / 255
+    return _sums(alpha, target_alpha, mask).absolute / 255
 
 
 def mean_absolute_difference(alpha: Tensor, target_alpha: Tensor, mask: Tensor) -> Tensor:
@@ -29,7 +32,8 @@ def mean_absolute_difference(alpha: Tensor, target_alpha: Tensor, mask: Tensor) 
 
     Source: Lin et al., Robust High-Resolution Video Matting (WACV 2022), there over the whole image and × 10³.
     """
-    return sum_absolute_difference(alpha, target_alpha, mask) / _sum(mask)
+    sums = _sums(alpha, target_alpha, mask)
+    return sums.absolute / sums.count / 255
 
 
 def mean_squared_difference(alpha: Tensor, target_alpha: Tensor, mask: Tensor) -> Tensor:
@@ -37,7 +41,8 @@ def mean_squared_difference(alpha: Tensor, target_alpha: Tensor, mask: Tensor) -
 
     Source: `compute_mse_loss.m` of Xu et al.
     """
-    return _sum(_difference(alpha, target_alpha).int().square() * mask) / _sum(mask) / 255**2
+    sums = _sums(alpha, target_alpha, mask)
+    return sums.squares / sums.count / 255**2
 
 
 def foreground_mean_squared_difference(foreground: Tensor, target_foreground: Tensor, target_alpha: Tensor) -> Tensor:
@@ -52,8 +57,8 @@ def foreground_mean_squared_difference(foreground: Tensor, target_foreground: Te
     divides by the number of all unknown pixels.)
     """
     inside = quantise(target_alpha, "target_alpha") > 0
-    squares = _difference(foreground, target_foreground).int().square() * inside
-    return _sum(squares) / (3 * _sum(inside)) / 255**2
+    sums = _sums(foreground, target_foreground, inside)
+    return sums.squares / sums.count / 255**2
 
 
 class SAD(AlphaMetric):
@@ -116,12 +121,50 @@ class ForegroundMSE(MeanOverImages):
         self._add(foreground_mean_squared_difference(foreground, target_foreground, target_alpha))
 
 
-def _difference(prediction: Tensor, target: Tensor) -> Tensor:
-    """|prediction − target| in levels, uint8."""
+class Sums(NamedTuple):
+    """Over the numbers of each image that are measured, (B,), float32 whatever torch's default type is."""
+
+    count: Tensor
+    absolute: Tensor
+    """Of |prediction − target| in levels."""
+    squares: Tensor
+    """Of (prediction − target)² in levels."""
+
+
+def _sums(prediction: Tensor, target: Tensor, mask: Tensor) -> Sums:
+    """What all of them are made of.
+
+    Args:
+        prediction, target: (B, C, H, W), float in [0, 1] or uint8.
+        mask: bool (B, 1, H, W).
+    """
     prediction, target = quantise(prediction, "prediction"), quantise(target, "target")
-    return torch.maximum(prediction, target) - torch.minimum(prediction, target)
+    return (sums_image_by_image if prediction.device.type == "cpu" else sums_of_whole_images)(prediction, target, mask)
 
 
-def _sum(values: Tensor) -> Tensor:
-    """The sum over each image, (B,), taken in integers and given as float32 whatever torch's default type is."""
-    return values.sum(dim=(1, 2, 3), dtype=torch.int64).float()
+def sums_of_whole_images(prediction: Tensor, target: Tensor, mask: Tensor) -> Sums:
+    """The sums of levels, on any device."""
+    difference = torch.maximum(prediction, target) - torch.minimum(prediction, target)
+    numbers = (mask.expand_as(target), difference * mask, difference.int().square() * mask)
+    return Sums(*(values.sum(dim=(1, 2, 3), dtype=torch.int64).float() for values in numbers))
+
+
+def sums_image_by_image(prediction: Tensor, target: Tensor, mask: Tensor) -> Sums:
+    """The sums of levels, on the CPU."""
+    numbers = in_threads(_sums_of_image, *arrays(prediction, target, mask))
+    return Sums(*torch.tensor(numbers, dtype=torch.int64).view(-1, 3).T.float())
+
+
+@compiled
+def _sums_of_image(prediction: NDArray[np.uint8], target: NDArray[np.uint8], mask: Mask) -> tuple[int, int, int]:
+    """The sums of one image; mask (1, H, W), the others (C, H, W)."""
+    count, absolute, squares = 0, 0, 0
+    for channel in range(len(target)):
+        for y in range(mask.shape[1]):
+            predicted, true, inside = prediction[channel, y], target[channel, y], mask[0, y]
+            for x in range(len(inside)):
+                difference = (np.int32(predicted[x]) - np.int32(true[x])) * inside[x]
+                count += inside[x]
+                absolute += abs(difference)
+                squares += difference * difference
+    return count, absolute, squares

@@ -6,7 +6,7 @@ from typing import Any, Literal, get_args
 from torch import Tensor
 from torchmetrics import Metric, MetricCollection
 
-from zoo.matting.metrics.base import Region, quantise, trimap_levels
+from zoo.matting.metrics.base import Region, quantise, region_mask
 from zoo.matting.metrics.connectivity import DOUBLE_PRECISION_CUTOFFS, SINGLE_PRECISION_CUTOFFS, ConnectivityError
 from zoo.matting.metrics.gradient import GradientError
 from zoo.matting.metrics.pixels import MAD, MSE, SAD, ForegroundMSE
@@ -53,7 +53,7 @@ PRESETS: dict[str, Preset] = {
 
 
 class MattingMetrics(MetricCollection):
-    """The six metrics of one preset, fed together: levels and trimap are made once for all of them.
+    """The six metrics of one preset, fed together: levels and unknown region are made once for all of them.
 
     What had nothing to measure (`foreground_mse` without foregrounds; `mad` and `mse` where every unknown region is
     empty) is left out of the results, never 0.
@@ -78,7 +78,8 @@ class MattingMetrics(MetricCollection):
         Args:
             alpha, target_alpha: (B, 1, H, W), float in [0, 1] (of any precision) or uint8.
             foreground, target_foreground: (B, 3, H, W) straight colours, both or neither.
-            trimap: (B, 1, H, W), 0, 0.5, 1; made from target_alpha where the preset needs one and none is given.
+            trimap: (B, 1, H, W), 0, 0.5, 1, or bool, the unknown region; made from target_alpha where the preset needs
+                one and none is given.
 
         Raises:
             ValueError: shapes do not fit, values are NaN or outside [0, 1], or only one of the foregrounds is given.
@@ -122,7 +123,7 @@ class MattingMetrics(MetricCollection):
             "target_alpha": target_levels,
             "foreground": _quantise_given(foreground, "foreground"),
             "target_foreground": _quantise_given(target_foreground, "target_foreground"),
-            "trimap": trimap_levels(target_levels, trimap) if self.preset.region == "unknown" else None,
+            "trimap": region_mask("unknown", target_levels, trimap) if self.preset.region == "unknown" else None,
         }
 
 
