@@ -109,9 +109,7 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
     """Every picture that is prepared from now on."""
     prepared: list[Tensor] = []
     original = MattingNetwork.prepare
-    monkeypatch.setattr(
-        MattingNetwork, "prepare", lambda self, image: prepared.append(image) or original(self, image)
-    )
+    monkeypatch.setattr(MattingNetwork, "prepare", lambda self, image: prepared.append(image) or original(self, image))
     return prepared
 
 

@@ -83,6 +83,7 @@ class Watch(TorchFunctionMode):
             self._uses.update(id(value) for value in tree_leaves((args, kwargs)) if isinstance(value, Tensor))
         if func is F.conv2d:
             self._results[id(result)] = result, args[1]
+            self._uses[id(result)] = 0  # another tensor, gone by now, may have had its id
             self._calls[id(args[1])] += 1
         elif func is F.batch_norm:
             x, mean = args[:2]
@@ -96,6 +97,4 @@ class Watch(TorchFunctionMode):
         called once.
         """
         found = [(self._results[x], mean) for x, mean in self._followed if x in self._results and self._uses[x] == 1]
-        return [
-            (weight, mean) for (_, weight), mean in found if self._calls[id(weight)] == self._calls[id(mean)] == 1
-        ]
+        return [(weight, mean) for (_, weight), mean in found if self._calls[id(weight)] == self._calls[id(mean)] == 1]
