@@ -98,7 +98,7 @@ def test_official_weights_are_ours_under_their_names(checkout: Path) -> None:
     assert official.asked == ("mobilenetv2", 0.25, "sampling", 800)
     assert not official.training
     ours = network.state_dict()
-    assert official.state["decoder.conv4.bias"] is ours["decoder.conv4.bias"]
+    assert torch.equal(official.state["decoder.conv4.bias"], ours["decoder.conv4.bias"])
     assert torch.equal(official.state["backbone.features.0.0.weight"], ours["backbone.model.conv_stem.weight"])
 
 

@@ -134,8 +134,8 @@ def test_alpha_alone_and_half_precision_give_the_same_but_for_rounding(pair, tmp
     for name, way in ways.items():
         assert run(*pair, "-o", tmp_path / name, *options, *way) == 0
     both, alone, half = (read_image(tmp_path / name / "alpha" / "me.png", "L").astype(int) for name in ways)
-    assert np.array_equal(both, alone)
-    assert np.abs(both - half).max() < 26
+    assert np.abs(both - alone).max() <= 1
+    assert 0 < np.abs(both - half).mean() < 2  # larger where other patches were refined
 
 
 def test_half_precision_of_a_model_of_another_kind_is_refused(pair, tmp_path, loaded):

@@ -15,7 +15,7 @@ from zoo_plugins.refiners import PatchRefiner
 
 from zoo.matting.parts import Coarse, resize
 
-SIZES = [(4, 4), (20, 28), (36, 16), (52, 68), (68, 132)]
+SIZES = [(4, 4), (20, 28), (36, 16), (68, 76)]
 """Rows and columns of patches are odd and even, fewer than a tile of the largest side has and more, not alike."""
 ROUNDING = {torch.float64: 1e-12, torch.float32: 1e-5, torch.bfloat16: 0.06, torch.float16: 0.008}
 """How far results may differ: in half precision by a few of the steps that numbers near 1 have."""
@@ -76,7 +76,7 @@ def in_tiles(
 @pytest.mark.parametrize("size", SIZES, ids=str)
 def test_every_choice_of_tiles_equals_the_plain_path(size: tuple[int, int], dtype: torch.dtype) -> None:
     draw = random.Random(f"{size} {dtype}")
-    for density in (0.0, 0.02, 0.2, 0.6, 1.0):
+    for density in (0.0, 0.05, 0.4, 1.0):
         kernel_size, scale = draw.choice([1, 3, 3]), draw.choice([0.5, 0.25, 0.125, 0.3])
         batch, close = draw.choice([1, 2]), draw.choice([True, False])
         refiner, given = made(kernel_size).to(dtype), inputs(batch, *size, scale, dtype)
@@ -89,14 +89,13 @@ def test_every_choice_of_tiles_equals_the_plain_path(size: tuple[int, int], dtyp
             assert (result - expected).abs().max() <= ROUNDING[dtype], (density, sides)
 
 
-@pytest.mark.parametrize("scale", [0.5, 0.25, 0.125, 1 / 3])
+@pytest.mark.parametrize("scale", [0.25, 1 / 3])
 def test_single_precision_is_equal_to_within_a_hundred_thousandth_at_a_larger_size(scale: float) -> None:
-    refiner, given = made(), inputs(1, 196, 260, scale, torch.float32)
-    for density in (0.05, 0.5):
-        score = scores(1, 196, 260, density, torch.float32, close=True)
-        expected, _ = gathered(refiner, given, score)
-        for sides in CHOICES:
-            assert (in_tiles(refiner, given, score, sides)[0] - expected).abs().max() <= 1e-5
+    refiner, given = made(), inputs(1, 140, 196, scale, torch.float32)
+    score = scores(1, 140, 196, 0.2, torch.float32, close=True)
+    expected, _ = gathered(refiner, given, score)
+    for sides in CHOICES:
+        assert (in_tiles(refiner, given, score, sides)[0] - expected).abs().max() <= 1e-5
 
 
 def test_portions_of_any_size_equal_each_other(monkeypatch: pytest.MonkeyPatch) -> None:

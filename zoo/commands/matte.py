@@ -64,8 +64,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--precision",
         choices=PRECISIONS,
         default="32",
-        help="bf16 or 16 computes in half precision, where the device is faster with it: results differ by about a "
-        "step of 8-bit pictures (default: 32)",
+        help="bf16 or 16 computes in half precision, which some devices do faster; alpha differs by some hundredths in "
+        "places (default: 32)",
     )
     add_model_arguments(parser)
 

@@ -83,6 +83,7 @@ class Watch(TorchFunctionMode):
             self._uses.update(id(value) for value in tree_leaves((args, kwargs)) if isinstance(value, Tensor))
         if func is F.conv2d:
             self._results[id(result)] = result, args[1]
+            self._uses[id(result)] = 0  # another tensor, gone by now, may have had its id
             self._calls[id(args[1])] += 1
         elif func is F.batch_norm:
             x, mean = args[:2]
