@@ -1,6 +1,7 @@
 """The template of a distribution: its parts keep their contracts, and as a wheel it is installed, used and removed."""
 
 import importlib
+import json
 import os
 import subprocess
 import sys
@@ -88,44 +89,68 @@ def environment(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str
     borrowed = [path for path in sys.path if path.endswith("-packages")]
     (site / "borrowed.pth").write_text("".join(f"import site; site.addsitedir({path!r})\n" for path in borrowed))
 
-    def run(module: str, *words: object) -> subprocess.CompletedProcess[str]:
+    def run(*words: object) -> subprocess.CompletedProcess[str]:
         surroundings = os.environ | {"PIP_NO_INDEX": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
-        start = ["-c", "import zoo.cli; zoo.cli.run()"] if module == "zoo" else ["-m", module]
-        line = [str(word) for word in (python, *start, *words)]
+        line = [str(word) for word in (python, *words)]
         return subprocess.run(line, capture_output=True, text=True, cwd=tmp_path, env=surroundings)
 
     return run
+
+
+COMMANDS = """
+import json, sys, zoo.cli
+for words in json.loads(sys.argv[1]):
+    print("===", flush=True)
+    code = zoo.cli.main(words)
+    print("ended with", code, flush=True)
+"""
+"""Carries out several commands of ours in one process, since each imports torch for seconds."""
 
 
 @pytest.mark.slow
 def test_as_a_wheel_it_is_installed_used_and_removed(tiny, environment) -> None:
     pytest.importorskip("hatchling", reason="builds the wheel")
 
-    def done(module: str, *words: object) -> str:
-        outcome = environment(module, *words)
+    def pip(*words: object) -> None:
+        outcome = environment("-m", "pip", *words)
         assert outcome.returncode == 0, outcome.stdout + outcome.stderr
-        return outcome.stdout
 
-    done("pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", "wheels", TEMPLATE)
+    def zoo(*commands: tuple[object, ...]) -> tuple[list[str], str]:
+        """What each command printed, and what all wrote to the error stream."""
+        outcome = environment("-c", COMMANDS, json.dumps([[str(word) for word in words] for words in commands]))
+        assert outcome.returncode == 0, outcome.stdout + outcome.stderr
+        return outcome.stdout.split("===\n")[1:], outcome.stderr
+
+    parts = ("--model.selector=MixedPatches", "--model.selector.patches=8", "--model.losses.alpha=LaplacianPyramid")
+    checkpoint = "runs/tiny/version_0/checkpoints/last.ckpt"
+    test = ("test", "--plugin", tiny.plugin, "--ckpt_path", checkpoint)
+    (tiny.folder / "mixed.yaml").write_text(STUDY)
+
+    pip("wheel", "-q", "--no-deps", "--no-build-isolation", "-w", "wheels", TEMPLATE)
     (wheel,) = (tiny.folder / "wheels").glob("*.whl")
-    done("pip", "install", "-q", "--no-deps", wheel)
-    listed = done("zoo", "list", "selectors")
+    pip("install", "-q", "--no-deps", wheel)
+    said, errors = zoo(
+        ("list", "selectors"),
+        ("show", "MixedPatches"),
+        ("fit", "--model=BackgroundMatting", "--model.selector.help=MixedPatches"),
+        ("doctor",),
+        ("study", "plan", "mixed.yaml"),
+        ("fit", *tiny.options, *parts, "--trainer.max_steps=1"),
+        test,
+    )
+    listed, shown, helped, checked, planned, _, tested = said
+    assert all(text.endswith("ended with 0\n") for text in said if text is not checked), [*said, errors]
     assert "MixedPatches           zoo-example-parts 0.1.0" in listed
-    shown = done("zoo", "show", "MixedPatches")
     assert "(zoo.selectors, zoo-example-parts 0.1.0, licence Apache-2.0)" in shown
     assert "share: float = 0.75" in shown
-    assert "--selector.share" in done("zoo", "fit", "--model=BackgroundMatting", "--model.selector.help=MixedPatches")
-    parts = ("--model.selector=MixedPatches", "--model.selector.patches=8", "--model.losses.alpha=LaplacianPyramid")
-    done("zoo", "fit", *tiny.options, *parts, "--trainer.max_steps=1")
-    checkpoint = "runs/tiny/version_0/checkpoints/last.ckpt"
-    tested = ("zoo", "test", "--plugin", tiny.plugin, "--ckpt_path", checkpoint)
-    assert "test/one/sad" in done(*tested)
-    (tiny.folder / "mixed.yaml").write_text(STUDY)
-    assert "MixedPatches" in done("zoo", "study", "plan", "mixed.yaml")
-    assert "PROBLEM" not in environment("zoo", "doctor").stdout
-    done("pip", "uninstall", "-q", "-y", "zoo-example-parts")
-    outcome = environment(*tested)
-    assert outcome.returncode == 1
-    assert " of zoo-example-parts 0.1.0: no plugin named '" in outcome.stderr
-    assert "Install the distribution that provides it" in outcome.stderr
-    assert "Traceback" not in outcome.stderr
+    assert "--selector.share" in helped
+    assert "PROBLEM" not in checked
+    assert "MixedPatches" in planned
+    assert "test/one/sad" in tested
+
+    pip("uninstall", "-q", "-y", "zoo-example-parts")
+    (said,), errors = zoo(test)
+    assert said.endswith("ended with 1\n")
+    assert " of zoo-example-parts 0.1.0: no plugin named '" in errors
+    assert "Install the distribution that provides it" in errors
+    assert "Traceback" not in errors
