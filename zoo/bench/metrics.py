@@ -93,13 +93,12 @@ def each_metric(frames: Frames, extent: Extent) -> Iterator[Case]:
     for name, fast, plain in metrics:
         yield metric(name, f"{extent.name}, whole image", partial(fast, *pair), partial(plain, *plain_image(*pair)))
     foregrounds = frames.foreground, frames.target_foreground
+    foreground, target_foreground = (part[0].numpy() for part in foregrounds)
     yield metric(
         "foreground MSE",
         extent.name,
         partial(foreground_mean_squared_difference, *foregrounds, frames.target_alpha),
-        partial(
-            foreground_mean_of_squares, *(part[0].numpy() for part in foregrounds), frames.target_alpha[0, 0].numpy()
-        ),
+        partial(foreground_mean_of_squares, foreground, target_foreground, frames.target_alpha[0, 0].numpy()),
     )
     clip, true_clip = (torch.cat([part, part.roll(1, dims=3)]) for part in (frames.alpha, frames.target_alpha))
     yield metric(

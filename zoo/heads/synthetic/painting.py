@@ -57,10 +57,11 @@ def paint(
     brightness[hair] = strands(rng, hanging, curly=look.style == "afro")
     colours *= brightness
     half = light.direction + [0, 0, -1]
-    half = (half / np.linalg.norm(half)).astype(np.float32)
+    half = half / np.linalg.norm(half)
     picture = background.copy()
-    pixels = picture.reshape(-1, 3)
-    _finish(pixels, seen, shade(facing, light.harmonics), facing, colours, gloss, half, np.float32(light.brightness))
+    pixels, strength = picture.reshape(-1, 3), np.float32(light.brightness)
+    lit = shade(facing, light.harmonics)
+    _finish(pixels, seen, lit, facing, colours, gloss, half.astype(np.float32), strength)
     return picture
 
 

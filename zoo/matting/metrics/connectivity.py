@@ -11,6 +11,7 @@ that touch are then joined to *components*, which only grow, so that one forest 
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -48,7 +49,7 @@ def connectivity_error(
     """
     reached = np.searchsorted(cutoffs, np.arange(256), side="right").astype(np.uint8)
     parts = arrays(quantise(alpha), quantise(target_alpha, "target_alpha"), mask)
-    values = in_threads(lambda *image: _error_of_image(*image, reached), *parts)
+    values = in_threads(partial(_error_of_image, reached), *parts)
     return torch.tensor(values, dtype=torch.float32, device=alpha.device)
 
 
@@ -69,12 +70,12 @@ class ConnectivityError(AlphaMetric):
         return connectivity_error(alpha, target_alpha, mask, self.cutoffs)
 
 
-def _error_of_image(alpha: Levels, target_alpha: Levels, mask: Mask, reached: NDArray[np.uint8]) -> float:
+def _error_of_image(reached: NDArray[np.uint8], alpha: Levels, target_alpha: Levels, mask: Mask) -> float:
     """The error of one image.
 
     Args:
-        alpha, target_alpha, mask: (1, H, W).
         reached: (256,) how many thresholds each level reaches.
+        alpha, target_alpha, mask: (1, H, W).
     """
     steps = reached[np.minimum(alpha[0], target_alpha[0])]
     begins = np.ones(steps.shape, bool)

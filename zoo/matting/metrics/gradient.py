@@ -101,7 +101,7 @@ SLOPE = _unit_norm([k * math.exp(-(k**2) / (2 * SIGMA**2)) for k in range(REACH 
 def _error_of_image(alpha: Levels, target_alpha: Levels, mask: Mask) -> float:
     """The error of one image; all arrays (1, H, W)."""
     pair = np.stack([np.pad(levels[0], REACH, mode="edge") for levels in (alpha, target_alpha)])
-    stretch = np.array([1 / max(np.ptp(levels), 1) for levels in (alpha, target_alpha)], np.float32)
+    stretch = np.array([1 / max(int(np.ptp(levels)), 1) for levels in (alpha, target_alpha)], np.float32)
     weights = np.array([SMOOTH, SLOPE], np.float32)
     tops = range(0, mask.shape[1], TILE_HEIGHT)
     return sum(in_threads(lambda top: _error_of_tiles(pair, stretch, mask[0], weights, top), tops))
@@ -136,7 +136,7 @@ def _error_of_tiles(
         columns = min(TILE_WIDTH, width - left)
         measured = False
         for y in range(height):
-            measured |= mask[top + y, left : left + columns].any()
+            measured |= bool(mask[top + y, left : left + columns].any())
         if not measured:
             continue
         for image in range(2):

@@ -33,7 +33,7 @@ def mean_absolute_difference(alpha: Tensor, target_alpha: Tensor, mask: Tensor) 
     Source: Lin et al., Robust High-Resolution Video Matting (WACV 2022), there over the whole image and × 10³.
     """
     sums = _sums(alpha, target_alpha, mask)
-    return sums.absolute / sums.count / 255
+    return sums.absolute / sums.number / 255
 
 
 def mean_squared_difference(alpha: Tensor, target_alpha: Tensor, mask: Tensor) -> Tensor:
@@ -42,7 +42,7 @@ def mean_squared_difference(alpha: Tensor, target_alpha: Tensor, mask: Tensor) -
     Source: `compute_mse_loss.m` of Xu et al.
     """
     sums = _sums(alpha, target_alpha, mask)
-    return sums.squares / sums.count / 255**2
+    return sums.squares / sums.number / 255**2
 
 
 def foreground_mean_squared_difference(foreground: Tensor, target_foreground: Tensor, target_alpha: Tensor) -> Tensor:
@@ -58,7 +58,7 @@ def foreground_mean_squared_difference(foreground: Tensor, target_foreground: Te
     """
     inside = quantise(target_alpha, "target_alpha") > 0
     sums = _sums(foreground, target_foreground, inside)
-    return sums.squares / sums.count / 255**2
+    return sums.squares / sums.number / 255**2
 
 
 class SAD(AlphaMetric):
@@ -124,7 +124,7 @@ class ForegroundMSE(MeanOverImages):
 class Sums(NamedTuple):
     """Over the numbers of each image that are measured, (B,), float32 whatever torch's default type is."""
 
-    count: Tensor
+    number: Tensor
     absolute: Tensor
     """Of |prediction − target| in levels."""
     squares: Tensor
