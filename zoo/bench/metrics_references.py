@@ -88,7 +88,7 @@ def temporal_difference_of_two(alpha: Levels, target: Levels) -> float:
 def preset_metric_by_metric(
     preset: Preset, alpha: Levels, target: Levels, mask: Mask, foreground: Levels, target_foreground: Levels
 ) -> tuple[float, ...]:
-    """All that a preset measures, in its units and order."""
+    """All that a preset measures, in its units and the order of `LOWER_IS_BETTER`."""
     return (
         preset.sad * sum_of_differences(alpha, target, mask),
         preset.mad * mean_of_differences(alpha, target, mask),
