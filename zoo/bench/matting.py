@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -153,7 +153,7 @@ def matting_network(wanted: Setting) -> tuple[MattingNetwork, Setting]:
     """
     source, background = pictures(wanted.size)
     module = zoo.create_model(f"bgmv2_{wanted.backbone}", base_scale=1 / wanted.reduction).eval()
-    network: MattingNetwork = module.network.requires_grad_(False)
+    network = cast(MattingNetwork, module.network).requires_grad_(False)
     draw_weights(network, draws(wanted.backbone, "weights"))
     answer_to_contours(network)
     with torch.no_grad():

@@ -25,7 +25,7 @@ PACKAGE = Path("model") / "__init__.py"
 
 def plain_copy(network: MattingNetwork) -> MattingNetwork:
     """The network with its weights in torch's own order, as published code has them."""
-    return copy.deepcopy(network).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    return copy.deepcopy(network).to(memory_format=torch.contiguous_format)
 
 
 def with_gradients(module: Callable[..., Any], *given: Any) -> Any:

@@ -30,7 +30,7 @@ class FastMatting(nn.Module):
         super().__init__()
         self.network = copy.deepcopy(network).eval()
         fold_batchnorm(self.network, self._run_all)
-        self.network.requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network.requires_grad_(False).to(memory_format=torch.channels_last)
         self.foreground = foreground
         self._seen: tuple[Tensor, int, float, torch.dtype] | None = None
         self._prepared: Prepared | None = None
