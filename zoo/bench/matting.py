@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -152,8 +152,8 @@ def matting_network(wanted: Setting) -> tuple[MattingNetwork, Setting]:
     are refined: after the last one, the errors have a gap.
     """
     source, background = pictures(wanted.size)
-    module: Any = zoo.create_model(f"bgmv2_{wanted.backbone}", base_scale=1 / wanted.reduction).eval()
-    network: MattingNetwork = module.network.requires_grad_(False)
+    module = zoo.create_model(f"bgmv2_{wanted.backbone}", base_scale=1 / wanted.reduction).eval()
+    network = cast(MattingNetwork, module.network).requires_grad_(False)
     draw_weights(network, draws(wanted.backbone, "weights"))
     answer_to_contours(network)
     with torch.no_grad():
