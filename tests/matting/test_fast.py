@@ -1,27 +1,45 @@
 """`FastMatting` gives what its network gives, looks at a background once, and leaves out what nobody asked for."""
 
 import copy
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
-from zoo_plugins.backbones import TimmBackbone
 from zoo_plugins.error_maps import PredictedError
 from zoo_plugins.refiners import NoRefiner, PatchRefiner
 from zoo_plugins.selectors import AllPatches, NoPatches, Threshold, TopK
 
 import zoo
+from zoo.core.parts import Backbone
 from zoo.matting.base_scale import FittingScale
 from zoo.matting.fast import FastMatting
 from zoo.matting.net import MattingNetwork
 from zoo.matting.parts import Coarse, MattingOutput, PatchSelector, Refiner
 
 
+class SmallBackbone(Backbone):
+    """Four convolutions with BatchNorm, so that tests spend their time elsewhere."""
+
+    def build(self, in_channels: int, strides: Sequence[int]) -> None:
+        self.channels, self.strides = [6, 8, 10, 12], list(strides)
+        self.stages = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(before, after, 3, 2, 1, bias=False), nn.BatchNorm2d(after), nn.ReLU())
+            for before, after in zip([in_channels, 6, 8, 10], self.channels, strict=True)
+        )
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        features = [image]
+        for stage in self.stages:
+            features.append(stage(features[-1]))
+        return features[1:]
+
+
 def made(selector: PatchSelector | None = None, refiner: Refiner | None = None, **arguments: Any) -> MattingNetwork:
     """A network in evaluation and double precision, whose errors and BatchNorms are somewhat alive."""
     network = MattingNetwork(
-        TimmBackbone("mobilenetv2_050"),
+        SmallBackbone(),
         PredictedError(),
         selector or TopK(30),
         refiner or PatchRefiner(),
