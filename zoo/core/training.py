@@ -218,6 +218,9 @@ class TrainingModule(Part, LightningModule):
         for group in self.trainer.optimizers[0].param_groups:
             group["lr"] = self.learning_rates[group["name"]] * (1 + math.cos(math.pi * min(done, 1.0))) / 2
 
+    def on_train_start(self) -> None:
+        self.on_train_epoch_start()  # which is not called where a cut epoch goes on
+
     def on_train_epoch_start(self) -> None:
         self._epoch_began = self._batch_ended = time.monotonic()
 

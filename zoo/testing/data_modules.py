@@ -5,7 +5,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
-from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
 from zoo.testing.augmentations import tensors
@@ -109,9 +109,10 @@ class Watcher(LightningModule):
         return torch.optim.SGD([self.weight], lr=0.1)
 
 
-def quiet_trainer(epochs: int) -> Trainer:
+def quiet_trainer(epochs: int, *callbacks: Callback) -> Trainer:
     """A trainer on the CPU that writes and prints nothing."""
     return Trainer(
+        callbacks=list(callbacks),
         accelerator="cpu",
         max_epochs=epochs,
         logger=False,

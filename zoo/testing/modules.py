@@ -3,9 +3,10 @@
 from abc import abstractmethod
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import torch
-from lightning.pytorch import Trainer
+from lightning.pytorch import Callback, LightningModule, Trainer
 
 import zoo
 from zoo.core.data import DataModule
@@ -16,6 +17,22 @@ from zoo.testing.parts import PartContract, run_seed
 
 SIZE = (64, 64)
 """Height and width of the pictures that it is tried on."""
+
+
+class Gradients(Callback):
+    """Looks at the gradients of each step: which parameters ever were `lacking` one, or had an `unfit` one."""
+
+    def __init__(self) -> None:
+        self.lacking: set[str] = set()
+        self.unfit: set[str] = set()
+
+    def on_after_backward(self, trainer: Trainer, module: LightningModule) -> None:
+        network: Any = module.network
+        for name, value in network.named_parameters():
+            if value.requires_grad and value.grad is None:
+                self.lacking.add(name)
+            elif value.grad is not None and not value.grad.isfinite().all():
+                self.unfit.add(name)
 
 
 class ModuleContract(PartContract):
@@ -30,20 +47,19 @@ class ModuleContract(PartContract):
     def data(self) -> DataModule:
         """What it is trained and measured on: a training set, a validation set and a test set, all small."""
 
-    def trained(self, seed: int = 0) -> tuple[TrainingModule, Trainer]:
+    def trained(self, seed: int = 0, *callbacks: Callback) -> tuple[TrainingModule, Trainer]:
         """The module after an epoch, and its trainer."""
-        trainer = quiet_trainer(1)
+        trainer = quiet_trainer(1, *callbacks)
         with run_seed(seed):
             module = self.make()
             trainer.fit(module, datamodule=self.data())
         return module, trainer
 
     def test_every_parameter_is_trained(self) -> None:
-        module, _ = self.trained()
-        given = dict(module.network.named_parameters())
-        lacking = [name for name, value in given.items() if value.requires_grad and value.grad is None]
+        seen = Gradients()
+        self.trained(0, seen)
+        lacking, unfit = sorted(seen.lacking), sorted(seen.unfit)
         assert not lacking, f"{self.name()} gives each parameter a gradient, as DDP needs it; {lacking} got none."
-        unfit = [name for name, value in given.items() if value.grad is not None and not value.grad.isfinite().all()]
         assert not unfit, f"{self.name()}'s gradients are finite; those of {unfit} are not."
 
     def test_every_parameter_has_one_learning_rate(self) -> None:
