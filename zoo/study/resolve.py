@@ -17,7 +17,7 @@ from jsonargparse import ArgumentParser, capture_parser
 from lightning.pytorch.cli import LightningArgumentParser
 
 from zoo.core.arguments import shipped
-from zoo.core.command_line import STRICT, CommandLineError, ZooCLI, check_registered, registered_names
+from zoo.core.command_line import CommandLineError, ZooCLI, check_registered, registered_names
 from zoo.core.data import DataModule
 from zoo.core.parser_errors import sentence
 from zoo.core.registry import load_plugin_files, load_plugins
@@ -73,7 +73,7 @@ class Resolver:
             parsed |= self._section(parser, {key: settings.get(key)})
         return {key: parsed[key] for key in [*settings, *parsed]}
 
-    def _section(self, parser: LightningArgumentParser, settings: dict[str, Any]) -> dict[str, Any]:
+    def _section(self, parser: ArgumentParser, settings: dict[str, Any]) -> dict[str, Any]:
         """A part of the settings, as its parser understands it."""
         text = json.dumps(settings)
         if text not in self.known:
@@ -86,13 +86,13 @@ class Resolver:
 
 def section_parser(key: str, base: type) -> LightningArgumentParser:
     """The parser of one key of the settings, where a class deriving from `base` is chosen."""
-    parser = LightningArgumentParser(**STRICT)
+    parser = LightningArgumentParser(exit_on_error=False, allow_abbrev=False)
     parser.add_argument("--config", action="config")
     parser.add_lightning_class_args(base, key, subclass_mode=True)
     return parser
 
 
-def parse(parser: LightningArgumentParser, options: list[str]) -> dict[str, Any]:
+def parse(parser: ArgumentParser, options: list[str]) -> dict[str, Any]:
     """What a parser makes of options; StudyError where it does not understand them."""
     with as_study_errors():
         parsed = parser.parse_args(options)
