@@ -69,7 +69,7 @@ trainer:
 model:
   class_path: BackgroundMatting
   init_args:
-    backbone: {class_path: TimmBackbone, init_args: {name: mobilenetv2_050}}
+    backbone: {class_path: TimmBackbone, init_args: {name: test_efficientnet}}
     error_map: {class_path: PredictedError}
     selector: {class_path: TopK, init_args: {patches: 20}}
     refiner: {class_path: PatchRefiner}
@@ -102,6 +102,11 @@ class Outcome(NamedTuple):
         """The one line on the error stream that a command that failed ends with."""
         (line,) = [line for line in self.err.splitlines() if line.startswith("zoo")]
         return line
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The slow tests come first, so that no worker is left alone with one when the others are done."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -190,14 +195,15 @@ def shared_tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
 
 
 @pytest.fixture(scope="session")
-def fitted(shared_tiny: Tiny) -> Path:
-    """The run directory of one tiny fit of two epochs. Shared: tests only read it."""
+def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run directory of one tiny fit of two epochs, in a folder of its own. Shared: tests only read it."""
+    tiny = write_tiny(tmp_path_factory.mktemp("fitted"))
     output = io.StringIO()
-    with contextlib.chdir(shared_tiny.folder), contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
-        code = zoo.cli.main(["fit", *shared_tiny.options])
+    with contextlib.chdir(tiny.folder), contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
+        code = zoo.cli.main(["fit", *tiny.options])
     os.environ.pop("PL_GLOBAL_SEED", None)
     assert code == 0, output.getvalue()
-    return shared_tiny.folder / "runs" / "tiny" / "version_0"
+    return tiny.folder / "runs" / "tiny" / "version_0"
 
 
 @pytest.fixture

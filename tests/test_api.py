@@ -11,7 +11,7 @@ from zoo.core.checkpoint import CheckpointError
 from zoo.core.registry import PluginError
 from zoo.core.spec import build
 
-BACKBONE = {"class_path": "TimmBackbone", "init_args": {"name": "mobilenetv2_050"}}
+BACKBONE = {"class_path": "TimmBackbone", "init_args": {"name": "test_efficientnet"}}
 
 
 def small(**replacements: object) -> torch.nn.Module:

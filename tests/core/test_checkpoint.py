@@ -20,7 +20,7 @@ from zoo.matting.module import BackgroundMatting
 
 ORIGINS = ("command line", "python", "saved again")
 
-BACKBONE = {"class_path": "TimmBackbone", "init_args": {"name": "mobilenetv2_050", "pretrained": False}}
+BACKBONE = {"class_path": "TimmBackbone", "init_args": {"name": "test_efficientnet", "pretrained": False}}
 TOPK = {"class_path": "TopK", "init_args": {"patches": 20}}
 
 
@@ -312,11 +312,15 @@ def test_weights_without_a_description_say_how_to_use_them(tmp_path: Path) -> No
         zoo.load(str(tmp_path / "official.pth"))
 
 
-def test_another_architecture_is_answered_with_what_differs(last: Path) -> None:
+def test_another_architecture_is_answered_with_what_differs(tmp_path: Path) -> None:
+    half = {"class_path": "TimmBackbone", "init_args": {"name": "mobilenetv2_050"}}
+    torch.save(
+        {"state_dict": zoo.create_model("bgmv2_mobilenetv2", backbone=half).state_dict()}, tmp_path / "half.ckpt"
+    )
     with pytest.raises(CheckpointError) as caught:
-        zoo.create_model("bgmv2_mobilenetv2", checkpoint=str(last))
+        zoo.create_model("bgmv2_mobilenetv2", checkpoint=str(tmp_path / "half.ckpt"))
     message = str(caught.value)
-    assert "last.ckpt does not fit this model" in message
+    assert "half.ckpt does not fit this model" in message
     assert "has shape (16, 6, 3, 3), expected (32, 6, 3, 3)" in message
     assert message.count(";") < 5, "a readable list, not all of it"
     assert "more" in message

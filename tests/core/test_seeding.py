@@ -120,7 +120,7 @@ class TestDraws:
 def initial(monkeypatch: pytest.MonkeyPatch, seed: int = 3, **replacements: object) -> dict[str, torch.Tensor]:
     """The initial weights of a matting network."""
     monkeypatch.setenv("PL_GLOBAL_SEED", str(seed))
-    small = {"backbone": {"class_path": "TimmBackbone", "init_args": {"name": "mobilenetv2_050"}}}
+    small = {"backbone": {"class_path": "TimmBackbone", "init_args": {"name": "test_efficientnet"}}}
     return zoo.create_model("bgmv2_mobilenetv2", **{**small, **replacements}).network.state_dict()
 
 

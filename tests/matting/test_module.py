@@ -20,7 +20,7 @@ from zoo.matting.metrics import matting_metrics
 from zoo.matting.module import BackgroundMatting, first_samples, measure_samples
 from zoo.matting.parts import MattingBatch, MattingOutput
 
-SMALL = {"class_path": "TimmBackbone", "init_args": {"name": "mobilenetv2_050"}}
+SMALL = {"class_path": "TimmBackbone", "init_args": {"name": "test_efficientnet"}}
 RATES = {"backbone": 1e-4, "aspp": 5e-4, "decoder": 5e-4}
 STAGE_ONE: dict[str, Any] = {"refiner": "NoRefiner", "base_scale": 1, "learning_rates": RATES}
 

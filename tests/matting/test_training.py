@@ -1,5 +1,6 @@
 """Training as a whole: resuming, curricula, several processes, prediction."""
 
+import csv
 import shutil
 import subprocess
 import sys
@@ -114,6 +115,12 @@ def test_order_is_an_ablation_on_the_command_line(tiny: Any, command: Callable[.
     assert torch.load(tiny.folder / "runs/tiny/version_0/checkpoints/last.ckpt", weights_only=True)["global_step"] == 3
 
 
+def last_value(file: Path, column: str) -> float:
+    """The last value of a column of a run's metrics.csv."""
+    with file.open() as rows:
+        return [float(row[column]) for row in csv.DictReader(rows) if row.get(column)][-1]
+
+
 @pytest.mark.slow
 def test_two_processes_measure_what_one_does(tiny: Any, command: Callable[..., Any]) -> None:
     config = configure(
@@ -134,12 +141,9 @@ def test_two_processes_measure_what_one_does(tiny: Any, command: Callable[..., A
     assert finished.returncode == 0, finished.stderr[-3000:]
     run = tiny.folder / "runs/tiny/version_0"
     assert not (tiny.folder / "runs/tiny/version_1").exists()
-    rows = (run / "metrics.csv").read_text().splitlines()
-    header = rows[0].split(",")
-    together = float(rows[-1].split(",")[header.index("validation/sad")])
+    together = last_value(run / "metrics.csv", "validation/sad")
     assert command("validate", "--plugin", tiny.plugin, "--ckpt_path", run / "checkpoints/last.ckpt").code == 0
-    rows = (tiny.folder / "runs/tiny/version_1/metrics.csv").read_text().splitlines()
-    alone = float(rows[-1].split(",")[rows[0].split(",").index("validation/sad")])
+    alone = last_value(tiny.folder / "runs/tiny/version_1/metrics.csv", "validation/sad")
     assert alone == pytest.approx(together, abs=1e-6)
 
 

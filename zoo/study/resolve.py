@@ -16,7 +16,7 @@ import yaml
 from jsonargparse import ArgumentParser, capture_parser
 from lightning.pytorch.cli import LightningArgumentParser
 
-from zoo.core.command_line import STRICT, CommandLineError, ZooCLI, check_registered, registered_names
+from zoo.core.command_line import CommandLineError, ZooCLI, check_registered, registered_names
 from zoo.core.configs import shipped
 from zoo.core.data import DataModule
 from zoo.core.parser_errors import sentence
@@ -86,7 +86,7 @@ class Resolver:
 
 def section_parser(key: str, base: type) -> LightningArgumentParser:
     """The parser of one key of the settings, where a class deriving from `base` is chosen."""
-    parser = LightningArgumentParser(**STRICT)
+    parser = LightningArgumentParser(exit_on_error=False, allow_abbrev=False)
     parser.add_argument("--config", action="config")
     parser.add_lightning_class_args(base, key, subclass_mode=True)
     return parser
