@@ -32,7 +32,7 @@ def test_plan_shows_what_rows_change_and_cost(study: Path, command: Callable, mo
     assert outcome.code == 0, outcome.err
     assert "model.selector.patches: 20 → 5" in outcome.out
     assert "tests the baseline's checkpoint" in outcome.out
-    assert "2.46 M" in outcome.out
+    assert "1.38 M" in outcome.out
     assert "GMACs square" in outcome.out
     assert "6 runs with 2 seeds, 4 trainings, 2 the baseline with other seeds." in outcome.out
     assert not Path("studies").exists()

@@ -1,7 +1,6 @@
 """The built-in parts keep the contracts of their slots."""
 
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +18,6 @@ from zoo_plugins.datasets.synthetic import SyntheticMattes
 from zoo_plugins.datasets.synthetic_heads import SyntheticHeads
 from zoo_plugins.engines.local import Local
 from zoo_plugins.engines.printed import Print
-from zoo_plugins.engines.ray_tasks import Ray
-from zoo_plugins.engines.slurm import Slurm
 from zoo_plugins.error_maps import AlphaUncertainty, BackgroundDifference, NoError, OracleError, PredictedError
 from zoo_plugins.fusions import ConcatFusion, ConvFusion, GatedBiFPN, InceptionBiFPN
 from zoo_plugins.head_models import OpenHead, ProceduralHead, SavedHead
@@ -344,23 +341,6 @@ class TestPrint(EngineContract):
 class TestLocalProcesses(EngineContract):
     def make(self) -> Local:
         return Local(slots=2)
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(find_spec("submitit") is None, reason="needs the extra [slurm]")
-class TestSlurm(EngineContract):
-    def make(self) -> Slurm:
-        return Slurm(cluster="local")
-
-    def make_in(self, folder: Path) -> Slurm:
-        return Slurm(cluster="local", folder=str(folder / "submitit"))
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(find_spec("ray") is None, reason="needs the extra [ray]")
-class TestRay(EngineContract):
-    def make(self) -> Ray:
-        return Ray()
 
 
 def test_every_slot_has_a_contract() -> None:

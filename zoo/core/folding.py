@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Any
 
 import torch.nn.functional as F
-from timm.layers import BatchNormAct2d
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 from torch.overrides import TorchFunctionMode
@@ -62,6 +61,8 @@ def folded(convolution: nn.Conv2d, norm: nn.Module) -> tuple[Tensor, Tensor | No
 
 def rest_of(norm: nn.BatchNorm2d) -> nn.Module | None:
     """What is left to do of a BatchNorm that a convolution has taken over; None for a kind that is unknown here."""
+    from timm.layers import BatchNormAct2d  # which brings much else with it
+
     if type(norm) is BatchNormAct2d:
         return nn.Sequential(norm.drop, norm.act)
     return nn.Identity() if type(norm) is nn.BatchNorm2d else None
