@@ -11,6 +11,8 @@ import torch
 import yaml
 from torch import Tensor
 
+from zoo.study.results import logged_lines
+
 
 def write(config: dict[str, Any], folder: Path, name: str = "heads.yaml") -> Path:
     """Write settings to a file."""
@@ -69,9 +71,8 @@ def test_two_processes_measure_what_one_does(
 
 
 def last_value(run: Path, name: str) -> float:
-    """The last value of a column of a run's metrics.csv."""
-    header, *rows = (line.split(",") for line in (run / "metrics.csv").read_text().splitlines())
-    return float([row[header.index(name)] for row in rows if row[header.index(name)]][-1])
+    """The last value that a run logged."""
+    return [line[name] for line in logged_lines(run) if name in line][-1]
 
 
 def test_a_dataset_of_another_head_model_is_refused(

@@ -71,9 +71,10 @@ def cases(quick: bool = False) -> Iterator[Case]:
         frames = draw_frame(extent)
         yield from each_metric(frames, extent)
         for preset in MEASURED:
-            yield whole_preset(preset, frames, extent, faster=5 if extent.name == "4K" else None)
+            yield whole_preset(preset, frames, f"{extent.name}, one frame", 5 if extent.name == "4K" else None)
             if torch.cuda.is_available():
-                yield on_the_gpu(preset, several(frames), extent)
+                setting = f"{extent.name}, {BATCH} frames on the GPU"
+                yield whole_preset(preset, several(frames), setting, device="cuda")
 
 
 def several(frame: Frames) -> Frames:
@@ -115,28 +116,19 @@ def metric(name: str, setting: str, fast: Callable[[], Tensor], plain: Callable[
     return Case(name, setting, fast, lambda: torch.tensor([plain()]), tolerance=1e-6)
 
 
-def whole_preset(preset: PresetName, frames: Frames, extent: Extent, faster: float | None) -> Case:
-    """All that a preset measures of one frame, its trimap given."""
+def whole_preset(
+    preset: PresetName, frames: Frames, setting: str, faster: float | None = None, device: str = "cpu"
+) -> Case:
+    """All that a preset measures, its trimap given, of frames that are on the device already; time for one."""
+    there = Frames(*(part.to(device) for part in frames))
     return Case(
         f"preset {preset}",
-        f"{extent.name}, one frame",
-        partial(measured, preset, frames),
-        partial(plainly_measured, preset, frames),
-        tolerance=1e-5,
-        faster=faster,
-    )
-
-
-def on_the_gpu(preset: PresetName, frames: Frames, extent: Extent) -> Case:
-    """All that a preset measures of several frames on the GPU, where they are already; time for one."""
-    there = Frames(*(part.cuda() for part in frames))
-    return Case(
-        f"preset {preset}",
-        f"{extent.name}, {BATCH} frames on the GPU",
+        setting,
         partial(measured, preset, there),
         partial(plainly_measured, preset, frames),
         tolerance=1e-5,
-        count=BATCH,
+        count=len(frames.alpha),
+        faster=faster,
     )
 
 

@@ -1,10 +1,10 @@
 """From files to mattes: a picture, a folder of pictures or a video becomes a folder of results.
 
 Any callable `model(source, background) -> MattingOutput` will do; `FastMatting` makes one of a network that is faster
-for many pictures. `Results` says which *kinds* of results are wanted
-and where: pictures land as `FOLDER/alpha/NAME.png`, videos as `FOLDER/alpha/NAME.mp4` (`rgba` as `.mov`) or, frame by
-frame, as `FOLDER/alpha/NAME/000000.png`. The background of a video is aligned, checked and uploaded once. Every file is
-written whole or not at all, and what is written stays whatever happens later.
+for many pictures. `Results` says which *kinds* of results are wanted and where: pictures land as
+`FOLDER/alpha/NAME.png`, videos as `FOLDER/alpha/NAME.mp4` (`rgba` as `.mov`) or, frame by frame, as
+`FOLDER/alpha/NAME/000000.png`. The background of a video is aligned, checked and uploaded once. Every file is written
+whole or not at all, and what is written stays whatever happens later.
 """
 
 import warnings
