@@ -122,8 +122,15 @@ def test_a_picture_without_a_head_fails(
     assert not (tmp_path / "out").exists()
 
 
-def test_without_a_model_it_says_how_to_give_one(command: Callable[..., Any], picture: Path, tmp_path: Path) -> None:
-    outcome = command("head", picture, "-o", tmp_path / "out")
+def test_without_a_model_it_takes_the_one_that_comes_with_the_package(
+    command: Callable[..., Any], picture: Path, tmp_path: Path, loaded: list[str]
+) -> None:
+    assert command("head", picture, "-o", tmp_path / "out", "--device", "cpu", "--box", "50,10,80,80").code == 0
+    assert loaded == ["dad3dnet_lcnet-synthetic"]
+
+
+def test_a_submission_says_how_to_give_a_model(command: Callable[..., Any], benchmark: Path, tmp_path: Path) -> None:
+    outcome = command("head", "submit", benchmark, "-o", tmp_path / "submission.json")
     assert "expected --model with a checkpoint" in outcome.complaint
 
 

@@ -81,9 +81,14 @@ def test_a_warning_is_one_line(pair, tmp_path, loaded, capsys):
     assert lines[0].startswith("warning: me.png and elsewhere.png")
 
 
-def test_without_a_model_it_says_how_to_give_one(pair, tmp_path, loaded):
-    with pytest.raises(ValueError, match="expected --model with a checkpoint"):
-        run(*pair, "-o", tmp_path / "out")
+def test_without_a_model_it_takes_the_one_that_comes_with_the_package(pair, tmp_path, loaded):
+    assert run(*pair, "-o", tmp_path / "out", "--device", "cpu") == 0
+    assert loaded == ["bgmv2_mobilenetv2-synthetic"]
+
+
+def test_a_file_of_weights_is_not_for_the_default_model(pair, tmp_path, loaded):
+    assert run(*pair, "-o", tmp_path / "out", "--checkpoint", "mine.ckpt", "--device", "cpu") == 0
+    assert loaded == ["mine.ckpt"]
 
 
 @pytest.mark.parametrize(

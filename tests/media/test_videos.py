@@ -174,6 +174,13 @@ def test_a_truncated_video_gives_its_frames_and_then_one_sentence(tmp_path):
     assert f"{len(seen)} frames" in str(error.value)
 
 
+@pytest.mark.parametrize("kind", ["nonsense", "drm"])  # the second takes no H.264 frames, in any machine
+def test_a_device_that_does_not_decode_it_is_refused(tmp_path, kind):
+    source = make_video(tmp_path / "a.mp4")
+    with pytest.raises(MediaError, match=rf"a\.mp4 cannot be decoded by '{kind}' .*of a kind that this PyAV knows"):
+        next(read_frames(source, decoder=kind))
+
+
 def test_a_whole_video_does_not_end_early(tmp_path):
     assert len(list(read_frames(make_video(tmp_path / "a.mp4", sound="aac")))) == 25
     assert len(list(read_frames(make_video(tmp_path / "a.mkv", sound="aac")))) == 25

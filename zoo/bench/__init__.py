@@ -9,6 +9,7 @@ SUBJECTS = {
     "heads": "zoo.bench.heads",
     "matting": "zoo.bench.matting",
     "metrics": "zoo.bench.metrics",
+    "video": "zoo.bench.video",
 }
 """Where the cases of each subject are."""
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from zoo.core.model_arguments import add_model_arguments, load_model, model_name
 
-DEFAULT_MODEL: str | None = None
-"""What is loaded without `--model`: a catalogue name, once there are weights that come with the package."""
+DEFAULT_MODEL = "dad3dnet_lcnet-synthetic"
+"""What is loaded without `--model`: weights that come with the package, so that it works offline."""
 
 KINDS = ("overlay", "obj", "glb", "json", "landmarks")
 """As in `zoo.heads.results`, which is slow to import."""
@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="turn OBJ and GLB meshes as the head is turned in the picture (default: they look at the viewer)",
     )
     parser.add_argument("--smooth", action="store_true", help="take the jitter out of a video's heads")
-    add_model_arguments(parser)
+    add_model_arguments(parser, DEFAULT_MODEL)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -60,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
     from zoo.heads.inference import head_files
     from zoo.heads.results import Results
 
-    name = model_name(arguments, DEFAULT_MODEL)
+    name = model_name(arguments)
     results = Results(arguments.output, arguments.save, arguments.wire, arguments.posed, name)
     model = load_head_model(arguments)
     written = head_files(model, arguments.source, results, arguments.box, arguments.smooth)
@@ -74,12 +74,12 @@ def load_head_model(arguments: argparse.Namespace) -> Any:
     Raises:
         ValueError: no model, no such device, or a model of something else.
     """
-    model = load_model(arguments, DEFAULT_MODEL)
+    model = load_model(arguments)
 
     from zoo.heads.mesh import HeadModel
 
     if not isinstance(getattr(model, "head_model", None), HeadModel):
-        name = model_name(arguments, DEFAULT_MODEL)
+        name = model_name(arguments)
         raise ValueError(f"{name} holds a {type(model).__name__}; expected a model of 3D heads.")
     return model
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from zoo.core.model_arguments import add_model_arguments, load_model, model_name
 
-DEFAULT_MODEL: str | None = None
-"""What is loaded without `--model`: a catalogue name, once there are weights that come with the package."""
+DEFAULT_MODEL = "bgmv2_mobilenetv2-synthetic"
+"""What is loaded without `--model`: weights that come with the package, so that it works offline."""
 
 KINDS = ("alpha", "foreground", "rgba", "composite", "error", "refined")
 """As in `zoo.matting.inference`, which is slow to import."""
@@ -61,13 +61,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--frames", action="store_true", help="write each frame of a video as DIR/KIND/NAME/000000.png, without loss"
     )
     parser.add_argument(
+        "--decoder",
+        metavar="DEVICE",
+        help="let a device of this kind decode the video, such as cuda, vaapi or videotoolbox (default: the CPU)",
+    )
+    parser.add_argument(
         "--precision",
         choices=PRECISIONS,
         default="32",
         help="bf16 or 16 computes in half precision, which some devices do faster; alpha differs by some hundredths in "
         "places (default: 32)",
     )
-    add_model_arguments(parser)
+    add_model_arguments(parser, DEFAULT_MODEL)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -76,19 +81,25 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         ValueError: in one sentence, whatever is wrong with the input.
     """
-    name = model_name(arguments, DEFAULT_MODEL)
+    name = model_name(arguments)
     _refuse_missing(arguments.source, "SOURCE", "a picture, a folder of pictures or a video")
     _refuse_missing(arguments.background, "BACKGROUND", "a picture or a folder of pictures")
 
     from zoo.matting.inference import MattingWarning, Results, matte_files
 
     results = Results(arguments.output, arguments.save, arguments.new_background)
-    matting = _fast(load_model(arguments, DEFAULT_MODEL), arguments, name, results.need_foreground)
+    matting = _fast(load_model(arguments), arguments, name, results.need_foreground)
     with warnings.catch_warnings():
         warnings.simplefilter("always", MattingWarning)
         warnings.showwarning = _show_warning
         written = matte_files(
-            matting, arguments.source, arguments.background, results, align=arguments.align, frames=arguments.frames
+            matting,
+            arguments.source,
+            arguments.background,
+            results,
+            align=arguments.align,
+            frames=arguments.frames,
+            decoder=arguments.decoder,
         )
     print(f"{len(written)} results in {arguments.output}: {' '.join(results.save)}")
     return 0

@@ -40,8 +40,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def show_weights(name: str) -> int:
-    """What the catalogue says of weights."""
+    """What the catalogue says of weights, and the card of those that come with a package."""
     from zoo.hub.catalogue import find_entry
+    from zoo.hub.pull import located
 
     entry = find_entry(name)
     print(f"{entry.name}  (weights, {entry.catalogue})\n")
@@ -63,7 +64,18 @@ def show_weights(name: str) -> int:
     for metrics in entry.metrics:
         values = ", ".join(f"{metric} {value:g}" for metric, value in metrics.values.items())
         print(f"{'metrics':<11} {values} on {metrics.data}, preset {metrics.preset}, by {metrics.source}")
+    if (path := located(entry)) is not None:
+        print(card_text(path))
     return 0
+
+
+def card_text(path: Path) -> str:
+    """What a published file says to whoever uses it; nothing for a file of another kind."""
+    from zoo.core.checkpoint import read, record
+    from zoo.core.published import is_safetensors
+
+    described = record(read(str(path)), str(path)) if is_safetensors(path) else {}
+    return f"\n{described.get('card', {}).get('text', '')}".rstrip()
 
 
 def show_file(path: str) -> int:

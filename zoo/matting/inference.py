@@ -185,12 +185,13 @@ def matte_files(
     align: bool = False,
     frames: bool = False,
     progress: bool = True,
+    decoder: str | None = None,
 ) -> list[Path]:
     """Matte whatever `source` is: a folder, a video or a picture; see `matte_folder`, `matte_video`, `matte_image`."""
     if Path(source).is_dir():
         return matte_folder(model, source, background, results, align, progress)
     if is_video(source):
-        return matte_video(model, source, background, results, align, frames, progress)
+        return matte_video(model, source, background, results, align, frames, progress, decoder)
     return matte_image(model, source, background, results, align)
 
 
@@ -272,6 +273,7 @@ def matte_video(
     align: bool = False,
     frames: bool = False,
     progress: bool = True,
+    decoder: str | None = None,
 ) -> list[Path]:
     """Matte a video; timestamps, rotation and sound are kept, memory does not grow with its length. Decoding and
     uploading, the network, and rendering and encoding of each kind of result run at the same time.
@@ -284,6 +286,7 @@ def matte_video(
         background: one picture, taken with the same camera at the same place.
         align: lay the background over the first frame first, which also allows another size.
         frames: write each frame as a PNG, which loses nothing, instead of a video.
+        decoder: see `read_frames`.
 
     Returns:
         The files written; with `frames` the folders.
@@ -297,7 +300,7 @@ def matte_video(
     names = {kind: source.stem + ("" if frames else ".mov" if kind == "rgba" else ".mp4") for kind in results.save}
     targets = {kind: results.path(kind, name) for kind, name in names.items()}
     refuse_overwriting(targets.values(), [source, background])
-    first = next(read_frames(source)).pixels
+    first = next(read_frames(source, decoder)).pixels
     device = device_of(model)
     behind = _upload(fitting_background(first, read_image(background), source, background, align), device)
     damage = None
@@ -313,7 +316,7 @@ def matte_video(
         def write(kind: str, output: MattingOutput, frame: Frame) -> None:
             writers[kind].write(results.picture(kind, output, frame.seconds), frame)
 
-        uploaded = ((frame, _upload(frame.pixels, device)) for frame in read_frames(source))
+        uploaded = ((frame, _upload(frame.pixels, device)) for frame in read_frames(source, decoder))
         try:
             with ahead(uploaded, WAITING) as decoded:
                 for frame, pixels in tracked(decoded, info.frame_count, source.name, progress):

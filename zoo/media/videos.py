@@ -91,15 +91,19 @@ def read_video_info(path: str | Path) -> VideoInfo:
         return VideoInfo(path, height, width, _rate(stream), stream.time_base, _promised_seconds(container, stream))
 
 
-def read_frames(path: str | Path) -> Iterator[Frame]:
+def read_frames(path: str | Path, decoder: str | None = None) -> Iterator[Frame]:
     """The frames of a video in the order in which they are shown.
 
+    Args:
+        path: the video.
+        decoder: kind of device that decodes, such as `cuda`, `vaapi` or `videotoolbox`; None is the CPU.
+
     Raises:
-        MediaError: as `read_video_info`.
+        MediaError: as `read_video_info`, or there is no such device, or it does not take this video.
         VideoEndsEarly: after the last frame that could be read, where the file breaks off or is damaged.
     """
     path = Path(path)
-    with open_video(path) as (container, stream):
+    with open_video(path, decoder) as (container, stream):
         av = import_av()
         start = _start(container, stream)
         step = max(1, round(1 / (_rate(stream) * stream.time_base)))
@@ -311,13 +315,13 @@ def import_av() -> ModuleType:
 
 
 @contextmanager
-def open_video(path: Path) -> Iterator[tuple[Any, Any]]:
+def open_video(path: Path, decoder: str | None = None) -> Iterator[tuple[Any, Any]]:
     """The container and its main video stream."""
     av = import_av()
     if not path.is_file():
         raise MediaError(f"there is no file {path}; expected a video: check the path.")
     try:
-        with av.open(str(path)) as container:
+        with av.open(str(path), hwaccel=decoding_device(path, decoder)) as container:
             stream = container.streams.best("video")
             if stream is None:
                 raise MediaError(f"{path} holds no video stream; expected a video: check the path.")
@@ -327,6 +331,29 @@ def open_video(path: Path) -> Iterator[tuple[Any, Any]]:
         raise MediaError(
             f"{path} cannot be read as a video ({error.strerror}); expected a whole video: copy or export it again."
         ) from error
+
+
+def decoding_device(path: Path, kind: str | None) -> Any:
+    """What makes PyAV decode the video on a device; None for the CPU.
+
+    Raises:
+        MediaError: there is no device of this kind, or it does not take this video.
+    """
+    if kind is None:
+        return None
+    av = import_av()
+    from av.codec.hwaccel import HWAccel, hwdevices_available
+
+    try:
+        device = HWAccel(kind, allow_software_fallback=False)
+        av.open(str(path), hwaccel=device).close()
+    except (av.error.FFmpegError, RuntimeError) as error:
+        raise MediaError(
+            f"{path} cannot be decoded by '{kind}' ({error}); expected a device of this machine that takes the video's "
+            f"codec, of a kind that this PyAV knows ({', '.join(hwdevices_available())}): without --decoder the CPU "
+            "decodes."
+        ) from error
+    return device
 
 
 def _decoded(container: Any, stream: Any) -> Iterator[Any]:

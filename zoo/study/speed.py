@@ -39,7 +39,7 @@ FORMAT = 1
 MOST, LEAST = 20, 3
 """Repeats for one row and size: `MOST`, or where `BUDGET` is used up before, fewer, but at least `LEAST`."""
 
-BUDGET = 10.0
+BUDGET = 5.0
 """Seconds for the repeats of one row and size."""
 
 
