@@ -1,12 +1,13 @@
-"""What is measured of loading training data: files are read and decoded, put on a canvas and batched by two workers, and
+"""What is measured of loading training data: files are read, decoded, put on a canvas and batched by two workers, and
 the batches augmented and composited in this process, on the CPU.
 
 The files are drawn for the purpose: foregrounds (JPEG), alphas (PNG) and backgrounds (JPEG) of 512² and 1024². Beside
-our loading is the official one, on the same files, where there is a checkout. Its results are random in other ways, so
-what is compared before anything is timed is how many samples an epoch has and their shapes; that both decode the same
-pixels is a case of its own. What the official training does in its main process (crop, shadow, composition, noise,
-colours and movement of the captured background) is part of its training script, which cannot be run alone: it is not
-timed, so the same-steps case has ours composite and the official one not.
+our loading is the official one, on the same files, where there is a checkout. Both are random, each in its own way, so
+that what is compared there is how many batches an epoch has, and their shapes; that both decode the same pixels is a
+case of its own. What the official training does to a batch in its main process (crop, shadow, composition, noise,
+colours and movement of the captured background) is inside a script that cannot be run in parts, and is not timed: in
+the case with the official loader's steps, ours also composite and the official loader does not. Without a checkout ours
+are beside themselves, with each sample augmented alone by the worker that reads it, which gives equal pictures.
 """
 
 import logging
@@ -112,7 +113,7 @@ def reading(root: Path, extent: Extent, official: Official | None) -> Case:
         return matte.foreground.permute(1, 2, 0), matte.alpha[0], dataset.background(index).permute(1, 2, 0)
 
     def theirs(index: int) -> Values:
-        return tuple(np.asarray(folder[index]) for folder in plain)
+        return tuple(np.array(folder[index]) for folder in plain)
 
     def some(read: Callable[[int], Values]) -> Values:
         with threads(1):  # as in a worker

@@ -1,5 +1,5 @@
-"""What loading is timed beside: the official datasets and augmentations, from a checkout of their repository, or our own
-with each sample augmented alone, in the worker that reads it.
+"""What loading is timed beside: the official datasets and augmentations, from a checkout of their repository, or our
+own with each sample augmented alone, in the worker that reads it.
 """
 
 import hashlib
