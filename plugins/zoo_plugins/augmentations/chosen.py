@@ -1,7 +1,7 @@
 """Which pictures of which samples a step changes."""
 
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from torch import Tensor
 
@@ -27,7 +27,7 @@ def change_chosen(
     if not chosen.any():
         return batch
     everyone = bool(chosen.all())  # then nothing needs to be taken out and put back
-    changed = {}
+    changed: dict[str, Any] = {}
     for name in pictures:
         images = getattr(batch, name)
         if everyone:
