@@ -79,7 +79,9 @@ def test_official_code_is_asked_for_before_anything_is_measured(
     for subject in (heads, matting):
         monkeypatch.setattr(subject, "cases", lambda quick, **_: pytest.fail("measured"))
     done = command("bench", "heads", "--against", tmp_path)
-    assert done.complaint == "zoo bench: --against goes with matting; zoo bench heads runs no official code."
+    assert (
+        done.complaint == "zoo bench: --against goes with data, matting, train; zoo bench heads runs no official code."
+    )
     done = command("bench", "matting", "--against", tmp_path)
     assert f"--against {tmp_path}: expected a checkout of the official BackgroundMattingV2" in done.complaint
 

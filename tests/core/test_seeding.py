@@ -177,3 +177,12 @@ def test_inside_a_stream_the_run_keeps_its_seed(monkeypatch: pytest.MonkeyPatch)
     with stream(11, "inner"):
         assert torch.equal(torch.rand(3), inside)
     assert run_seed() == 11
+
+
+def test_some_samples_draw_what_they_draw_among_all() -> None:
+    chosen = torch.tensor([True, False, True])
+    draws, again = Draws([5, 6, 7], "noise"), Draws([5, 6, 7], "noise")
+    draws.uniform()
+    again.uniform()
+    assert len(draws[chosen]) == 2
+    assert torch.equal(draws[chosen].normal(3, 2), again.normal(3, 2)[chosen])

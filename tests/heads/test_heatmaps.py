@@ -35,3 +35,10 @@ def test_landmarks_that_are_not_visible_have_empty_maps() -> None:
     landmarks = torch.full((2, 3, 2), 0.5)
     visible = torch.tensor([[1.0, 0.0, 1.0], [0.0, 1.0, 0.0]])
     assert torch.equal(heatmap_targets(landmarks, visible, size=16).amax((2, 3)), visible)
+
+
+def test_maps_are_made_where_the_landmarks_are() -> None:
+    """A tensor on the device `meta` has no values, so that nothing made of it can have been elsewhere."""
+    maps = heatmap_targets(torch.rand(2, 68, 2, device="meta"), torch.ones(2, 68, device="meta"), size=16)
+    assert maps.shape == (2, 68, 16, 16)
+    assert maps.device.type == "meta"

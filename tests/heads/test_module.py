@@ -12,9 +12,11 @@ import torch
 
 import zoo
 from zoo.core.spec import build
+from zoo.heads.mesh import HeadModel, HeadParams
 from zoo.heads.module import HeadAlignment
 from zoo.heads.parts import HeadBatch
 from zoo.heads.untrained import untrained_outputs
+from zoo.testing.data_modules import quiet_trainer
 
 
 @pytest.fixture
@@ -64,16 +66,42 @@ class TestWhatTrainsWhat:
         assert model.head_model.landmarks(output.projected).shape == (1, 68, 2)
 
 
-def test_one_mesh_a_step_serves_losses_and_metrics(model_with, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def meshes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many heads each mesh was computed for, of any head model."""
+    counted: list[int] = []
+    skinned = HeadModel._skinned
+
+    def count(head_model: HeadModel, params: HeadParams) -> Any:
+        counted.append(len(params.jaw))
+        return skinned(head_model, params)
+
+    monkeypatch.setattr(HeadModel, "_skinned", count)
+    return counted
+
+
+def test_one_mesh_a_step_serves_losses_and_metrics(model_with, meshes: list[int]) -> None:
     model = model_with(rotation=1.0)
     batch = ground_truth(model, 2)
-    calls = []
-    skinned = model.head_model._skinned
-    monkeypatch.setattr(model.head_model, "_skinned", lambda params: calls.append(1) or skinned(params))
+    meshes.clear()
     output = model.compute(batch)
     model.loss(output, batch)
     model.validation_metrics.update(output, batch)
-    assert len(calls) == 1
+    assert meshes == [2]
+
+
+def test_a_training_step_computes_one_mesh(heads_config: dict[str, Any], meshes: list[int]) -> None:
+    """Of the network's parameters; augmentation moves the meshes that the data has."""
+    data, module = build(heads_config["data"]), build(heads_config["model"])
+    data.trainer = quiet_trainer(1)
+    data.trainer.training = True
+    data.trainer.strategy.connect(module)
+    data.setup("fit")
+    raw = next(iter(data.train_dataloader()))
+    module.log = module.log_dict = lambda *_, **__: None
+    meshes.clear()
+    module.training_step(data.on_after_batch_transfer(raw, 0), 0).backward()
+    assert meshes == [2]
 
 
 def test_a_perfect_prediction_has_no_error(model_with) -> None:

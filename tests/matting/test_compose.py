@@ -5,10 +5,13 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from zoo_plugins.augmentations.capture import BackgroundAffine, SensorNoise, Shadow
+from zoo_plugins.augmentations.colour import ColourJitter
+from zoo_plugins.augmentations.geometry import RandomAffine
 
 from zoo.core.parts import Augmentation
 from zoo.core.seeding import Draws
-from zoo.matting.compose import apply_augmentations, composite, fit_canvas, random_crop
+from zoo.matting.compose import apply_augmentations, augment_together, composite, fit_canvas, random_crop
 from zoo.matting.parts import MattingBatch
 
 
@@ -72,6 +75,13 @@ def test_bad_pictures_and_words_are_refused() -> None:
         fit_canvas(torch.ones(3, 4, 0), 8, "cover")
     with pytest.raises(ValueError, match="'stretch': expected 'inside'"):
         fit_canvas(torch.ones(3, 4, 4), 8, "stretch")  # type: ignore[arg-type]
+
+
+def test_bytes_shrink_as_floats_do() -> None:
+    picture = torch.randint(0, 256, (3, 37, 53), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    for image in (picture, picture.permute(1, 2, 0).contiguous().permute(2, 0, 1)):  # as files have them, too
+        canvas = fit_canvas(image, 20, "inside")
+        assert (canvas.float() - fit_canvas(picture.float(), 20, "inside")).abs().max() <= 1
 
 
 # Crop
@@ -142,7 +152,27 @@ def test_removing_a_step_leaves_the_draws_of_the_others() -> None:
     apply_augmentations(make_batch([5, 6]), {name: Add(*step, with_all) for name, step in steps.items()}, (8, 16))
     del steps["a"]
     apply_augmentations(make_batch([5, 6]), {name: Add(*step, without) for name, step in steps.items()}, (8, 16))
-    assert with_all[1:] == without
+    assert [added for added in with_all if added[0] != "background"] == without
+
+
+@pytest.mark.parametrize("crop", [None, (8, 16)])
+@pytest.mark.parametrize("type_of_image", [torch.float32, torch.uint8])
+def test_one_sample_after_the_other_is_the_batch_at_once(crop: tuple[int, int] | None, type_of_image: Any) -> None:
+    steps = {
+        "affine": RandomAffine("foreground"),
+        "colour": ColourJitter("background"),
+        "shadow": Shadow(probability=0.5),
+        "noise": SensorNoise(probability=0.5),
+        "camera": BackgroundAffine(probability=0.5),
+    }
+    batch = make_batch([5, 6, 7, 8])
+    if type_of_image == torch.uint8:
+        batch = MattingBatch(*((255 * picture).byte() for picture in batch[:4]), seed=batch.seed)
+    result = apply_augmentations(batch, steps, crop)
+    size = None if crop is None else (result.alpha.shape[2], result.alpha.shape[3])
+    expected = augment_together(batch, batch.seed.tolist(), steps, size)
+    for picture, other in zip(result[:4], expected[:4], strict=True):
+        torch.testing.assert_close(picture, other, rtol=0, atol=2e-6)
 
 
 def test_without_steps_the_source_is_the_plain_composite() -> None:

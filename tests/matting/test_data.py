@@ -9,13 +9,13 @@ from lightning.pytorch import Trainer
 from torch import Tensor
 
 from zoo.core.sampling import SampleKey
+from zoo.matting.compose import as_float
 from zoo.matting.data import (
     EvaluationSamples,
     EvaluationSet,
     MattingData,
     TrainingSamples,
     TrainingStage,
-    as_float,
     collate,
     cover,
 )
@@ -144,6 +144,15 @@ def test_bytes_and_floats_mix_in_a_batch() -> None:
     alike = collate([sample(torch.full((1, 1, 1), 51, dtype=torch.uint8))] * 2)
     assert alike.alpha.dtype == torch.uint8
     assert alike.name == ["x", "x"]
+
+
+def test_one_tensor_in_two_fields_is_copied_once() -> None:
+    batch = collate([TrainingSamples(Constant(), 16, 0)[SampleKey(0, index)] for index in range(2)])
+    assert batch.source is batch.background
+    floats = as_float(batch)
+    assert floats.source is floats.background
+    apart = collate([EvaluationSamples(EvaluationSet(Constant()))[index] for index in range(2)])
+    assert apart.source is not apart.background
 
 
 def test_cover_keeps_the_middle() -> None:

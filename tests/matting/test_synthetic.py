@@ -331,7 +331,7 @@ def test_a_cache_that_cannot_be_written_warns_once_and_works(tmp_path: Path, pic
         warnings.simplefilter("always")
         pictures = [cache.get("0", picture.shape, lambda: picture) for _ in range(3)]
     assert all(np.array_equal(given, picture) for given in pictures)
-    assert ["drawn each time" in str(warning.message) for warning in warned] == [True]
+    assert ["made anew each time" in str(warning.message) for warning in warned] == [True]
 
 
 def test_the_environment_says_where_caches_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

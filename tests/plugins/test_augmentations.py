@@ -1,5 +1,6 @@
 """The augmentation steps: what they do to pictures, and that each sample's fate is its own."""
 
+import itertools
 import math
 
 import numpy as np
@@ -10,7 +11,17 @@ from torch import Tensor
 from torchvision.transforms import functional as tv
 from zoo_plugins.augmentations.blur import BoxBlur, Sharpen, box_blur
 from zoo_plugins.augmentations.capture import BackgroundAffine, SensorNoise, Shadow
-from zoo_plugins.augmentations.colour import BackgroundJitter, ColourJitter, draw_jitter, jitter
+from zoo_plugins.augmentations.colour import (
+    BackgroundJitter,
+    ColourJitter,
+    adjust_brightness,
+    adjust_contrast,
+    adjust_hue,
+    adjust_saturation,
+    draw_jitter,
+    jitter,
+    jitter_together,
+)
 from zoo_plugins.augmentations.geometry import HorizontalFlip, RandomAffine, draw_affine, sample, sampling_grid
 
 from zoo.core.parts import Augmentation
@@ -241,6 +252,45 @@ def test_colour_adjustments_are_applied_in_the_drawn_order() -> None:
     expected = tv.adjust_brightness(tv.adjust_contrast(tv.adjust_hue(picture, 0.05), 0.9), 1.1)
     expected = tv.adjust_saturation(expected, 1.15)
     torch.testing.assert_close(jitter(picture, amounts, torch.tensor([[3, 1, 0, 2]])), expected)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "amounts"),
+    [
+        (adjust_brightness, tv.adjust_brightness, (0, 0.7, 1, 1.6)),
+        (adjust_contrast, tv.adjust_contrast, (0, 0.7, 1, 1.6)),
+        (adjust_saturation, tv.adjust_saturation, (0, 0.7, 1, 1.6)),
+        (adjust_hue, tv.adjust_hue, (-0.5, -0.03, 0, 0.2)),
+    ],
+)
+def test_colour_adjustments_are_those_of_torchvision(ours, theirs, amounts: tuple[float, ...]) -> None:
+    pictures = make_batch([1, 2, 3, 4]).background
+    levels = torch.tensor([0.0, 0.5, 1.0])
+    pictures[:, :, 0, :27] = torch.cartesian_prod(
+        levels, levels, levels
+    ).T  # greys, and colours with two channels alike
+    expected = torch.stack([theirs(picture, amount) for picture, amount in zip(pictures, amounts, strict=True)])
+    adjusted = ours(pictures, torch.tensor(amounts).view(-1, 1, 1, 1))
+    torch.testing.assert_close(adjusted, expected, rtol=0, atol=2e-6)
+
+
+def test_colour_jitter_of_a_batch_is_that_of_each_picture() -> None:
+    pictures = make_batch(list(range(6))).background
+    amounts, order = draw_jitter(Draws([1, 2, 3, 4, 5, 6], "x"), (0.3, 0.3, 0.3, 0.2))
+    order[3:] = order[0]
+    alone = [jitter(pictures[[n]], amounts[[n]], order[[n]]) for n in range(6)]
+    assert torch.equal(jitter(pictures, amounts, order), torch.cat(alone))
+
+
+def test_compiled_colour_jitter_is_the_one_of_all_pictures_at_once() -> None:
+    orders = torch.tensor(list(itertools.permutations(range(4))))
+    pictures = make_batch(list(range(24)), size=(50, 60)).background  # of more pixels than are done at a time
+    pictures[:, :, :4] = pictures[:, :1, :4]
+    amounts, _ = draw_jitter(Draws(range(24), "x"), (0.5, 0.5, 0.5, 0.4))
+    amounts[::5, 0], amounts[1::5, 1], amounts[2::5, 2], amounts[3::5, 3] = 1, 1, 1, 0
+    expected = jitter_together(pictures, amounts, orders)
+    torch.testing.assert_close(jitter(pictures, amounts, orders), expected, rtol=0, atol=3e-6)
+    assert jitter(pictures.double(), amounts, orders).dtype == torch.float64
 
 
 def test_colour_jitter_without_strength_is_the_identity() -> None:

@@ -178,3 +178,16 @@ def test_training_reads_large_jpeg_backgrounds_small_and_evaluation_whole(root: 
     assert training.dataset.background(0).shape == (3, 120, 160)
     assert training[SampleKey(0, 0)].background.shape == (3, 100, 100)
     assert dataset.background(0).shape == (3, 480, 640)  # an evaluation may have the same
+
+
+def test_fingerprints_tell_what_was_read(root: Path, backgrounds: Path, cutouts: Path) -> None:
+    for dataset, file in (
+        (MatteFolder(str(root), str(backgrounds)), root / "pha/anna/02.png"),
+        (CutoutFolder(str(cutouts), str(backgrounds)), cutouts / "more/a.png"),
+    ):
+        before = [dataset.fingerprint(index) for index in range(2)]
+        assert before == [dataset.fingerprint(index) for index in range(2)]
+        file.write_bytes(file.read_bytes() + b" ")
+        after = [dataset.fingerprint(index) for index in range(2)]
+        assert after[0] == before[0]
+        assert after[1] != before[1]

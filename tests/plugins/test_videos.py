@@ -144,3 +144,12 @@ def test_without_pyav_the_extra_is_named(root: Path, backgrounds: str, monkeypat
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(MediaError, match=r"PyAV.*pip install 'ablation-zoo\[video\]'"):
         len(VideoMattes(str(root), backgrounds))
+
+
+def test_fingerprints_tell_the_frame(root: Path, backgrounds: str) -> None:
+    dataset = VideoMattes(str(root), backgrounds, stride=2)
+    fingerprints = [dataset.fingerprint(index) for index in range(len(dataset))]
+    assert len(set(fingerprints)) == len(dataset)
+    assert fingerprints[1].startswith("frame 2 of\n")
+    with pytest.raises(IndexError):
+        dataset.fingerprint(len(dataset))

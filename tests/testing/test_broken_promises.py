@@ -266,6 +266,7 @@ def promises() -> dict[str, tuple[Any, Callable[[], Any], str, str]]:
         "same sample": (MattingDatasetContract, Noisy, "a_sample_is_the_same_whenever_it_is_asked_for", "gives the same for an index"),
         "global streams": (MattingDatasetContract, Noisy, "asking_leaves_global_streams_alone", "never from torch's global one"),
         "picture's range": (MattingDatasetContract, Noisy, "mattes", "lies in [0, 1]"),
+        "fingerprints": (MattingDatasetContract, changed(Noisy, fingerprint=lambda self, index: "one file"), "fingerprints", "tells one sample from another"),
         "backgrounds": (MattingDatasetContract, changed(Noisy, background_count=0), "backgrounds", "has at least one background; got 0"),
         "records": (DataModuleContract, changed(Numbers, numbers=lambda self: [torch.zeros(1)] * 6), "batches_are_records_of_finite_tensors", "gives batches as a NamedTuple"),
         "finite batches": (DataModuleContract, changed(Numbers, numbers=lambda self: [Number(torch.full((1,), float("nan")))] * 6), "batches_are_records_of_finite_tensors", "gives finite numbers in value"),

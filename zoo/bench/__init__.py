@@ -6,12 +6,18 @@ prints and keeps.
 """
 
 SUBJECTS = {
+    "data": "zoo.bench.data",
     "heads": "zoo.bench.heads",
     "matting": "zoo.bench.matting",
     "metrics": "zoo.bench.metrics",
     "video": "zoo.bench.video",
+    "train": "zoo.bench.train",
 }
 """Where the cases of each subject are."""
 
-OFFICIAL = {"matting": "zoo.bench.matting_references"}
+OFFICIAL = {
+    "data": "zoo.bench.data_references",
+    "matting": "zoo.bench.matting_references",
+    "train": "zoo.bench.matting_references",
+}
 """Subjects whose plain code can be the official one, and what runs it from a checkout."""

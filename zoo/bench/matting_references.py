@@ -8,7 +8,8 @@ import importlib.util
 import math
 import sys
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -45,15 +46,20 @@ def official_matting(
     Raises:
         ValueError: the folder is no such checkout.
     """
-    official = load_package(checkout).MattingRefine(
-        backbone,
-        backbone_scale=1 / reduction,
-        refine_mode="sampling",
-        refine_sample_pixels=16 * patches,
-    )
+    settings = {"backbone_scale": 1 / reduction, "refine_mode": "sampling", "refine_sample_pixels": 16 * patches}
+    return official_network(checkout, "MattingRefine", backbone, network, **settings).eval().requires_grad_(False)
+
+
+def official_network(checkout: Path, name: str, backbone: str, network: MattingNetwork, **settings: Any) -> Any:
+    """A network from a checkout, `MattingBase` or `MattingRefine`, with the weights of ours.
+
+    Raises:
+        ValueError: the folder is no such checkout.
+    """
+    official = getattr(load_package(checkout), name)(backbone, **settings)
     ours = network.state_dict()
     official.load_state_dict({key: ours[official_to_ours(key)] for key in official.state_dict()})
-    return official.eval().requires_grad_(False)
+    return official
 
 
 def load_package(checkout: Path) -> ModuleType:
@@ -69,14 +75,23 @@ def load_package(checkout: Path) -> ModuleType:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    writes, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # the checkout is somebody else's
     try:
-        spec.loader.exec_module(module)
+        with without_bytecode():
+            spec.loader.exec_module(module)
     finally:
-        sys.dont_write_bytecode = writes
         for each in [each for each in sys.modules if each == name or each.startswith(f"{name}.")]:
             del sys.modules[each]
     return module
+
+
+@contextmanager
+def without_bytecode() -> Iterator[None]:
+    """Nothing is written beside the modules that are loaded inside the block: the checkout is somebody else's."""
+    writes, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    try:
+        yield
+    finally:
+        sys.dont_write_bytecode = writes
 
 
 def check_checkout(checkout: Path) -> Path:

@@ -27,7 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--against",
         type=Path,
         metavar="CHECKOUT",
-        help="of matting: compare with the official network in this checkout of its repository, whose code is run",
+        help="of matting, data and train: compare with the official code in this checkout of its repository, which is "
+        "run",
     )
     parser.add_argument("--quick", action="store_true", help="small sizes, 2 repeats: to see that everything runs")
 

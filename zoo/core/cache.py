@@ -1,6 +1,6 @@
-"""The cache: what has been drawn once is read from disk afterwards.
+"""The cache: what has been drawn or decoded once is read from disk afterwards.
 
-One compressed file an item, in a folder named after everything that the items depend on, so nothing in it ever goes out
+One file an item, in a folder named after everything that the items depend on, so nothing in it ever goes out
 of date. Files are written under a temporary name and renamed, so several processes may fill one cache. A file that
 cannot be read, has a wrong checksum or holds something else is drawn anew. A cache that cannot be written costs time
 and nothing else: one warning says so.
@@ -39,12 +39,16 @@ class ArrayCache:
         directory: where caches of synthetic data are; None is `synthetic` in `cache_directory()`.
         name: what the items are; the beginning of the folder's name.
         settings: all that the items depend on, plain data; each combination has a folder of its own.
+        compressed: whether to keep them smaller, at the price of unpacking them each time.
     """
 
-    def __init__(self, directory: str | None, name: str, settings: Mapping[str, object]) -> None:
+    def __init__(
+        self, directory: str | None, name: str, settings: Mapping[str, object], compressed: bool = True
+    ) -> None:
         root = Path(directory).expanduser() if directory is not None else cache_directory() / "synthetic"
         text = json.dumps(dict(settings), sort_keys=True)
         self.folder = root / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+        self.compressed = compressed
         self._warned = False
 
     def get_arrays(self, name: str, usable: Callable[[Arrays], bool], draw: Callable[[], Arrays]) -> Arrays:
@@ -58,11 +62,11 @@ class ArrayCache:
 
     def _keep(self, path: Path, arrays: Arrays) -> None:
         try:
-            _write(path, arrays)
+            _write(path, arrays, zipfile.ZIP_DEFLATED if self.compressed else zipfile.ZIP_STORED)
         except OSError as error:
             if not self._warned:
                 warnings.warn(
-                    f"synthetic pictures are not kept in {self.folder} ({error}); they are drawn each time.",
+                    f"pictures are not kept in {self.folder} ({error}); they are made anew each time.",
                     stacklevel=5,
                 )
             self._warned = True
@@ -77,11 +81,8 @@ def _read(path: Path) -> Arrays | None:
         return None
 
 
-def _write(path: Path, arrays: Arrays) -> None:
-    with (
-        replacing(path) as temporary,
-        zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
-    ):
+def _write(path: Path, arrays: Arrays, compression: int) -> None:
+    with replacing(path) as temporary, zipfile.ZipFile(temporary, "w", compression, compresslevel=1) as archive:
         for name, array in arrays.items():
             with archive.open(f"{name}.npy", "w") as member:
                 np.lib.format.write_array(member, array, allow_pickle=False)

@@ -6,6 +6,7 @@ were made before it, so a run that is cut anywhere resumes to the same weights, 
 share all the draws of the others.
 """
 
+import copy
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
@@ -73,6 +74,15 @@ class Draws:
 
     def __len__(self) -> int:
         return len(self._generators)
+
+    def __getitem__(self, chosen: Tensor) -> "Draws":
+        """The streams of some samples, (B,) booleans on the CPU; they go on where they are."""
+        some = copy.copy(self)
+        some._generators, some._device_generators = (
+            [generator for generator, wanted in zip(generators, chosen.tolist(), strict=True) if wanted]
+            for generators in (self._generators, self._device_generators)
+        )
+        return some
 
     def uniform(self, low: float = 0.0, high: float = 1.0) -> Tensor:
         """(B,) floats in [low, high), on the CPU."""

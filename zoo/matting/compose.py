@@ -7,9 +7,10 @@ the first; captured steps change what the cameras saw of both.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torchvision.transforms import functional as tv
 
@@ -18,6 +19,7 @@ from zoo.core.seeding import Draws
 from zoo.matting.parts import MattingBatch, resize
 
 PHASES = ("canvas", "scene", "captured")
+PICTURES = ("source", "background", "alpha", "foreground")
 CROP_PURPOSE = "crop size"
 
 
@@ -51,7 +53,7 @@ def fit_canvas(image: Tensor, size: int, how: Literal["inside", "cover"]) -> Ten
     longer_or_shorter = max(height, width) if how == "inside" else min(height, width)
     target = [max(1, round(side * size / longer_or_shorter)) for side in (height, width)]
     if target != [height, width]:
-        image = tv.resize(image, target, antialias=True)
+        image = F.interpolate(image[None], target, mode="bilinear", antialias=True)[0]
     return tv.center_crop(image, [size, size])
 
 
@@ -68,20 +70,7 @@ def random_crop(batch: MattingBatch, sides: Sequence[int], multiple: int = 4) ->
     Raises:
         ValueError: the range is empty, or holds a side that would be rounded down to nothing.
     """
-    if len(sides) != 2 or not multiple <= sides[0] < sides[1]:
-        raise ValueError(
-            f"crop sides {list(sides)}: expected two whole numbers, low and high, with {multiple} <= low < high."
-        )
-    draws = Draws(_seeds(batch)[:1], CROP_PURPOSE)
-    width, height = (int(draws.integers(sides[0], sides[1])) // multiple * multiple for _ in range(2))
-    background = _cover_and_cut(batch.background, height, width)
-    return batch._replace(
-        source=background if batch.source is batch.background else _cover_and_cut(batch.source, height, width),
-        background=background,
-        alpha=_cover_and_cut(batch.alpha, height, width),
-        foreground=_cover_and_cut(batch.foreground, height, width),
-        trimap=None,
-    )
+    return _cropped(batch, *_draw_crop(_seeds(batch), sides, multiple))
 
 
 @torch.no_grad()
@@ -91,10 +80,13 @@ def apply_augmentations(
     """Run the named steps, phase by phase and within a phase in the mapping's order, and composite the source.
 
     Each step draws from the streams (sample's seed, step's name), so adding, removing or changing one step leaves the
-    draws of the others as they were. Runs in full precision, whatever the precision of the training.
+    draws of the others as they were. Runs in full precision, whatever the precision of the training. On a CPU one
+    sample after the other runs through all steps, while it is still in the cache, which gives the same in a fraction
+    of the time.
 
     Args:
-        batch: foreground, alpha, background and seed are read; `source` is made here and a trimap is dropped.
+        batch: foreground, alpha, background and seed are read, floats or bytes; `source` is made here and a trimap is
+            dropped.
         augmentations: the steps by name.
         crop: lowest and highest side for `random_crop`; None leaves the canvas as it is.
         multiple: see `random_crop`.
@@ -107,21 +99,58 @@ def apply_augmentations(
     for name, step in augmentations.items():
         if step.phase not in PHASES:
             raise ValueError(f"augmentation '{name}' has phase {step.phase!r}; expected one of {', '.join(PHASES)}.")
+    size = None if crop is None else _draw_crop(seeds, crop, multiple)
+    with torch.autocast(device.type, enabled=False):
+        if device.type != "cpu":
+            return augment_together(batch, seeds, augmentations, size)
+        samples = [_only(batch, index) for index in range(len(seeds))]
+        done = [
+            augment_together(sample, [seed], augmentations, size) for sample, seed in zip(samples, seeds, strict=True)
+        ]
+    pictures: dict[str, Any] = {name: torch.cat([getattr(sample, name) for sample in done]) for name in PICTURES}
+    return batch._replace(**pictures, trimap=None)
+
+
+def augment_together(
+    batch: MattingBatch, seeds: Sequence[int], augmentations: Mapping[str, Augmentation], size: tuple[int, int] | None
+) -> MattingBatch:
+    """As `apply_augmentations`, the whole batch at once and with a crop of this height and width."""
 
     def run(phase: str, batch: MattingBatch) -> MattingBatch:
         for name, step in augmentations.items():
             if step.phase == phase:
-                batch = step(batch, Draws(seeds, name, device))
+                batch = step(batch, Draws(seeds, name, batch.alpha.device))
         return batch
 
-    with torch.autocast(device.type, enabled=False):
-        batch = run("canvas", batch)
-        batch = batch._replace(source=batch.background, trimap=None)
-        if crop is not None:
-            batch = random_crop(batch, crop, multiple)
-        batch = run("scene", batch)
-        batch = batch._replace(source=composite(batch.foreground, batch.alpha, batch.source))
-        return run("captured", batch)
+    batch = run("canvas", as_float(batch._replace(source=batch.background)))
+    batch = batch._replace(source=batch.background, trimap=None)
+    if size is not None:
+        batch = _cropped(batch, *size)
+    batch = run("scene", batch)
+    batch = batch._replace(source=composite(batch.foreground, batch.alpha, batch.source))
+    return run("captured", batch)
+
+
+def as_float(batch: MattingBatch) -> MattingBatch:
+    """The batch with its images as floats in [0, 1]; workers hand over bytes where they can."""
+    background = unit(batch.background)
+    return batch._replace(
+        source=background if batch.source is batch.background else unit(batch.source),
+        background=background,
+        alpha=unit(batch.alpha),
+        foreground=unit(batch.foreground),
+    )
+
+
+def unit(image: Tensor) -> Tensor:
+    """uint8 as float in [0, 1]; a float image as it is."""
+    return image.float().div_(255) if image.dtype == torch.uint8 else image
+
+
+def _only(batch: MattingBatch, index: int) -> MattingBatch:
+    """A batch of one sample."""
+    fields = {name: value[index : index + 1] for name, value in batch._asdict().items() if value is not None}
+    return batch._replace(**fields)
 
 
 def _seeds(batch: MattingBatch) -> list[int]:
@@ -129,6 +158,29 @@ def _seeds(batch: MattingBatch) -> list[int]:
     if batch.seed is None:
         raise ValueError("the batch has no seeds (seed=None); augmentation needs one integer a sample to draw from.")
     return batch.seed.tolist()
+
+
+def _draw_crop(seeds: Sequence[int], sides: Sequence[int], multiple: int) -> tuple[int, int]:
+    """Height and width of the batch's crop, see `random_crop`."""
+    if len(sides) != 2 or not multiple <= sides[0] < sides[1]:
+        raise ValueError(
+            f"crop sides {list(sides)}: expected two whole numbers, low and high, with {multiple} <= low < high."
+        )
+    draws = Draws(seeds[:1], CROP_PURPOSE)
+    width, height = (int(draws.integers(sides[0], sides[1])) // multiple * multiple for _ in range(2))
+    return height, width
+
+
+def _cropped(batch: MattingBatch, height: int, width: int) -> MattingBatch:
+    """Each picture resized so that it just covers height × width, and that cut out of the middle."""
+    background = _cover_and_cut(batch.background, height, width)
+    return batch._replace(
+        source=background if batch.source is batch.background else _cover_and_cut(batch.source, height, width),
+        background=background,
+        alpha=_cover_and_cut(batch.alpha, height, width),
+        foreground=_cover_and_cut(batch.foreground, height, width),
+        trimap=None,
+    )
 
 
 def _cover_and_cut(image: Tensor, height: int, width: int) -> Tensor:

@@ -118,6 +118,19 @@ def read_pair(pair: Pair) -> tuple[np.ndarray, np.ndarray]:
     return foreground, alpha
 
 
+def fingerprint(*files: Path) -> str:
+    """Where files are, their sizes and times of change: text that changes when they do.
+
+    Raises:
+        MediaError: one of them is not there.
+    """
+    try:
+        states = [(file.resolve(), file.stat()) for file in files]
+    except FileNotFoundError as error:
+        raise MediaError(f"there is no file {error.filename}; expected a picture or video: check the path.") from error
+    return "\n".join(f"{file}: {state.st_size} bytes, {state.st_mtime_ns}" for file, state in states)
+
+
 def index_clips(pair: Pair) -> tuple[FrameIndex, FrameIndex]:
     """The frame indices of a pair of videos.
 

@@ -15,8 +15,8 @@ from zoo.core.spec import build
 from zoo.core.training import Schedule, TrainingModule, largest_difference
 from zoo.hub.bgmv2 import to_network
 from zoo.matting.base_scale import fitting_scale, trained_side
-from zoo.matting.compose import composite
-from zoo.matting.data import cover, unit
+from zoo.matting.compose import composite, unit
+from zoo.matting.data import cover
 from zoo.matting.disturbance import Disturbance, disturb
 from zoo.matting.metrics import matting_metrics
 from zoo.matting.net import ForegroundKind, MattingNetwork

@@ -94,6 +94,12 @@ class MattingDataset(SampleSource):
     def matte(self, index: int) -> Matte:
         """Cut-out number `index`, 0 ≤ index < len(self), at its own size."""
 
+    def fingerprint(self, index: int) -> str | None:
+        """What cut-out number `index` is read from, as text that changes when it does; None where it comes from no
+        file. Those that have one can be kept on disk as they lie on a canvas.
+        """
+        return None
+
     @property
     @abstractmethod
     def background_count(self) -> int:

@@ -69,7 +69,8 @@ def read_image(path: str | Path, mode: Mode = "RGB", least: int | None = None) -
         elif image.mode in ("I", "I;16", "I;16B"):
             pixels = _to_unit(np.asarray(ImageOps.exif_transpose(image)))
         else:
-            pixels = _read_8_bit(ImageOps.exif_transpose(image))
+            ImageOps.exif_transpose(image, in_place=True)  # which copies nothing where the picture is upright
+            pixels = _read_8_bit(image)
     return _as_mode(path, pixels, mode)
 
 
@@ -232,9 +233,8 @@ def _read_16_bit_colour(path: Path) -> np.ndarray:
 
 def _read_8_bit(image: Image.Image) -> np.ndarray:
     transparent = image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info
-    if transparent:
-        return np.array(image.convert("RGBA"))
-    return np.array(image.convert("L" if image.mode in ("1", "L") else "RGB"))
+    mode = "RGBA" if transparent else "L" if image.mode in ("1", "L") else "RGB"
+    return np.array(image if image.mode == mode else image.convert(mode))
 
 
 def _to_unit(pixels: np.ndarray) -> np.ndarray:
@@ -261,7 +261,7 @@ def _as_mode(path: Path, pixels: np.ndarray, mode: Mode) -> np.ndarray:
         raise MediaError(
             f"{path} is a matte with transparency of its own; expected one grey channel: save the matte as a grey PNG."
         )
-    if (colour != colour[:, :, :1]).any():
+    if channels > 2 and (colour != colour[:, :, :1]).any():
         raise MediaError(
             f"{path} is a matte with 3 differing channels; expected one grey channel: save the matte as a grey PNG."
         )

@@ -96,6 +96,21 @@ class MattingDatasetContract(DatasetContract):
             names.append(matte.name)
         assert len(set(names)) == len(names), f"{self.name()} gives each sample a name of its own; got {names}."
 
+    def test_fingerprints(self) -> None:
+        dataset = self.made()
+        fingerprints = [dataset.fingerprint(index) for index in self.indices(dataset)]
+        again = [self.made().fingerprint(index) for index in self.indices(dataset)]
+        of_files = [fingerprint for fingerprint in fingerprints if fingerprint is not None]
+        assert fingerprints == again, (
+            f"{self.name()}.fingerprint gives the same while no file changes; got {fingerprints}, then {again}."
+        )
+        assert len(of_files) in (0, len(fingerprints)), (
+            f"{self.name()} reads all of its samples from files, or none; got the fingerprints {fingerprints}."
+        )
+        assert len(set(of_files)) == len(of_files), (
+            f"{self.name()}.fingerprint tells one sample from another; got {fingerprints}."
+        )
+
     def test_backgrounds(self) -> None:
         dataset = self.made()
         count = dataset.background_count

@@ -71,8 +71,26 @@ def box_blur(images: Tensor, widths: Tensor) -> Tensor:
 
 def _mean_over_square(image: Tensor, width: int) -> Tensor:
     before, after = (width - 1) // 2, width // 2
-    rows = F.avg_pool2d(F.pad(image, (before, after, 0, 0), mode="replicate"), (1, width), stride=1)
-    return F.avg_pool2d(F.pad(rows, (0, 0, before, after), mode="replicate"), (width, 1), stride=1)
+    padded = F.pad(image, (before, after, before, after), mode="replicate")
+    return _sums(_sums(padded, width, 3), width, 2).div_(width**2)
+
+
+def _sums(image: Tensor, width: int, axis: int) -> Tensor:
+    """The sum of `width` neighbours along an axis, from each that has so many: of 1, 2, 4, … first, then of these."""
+    length = image.shape[axis] - width + 1
+    result, reached = None, 0
+    pairs, span = image, 1
+    while span <= width:
+        if width & span:
+            part = pairs.narrow(axis, reached, length)
+            result = part.clone() if result is None else result.add_(part)
+            reached += span
+        if 2 * span <= width:
+            some = pairs.shape[axis] - span
+            pairs = pairs.narrow(axis, 0, some) + pairs.narrow(axis, span, some)
+        span *= 2
+    assert result is not None
+    return result
 
 
 def _sharpen(images: Tensor) -> Tensor:

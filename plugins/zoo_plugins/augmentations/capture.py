@@ -91,7 +91,7 @@ class SensorNoise(Augmentation):
         sigmas = [self._deviation(draws.uniform()) for _ in range(2)]
         if not chosen.any():
             return batch
-        noises = draws.normal(2, *batch.source.shape[1:])[chosen].unbind(1)
+        noises = draws[chosen].normal(2, *batch.source.shape[1:]).unbind(1)
         for picture, sigma, noise in zip(("source", "background"), sigmas, noises, strict=True):
             scaled = noise * sigma[chosen].to(noise).view(-1, 1, 1, 1)
             batch = change_chosen(batch, [picture], chosen, partial(_add, scaled))

@@ -1,7 +1,7 @@
 """Which pictures of which samples a step changes."""
 
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from torch import Tensor
 
@@ -22,15 +22,19 @@ def change_chosen(
         batch: the batch.
         pictures: names of its fields.
         chosen: (B,) booleans on the CPU.
-        change: (n, C, H, W) → the same shape, for the n chosen samples in their order.
+        change: (n, C, H, W) → a new tensor of that shape, for the n chosen samples in their order.
     """
     if not chosen.any():
         return batch
-    changed = {}
+    everyone = bool(chosen.all())  # then nothing needs to be taken out and put back
+    changed: dict[str, Any] = {}
     for name in pictures:
-        images = getattr(batch, name).clone()
-        images[chosen] = change(images[chosen])
-        changed[name] = images
+        images = getattr(batch, name)
+        if everyone:
+            changed[name] = change(images)
+        else:
+            changed[name] = images.clone()
+            changed[name][chosen] = change(images[chosen])
     return batch._replace(**changed)
 
 

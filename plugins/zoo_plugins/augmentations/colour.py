@@ -1,22 +1,20 @@
-"""Colour jitter: brightness, contrast, saturation and hue change a little, in random order, as in torchvision's."""
+"""Colour jitter: brightness, contrast, saturation and hue change a little, in random order, as in torchvision's.
+
+The four adjustments give what torchvision's of the same names give, for pictures with an amount each, in a fraction of
+the time. On a CPU they are compiled, and run on as many pixels at a time as its cache holds.
+"""
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor
-from torchvision.transforms import functional as tv
 
+from zoo.core.compiled import compiled
 from zoo.core.parts import Augmentation
 from zoo.core.seeding import Draws
 from zoo.matting.parts import MattingBatch
 from zoo_plugins.augmentations.chosen import Side, change_chosen, check_range, check_side
-
-ADJUSTMENTS: tuple[Callable[[Tensor, float], Tensor], ...] = (
-    tv.adjust_brightness,
-    tv.adjust_contrast,
-    tv.adjust_saturation,
-    tv.adjust_hue,
-)
 
 
 class ColourJitter(Augmentation):
@@ -108,11 +106,139 @@ def draw_jitter(draws: Draws, strengths: tuple[float, float, float, float]) -> t
 
 def jitter(images: Tensor, amounts: Tensor, order: Tensor) -> Tensor:
     """Adjust the colours of (n, 3, H, W) pictures by amounts and in orders of shape (n, 4), from `draw_jitter`."""
-    adjusted = []
-    for image, own_amounts, own_order in zip(images, amounts.tolist(), order.tolist(), strict=True):
-        for index in own_order:
-            neutral = 0 if ADJUSTMENTS[index] is tv.adjust_hue else 1
-            if own_amounts[index] != neutral:
-                image = ADJUSTMENTS[index](image, own_amounts[index])
-        adjusted.append(image)
-    return torch.stack(adjusted)
+    if images.device.type != "cpu" or images.dtype != torch.float32:
+        return jitter_together(images, amounts, order)
+    adjusted = torch.empty(images.shape)
+    planes = (tensor.contiguous().flatten(2).numpy() for tensor in (images, adjusted))
+    for picture, result, *own in zip(*planes, amounts.float().numpy(), order.numpy(), strict=True):
+        _adjust(picture, result, *own)
+    return adjusted
+
+
+def jitter_together(images: Tensor, amounts: Tensor, order: Tensor) -> Tensor:
+    """As `jitter`, the pictures that have an order in common at once."""
+    adjusted = torch.empty_like(images)
+    for own_order in order.unique(dim=0):
+        alike = (order == own_order).all(1)
+        group = images[alike]
+        for index in own_order.tolist():
+            own_amounts, (adjust, neutral) = amounts[alike, index], ADJUSTMENTS[index]
+            if (own_amounts != neutral).any():
+                group = adjust(group, own_amounts.to(group).view(-1, 1, 1, 1))
+        adjusted[alike] = group
+    return adjusted
+
+
+def adjust_brightness(images: Tensor, factors: Tensor) -> Tensor:
+    """Mix (n, 3, H, W) pictures with black; factors (n, 1, 1, 1) are the pictures' shares, and may be above 1."""
+    return (images * factors).clamp_(0, 1)
+
+
+def adjust_contrast(images: Tensor, factors: Tensor) -> Tensor:
+    """Mix (n, 3, H, W) pictures with their mean grey; factors (n, 1, 1, 1) as for the brightness."""
+    return (images * factors).add_(grey(images).mean((2, 3), keepdim=True) * (1 - factors)).clamp_(0, 1)
+
+
+def adjust_saturation(images: Tensor, factors: Tensor) -> Tensor:
+    """Mix (n, 3, H, W) pictures with their greys; factors (n, 1, 1, 1) as for the brightness."""
+    return (images * factors).add_(grey(images).mul_(1 - factors)).clamp_(0, 1)
+
+
+def adjust_hue(images: Tensor, turns: Tensor) -> Tensor:
+    """Turn the hue of (n, 3, H, W) pictures by (n, 1, 1, 1) turns of the colour circle.
+
+    In sixths of a turn, red is at 0, green at 2, blue at 4. A channel is as bright as the brightest within one sixth of
+    its own place, as dark as the darkest from two sixths on, and between the two in between.
+    """
+    red, green, blue = images.split(1, 1)
+    highest = torch.maximum(torch.maximum(red, green), blue)
+    lowest = torch.minimum(torch.minimum(red, green), blue)
+    spread = highest - lowest
+    sixths = torch.where(
+        highest == red,
+        green - blue,
+        torch.where(highest == green, (blue - red).add_(spread, alpha=2), (red - green).add_(spread, alpha=4)),
+    )
+    sixths.div_(torch.where(spread > 0, spread, 1)).add_(6 * turns)
+    sixths.sub_((sixths / 6).floor_(), alpha=6)
+    shares = torch.cat([(sixths - 3).abs_().sub_(1), 2 - (sixths - 2).abs_(), 2 - (sixths - 4).abs_()], 1)
+    return shares.clamp_(0, 1).mul_(spread).add_(lowest)
+
+
+def grey(images: Tensor) -> Tensor:
+    """(n, 3, H, W) → (n, 1, H, W), with torchvision's weights."""
+    red, green, blue = images.split(1, 1)
+    return (red * 0.2989).add_(green, alpha=0.587).add_(blue, alpha=0.114)
+
+
+ADJUSTMENTS: tuple[tuple[Callable[[Tensor, Tensor], Tensor], float], ...] = (
+    (adjust_brightness, 1),
+    (adjust_contrast, 1),
+    (adjust_saturation, 1),
+    (adjust_hue, 0),
+)
+"""In the order of `draw_jitter`'s amounts, each with the amount that changes nothing."""
+
+
+BLOCK = 2048
+"""Pixels whose three channels fit into the fastest cache."""
+
+
+@compiled
+def _adjust(picture: np.ndarray, result: np.ndarray, amounts: np.ndarray, order: np.ndarray) -> None:
+    """`jitter` of one picture: from (3, pixels) to (3, pixels), float32, with four amounts and their order.
+
+    What comes before the contrast is done first for all pixels, since the contrast needs the mean of what it gives.
+    """
+    one, zero = np.float32(1), np.float32(0)
+    count = picture.shape[1]
+    total = 0.0
+    mean = zero
+    contrast = 0
+    while order[contrast] != 1:
+        contrast += 1
+    for part in range(2):
+        steps = order[:contrast] if part == 0 else order[contrast:]
+        for first in range(0, count, BLOCK):
+            last = min(first + BLOCK, count)
+            red, green, blue = result[0, first:last], result[1, first:last], result[2, first:last]
+            if part == 0:
+                red[:], green[:], blue[:] = picture[0, first:last], picture[1, first:last], picture[2, first:last]
+            for step in steps:
+                amount = amounts[step]
+                rest = one - amount
+                if step == 0 and amount != one:
+                    for plane in (red, green, blue):
+                        for n in range(last - first):
+                            plane[n] = min(max(plane[n] * amount, zero), one)
+                elif step == 1 and amount != one:
+                    anchor = rest * mean
+                    for plane in (red, green, blue):
+                        for n in range(last - first):
+                            plane[n] = min(max(plane[n] * amount + anchor, zero), one)
+                elif step == 2 and amount != one:
+                    for n in range(last - first):
+                        grey = np.float32(0.2989) * red[n] + np.float32(0.587) * green[n] + np.float32(0.114) * blue[n]
+                        red[n] = min(max(red[n] * amount + rest * grey, zero), one)
+                        green[n] = min(max(green[n] * amount + rest * grey, zero), one)
+                        blue[n] = min(max(blue[n] * amount + rest * grey, zero), one)
+                elif step == 3 and amount != zero:
+                    turn = np.float32(6) * amount
+                    for n in range(last - first):
+                        r, g, b = red[n], green[n], blue[n]
+                        highest, lowest = max(max(r, g), b), min(min(r, g), b)
+                        spread = highest - lowest
+                        by_blue = (r - g) + np.float32(4) * spread
+                        by_green = (b - r) + np.float32(2) * spread
+                        sixths = g - b if highest == r else (by_green if highest == g else by_blue)
+                        sixths = sixths / (spread if spread > zero else one) + turn
+                        sixths -= np.float32(6) * np.floor(sixths / np.float32(6))
+                        from_red, from_green = abs(sixths - np.float32(3)), abs(sixths - np.float32(2))
+                        from_blue = abs(sixths - np.float32(4))
+                        red[n] = min(max(from_red - one, zero), one) * spread + lowest
+                        green[n] = min(max(np.float32(2) - from_green, zero), one) * spread + lowest
+                        blue[n] = min(max(np.float32(2) - from_blue, zero), one) * spread + lowest
+            if part == 0 and amounts[1] != one:
+                for n in range(last - first):
+                    total += np.float32(0.2989) * red[n] + np.float32(0.587) * green[n] + np.float32(0.114) * blue[n]
+        mean = np.float32(total / count)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from zoo.matting.folders import find_pairs, read_pair
+from zoo.matting.folders import find_pairs, fingerprint, read_pair
 from zoo.matting.parts import Matte, MattingDataset
 from zoo.media.images import MediaError, find_images, read_image
 
@@ -61,6 +61,9 @@ class MatteFolder(BackgroundFolder):
         foreground, alpha = read_pair(pair)
         return Matte(as_tensor(foreground), as_tensor(alpha), pair.name)
 
+    def fingerprint(self, index: int) -> str:
+        return fingerprint(*self._pairs[index][1:])
+
 
 class CutoutFolder(BackgroundFolder):
     """RGBA cut-outs: pictures with a transparent background, such as PhotoMatte85's PNG files.
@@ -91,8 +94,10 @@ class CutoutFolder(BackgroundFolder):
         pixels = as_tensor(read_image(file, "RGBA"))
         return Matte(pixels[:3], pixels[3:], file.relative_to(self._root).with_suffix("").as_posix())
 
+    def fingerprint(self, index: int) -> str:
+        return fingerprint(self._files[index])
+
 
 def as_tensor(pixels: np.ndarray) -> Tensor:
-    """(H, W) or (H, W, C) → (C, H, W) of the same type: bytes stay bytes, so that workers hand on less."""
-    pixels = pixels[:, :, None] if pixels.ndim == 2 else pixels
-    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
+    """(H, W) or (H, W, C) → (C, H, W) of the same type and memory: bytes stay bytes, so that workers hand on less."""
+    return torch.from_numpy(pixels[:, :, None] if pixels.ndim == 2 else pixels).permute(2, 0, 1)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from rich.console import Console
 from rich.progress import track
 
-from zoo.matting.folders import find_pairs, index_clips, require_same_size
+from zoo.matting.folders import find_pairs, fingerprint, index_clips, require_same_size
 from zoo.matting.parts import Matte
 from zoo.media.frame_index import FrameIndex, FrameReader, find_videos
 from zoo_plugins.datasets.folders import BackgroundFolder, as_tensor
@@ -56,15 +56,23 @@ class VideoMattes(BackgroundFolder):
         return self._ends[-1]
 
     def matte(self, index: int) -> Matte:
-        if not 0 <= index < len(self):
-            raise IndexError(f"frame {index} of {len(self)}")
-        clip = bisect_right(self._ends, index)
-        frame = (index - (self._ends[clip - 1] if clip else 0)) * self._stride
+        clip, frame = self._place(index)
         foregrounds, alphas = self._readers(clip)
         foreground, alpha = foregrounds.read(frame, "RGB"), alphas.read(frame, "L")
         pair = self._pairs[clip]
         require_same_size(pair, foreground, alpha)
         return Matte(as_tensor(foreground), as_tensor(alpha), f"{pair.name}/{frame:05d}")
+
+    def fingerprint(self, index: int) -> str:
+        clip, frame = self._place(index)
+        return f"frame {frame} of\n{fingerprint(*self._pairs[clip][1:])}"
+
+    def _place(self, index: int) -> tuple[int, int]:
+        """Which clip, and which of its frames."""
+        if not 0 <= index < len(self):
+            raise IndexError(f"frame {index} of {len(self)}")
+        clip = bisect_right(self._ends, index)
+        return clip, (index - (self._ends[clip - 1] if clip else 0)) * self._stride
 
     @cached_property
     def _clips(self) -> list[tuple[FrameIndex, FrameIndex]]:
