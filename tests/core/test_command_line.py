@@ -1,7 +1,9 @@
 """Fit, validate and test from the command line: who wins over whom, what a run leaves behind and never destroys."""
 
 import csv
+import gc
 import json
+import weakref
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -229,6 +231,22 @@ def parsed(command, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, 
         return seen[-1].config[seen[-1].subcommand].as_dict()
 
     return run
+
+
+class TestSeveralRunsInOneProcess:
+    """They share a parser."""
+
+    def test_the_settings_of_one_are_not_those_of_the_next(self, tiny, parsed) -> None:
+        before = parsed("fit", *tiny.options)
+        parsed("fit", *tiny.options, "--model.selector.patches=7", "--trainer.max_epochs=9", "--name=other")
+        assert parsed("fit", *tiny.options) == before
+
+    def test_the_network_of_one_is_gone_before_the_next(self, tiny, command, monkeypatch: pytest.MonkeyPatch) -> None:
+        seen: list[weakref.ref] = []
+        monkeypatch.setattr(LightningCLI, "_run_subcommand", lambda cli, name: seen.append(weakref.ref(cli.model)))
+        assert command("fit", *tiny.options).code == 0
+        gc.collect()
+        assert seen[0]() is None
 
 
 class TestPrecedence:

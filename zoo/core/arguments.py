@@ -12,11 +12,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import yaml
-
 from zoo.core import checkpoint
 from zoo.core.configs import shipped
 from zoo.core.models import named_spec
+from zoo.core.plain_yaml import to_yaml
 from zoo.core.registry import get_slot
 from zoo.hub.pull import catalogued, weights_file
 
@@ -87,5 +86,5 @@ def pairs(arguments: list[str]) -> Iterator[tuple[str, str | None]]:
 
 def write(path: Path, settings: dict[str, Any]) -> str:
     """Write settings as YAML; returns the path as text."""
-    path.write_text(yaml.safe_dump(settings, sort_keys=False))
+    path.write_text(to_yaml(settings))
     return str(path)

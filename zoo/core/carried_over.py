@@ -10,11 +10,11 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
 from jsonargparse import Namespace
 from lightning.pytorch.cli import LightningArgumentParser
 
 from zoo.core.arguments import pairs
+from zoo.core.plain_yaml import from_yaml
 from zoo.core.registry import imported
 
 Options = list[tuple[str, str | None]]
@@ -32,7 +32,7 @@ def carried_over(parser: LightningArgumentParser, args: list[str], config: Names
         config: what it made of them.
     """
     given = list(pairs(args))
-    if not any(option.startswith(CHANGING) for option, _ in given[1:]):
+    if not any(option.startswith(CHANGING) for option, _ in given[1:]) or is_as_written(given, config):
         return []
     before, later = first_settings(parser, given)
     if before is None:
@@ -50,6 +50,33 @@ def carried_over(parser: LightningArgumentParser, args: list[str], config: Names
     return messages + [
         f"{path} no longer has {', '.join(names)}." for path, names in vanished(old_slots, new_slots).items()
     ]
+
+
+def is_as_written(given: Options, config: Namespace) -> bool:
+    """Whether the first configuration names every class of the settings, each in its place, and no other.
+
+    Then none was changed, and the parser, which needs half a second for a configuration, is not asked again.
+    """
+    option, file = given[0]
+    if option not in ("--config", "-c") or file is None:
+        return False
+    written = from_yaml(Path(file).read_text(encoding="utf-8"))
+    return isinstance(written, dict) and all(
+        dict(named_classes(written.get(key))) == dict(named_classes(config.get(key))) for key in ("model", "data")
+    )
+
+
+def named_classes(settings: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """The name of every class with its place in settings, parsed or plain."""
+    settings = vars(settings) if isinstance(settings, Namespace) else settings
+    if not isinstance(settings, dict):
+        return
+    if isinstance(name := settings.get("class_path"), str):
+        yield path, name.rpartition(".")[2]
+        yield from named_classes(settings.get("init_args"), path)
+        return
+    for key, value in settings.items():
+        yield from named_classes(value, f"{path}.{key}")
 
 
 def vanished(old: Collection[str], new: Collection[str]) -> dict[str, list[str]]:
@@ -110,12 +137,12 @@ def spoken_keys(given: Options) -> Iterator[str]:
     """The keys that options give values for, those in configuration files and in values written as YAML too."""
     for option, value in given:
         if option in ("--config", "-c") and value is not None:
-            yield from keys(yaml.safe_load(Path(value).read_text(encoding="utf-8")))
+            yield from keys(from_yaml(Path(value).read_text(encoding="utf-8")))
             continue
         key = option.removeprefix("--").replace(".init_args", "")
         yield key
         if value is not None and value.startswith("{"):
-            yield from keys(yaml.safe_load(value), key)
+            yield from keys(from_yaml(value), key)
 
 
 def keys(settings: Any, path: str = "") -> Iterator[str]:

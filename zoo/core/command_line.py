@@ -8,13 +8,13 @@ import argparse
 import logging
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import yaml
-from jsonargparse import Namespace, get_loader, set_loader
+from jsonargparse import ArgumentParser, Namespace, get_loader, set_dumper, set_loader
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
@@ -27,6 +27,7 @@ from zoo.core.arguments import expanded
 from zoo.core.carried_over import carried_over
 from zoo.core.data import DataModule
 from zoo.core.parser_errors import sentence
+from zoo.core.plain_yaml import from_yaml, to_yaml
 from zoo.core.published import PublishedCheckpointIO, is_safetensors
 from zoo.core.registry import SLOTS, find_class, load_plugins
 from zoo.core.training import TrainingModule
@@ -55,6 +56,11 @@ def with_null(value: Any) -> Any:
 
 
 set_loader("yaml", read_value, (yaml.YAMLError,))
+set_dumper("yaml", to_yaml)  # the parser writes each part as text, and reads it again, for every part around it
+
+
+PARSERS: dict[tuple[type, str], dict[str, Any]] = {}
+"""What `ZooCLI.setup_parser` made, by class and command. Plugins are looked up when a parser is used, not before."""
 
 
 class CommandLineError(ValueError):
@@ -120,9 +126,19 @@ class ZooCLI(LightningCLI):
             auto_configure_optimizers=False,
             save_config_callback=RunRecord,  # type: ignore[arg-type]  # any callback that takes parser and settings will do
             save_config_kwargs={"save_to_log_dir": False},
+            load_from_checkpoint_support=False,  # parts remember their own arguments
             parser_kwargs=dict.fromkeys(self.subcommands(), STRICT) | STRICT,
             args=args,
         )
+
+    def setup_parser(self, *arguments: Any) -> None:
+        """As Lightning does, but once: the parser takes a third of a second to make, and a study makes many runs."""
+        names = ("parser", "_subcommand_parsers", "_subcommand_method_arguments")
+        key = (type(self), self.command)
+        if key not in PARSERS:
+            super().setup_parser(*arguments)
+            PARSERS[key] = {name: getattr(self, name) for name in names}
+        vars(self).update(PARSERS[key])
 
     def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]  # one parser is made rather than four
         return {self.command: LightningCLI.subcommands()[self.command]}
@@ -146,16 +162,10 @@ class ZooCLI(LightningCLI):
     def _parse_ckpt_path(self) -> None:
         """Off: the checkpoint's settings came first, as a configuration file, so that the command line wins."""
 
-    def _dump_config(self) -> None:
-        """Off: parts remember their own arguments, so Lightning need not write all settings down for modules."""
-        self.config_dump: dict[str, Any] = {}
-
     def before_instantiate_classes(self) -> None:
         settings = self.config[self.subcommand]
         # Kept as they are now: what W&B is told of this run alone must not go into the next one's configuration.
-        parser = self._parser(self.subcommand)
-        given = yaml.safe_load(parser.dump(settings, skip_none=False, format="yaml", skip_validation=True))
-        self.save_config_kwargs["settings"] = registered_names(given)
+        self.save_config_kwargs["settings"] = plain(self._parser(self.subcommand), settings)
         self.record = CSVLogger(settings.runs, settings.name)
         loggers = settings.trainer.logger
         for logger in loggers if isinstance(loggers, list) else [loggers]:
@@ -204,7 +214,7 @@ class RunRecord(Callback):
             return
         self.written = True
         environment = run.environment(self.settings["trainer"]["accelerator"])
-        run.write_text(Path(directory) / "config.yaml", yaml.safe_dump(self.settings, sort_keys=False))
+        run.write_text(Path(directory) / "config.yaml", to_yaml(self.settings))
         run.write_json(Path(directory) / "environment.json", environment)
         for logger in trainer.loggers:
             if not isinstance(logger, CSVLogger):
@@ -223,15 +233,23 @@ def checkpoint_callbacks(model: TrainingModule, data: DataModule | None) -> list
     return callbacks
 
 
-def registered_names(value: Any) -> Any:
-    """Plain data with every class path of a registered class replaced by its name."""
+def plain(parser: ArgumentParser, settings: Namespace) -> dict[str, Any]:
+    """What a parser made of options, as plain data with registered names."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about an option whose successor older versions do not have
+        text = parser.dump(settings, skip_none=False, format="yaml", skip_validation=True)
+    return registered_names(from_yaml(text), _by_path())
+
+
+def registered_names(value: Any, known: Mapping[str, Collection[str]]) -> Any:
+    """Plain data with every class path of a registered class replaced by its name; for `known` see `_by_path`."""
     if isinstance(value, dict):
-        replaced = {key: registered_names(item) for key, item in value.items()}
-        if isinstance(path := replaced.get("class_path"), str) and path.rpartition(".")[2] in _by_path().get(path, ()):
+        replaced = {key: registered_names(item, known) for key, item in value.items()}
+        if isinstance(path := replaced.get("class_path"), str) and path.rpartition(".")[2] in known.get(path, ()):
             replaced["class_path"] = path.rpartition(".")[2]
         return replaced
     if isinstance(value, list):
-        return [registered_names(item) for item in value]
+        return [registered_names(item, known) for item in value]
     return value
 
 

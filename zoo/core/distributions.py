@@ -22,7 +22,8 @@ class Announcement(NamedTuple):
 class Announcements(NamedTuple):
     """What all distributions announce."""
 
-    entries: tuple[Announcement, ...]
+    groups: dict[str, list[Announcement]]
+    """The entry points by their group."""
     unreadable: tuple[str, ...]
     """A sentence for each distribution whose entry points cannot be read."""
 
@@ -32,7 +33,7 @@ def announced() -> Announcements:
     """The entry points of all distributions, of two copies of one distribution those of the first on the path; cached,
     since reading them takes a while.
     """
-    entries: list[Announcement] = []
+    groups: dict[str, list[Announcement]] = {}
     unreadable: list[str] = []
     seen: set[str] = set()
     for distribution in distributions():
@@ -54,9 +55,10 @@ def announced() -> Announcements:
             continue
         canonical = re.sub(r"[-_.]+", "-", name).lower()
         if canonical not in seen:
-            entries += own
+            for entry in own:
+                groups.setdefault(entry.group, []).append(entry)
         seen.add(canonical)
-    return Announcements(tuple(entries), tuple(unreadable))
+    return Announcements(groups, tuple(unreadable))
 
 
 def identity(distribution: Distribution) -> tuple[str, str]:

@@ -6,8 +6,10 @@ from typing import Any
 
 import yaml
 
+from zoo.core.plain_yaml import LOADER
 
-class StrictLoader(yaml.SafeLoader):
+
+class StrictLoader(LOADER):  # type: ignore[misc, valid-type]
     """Plain data only, and no key twice: of two rows of one name, YAML would silently keep the last."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from unittest.mock import patch
 
 import torch
@@ -33,7 +34,7 @@ class Cost:
     parameters: int
     multiply_adds: dict[str, int]
 
-    @property
+    @cached_property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """The shape of each weight and buffer that a checkpoint holds."""
         return {name: tuple(value.shape) for name, value in self.module.state_dict().items()}

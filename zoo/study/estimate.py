@@ -7,9 +7,9 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import yaml
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from zoo.core.plain_yaml import to_yaml
 from zoo.study.execute import command
 from zoo.study.job import CONFIG
 from zoo.study.plan import Plan, about, settings_hash
@@ -75,6 +75,6 @@ def seconds(name: str, settings: dict[str, Any]) -> float:
             "logger": None,
             "callbacks": [timer],
         }
-        (folder / CONFIG).write_text(yaml.safe_dump(settings | {"trainer": trainer}, sort_keys=False))
+        (folder / CONFIG).write_text(to_yaml(settings | {"trainer": trainer}))
         command("fit", ["--config", str(folder / CONFIG), "--runs", str(folder)], folder)
         return float((folder / "seconds").read_text())

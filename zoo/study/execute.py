@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from zoo.cli import causes, is_ours, sentence
 from zoo.core import run
 from zoo.core.command_line import run_command
+from zoo.core.plain_yaml import from_yaml
 from zoo.core.registry import load_plugin_files
 from zoo.study.file import StudyError
 from zoo.study.job import CONFIG, FITTED, RESULT, SAMPLES, Job, read_job, study_directory
@@ -210,7 +210,7 @@ def separate(name: str, words: list[str], directory: Path) -> None:
 
 def read_settings(directory: Path) -> dict[str, Any]:
     """The resolved settings of a run."""
-    return yaml.safe_load((directory / CONFIG).read_text(encoding="utf-8"))
+    return from_yaml((directory / CONFIG).read_text(encoding="utf-8"))
 
 
 def several_devices(directory: Path) -> bool:

@@ -139,13 +139,13 @@ def make_plan(study: Study) -> Plan:
     stages = resolve_first_stages(study, resolver)
     baseline = settings[study.baseline]
     data = describe_data(settings)
-    counts: dict[str, dict[str, int]] = {}
+    costs = build_networks(settings, study.sizes)
     rows = [
         PlannedRow(
             row,
             settings[row.name],
             differences(baseline, settings[row.name]),
-            build_network(f"row '{row.name}'", settings[row.name], study.sizes, counts),
+            costs[row.name],
             data[row.name],
             stages.get(row.name),
         )
@@ -230,6 +230,19 @@ def refuse_equal_rows(rows: tuple[Row, ...], settings: Mapping[str, dict[str, An
                 f"the rows '{seen[key]}' and '{row.name}' have equal settings: remove one, or let it change something."
             )
         seen[key] = row.name
+
+
+def build_networks(settings: Mapping[str, dict[str, Any]], sizes: Mapping[str, tuple[int, int]]) -> dict[str, Cost]:
+    """For each row what its network costs; equal ones are built once."""
+    counts: dict[str, dict[str, int]] = {}
+    known: dict[str, Cost] = {}
+    result = {}
+    for name, resolved in settings.items():
+        key = json.dumps(resolved["model"])
+        if key not in known:
+            known[key] = build_network(f"row '{name}'", resolved, sizes, counts)
+        result[name] = known[key]
+    return result
 
 
 def build_network(

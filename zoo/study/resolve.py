@@ -5,21 +5,20 @@ names only.
 import argparse
 import json
 import re
-import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import yaml
 from jsonargparse import ArgumentParser, capture_parser
 from lightning.pytorch.cli import LightningArgumentParser
 
-from zoo.core.command_line import CommandLineError, ZooCLI, check_registered, registered_names
+from zoo.core.command_line import CommandLineError, ZooCLI, check_registered, plain
 from zoo.core.configs import shipped
 from zoo.core.data import DataModule
 from zoo.core.parser_errors import sentence
+from zoo.core.plain_yaml import to_yaml
 from zoo.core.registry import load_plugin_files, load_plugins
 from zoo.core.spec import build, copy_plain
 from zoo.core.training import TrainingModule
@@ -51,6 +50,7 @@ class Resolver:
         self.parser = capture_parser(lambda: ZooCLI([COMMAND]))
         self.sections = {"model": section_parser("model", TrainingModule), "data": section_parser("data", DataModule)}
         self.rest = capture_parser(lambda: TrainerCLI([COMMAND]))
+        self.bases: dict[tuple[str, ...], dict[str, Any]] = {}
         self.known: dict[str, dict[str, Any]] = {}
 
     def files(self, names: Iterable[str]) -> dict[str, Any]:
@@ -59,7 +59,12 @@ class Resolver:
         Raises:
             StudyError: a file is missing, or the parser does not understand it.
         """
-        return parse(self.parser, [f"--config={shipped(name)}" for name in names])
+        options = tuple(f"--config={shipped(name)}" for name in names)
+        if options not in self.bases:
+            self.bases[options] = parse(self.parser, [*options])
+            for section in self._divided(self.bases[options]):
+                self.known.setdefault(json.dumps(section), section)  # resolved already
+        return copy_plain(self.bases[options])
 
     def settings(self, settings: dict[str, Any]) -> dict[str, Any]:
         """Settings parsed anew: checked, and defaults filled in for parts that were replaced.
@@ -67,11 +72,15 @@ class Resolver:
         Raises:
             StudyError: an unknown key, part or argument, or a value of another type.
         """
-        rest = {key: value for key, value in settings.items() if key not in self.sections}
-        parsed = self._section(self.rest, rest)
-        for key, parser in self.sections.items():
-            parsed |= self._section(parser, {key: settings.get(key)})
+        parsed: dict[str, Any] = {}
+        for parser, section in zip((self.rest, *self.sections.values()), self._divided(settings), strict=True):
+            parsed |= self._section(parser, section)
         return {key: parsed[key] for key in [*settings, *parsed]}
+
+    def _divided(self, settings: dict[str, Any]) -> list[dict[str, Any]]:
+        """The settings in the parts that are parsed each on its own: the rest, then one for each of the sections."""
+        rest = {key: value for key, value in settings.items() if key not in self.sections}
+        return [rest, *({key: settings.get(key)} for key in self.sections)]
 
     def _section(self, parser: ArgumentParser, settings: dict[str, Any]) -> dict[str, Any]:
         """A part of the settings, as its parser understands it."""
@@ -79,7 +88,7 @@ class Resolver:
         if text not in self.known:
             with TemporaryDirectory(prefix="zoo-study-") as folder:
                 file = Path(folder) / "config.yaml"
-                file.write_text(yaml.safe_dump(settings, sort_keys=False))
+                file.write_text(to_yaml(settings))
                 self.known[text] = parse(parser, [f"--config={file}"])
         return copy_plain(self.known[text])
 
@@ -97,10 +106,7 @@ def parse(parser: ArgumentParser, options: list[str]) -> dict[str, Any]:
     with as_study_errors():
         parsed = parser.parse_args(options)
         check_registered(parsed)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about an option whose successor older versions do not have
-        text = parser.dump(parsed, skip_none=False, format="yaml", skip_validation=True)
-    resolved = registered_names(yaml.safe_load(text))
+    resolved = plain(parser, parsed)
     resolved.pop("config", None)
     return resolved
 

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from zoo.core import run
+from zoo.core.plain_yaml import to_yaml
 from zoo.core.spec import copy_plain
 from zoo.study.file import Study, StudyError
 from zoo.study.job import CONFIG, JOB, RESULT, Job, read_job
@@ -84,7 +83,7 @@ def prepare(planned: PlannedRun, plan: Plan, folder: Path, retry_failed: bool) -
         (directory / RESULT).unlink()
     job = make_job(planned, plan.study, plan)
     settings = run_settings(planned, plan.study.resources.gpus)
-    run.write_text(directory / CONFIG, yaml.safe_dump(settings, sort_keys=False))
+    run.write_text(directory / CONFIG, to_yaml(settings))
     run.write_json(directory / JOB, job.to_dict())
     after = (folder / planned.after.folder,) if planned.after else ()
     return Task(directory, after, job.threads, job.gpus)
