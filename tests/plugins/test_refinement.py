@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from zoo_plugins.refinement import tiles as tiled
 from zoo_plugins.refinement.cells import Cells
 from zoo_plugins.refinement.cover import cover
-from zoo_plugins.refinement.tiles import SIDES, Kernels, multiply_adds
+from zoo_plugins.refinement.kernels import Kernels, multiply_adds
+from zoo_plugins.refinement.tiles import SIDES
 from zoo_plugins.refinement.windows import cut, lie_inside, sample
 from zoo_plugins.refiners import PatchRefiner
 

@@ -5,6 +5,7 @@ only the outputs are as large as the picture. Where no gradient is wanted, this 
 """
 
 from collections.abc import Iterator, Mapping
+from itertools import product
 from typing import NamedTuple
 
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor
 from zoo.matting.parts import PATCH, Coarse
 from zoo_plugins.refinement.cells import Cells
 from zoo_plugins.refinement.cover import cover
+from zoo_plugins.refinement.kernels import Kernels, multiply_adds
 from zoo_plugins.refinement.windows import cut, lie_inside, sample
 
 SIDES = (1, 2, 4, 8, 16)
@@ -28,23 +30,6 @@ each thousand multiply-adds come to 38, 59, 125, 355 and 1,200.
 
 PORTION = {"cpu": 2**23, "cuda": 2**28}
 """Bytes that the first convolution reads at once, by device: a cache's size where there are caches of such a size."""
-
-Convolution = tuple[Tensor, Tensor | None]
-
-
-class Kernels(NamedTuple):
-    """Weight and bias of the refiner's convolutions, BatchNorm folded in."""
-
-    conv1: Convolution
-    conv2: Convolution
-    conv3: Convolution
-    conv4: Convolution
-
-    @property
-    def margins(self) -> tuple[int, int]:
-        """What a tile's result at half size, and at full size, needs beyond its border, in pixels there."""
-        return (3, 2) if self.conv1[0].shape[-1] == 3 else (0, 0)
-
 
 class Pictures(NamedTuple):
     """What is looked at."""
@@ -82,7 +67,7 @@ def refined_patches(
         kernels: C is what the last one gives.
         costs: of a tile by its side, which decides on the tiles.
     """
-    margin = 2 * kernels.margins[0]
+    margin = 2 * kernels.margin
     for side, tiles in cover(selected, costs).items():
         inside = lie_inside(tiles, PATCH * side, margin, given.size)
         for within in (True, False):
@@ -91,42 +76,51 @@ def refined_patches(
 
 
 def refine(given: Pictures, tiles: Cells, side: int, inside: bool, kernels: Kernels) -> Tensor:
-    """The tiles refined, (P, C, 4·side, 4·side)."""
-    half_margin, full_margin = kernels.margins
-    windows = [cut(image, tiles, PATCH * side, 2 * half_margin, inside) for image in (given.source, given.background)]
-    images = torch.cat(windows, 1)
-    height, width = given.size
-    x = sample(given.coarse, (height // 2, width // 2), tiles, PATCH // 2 * side, half_margin)
-    x[..., -6:] = F.avg_pool2d(images, 2).permute(0, 2, 3, 1)  # at half size bilinear is the mean of four
+    """The tiles refined, (P, 4·C, 2·side, 2·side): four pixels a pixel of half size, by rows."""
+    half, margin = PATCH // 2 * side, kernels.margin
+    images = cut((given.source, given.background), tiles, PATCH * side, 2 * margin, inside)
+    x = sample(given.coarse, tuple(length // 2 for length in given.size), tiles, half, margin)
+    x[..., -6:] = halved(images).permute(0, 2, 3, 1)
     x = F.relu_(F.conv2d(x.permute(0, 3, 1, 2), *kernels.conv1))
     x = F.relu_(F.conv2d(x, *kernels.conv2))
-    surplus = 2 * half_margin - full_margin
-    images = images[:, :, surplus : images.shape[2] - surplus, surplus : images.shape[3] - surplus]
-    x = F.relu_(F.conv2d(doubled_beside(x, images), *kernels.conv3))
+    x = F.relu_(F.conv2d(beside_fours(x, images), *kernels.conv3))
     return F.conv2d(x, *kernels.conv4)
 
 
-def doubled_beside(x: Tensor, images: Tensor) -> Tensor:
-    """x (P, C, s, s) enlarged to twice its size, nearest, and the images (P, D, 2s, 2s): (P, C + D, 2s, 2s)."""
-    count, channels, height, width = x.shape
-    together = x.new_empty(count, height, 2, width, 2, channels + images.shape[1])
-    together[..., :channels] = x.permute(0, 2, 3, 1)[:, :, None, :, None]
-    together = together.view(count, 2 * height, 2 * width, -1)
-    together[..., channels:] = images.permute(0, 2, 3, 1)
+def halved(images: Tensor) -> Tensor:
+    """(P, C, 2s, 2s) at half size, (P, C, s, s); bilinear is the mean of four there.
+
+    As a product of matrices, since pooling takes longer.
+    """
+    side = images.shape[-1] // 2
+    pairs = torch.eye(side, dtype=images.dtype, device=images.device).repeat_interleave(2, 1) / 4
+    return F.linear(images.unflatten(2, (side, 2)).flatten(3), pairs.repeat(1, 2))
+
+
+def beside_fours(x: Tensor, images: Tensor) -> Tensor:
+    """x (P, C, s, s), and beside it the middle of the images (P, D, t, t) in fours: (P, C + 4·D, s, s)."""
+    count, channels, side, _ = x.shape
+    depth, first = images.shape[1], images.shape[-1] // 2 - side
+    together = x.new_empty(count, side, side, channels + 4 * depth)
+    together[..., :channels] = x.permute(0, 2, 3, 1)
+    for part, (down, right) in zip(together[..., channels:].split(depth, 3), product((0, 1), repeat=2), strict=True):
+        rows, columns = (slice(first + shift, first + 2 * side, 2) for shift in (down, right))
+        part.copy_(images[:, :, rows, columns].permute(0, 2, 3, 1))
     return together.permute(0, 3, 1, 2)
 
 
 def from_tiles(tiles: Cells, side: int, selected: Tensor, result: Tensor) -> tuple[Cells, Tensor]:
     """The selected patches of tiles: their cells, and themselves, (P, C, 4, 4)."""
-    if side == 1:
-        return tiles, result
-    rows, columns = selected.shape[-2:]
-    grid = F.pad(selected[:, 0], (0, -columns % side, 0, -rows % side)).unflatten(2, (-1, side))
-    chosen = grid.unflatten(1, (-1, side))[tiles.image, tiles.row, :, tiles.column]
-    tile, row, column = chosen.nonzero(as_tuple=True)
-    patches = result.unflatten(3, (side, PATCH)).unflatten(2, (side, PATCH))[tile, :, row, :, column]
-    cells = Cells(tiles.image[tile], tiles.row[tile] * side + row, tiles.column[tile] * side + column)
-    return cells, patches
+    halves, cells = result.permute(0, 2, 3, 1), tiles
+    if side > 1:
+        rows, columns = selected.shape[-2:]
+        grid = F.pad(selected[:, 0], (0, -columns % side, 0, -rows % side)).unflatten(2, (-1, side))
+        chosen = grid.unflatten(1, (-1, side))[tiles.image, tiles.row, :, tiles.column]
+        tile, row, column = chosen.nonzero(as_tuple=True)
+        cells = Cells(tiles.image[tile], tiles.row[tile] * side + row, tiles.column[tile] * side + column)
+        halves = halves.unflatten(2, (side, 2)).unflatten(1, (side, 2))[tile, row, :, column]
+    patches = halves.unflatten(3, (2, 2, -1)).permute(0, 5, 1, 3, 2, 4)
+    return cells, patches.reshape(len(patches), -1, PATCH, PATCH)
 
 
 def portions(tiles: Cells, size: int, device: torch.device) -> Iterator[Cells]:
@@ -143,20 +137,9 @@ def portions(tiles: Cells, size: int, device: torch.device) -> Iterator[Cells]:
 
 def bytes_of(side: int, given: Pictures, kernels: Kernels) -> int:
     """What the first convolution reads of a tile."""
-    return (PATCH // 2 * side + 2 * kernels.margins[0]) ** 2 * given.coarse.shape[-1] * given.coarse.element_size()
+    return (PATCH // 2 * side + 2 * kernels.margin) ** 2 * given.coarse.shape[-1] * given.coarse.element_size()
 
 
 def cost(side: int, kernels: Kernels) -> float:
     """What a tile costs, in multiply-adds."""
     return PER_TILE + multiply_adds(side, kernels)
-
-
-def multiply_adds(side: int, kernels: Kernels) -> float:
-    """What the convolutions compute for a tile: 474,336 for a patch alone with kernels of 3×3."""
-    total, length = 0, PATCH // 2 * side + 2 * kernels.margins[0]
-    for weight, _ in kernels:
-        if weight is kernels.conv3[0]:
-            length *= 2
-        length -= weight.shape[-1] - 1
-        total += length**2 * weight.numel()
-    return total

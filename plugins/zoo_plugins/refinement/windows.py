@@ -4,11 +4,12 @@ The coarse result is sampled where its enlargement to half size would be looked 
 beyond the picture's border everything is zero.
 """
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from zoo.matting.parts import PATCH
 from zoo_plugins.refinement.cells import Cells
 
 
@@ -41,18 +42,39 @@ def sample(x: Tensor, size: tuple[int, int], tiles: Cells, side: int, margin: in
     return values.view(*index.shape[:3], channels)
 
 
-def cut(image: Tensor, tiles: Cells, side: int, margin: int, inside: bool) -> Tensor:
-    """Windows of a picture (B, C, H, W), of any strides: (P, C, s, s), s = side + 2·margin.
+def cut(pictures: Sequence[Tensor], tiles: Cells, side: int, margin: int, inside: bool) -> Tensor:
+    """Windows of pictures (B, C, H, W), of any strides, one picture's channels behind another's: (P, ΣC, s, s),
+    s = side + 2·margin.
 
     Args:
-        tiles: on the grid of tiles of `side` pixels, a multiple of 4.
+        tiles: on the grid of tiles of `side` pixels.
         inside: whether all windows lie in the picture, see `lie_inside`; those that do not take longer.
     """
-    if inside:
-        full, first = side + 2 * margin, -margin % PATCH
-        windows = image[:, :, first:, first:].unfold(2, full, PATCH).unfold(3, full, PATCH)
-        row, column = ((place * side - margin - first) // PATCH for place in (tiles.row, tiles.column))
-        return windows[tiles.image, :, row, column]
+    full = side + 2 * margin
+    channels = [picture.shape[1] for picture in pictures]
+    found = pictures[0].new_empty(tiles.number, sum(channels), full, full)
+    for picture, part in zip(pictures, found.split(channels, 1), strict=True):
+        if inside:
+            cut_inside(picture, tiles, side, margin, part)
+        else:
+            part.copy_(cut_anywhere(picture, tiles, side, margin))
+    return found
+
+
+def cut_inside(image: Tensor, tiles: Cells, side: int, margin: int, found: Tensor) -> None:
+    """Write windows that lie in the picture into `found`."""
+    along = image.stride()
+    first = tiles.image * along[0]
+    for place, stride in zip((tiles.row, tiles.column), along[2:], strict=True):
+        first = first + (place * side - margin) * stride
+    # One window begins at each number of the picture's memory, and those at `first` are taken.
+    last = sum((length - size) * stride for length, size, stride in zip(image.shape, (1, *found.shape[1:]), along, strict=True))
+    windows = image.as_strided((last + 1, *found.shape[1:]), (1, *along[1:]))
+    torch.index_select(windows, 0, first, out=found)
+
+
+def cut_anywhere(image: Tensor, tiles: Cells, side: int, margin: int) -> Tensor:
+    """Windows with zeros beyond the picture's border, (P, C, s, s)."""
     height, width = image.shape[-2:]
     rows, columns = (places(place, side, margin) for place in (tiles.row, tiles.column))
     number, down, right = tiles.image[:, None, None], rows.clamp(0, height - 1), columns.clamp(0, width - 1)
