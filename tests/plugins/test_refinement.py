@@ -11,7 +11,7 @@ from zoo_plugins.refinement.cells import Cells
 from zoo_plugins.refinement.cover import cover
 from zoo_plugins.refinement.kernels import Kernels, multiply_adds
 from zoo_plugins.refinement.tiles import SIDES
-from zoo_plugins.refinement.windows import cut, lie_inside, sample
+from zoo_plugins.refinement.windows import cut, sample
 from zoo_plugins.refiners import PatchRefiner
 
 from zoo.matting.parts import Coarse, resize
@@ -203,16 +203,13 @@ def test_windows_of_an_enlarged_map_are_cut_out_of_it() -> None:
             torch.testing.assert_close(window.permute(2, 0, 1), expected, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("size", [(32, 48), (28, 44), (12, 16), (4, 4)])
 @pytest.mark.parametrize("margin", [0, 6])
-def test_windows_inside_and_at_the_border_are_cut_alike(margin: int) -> None:
-    image = torch.rand(2, 3, 32, 48)
-    tiles = Cells(*(torch.arange(2 * 4 * 6).view(2, 4, 6) >= 0).nonzero(as_tuple=True))
-    inside = lie_inside(tiles, 8, margin, (32, 48))
-    assert inside.view(2, 4, 6).sum((1, 2)).tolist() == [24, 24] if margin == 0 else [8, 8]
-    inner = tiles.some(inside)
-    slow, fast = (cut(image, inner, 8, margin, inside=way) for way in (False, True))
-    assert torch.equal(slow, fast)
-    whole = torch.nn.functional.pad(image, (margin,) * 4)
-    for window, number, row, column in zip(cut(image, tiles, 8, margin, inside=False), *tiles, strict=True):
-        side = 8 + 2 * margin
+def test_windows_are_cut_with_zeros_beyond_the_border(margin: int, size: tuple[int, int]) -> None:
+    first, second = torch.rand(2, 3, *size), torch.rand(2, 2, *size).to(memory_format=torch.channels_last)
+    tiles = Cells(*torch.ones(2, -(-size[0] // 8), -(-size[1] // 8)).nonzero(as_tuple=True))
+    windows = cut((first, second), tiles, 8, margin)
+    side = 8 + 2 * margin
+    whole = torch.nn.functional.pad(torch.cat([first, second], 1), (margin, margin + 8, margin, margin + 8))
+    for window, number, row, column in zip(windows, *tiles, strict=True):
         assert torch.equal(window, whole[number, :, 8 * row : 8 * row + side, 8 * column : 8 * column + side])

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from zoo.matting.parts import PATCH
 
-Convolution = tuple[Tensor, Tensor | None]
+Convolution = tuple[Tensor, Tensor]
 
 
 class Kernels(NamedTuple):
@@ -37,12 +37,11 @@ def at_half_size(conv1: Convolution, conv2: Convolution, conv3: Convolution, con
     """The kernels of convolutions of which the last two are at full size, behind the enlargement that joins the
     pictures' channels to those of the second.
     """
-    (weight3, bias3), (weight4, bias4) = conv3, conv4
     hidden = len(conv2[0])
-    four = in_fours(weight3)
-    enlarged, pictures = four[:, :, :hidden].sum(1), four[:, :, hidden:].flatten(1, 2)
-    weight3, weight4 = torch.cat([enlarged, pictures], 1), in_fours(weight4).flatten(1, 2)
-    return Kernels(conv1, conv2, (weight3, four_times(bias3)), (weight4, four_times(bias4)))
+    four = in_fours(conv3[0])
+    weight3 = torch.cat([four[:, :, :hidden].sum(1), four[:, :, hidden:].flatten(1, 2)], 1)
+    weight4 = in_fours(conv4[0]).flatten(1, 2)
+    return Kernels(conv1, conv2, (weight3, conv3[1].repeat(4)), (weight4, conv4[1].repeat(4)))
 
 
 def in_fours(weight: Tensor) -> Tensor:
@@ -54,11 +53,6 @@ def in_fours(weight: Tensor) -> Tensor:
     kernels = [F.pad(weight, (right, 1 - right, down, 1 - down)) for down in (0, 1) for right in (0, 1)]
     split = torch.cat(kernels).unflatten(3, (-1, 2)).unflatten(2, (-1, 2))
     return split.permute(0, 3, 5, 1, 2, 4).flatten(1, 2)
-
-
-def four_times(bias: Tensor | None) -> Tensor | None:
-    """The bias of as many pixels."""
-    return None if bias is None else bias.repeat(4)
 
 
 def multiply_adds(side: int, kernels: Kernels) -> int:

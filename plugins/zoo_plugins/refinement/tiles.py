@@ -5,7 +5,6 @@ only the outputs are as large as the picture. Where no gradient is wanted, this 
 """
 
 from collections.abc import Iterator, Mapping
-from itertools import product
 from typing import NamedTuple
 
 import torch
@@ -16,7 +15,7 @@ from zoo.matting.parts import PATCH, Coarse
 from zoo_plugins.refinement.cells import Cells
 from zoo_plugins.refinement.cover import cover
 from zoo_plugins.refinement.kernels import Kernels, multiply_adds
-from zoo_plugins.refinement.windows import cut, lie_inside, sample
+from zoo_plugins.refinement.windows import cut, pieces, sample
 
 SIDES = (1, 2, 4, 8, 16)
 """Sides of tiles in patches: from a patch alone to nearly as good as the whole picture at once."""
@@ -30,6 +29,7 @@ each thousand multiply-adds come to 38, 59, 125, 355 and 1,200.
 
 PORTION = {"cpu": 2**23, "cuda": 2**28}
 """Bytes that the first convolution reads at once, by device: a cache's size where there are caches of such a size."""
+
 
 class Pictures(NamedTuple):
     """What is looked at."""
@@ -67,24 +67,23 @@ def refined_patches(
         kernels: C is what the last one gives.
         costs: of a tile by its side, which decides on the tiles.
     """
-    margin = 2 * kernels.margin
     for side, tiles in cover(selected, costs).items():
-        inside = lie_inside(tiles, PATCH * side, margin, given.size)
-        for within in (True, False):
-            for some in portions(tiles.some(inside == within), bytes_of(side, given, kernels), given.source.device):
-                yield from_tiles(some, side, selected, refine(given, some, side, within, kernels))
+        for some in portions(tiles, bytes_of(side, given, kernels), given.source.device):
+            yield from_tiles(some, side, selected, refine(given, some, side, kernels))
 
 
-def refine(given: Pictures, tiles: Cells, side: int, inside: bool, kernels: Kernels) -> Tensor:
-    """The tiles refined, (P, 4·C, 2·side, 2·side): four pixels a pixel of half size, by rows."""
+def refine(given: Pictures, tiles: Cells, side: int, kernels: Kernels) -> Tensor:
+    """The tiles refined, (P, 2·side, 2·side, 4·C): four pixels a pixel of half size, by rows."""
     half, margin = PATCH // 2 * side, kernels.margin
-    images = cut((given.source, given.background), tiles, PATCH * side, 2 * margin, inside)
-    x = sample(given.coarse, tuple(length // 2 for length in given.size), tiles, half, margin)
+    images = cut((given.source, given.background), tiles, PATCH * side, 2 * margin)
+    height, width = given.size
+    x = sample(given.coarse, (height // 2, width // 2), tiles, half, margin)
     x[..., -6:] = halved(images).permute(0, 2, 3, 1)
     x = F.relu_(F.conv2d(x.permute(0, 3, 1, 2), *kernels.conv1))
-    x = F.relu_(F.conv2d(x, *kernels.conv2))
-    x = F.relu_(F.conv2d(beside_fours(x, images), *kernels.conv3))
-    return F.conv2d(x, *kernels.conv4)
+    x = F.relu_(F.conv2d(x, *kernels.conv2)).permute(0, 2, 3, 1)
+    x = torch.cat([x, *(each.permute(0, 2, 3, 1) for each in fours(images, x.shape[1]))], 3)
+    x = F.relu_(F.conv2d(x.permute(0, 3, 1, 2), *kernels.conv3))
+    return F.conv2d(x, *kernels.conv4).permute(0, 2, 3, 1)
 
 
 def halved(images: Tensor) -> Tensor:
@@ -97,30 +96,29 @@ def halved(images: Tensor) -> Tensor:
     return F.linear(images.unflatten(2, (side, 2)).flatten(3), pairs.repeat(1, 2))
 
 
-def beside_fours(x: Tensor, images: Tensor) -> Tensor:
-    """x (P, C, s, s), and beside it the middle of the images (P, D, t, t) in fours: (P, C + 4·D, s, s)."""
-    count, channels, side, _ = x.shape
-    depth, first = images.shape[1], images.shape[-1] // 2 - side
-    together = x.new_empty(count, side, side, channels + 4 * depth)
-    together[..., :channels] = x.permute(0, 2, 3, 1)
-    for part, (down, right) in zip(together[..., channels:].split(depth, 3), product((0, 1), repeat=2), strict=True):
-        rows, columns = (slice(first + shift, first + 2 * side, 2) for shift in (down, right))
-        part.copy_(images[:, :, rows, columns].permute(0, 2, 3, 1))
-    return together.permute(0, 3, 1, 2)
+def fours(images: Tensor, side: int) -> list[Tensor]:
+    """Of each four pixels in the middle of images (P, C, ·, ·) the first, second, third and fourth: (P, C, side, side)
+    each.
+    """
+    first = images.shape[-1] // 2 - side
+    last = first + 2 * side
+    return [images[:, :, first + down : last : 2, first + right : last : 2] for down in (0, 1) for right in (0, 1)]
 
 
 def from_tiles(tiles: Cells, side: int, selected: Tensor, result: Tensor) -> tuple[Cells, Tensor]:
-    """The selected patches of tiles: their cells, and themselves, (P, C, 4, 4)."""
-    halves, cells = result.permute(0, 2, 3, 1), tiles
-    if side > 1:
-        rows, columns = selected.shape[-2:]
-        grid = F.pad(selected[:, 0], (0, -columns % side, 0, -rows % side)).unflatten(2, (-1, side))
-        chosen = grid.unflatten(1, (-1, side))[tiles.image, tiles.row, :, tiles.column]
-        tile, row, column = chosen.nonzero(as_tuple=True)
-        cells = Cells(tiles.image[tile], tiles.row[tile] * side + row, tiles.column[tile] * side + column)
-        halves = halves.unflatten(2, (side, 2)).unflatten(1, (side, 2))[tile, row, :, column]
-    patches = halves.unflatten(3, (2, 2, -1)).permute(0, 5, 1, 3, 2, 4)
-    return cells, patches.reshape(len(patches), -1, PATCH, PATCH)
+    """The selected patches of tiles: their cells, and themselves, (P, C, 4, 4).
+
+    Args:
+        result: (P, 2·side, 2·side, 4·C), as `refine` gives it.
+    """
+    rows, columns = selected.shape[-2:]
+    grid = F.pad(selected[:, 0], (0, -columns % side, 0, -rows % side)).unflatten(2, (-1, side))
+    chosen = grid.unflatten(1, (-1, side))[tiles.image, tiles.row, :, tiles.column]
+    tile, row, column = chosen.nonzero(as_tuple=True)
+    cells = Cells(tiles.image[tile], tiles.row[tile] * side + row, tiles.column[tile] * side + column)
+    fours = result.unflatten(3, (2, 2, -1)).permute(0, 5, 1, 3, 2, 4)  # (P, C, 2·side, 2, 2·side, 2)
+    patches = pieces(fours, {0: tile, 2: 2 * row, 4: 2 * column}, (fours.shape[1], 2, 2, 2, 2))
+    return cells, patches.flatten(4, 5).flatten(2, 3)
 
 
 def portions(tiles: Cells, size: int, device: torch.device) -> Iterator[Cells]:
