@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from zoo_plugins.refinement import tiles as tiled
 from zoo_plugins.refinement.cells import Cells
 from zoo_plugins.refinement.cover import cover
-from zoo_plugins.refinement.kernels import Kernels, multiply_adds
-from zoo_plugins.refinement.tiles import SIDES
+from zoo_plugins.refinement.kernels import multiply_adds
+from zoo_plugins.refinement.tiles import SIDES, fours, halved
 from zoo_plugins.refinement.windows import cut, sample
 from zoo_plugins.refiners import PatchRefiner
 
@@ -183,10 +183,32 @@ def test_a_tile_is_taken_where_its_patches_alone_would_cost_as_much() -> None:
 
 def test_costs_are_the_multiply_adds() -> None:
     with torch.no_grad():
-        kernels = made()._kernels(4)
-    assert multiply_adds(1, kernels) == 474_336
-    assert multiply_adds(4, kernels) == 16 * 158_274
-    assert multiply_adds(1, Kernels(*((weight[..., :1, :1], bias) for weight, bias in kernels))) < 95_040 / 8
+        kernels, pointwise = (made(kernel_size)._kernels(4) for kernel_size in (3, 1))
+    assert multiply_adds(1, kernels) == 36 * 42 * 24 * 9 + 16 * 24 * 16 * 9 + 9 * 40 * 48 * 4 + 4 * 48 * 16 * 4
+    assert multiply_adds(4, kernels) == 144 * 42 * 24 * 9 + 100 * 24 * 16 * 9 + 81 * 40 * 48 * 4 + 64 * 48 * 16 * 4
+    assert multiply_adds(1, pointwise) == 4 * (42 * 24 + 24 * 16 + 40 * 48 + 48 * 16)
+
+
+# Kernels at half size
+
+
+@pytest.mark.parametrize("kernel_size", [1, 3])
+@pytest.mark.parametrize("channels", [1, 4])
+def test_kernels_at_half_size_do_what_the_refiner_does_at_full_size(kernel_size: int, channels: int) -> None:
+    refiner = made(kernel_size).double()
+    half, images = torch.rand(2, 16, 5, 5, dtype=torch.float64), torch.rand(2, 6, 10, 10, dtype=torch.float64)
+    with torch.no_grad():
+        expected = refiner._full(half, images)[:, :channels]
+        kernels = refiner._kernels(channels)
+        x = nn.functional.conv2d(torch.cat([half, *fours(images, 5)], 1), *kernels.conv3).relu()
+        x = nn.functional.conv2d(x, *kernels.conv4).unflatten(1, (2, 2, channels))
+    result = x.permute(0, 3, 4, 1, 5, 2).reshape(expected.shape)
+    torch.testing.assert_close(result, expected, rtol=0, atol=1e-12)
+
+
+def test_pictures_at_half_size_are_what_resize_gives() -> None:
+    images = torch.rand(3, 6, 10, 10, dtype=torch.float64)
+    torch.testing.assert_close(halved(images), resize(images, (5, 5)), rtol=0, atol=1e-12)
 
 
 # Windows

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from zoo.matting.parts import PATCH
 
-Convolution = tuple[Tensor, Tensor]
+Convolution = tuple[Tensor, Tensor | None]
 
 
 class Kernels(NamedTuple):
@@ -41,7 +41,7 @@ def at_half_size(conv1: Convolution, conv2: Convolution, conv3: Convolution, con
     four = in_fours(conv3[0])
     weight3 = torch.cat([four[:, :, :hidden].sum(1), four[:, :, hidden:].flatten(1, 2)], 1)
     weight4 = in_fours(conv4[0]).flatten(1, 2)
-    return Kernels(conv1, conv2, (weight3, conv3[1].repeat(4)), (weight4, conv4[1].repeat(4)))
+    return Kernels(conv1, conv2, (weight3, four_times(conv3[1])), (weight4, four_times(conv4[1])))
 
 
 def in_fours(weight: Tensor) -> Tensor:
@@ -53,6 +53,11 @@ def in_fours(weight: Tensor) -> Tensor:
     kernels = [F.pad(weight, (right, 1 - right, down, 1 - down)) for down in (0, 1) for right in (0, 1)]
     split = torch.cat(kernels).unflatten(3, (-1, 2)).unflatten(2, (-1, 2))
     return split.permute(0, 3, 5, 1, 2, 4).flatten(1, 2)
+
+
+def four_times(bias: Tensor | None) -> Tensor | None:
+    """The bias of four pixels."""
+    return None if bias is None else bias.repeat(4)
 
 
 def multiply_adds(side: int, kernels: Kernels) -> int:
