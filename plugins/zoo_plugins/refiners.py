@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from zoo.core.folding import folded
 from zoo.matting.parts import PATCH, Coarse, Refiner, resize
 from zoo_plugins.refinement.cells import Cells, crop, selection, write, write_into
-from zoo_plugins.refinement.tiles import PORTION, SIDES, Kernels, cost, pictures, refined_patches
+from zoo_plugins.refinement.kernels import Kernels, at_half_size
+from zoo_plugins.refinement.tiles import PORTION, SIDES, cost, pictures, refined_patches
 
 DENSE_FROM = 0.2
 """Share of selected patches from which the dense path computes less: 95,040 multiply-adds a patch, gathered 474,336."""
@@ -117,7 +118,7 @@ class PatchRefiner(Refiner):
         takes less than a thousandth of a picture's time. The last one gives so many channels.
         """
         assert self.conv4.bias is not None
-        return Kernels(
+        return at_half_size(
             folded(self.conv1, self.bn1),
             folded(self.conv2, self.bn2),
             folded(self.conv3, self.bn3),

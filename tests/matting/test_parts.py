@@ -43,3 +43,12 @@ def test_resize_to_a_quarter_takes_the_middle_without_antialias() -> None:
 
 def test_resize_does_not_align_corners() -> None:
     assert resize(torch.tensor([[[[0.0, 1.0]]]]), (1, 4)).flatten().tolist() == [0.0, 0.25, 0.75, 1.0]
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("size", [(5, 6), (23, 41)])
+def test_resize_is_bilinear_for_any_number_of_channels_in_any_order(channels: int, size: tuple[int, int]) -> None:
+    maps = torch.rand(2, channels + 2, 12, 20, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    for x in (maps[:, :channels], maps.to(memory_format=torch.channels_last)[:, 1 : channels + 1], maps[:, -channels:]):
+        result = resize(x, size)
+        torch.testing.assert_close(result, F.interpolate(x, size, mode="bilinear"), rtol=0, atol=1e-12)

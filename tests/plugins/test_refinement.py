@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from zoo_plugins.refinement import tiles as tiled
 from zoo_plugins.refinement.cells import Cells
 from zoo_plugins.refinement.cover import cover
-from zoo_plugins.refinement.tiles import SIDES, Kernels, multiply_adds
-from zoo_plugins.refinement.windows import cut, lie_inside, sample
+from zoo_plugins.refinement.kernels import multiply_adds
+from zoo_plugins.refinement.tiles import SIDES, fours, halved
+from zoo_plugins.refinement.windows import cut, sample
 from zoo_plugins.refiners import PatchRefiner
 
 from zoo.matting.parts import Coarse, resize
@@ -182,10 +183,32 @@ def test_a_tile_is_taken_where_its_patches_alone_would_cost_as_much() -> None:
 
 def test_costs_are_the_multiply_adds() -> None:
     with torch.no_grad():
-        kernels = made()._kernels(4)
-    assert multiply_adds(1, kernels) == 474_336
-    assert multiply_adds(4, kernels) == 16 * 158_274
-    assert multiply_adds(1, Kernels(*((weight[..., :1, :1], bias) for weight, bias in kernels))) < 95_040 / 8
+        kernels, pointwise = (made(kernel_size)._kernels(4) for kernel_size in (3, 1))
+    assert multiply_adds(1, kernels) == 36 * 42 * 24 * 9 + 16 * 24 * 16 * 9 + 9 * 40 * 48 * 4 + 4 * 48 * 16 * 4
+    assert multiply_adds(4, kernels) == 144 * 42 * 24 * 9 + 100 * 24 * 16 * 9 + 81 * 40 * 48 * 4 + 64 * 48 * 16 * 4
+    assert multiply_adds(1, pointwise) == 4 * (42 * 24 + 24 * 16 + 40 * 48 + 48 * 16)
+
+
+# Kernels at half size
+
+
+@pytest.mark.parametrize("kernel_size", [1, 3])
+@pytest.mark.parametrize("channels", [1, 4])
+def test_kernels_at_half_size_do_what_the_refiner_does_at_full_size(kernel_size: int, channels: int) -> None:
+    refiner = made(kernel_size).double()
+    half, images = torch.rand(2, 16, 5, 5, dtype=torch.float64), torch.rand(2, 6, 10, 10, dtype=torch.float64)
+    with torch.no_grad():
+        expected = refiner._full(half, images)[:, :channels]
+        kernels = refiner._kernels(channels)
+        x = nn.functional.conv2d(torch.cat([half, *fours(images, 5)], 1), *kernels.conv3).relu()
+        x = nn.functional.conv2d(x, *kernels.conv4).unflatten(1, (2, 2, channels))
+    result = x.permute(0, 3, 4, 1, 5, 2).reshape(expected.shape)
+    torch.testing.assert_close(result, expected, rtol=0, atol=1e-12)
+
+
+def test_pictures_at_half_size_are_what_resize_gives() -> None:
+    images = torch.rand(3, 6, 10, 10, dtype=torch.float64)
+    torch.testing.assert_close(halved(images), resize(images, (5, 5)), rtol=0, atol=1e-12)
 
 
 # Windows
@@ -202,16 +225,13 @@ def test_windows_of_an_enlarged_map_are_cut_out_of_it() -> None:
             torch.testing.assert_close(window.permute(2, 0, 1), expected, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("size", [(32, 48), (28, 44), (12, 16), (4, 4)])
 @pytest.mark.parametrize("margin", [0, 6])
-def test_windows_inside_and_at_the_border_are_cut_alike(margin: int) -> None:
-    image = torch.rand(2, 3, 32, 48)
-    tiles = Cells(*(torch.arange(2 * 4 * 6).view(2, 4, 6) >= 0).nonzero(as_tuple=True))
-    inside = lie_inside(tiles, 8, margin, (32, 48))
-    assert inside.view(2, 4, 6).sum((1, 2)).tolist() == [24, 24] if margin == 0 else [8, 8]
-    inner = tiles.some(inside)
-    slow, fast = (cut(image, inner, 8, margin, inside=way) for way in (False, True))
-    assert torch.equal(slow, fast)
-    whole = torch.nn.functional.pad(image, (margin,) * 4)
-    for window, number, row, column in zip(cut(image, tiles, 8, margin, inside=False), *tiles, strict=True):
-        side = 8 + 2 * margin
+def test_windows_are_cut_with_zeros_beyond_the_border(margin: int, size: tuple[int, int]) -> None:
+    first, second = torch.rand(2, 3, *size), torch.rand(2, 2, *size).to(memory_format=torch.channels_last)
+    tiles = Cells(*torch.ones(2, -(-size[0] // 8), -(-size[1] // 8)).nonzero(as_tuple=True))
+    windows = cut((first, second), tiles, 8, margin)
+    side = 8 + 2 * margin
+    whole = torch.nn.functional.pad(torch.cat([first, second], 1), (margin, margin + 8, margin, margin + 8))
+    for window, number, row, column in zip(windows, *tiles, strict=True):
         assert torch.equal(window, whole[number, :, 8 * row : 8 * row + side, 8 * column : 8 * column + side])

@@ -9,6 +9,7 @@ result with an error channel. An *error map* says where the coarse alpha is like
 from abc import abstractmethod
 from typing import NamedTuple
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -184,4 +185,7 @@ class Refiner(Part, nn.Module):
 
 def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
     """Bilinear resize, corners not aligned, no antialias: the one resize of the whole network (official behaviour)."""
+    if x.shape[1] == 3 and x.device.type == "cpu" and not torch.compiler.is_compiling():
+        # Three channels torch would first copy into another order, and enlarge more slowly there than one by one.
+        return resize(x.reshape(-1, 1, *x.shape[-2:]), size).view(*x.shape[:2], *size)
     return F.interpolate(x, size, mode="bilinear", align_corners=False)

@@ -14,36 +14,21 @@ from torch import Tensor
 from zoo.matting.parts import PATCH, Coarse
 from zoo_plugins.refinement.cells import Cells
 from zoo_plugins.refinement.cover import cover
-from zoo_plugins.refinement.windows import cut, lie_inside, sample
+from zoo_plugins.refinement.kernels import Kernels, multiply_adds
+from zoo_plugins.refinement.windows import cut, pieces, sample
 
 SIDES = (1, 2, 4, 8, 16)
 """Sides of tiles in patches: from a patch alone to nearly as good as the whole picture at once."""
 
-PER_TILE = 420_000
-"""What a tile costs besides its multiply-adds, in multiply-adds: for being cut out and written back.
+PER_TILE = 460_000
+"""What a tile costs besides its multiply-adds, in multiply-adds: for being cut out and joined.
 
-One thread took, on a Xeon with AVX-512, 40, 58, 130, 380 and 1,180 µs for a tile of each side; 18 µs and 0.0425 µs for
-each thousand multiply-adds come to 38, 59, 125, 355 and 1,200.
+One thread took, on a Xeon with AVX-512, 22, 36, 75, 198 and 670 µs for a tile of each side; 11 µs and 0.024 µs for
+each thousand multiply-adds come to 22, 34, 71, 199 and 670.
 """
 
 PORTION = {"cpu": 2**23, "cuda": 2**28}
 """Bytes that the first convolution reads at once, by device: a cache's size where there are caches of such a size."""
-
-Convolution = tuple[Tensor, Tensor | None]
-
-
-class Kernels(NamedTuple):
-    """Weight and bias of the refiner's convolutions, BatchNorm folded in."""
-
-    conv1: Convolution
-    conv2: Convolution
-    conv3: Convolution
-    conv4: Convolution
-
-    @property
-    def margins(self) -> tuple[int, int]:
-        """What a tile's result at half size, and at full size, needs beyond its border, in pixels there."""
-        return (3, 2) if self.conv1[0].shape[-1] == 3 else (0, 0)
 
 
 class Pictures(NamedTuple):
@@ -64,11 +49,10 @@ class Pictures(NamedTuple):
 def pictures(source: Tensor, background: Tensor, coarse: Coarse) -> Pictures:
     """Make ready to be looked at."""
     batch, channels, height, width = coarse.hidden.shape
-    together = coarse.hidden.new_empty(batch, height, width, channels + 4 + 6)
+    together = coarse.hidden.new_zeros(batch, height, width, channels + 4 + 6)
     together[..., :channels] = coarse.hidden.permute(0, 2, 3, 1)
     together[..., channels] = coarse.alpha[:, 0]
     together[..., channels + 1 : channels + 4] = coarse.foreground.permute(0, 2, 3, 1)
-    together[..., channels + 4 :] = 0
     return Pictures(source, background, together)
 
 
@@ -82,51 +66,58 @@ def refined_patches(
         kernels: C is what the last one gives.
         costs: of a tile by its side, which decides on the tiles.
     """
-    margin = 2 * kernels.margins[0]
     for side, tiles in cover(selected, costs).items():
-        inside = lie_inside(tiles, PATCH * side, margin, given.size)
-        for within in (True, False):
-            for some in portions(tiles.some(inside == within), bytes_of(side, given, kernels), given.source.device):
-                yield from_tiles(some, side, selected, refine(given, some, side, within, kernels))
+        for some in portions(tiles, bytes_of(side, given, kernels), given.source.device):
+            yield from_tiles(some, side, selected, refine(given, some, side, kernels))
 
 
-def refine(given: Pictures, tiles: Cells, side: int, inside: bool, kernels: Kernels) -> Tensor:
-    """The tiles refined, (P, C, 4·side, 4·side)."""
-    half_margin, full_margin = kernels.margins
-    windows = [cut(image, tiles, PATCH * side, 2 * half_margin, inside) for image in (given.source, given.background)]
-    images = torch.cat(windows, 1)
+def refine(given: Pictures, tiles: Cells, side: int, kernels: Kernels) -> Tensor:
+    """The tiles refined, (P, 2·side, 2·side, 4·C): four pixels a pixel of half size, by rows."""
+    half, margin = PATCH // 2 * side, kernels.margin
+    images = cut((given.source, given.background), tiles, PATCH * side, 2 * margin)
     height, width = given.size
-    x = sample(given.coarse, (height // 2, width // 2), tiles, PATCH // 2 * side, half_margin)
-    x[..., -6:] = F.avg_pool2d(images, 2).permute(0, 2, 3, 1)  # at half size bilinear is the mean of four
+    x = sample(given.coarse, (height // 2, width // 2), tiles, half, margin)
+    x[..., -6:] = halved(images).permute(0, 2, 3, 1)
     x = F.relu_(F.conv2d(x.permute(0, 3, 1, 2), *kernels.conv1))
-    x = F.relu_(F.conv2d(x, *kernels.conv2))
-    surplus = 2 * half_margin - full_margin
-    images = images[:, :, surplus : images.shape[2] - surplus, surplus : images.shape[3] - surplus]
-    x = F.relu_(F.conv2d(doubled_beside(x, images), *kernels.conv3))
-    return F.conv2d(x, *kernels.conv4)
+    x = F.relu_(F.conv2d(x, *kernels.conv2)).permute(0, 2, 3, 1)
+    x = torch.cat([x, *(each.permute(0, 2, 3, 1) for each in fours(images, x.shape[1]))], 3)
+    x = F.relu_(F.conv2d(x.permute(0, 3, 1, 2), *kernels.conv3))
+    return F.conv2d(x, *kernels.conv4).permute(0, 2, 3, 1)
 
 
-def doubled_beside(x: Tensor, images: Tensor) -> Tensor:
-    """x (P, C, s, s) enlarged to twice its size, nearest, and the images (P, D, 2s, 2s): (P, C + D, 2s, 2s)."""
-    count, channels, height, width = x.shape
-    together = x.new_empty(count, height, 2, width, 2, channels + images.shape[1])
-    together[..., :channels] = x.permute(0, 2, 3, 1)[:, :, None, :, None]
-    together = together.view(count, 2 * height, 2 * width, -1)
-    together[..., channels:] = images.permute(0, 2, 3, 1)
-    return together.permute(0, 3, 1, 2)
+def halved(images: Tensor) -> Tensor:
+    """(P, C, 2s, 2s) at half size, (P, C, s, s); bilinear is the mean of four there.
+
+    As a product of matrices, since pooling takes longer.
+    """
+    side = images.shape[-1] // 2
+    pairs = torch.eye(side, dtype=images.dtype, device=images.device).repeat_interleave(2, 1) / 4
+    return F.linear(images.unflatten(2, (side, 2)).flatten(3), pairs.repeat(1, 2))
+
+
+def fours(images: Tensor, side: int) -> list[Tensor]:
+    """Of each four pixels in the middle of images (P, C, ·, ·) the first, second, third and fourth: (P, C, side, side)
+    each.
+    """
+    first = images.shape[-1] // 2 - side
+    last = first + 2 * side
+    return [images[:, :, first + down : last : 2, first + right : last : 2] for down in (0, 1) for right in (0, 1)]
 
 
 def from_tiles(tiles: Cells, side: int, selected: Tensor, result: Tensor) -> tuple[Cells, Tensor]:
-    """The selected patches of tiles: their cells, and themselves, (P, C, 4, 4)."""
-    if side == 1:
-        return tiles, result
+    """The selected patches of tiles: their cells, and themselves, (P, C, 4, 4).
+
+    Args:
+        result: (P, 2·side, 2·side, 4·C), as `refine` gives it.
+    """
     rows, columns = selected.shape[-2:]
     grid = F.pad(selected[:, 0], (0, -columns % side, 0, -rows % side)).unflatten(2, (-1, side))
     chosen = grid.unflatten(1, (-1, side))[tiles.image, tiles.row, :, tiles.column]
     tile, row, column = chosen.nonzero(as_tuple=True)
-    patches = result.unflatten(3, (side, PATCH)).unflatten(2, (side, PATCH))[tile, :, row, :, column]
     cells = Cells(tiles.image[tile], tiles.row[tile] * side + row, tiles.column[tile] * side + column)
-    return cells, patches
+    fours = result.unflatten(3, (2, 2, -1)).permute(0, 5, 1, 3, 2, 4)  # (P, C, 2·side, 2, 2·side, 2)
+    patches = pieces(fours, {0: tile, 2: 2 * row, 4: 2 * column}, (fours.shape[1], 2, 2, 2, 2))
+    return cells, patches.flatten(4, 5).flatten(2, 3)
 
 
 def portions(tiles: Cells, size: int, device: torch.device) -> Iterator[Cells]:
@@ -143,20 +134,9 @@ def portions(tiles: Cells, size: int, device: torch.device) -> Iterator[Cells]:
 
 def bytes_of(side: int, given: Pictures, kernels: Kernels) -> int:
     """What the first convolution reads of a tile."""
-    return (PATCH // 2 * side + 2 * kernels.margins[0]) ** 2 * given.coarse.shape[-1] * given.coarse.element_size()
+    return (PATCH // 2 * side + 2 * kernels.margin) ** 2 * given.coarse.shape[-1] * given.coarse.element_size()
 
 
 def cost(side: int, kernels: Kernels) -> float:
     """What a tile costs, in multiply-adds."""
     return PER_TILE + multiply_adds(side, kernels)
-
-
-def multiply_adds(side: int, kernels: Kernels) -> float:
-    """What the convolutions compute for a tile: 474,336 for a patch alone with kernels of 3×3."""
-    total, length = 0, PATCH // 2 * side + 2 * kernels.margins[0]
-    for weight, _ in kernels:
-        if weight is kernels.conv3[0]:
-            length *= 2
-        length -= weight.shape[-1] - 1
-        total += length**2 * weight.numel()
-    return total

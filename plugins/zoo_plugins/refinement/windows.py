@@ -4,11 +4,12 @@ The coarse result is sampled where its enlargement to half size would be looked 
 beyond the picture's border everything is zero.
 """
 
+from collections.abc import Mapping, Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from zoo.matting.parts import PATCH
 from zoo_plugins.refinement.cells import Cells
 
 
@@ -41,32 +42,51 @@ def sample(x: Tensor, size: tuple[int, int], tiles: Cells, side: int, margin: in
     return values.view(*index.shape[:3], channels)
 
 
-def cut(image: Tensor, tiles: Cells, side: int, margin: int, inside: bool) -> Tensor:
-    """Windows of a picture (B, C, H, W), of any strides: (P, C, s, s), s = side + 2·margin.
+def cut(pictures: Sequence[Tensor], tiles: Cells, side: int, margin: int) -> Tensor:
+    """Windows of pictures (B, C, H, W), of any strides, one picture's channels behind another's: (P, ΣC, s, s),
+    s = side + 2·margin; zeros beyond the border.
 
     Args:
-        tiles: on the grid of tiles of `side` pixels, a multiple of 4.
-        inside: whether all windows lie in the picture, see `lie_inside`; those that do not take longer.
+        tiles: on the grid of tiles of `side` pixels.
     """
-    if inside:
-        full, first = side + 2 * margin, -margin % PATCH
-        windows = image[:, :, first:, first:].unfold(2, full, PATCH).unfold(3, full, PATCH)
-        row, column = ((place * side - margin - first) // PATCH for place in (tiles.row, tiles.column))
-        return windows[tiles.image, :, row, column]
-    height, width = image.shape[-2:]
-    rows, columns = (places(place, side, margin) for place in (tiles.row, tiles.column))
-    number, down, right = tiles.image[:, None, None], rows.clamp(0, height - 1), columns.clamp(0, width - 1)
-    found = image[number, :, down[:, :, None], right[:, None, :]]
-    beyond = ((rows != down)[:, :, None] | (columns != right)[:, None, :])[..., None]
-    return found.masked_fill_(beyond, 0).permute(0, 3, 1, 2)
+    full = side + 2 * margin
+    channels = [picture.shape[1] for picture in pictures]
+    found = pictures[0].new_empty(tiles.number, sum(channels), full, full)
+    height, width = (max(length, full) for length in pictures[0].shape[-2:])
+    wanted = torch.stack([tiles.row, tiles.column], 1) * side - margin
+    # Windows that lie in the picture, first; those that should lie elsewhere are moved afterwards.
+    start = torch.minimum(wanted.clamp(min=0), wanted.new_tensor([height - full, width - full]))
+    for picture, part in zip(pictures, found.split(channels, 1), strict=True):
+        pieces(at_least(picture, full), {0: tiles.image, 2: start[:, 0], 3: start[:, 1]}, part.shape[1:], part)
+    astray = (start != wanted).any(1).nonzero()[:, 0]
+    moves = (start - wanted)[astray]
+    for down, right in moves.unique(dim=0).tolist():
+        which = astray[(moves == moves.new_tensor([down, right])).all(1)]
+        found[which] = F.pad(found[which], (right, -right, down, -down))
+    return found
 
 
-def lie_inside(tiles: Cells, side: int, margin: int, size: tuple[int, int]) -> Tensor:
-    """Which tiles' windows lie in a picture of a size, (P,) booleans; side and margin as in `cut`."""
-    inside = torch.ones_like(tiles.row, dtype=torch.bool)
-    for place, length in zip((tiles.row, tiles.column), size, strict=True):
-        inside &= (place * side >= margin) & ((place + 1) * side + margin <= length)
-    return inside
+def pieces(x: Tensor, begin: Mapping[int, Tensor], size: Sequence[int], out: Tensor | None = None) -> Tensor:
+    """Pieces of a tensor of any strides, which may overlap: (P, *size).
+
+    Args:
+        x: has one dimension more than a piece, the first.
+        begin: the index at which each piece begins, (P,), by dimension; in those that are not there, 0.
+        size: of a piece, in all dimensions but the first.
+        out: where to write them.
+    """
+    strides = x.stride()
+    first = torch.stack([index * strides[dimension] for dimension, index in begin.items()]).sum(0)
+    last = sum((length - part) * stride for length, part, stride in zip(x.shape, (1, *size), strides, strict=True))
+    # As if a piece began with every number in memory: then one index finds it, and it is copied as a whole.
+    every = x.as_strided((last + 1, *size), (1, *strides[1:]))
+    return torch.index_select(every, 0, first, out=out)
+
+
+def at_least(image: Tensor, side: int) -> Tensor:
+    """The image with so many zeros below and to the right that no side is shorter."""
+    below, right = (max(0, side - length) for length in image.shape[-2:])
+    return F.pad(image, (0, right, 0, below)) if below or right else image
 
 
 def places(tiles: Tensor, side: int, margin: int) -> Tensor:
