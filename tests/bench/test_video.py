@@ -12,9 +12,7 @@ Results = dict[str, tuple[Case, Values, Values | None]]
 @pytest.fixture(scope="module")
 def results() -> Results:
     """Of each small case: its result and the plain one's."""
-    return {
-        case.name: (case, case.fast(), case.plain() if case.plain else None) for case in video.cases(quick=True)
-    }
+    return {case.name: (case, case.fast(), case.plain() if case.plain else None) for case in video.cases(quick=True)}
 
 
 def test_every_stage_is_measured_before_all_of_them(results: Results) -> None:

@@ -48,19 +48,21 @@ def test_they_are_what_the_catalogue_says(name: str) -> None:
     assert card["text"] == path.with_suffix(".md").read_text(encoding="utf-8")
 
 
-def test_a_person_is_cut_out_without_naming_a_model(command: Callable[..., Any], tmp_path: Path) -> None:
-    dataset = SyntheticMattes(split="test", count=1, backgrounds=1, size=256, people=1, cache=str(tmp_path))
-    sample = EvaluationSamples(EvaluationSet(dataset))[0]
-    source, background = (
-        np.rint(255 * image.permute(1, 2, 0).numpy()).astype(np.uint8) for image in (sample.source, sample.background)
-    )
-    paths = [write_image(tmp_path / name, picture) for name, picture in (("me.png", source), ("empty.png", background))]
-    assert command("matte", *paths, "-o", tmp_path / "out", "--save", "alpha", "--device", "cpu").code == 0
-    true = sample.alpha[0].numpy()
-    found = read_image(tmp_path / "out" / "alpha" / "me.png", "L") / 255
-    difference = np.abs(source.astype(float) - background).max(2) / 255
-    by_threshold = min(np.abs((difference > step / 100) - true).mean() for step in range(1, 60))
-    assert np.abs(found - true).mean() < 0.7 * by_threshold
+def test_persons_are_cut_out_without_naming_a_model(command: Callable[..., Any], tmp_path: Path) -> None:
+    dataset = SyntheticMattes(split="test", count=4, backgrounds=4, size=256, people=1, cache=str(tmp_path / "cache"))
+    samples = [EvaluationSamples(EvaluationSet(dataset))[index] for index in range(4)]
+    true, differences = [], []
+    for number, sample in enumerate(samples):
+        pictures = [np.rint(255 * image.permute(1, 2, 0).numpy()) for image in (sample.source, sample.background)]
+        for folder, picture in zip(("with", "without"), pictures, strict=True):
+            write_image(tmp_path / folder / f"{number}.png", picture.astype(np.uint8))
+        true.append(sample.alpha[0].numpy())
+        differences.append(np.abs(pictures[0] - pictures[1]).max(2) / 255)
+    words = [tmp_path / "with", tmp_path / "without", "-o", tmp_path / "out", "--save", "alpha", "--device", "cpu"]
+    assert command("matte", *words).code == 0
+    found = [read_image(tmp_path / "out" / "alpha" / f"{number}.png", "L") / 255 for number in range(4)]
+    by_threshold = min(np.abs((np.array(differences) > step / 100) - true).mean() for step in range(1, 60))
+    assert np.abs(np.array(found) - true).mean() < 0.9 * by_threshold
 
 
 def test_a_head_is_found_where_it_is() -> None:
@@ -84,15 +86,18 @@ def test_the_card_is_shown(name: str, command: Callable[..., Any]) -> None:
     assert "Provisional" in shown
 
 
-def test_training_goes_on_from_them(command: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_training_goes_on_from_them(
+    command: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     few = {"count": 2, "backgrounds": 2, "size": 64, "cache": str(tmp_path)}
     dataset = json.dumps({"class_path": "SyntheticMattes", "init_args": few})
     where = ("train.synthetic", "validation")
     data = [f"--data.{place}.{key}={value}" for place in where for key, value in (("dataset", dataset), ("canvas", 64))]
-    model = "--model.checkpoint=bgmv2_mobilenetv2-synthetic"
-    short = ("--trainer.max_epochs=1", "--data.batch_size=2", "--data.workers=0", "--data.train.synthetic.crop=null")
-    assert command("fit", "--config", "matting/synthetic_joint", model, *data, *short, "--trainer.accelerator=cpu").code == 0
+    data += ["--data.batch_size=2", "--data.workers=0", "--data.train.synthetic.crop=null"]
+    trainer = ["--trainer.max_epochs=1", "--trainer.accelerator=cpu"]
+    begin = "--model.checkpoint=bgmv2_mobilenetv2-synthetic"
+    assert command("fit", "--config", "matting/synthetic_joint", begin, *data, *trainer).code == 0
     trained = zoo.load("runs/matting-synthetic_joint/version_0/checkpoints/last.ckpt").state_dict()
     begun = zoo.load("bgmv2_mobilenetv2-synthetic").state_dict()
     key = "network.decoder.conv4.weight"
