@@ -5,6 +5,7 @@ import gc
 import hashlib
 import importlib
 import io
+import multiprocessing
 import os
 import re
 import sys
@@ -12,15 +13,20 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import lightning.pytorch  # its log handler keeps the stream that is there at import
 import pytest
 import yaml
+from jsonargparse import _typehints
 
 import zoo.cli
 from zoo.core import distributions, registry
+
+CLASS_PARSERS: dict[tuple[Any, ...], Any] = getattr(_typehints, "_cached_class_parsers", {})
+"""What jsonargparse keeps of every class that it has parsed arguments of."""
 
 TINY_PLUGIN = '''
 """Squares on plain colours."""
@@ -145,7 +151,10 @@ def isolation(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for slot, failures, loaded, from_files in before:
         slot.failures, slot._loaded, slot._from_files = failures, loaded, from_files
     if read_files or imported:
+        for key in [key for key in CLASS_PARSERS if key[0].__module__ not in sys.modules]:
+            del CLASS_PARSERS[key]
         gc.collect()  # classes die in cycles, and the parser finds every living subclass
+        gc.freeze()  # the next collection need not look at what has survived this one
 
 
 @pytest.fixture
@@ -158,6 +167,37 @@ def command(capfd: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
         return Outcome(code, *capfd.readouterr())
 
     return run
+
+
+@pytest.fixture
+def forked(tmp_path: Path) -> Callable[..., BaseProcess]:
+    """Begins `zoo` in a process of its own, which need not import everything anew: `forked("fit", "--config", …)`.
+
+    `environment` has more variables for it.
+    """
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("beside a GPU, a fork of a process that has trained cannot train")
+    script = tmp_path / "run.py"
+    script.write_text("import sys; from zoo.cli import main; sys.exit(main())")
+
+    def begin(*words: object, environment: Mapping[str, str] = {}) -> BaseProcess:
+        line = [str(word) for word in (script, *words)]
+        process = multiprocessing.get_context("fork").Process(target=be_script, args=(line, environment), daemon=True)
+        process.start()
+        return process
+
+    return begin
+
+
+def be_script(line: list[str], environment: Mapping[str, str]) -> None:
+    """Be the process of a script and its arguments, for Lightning too, which begins the script's other processes."""
+    sys.argv = line
+    sys.modules["__main__"].__spec__ = None
+    # One thread, as tests have: more would wait for threads that were not forked.
+    os.environ.update({"OMP_NUM_THREADS": "1", **environment})
+    sys.exit(zoo.cli.main())
 
 
 class Tiny(NamedTuple):

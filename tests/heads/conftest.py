@@ -14,7 +14,7 @@ import zoo.cli
 MODEL: dict[str, Any] = {
     "class_path": "HeadAlignment",
     "init_args": {
-        "backbone": {"class_path": "TimmBackbone", "init_args": {"name": "lcnet_050", "output_stride": 32}},
+        "backbone": {"class_path": "TimmBackbone", "init_args": {"name": "test_resnet", "output_stride": 32}},
         "fusion": {"class_path": "ConcatFusion", "init_args": {"channels": 8}},
         "landmark_branch": {"class_path": "HeatmapLandmarks", "init_args": {"width": 16}},
         "head_model": {"class_path": "OpenHead"},

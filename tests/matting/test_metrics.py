@@ -1,11 +1,10 @@
 """Matting metrics: equal to slow, plain references for every preset, however images are batched and shared out."""
 
-import json
 import math
-import subprocess
-import sys
+import multiprocessing
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -564,22 +563,24 @@ def test_dtssd_refuses_an_unnamed_single_frame_and_a_change_of_size() -> None:
 
 # ------------------------------------------------------------------------------------------------------- two processes
 
-WORKER = """
-import json, sys
-import torch
-from zoo.matting.metrics import DtSSD, matting_metrics
-rank, store, data = int(sys.argv[1]), sys.argv[2], sys.argv[3]
-torch.distributed.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
-batches = torch.load(data, weights_only=True)
-metrics, temporal = matting_metrics("bgmv2"), DtSSD()
-for batch in batches["images"][rank]:
-    metrics.update(**batch)
-for clip in batches["clips"][rank]:
-    temporal.update(*clip)
-results = metrics.compute() | {"dtssd": temporal.compute()}
-print(json.dumps({name: float(value) for name, value in results.items()}))
-torch.distributed.destroy_process_group()
-"""
+Clips = list[tuple[Tensor, Tensor]]
+
+
+def measured(batches: list[dict[str, Tensor]], clips: Clips) -> dict[str, float]:
+    """What these images and clips come to; in a process group, with those of the other processes."""
+    metrics, temporal = matting_metrics("bgmv2"), DtSSD()
+    for batch in batches:
+        metrics.update(**batch)
+    for each in clips:
+        temporal.update(*each)
+    return results_of(metrics) | {"dtssd": float(temporal.compute())}
+
+
+def one_of_two(rank: int, store: Path, batches: list[dict[str, Tensor]], clips: Clips, results: Any) -> None:
+    """One of two processes, which gives its results to the queue."""
+    torch.distributed.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
+    results.put(measured(batches, clips))
+    torch.distributed.destroy_process_group()
 
 
 def test_two_processes_reduce_to_the_mean_over_all_images(tmp_path: Path) -> None:
@@ -589,26 +590,19 @@ def test_two_processes_reduce_to_the_mean_over_all_images(tmp_path: Path) -> Non
         {name: part for name, part in batch_of([image("all 0 against blob")]).items() if "foreground" not in name}
     ]
     clips = [[clip(0, 5)], [clip(1, 2), clip(2, 3)]]
-    torch.save({"images": [first, second], "clips": clips}, tmp_path / "data.pt")
-    workers = [
-        subprocess.Popen(
-            [sys.executable, "-c", WORKER, str(rank), str(tmp_path / "store"), str(tmp_path / "data.pt")],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(2)
+    forked = multiprocessing.get_context("fork")  # what is imported here need not be imported there
+    results = forked.Queue()
+    processes = [
+        forked.Process(target=one_of_two, args=(rank, tmp_path / "store", batches, clips[rank], results))
+        for rank, batches in enumerate((first, second))
     ]
-    outputs = [worker.communicate(timeout=120) for worker in workers]
-    assert [worker.returncode for worker in workers] == [0, 0], outputs[0][1] + outputs[1][1]
-    metrics, temporal = matting_metrics("bgmv2"), DtSSD()
-    for batch in first + second:
-        metrics.update(**batch)
-    for each in clips[0] + clips[1]:
-        temporal.update(*each)
-    expected = results_of(metrics) | {"dtssd": float(temporal.compute())}
-    for output, _ in outputs:
-        assert json.loads(output.splitlines()[-1]) == pytest.approx(expected, rel=1e-6)
+    for process in processes:
+        process.start()
+    found = [results.get(timeout=120) for _ in processes]
+    for process in processes:
+        process.join()
+    expected = measured(first + second, clips[0] + clips[1])
+    assert found == [pytest.approx(expected, rel=1e-6)] * 2
 
 
 def test_merged_states_are_the_mean_over_all_images() -> None:

@@ -1,9 +1,8 @@
 """Training as a whole: resuming, curricula, several processes, prediction."""
 
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -121,23 +120,16 @@ def last_value(run: Path, name: str) -> float:
 
 
 @pytest.mark.slow
-def test_two_processes_measure_what_one_does(tiny: Any, command: Callable[..., Any]) -> None:
+def test_two_processes_measure_what_one_does(
+    tiny: Any, command: Callable[..., Any], forked: Callable[..., BaseProcess]
+) -> None:
     config = configure(
         tiny, data__init_args__validation__dataset__init_args__count=5, data__init_args__validation__batch_size=1
     )
-    common = ["--plugin", str(tiny.plugin), "--config", str(config)]
-    script = "import sys; from zoo.cli import main; sys.exit(main())"
-    file = tiny.folder / "run.py"
-    file.write_text(script)
-    distributed = ["--trainer.strategy=ddp", "--trainer.devices=2", "--trainer.max_epochs=2"]
-    finished = subprocess.run(
-        [sys.executable, str(file), "fit", *common, *distributed],
-        capture_output=True,
-        text=True,
-        cwd=tiny.folder,
-        timeout=300,
-    )
-    assert finished.returncode == 0, finished.stderr[-3000:]
+    several = ("--trainer.strategy=ddp", "--trainer.devices=2")
+    training = forked("fit", "--plugin", tiny.plugin, "--config", config, *several)
+    training.join(timeout=300)
+    assert training.exitcode == 0
     run = tiny.folder / "runs/tiny/version_0"
     assert not (tiny.folder / "runs/tiny/version_1").exists()
     together = last_value(run, "validation/sad")

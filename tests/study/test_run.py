@@ -7,8 +7,6 @@ import math
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -206,18 +204,16 @@ class TestInterruption:
         assert results(small.runs) == results(finished.runs)
 
     @pytest.mark.slow
-    def test_a_killed_study_resumes_to_the_same_table(self, small, finished, command) -> None:
+    def test_a_killed_study_resumes_to_the_same_table(self, small, finished, command, forked) -> None:
         for row in ("by_error", "at_random", "five"):
             shutil.rmtree(small.run(row))
-        words = [sys.executable, "-c", "import zoo.cli; zoo.cli.run()", "study", "run", *small.options]
-        # One thread, as these tests have: sums over several are rounded otherwise.
-        environment = os.environ | {"OMP_NUM_THREADS": "1"}
-        process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
+        process = forked("study", "run", *small.options)
         checkpoint = small.run("by_error") / "fit/version_0/checkpoints/last.ckpt"
-        while not checkpoint.is_file() and process.poll() is None:
+        while not checkpoint.is_file() and process.is_alive():
             time.sleep(0.02)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        process.kill()
+        process.join()
+        assert process.exitcode == -signal.SIGKILL
         assert not (small.run("at_random") / "result.json").exists()
         outcome = command("study", "run", *small.options)
         assert outcome.code == 0, outcome.err

@@ -283,7 +283,7 @@ def promises() -> dict[str, tuple[Any, Callable[[], Any], str, str]]:
     }  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def nothing_is_left() -> Iterator[None]:
     """Classes die in cycles."""
     yield

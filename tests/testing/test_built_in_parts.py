@@ -337,12 +337,6 @@ class TestPrint(EngineContract):
         return Print()
 
 
-@pytest.mark.slow
-class TestLocalProcesses(EngineContract):
-    def make(self) -> Local:
-        return Local(slots=2)
-
-
 def test_every_slot_has_a_contract() -> None:
     contracts = {cls.slot for cls in vars(zoo.testing).values() if isinstance(cls, type) and hasattr(cls, "slot")}
     assert contracts | {"models", "catalogues"} == set(SLOTS)  # these two are data, and named rather than made

@@ -131,12 +131,12 @@ class ZooCLI(LightningCLI):
             args=args,
         )
 
-    def setup_parser(self, *arguments: Any) -> None:
+    def setup_parser(self, *arguments: Any, **named: Any) -> None:
         """As Lightning does, but once: the parser takes a third of a second to make, and a study makes many runs."""
         names = ("parser", "_subcommand_parsers", "_subcommand_method_arguments")
         key = (type(self), self.command)
         if key not in PARSERS:
-            super().setup_parser(*arguments)
+            super().setup_parser(*arguments, **named)
             PARSERS[key] = {name: getattr(self, name) for name in names}
         vars(self).update(PARSERS[key])
 

@@ -22,8 +22,7 @@ class Announcement(NamedTuple):
 class Announcements(NamedTuple):
     """What all distributions announce."""
 
-    groups: dict[str, list[Announcement]]
-    """The entry points by their group."""
+    entries: tuple[Announcement, ...]
     unreadable: tuple[str, ...]
     """A sentence for each distribution whose entry points cannot be read."""
 
@@ -33,7 +32,7 @@ def announced() -> Announcements:
     """The entry points of all distributions, of two copies of one distribution those of the first on the path; cached,
     since reading them takes a while.
     """
-    groups: dict[str, list[Announcement]] = {}
+    entries: list[Announcement] = []
     unreadable: list[str] = []
     seen: set[str] = set()
     for distribution in distributions():
@@ -55,10 +54,9 @@ def announced() -> Announcements:
             continue
         canonical = re.sub(r"[-_.]+", "-", name).lower()
         if canonical not in seen:
-            for entry in own:
-                groups.setdefault(entry.group, []).append(entry)
+            entries += own
         seen.add(canonical)
-    return Announcements(groups, tuple(unreadable))
+    return Announcements(tuple(entries), tuple(unreadable))
 
 
 def identity(distribution: Distribution) -> tuple[str, str]:

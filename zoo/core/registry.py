@@ -76,9 +76,10 @@ class Slot:
     def plugins(self) -> dict[str, list[Plugin]]:
         """Every name with the plugins that claim it (more than one: ambiguous), sorted; imports nothing."""
         found: dict[str, list[Plugin]] = {}
-        for entry in announced().groups.get(f"zoo.{self.name}", []):
-            plugin = Plugin(self.name, entry.name, entry.target, entry.distribution, entry.version)
-            found.setdefault(plugin.name, []).append(plugin)
+        for entry in announced().entries:
+            if entry.group == f"zoo.{self.name}":
+                plugin = Plugin(self.name, entry.name, entry.target, entry.distribution, entry.version)
+                found.setdefault(plugin.name, []).append(plugin)
         for name, (plugin, _) in self._from_files.items():
             found.setdefault(name, []).append(plugin)
         return dict(sorted(found.items()))
