@@ -63,7 +63,7 @@ def refined_patches(
 
     Args:
         selected: (B, 1, H/4, W/4), booleans.
-        kernels: C is what the last one gives.
+        kernels: the last one gives 4·C channels.
         costs: of a tile by its side, which decides on the tiles.
     """
     for side, tiles in cover(selected, costs).items():
@@ -115,8 +115,8 @@ def from_tiles(tiles: Cells, side: int, selected: Tensor, result: Tensor) -> tup
     chosen = grid.unflatten(1, (-1, side))[tiles.image, tiles.row, :, tiles.column]
     tile, row, column = chosen.nonzero(as_tuple=True)
     cells = Cells(tiles.image[tile], tiles.row[tile] * side + row, tiles.column[tile] * side + column)
-    fours = result.unflatten(3, (2, 2, -1)).permute(0, 5, 1, 3, 2, 4)  # (P, C, 2·side, 2, 2·side, 2)
-    patches = pieces(fours, {0: tile, 2: 2 * row, 4: 2 * column}, (fours.shape[1], 2, 2, 2, 2))
+    split = result.unflatten(3, (2, 2, -1)).permute(0, 5, 1, 3, 2, 4)  # (P, C, 2·side, 2, 2·side, 2)
+    patches = pieces(split, {0: tile, 2: 2 * row, 4: 2 * column}, (split.shape[1], 2, 2, 2, 2))
     return cells, patches.flatten(4, 5).flatten(2, 3)
 
 
