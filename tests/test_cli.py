@@ -76,8 +76,10 @@ import lightning.pytorch.cli, torch
 before = len(sys.modules)
 import zoo.cli
 assert zoo.cli.main(["fit", "--help"]) == 0
+added = len(sys.modules) - before
+import zoo.heads.render, zoo.heads.synthetic.painting, zoo.matting.metrics  # which numba compiles when they are called
 names = {name.split(".")[0] for name in sys.modules}
-print("MODULES", json.dumps([len(sys.modules) - before, sorted(names)]), file=sys.stderr)
+print("MODULES", json.dumps([added, sorted(names)]), file=sys.stderr)
 """
 
 

@@ -17,7 +17,7 @@ from zoo.core.registry import get_slot, load_plugin_file, load_plugin_files
 from zoo.core.spec import build
 
 HEAD: dict[str, Any] = {
-    "backbone": {"class_path": "TimmBackbone", "init_args": {"name": "lcnet_050", "output_stride": 32}},
+    "backbone": {"class_path": "TimmBackbone", "init_args": {"name": "test_resnet", "output_stride": 32}},
     "fusion": {"class_path": "ConcatFusion", "init_args": {"channels": 8}},
     "width": 8,
     "image_size": 64,
@@ -215,7 +215,7 @@ def test_a_head_network_is_exported_without_its_mesh(head_checkpoint: Path, tmp_
 @pytest.mark.parametrize("fusion", ["GatedBiFPN", "InceptionBiFPN"])
 def test_fusions_of_many_levels_are_exported_to_onnx(head_checkpoint: Path, tmp_path: Path, fusion: str) -> None:
     spec = zoo.load(str(head_checkpoint)).spec
-    spec["init_args"]["fusion"] = {"class_path": fusion, "init_args": {"channels": 8}}
+    spec["init_args"]["fusion"] = {"class_path": fusion, "init_args": {"channels": 8, "layers": 1}}
     exported = export(build(spec).eval(), tmp_path / "head.onnx", "onnx", (64, 64), dynamic_size=False)
     assert max(exported.differences.values()) < 1e-4
 

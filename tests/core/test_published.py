@@ -81,7 +81,7 @@ def test_numbers_beyond_half_precision_are_refused(small, tmp_path: Path) -> Non
 
 
 def test_a_head_network_comes_back_too(tmp_path: Path) -> None:
-    backbone = {"class_path": "TimmBackbone", "init_args": {"name": "lcnet_050", "output_stride": 32}}
+    backbone = {"class_path": "TimmBackbone", "init_args": {"name": "test_resnet", "output_stride": 32}}
     spec = get_slot("models").get("dad3dnet_mobilenet")
     arguments = spec["init_args"] | {
         "backbone": backbone,
