@@ -5,15 +5,14 @@ import gc
 import hashlib
 import importlib
 import io
-import multiprocessing
 import os
 import re
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -170,34 +169,22 @@ def command(capfd: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
 
 
 @pytest.fixture
-def forked(tmp_path: Path) -> Callable[..., BaseProcess]:
-    """Begins `zoo` in a process of its own, which need not import everything anew: `forked("fit", "--config", …)`.
+def begun(tmp_path: Path) -> Callable[..., subprocess.Popen[bytes]]:
+    """Begins `zoo` in a process of its own: `begun("fit", "--config", …)`; `environment` has more variables for it.
 
-    `environment` has more variables for it.
+    A new interpreter, since a fork of a process that has trained cannot always train. It is begun from a file, as
+    `zoo` is, which Lightning runs again for its other processes.
     """
-    import torch
-
-    if torch.cuda.is_available():
-        pytest.skip("beside a GPU, a fork of a process that has trained cannot train")
     script = tmp_path / "run.py"
     script.write_text("import sys; from zoo.cli import main; sys.exit(main())")
 
-    def begin(*words: object, environment: Mapping[str, str] = {}) -> BaseProcess:
-        line = [str(word) for word in (script, *words)]
-        process = multiprocessing.get_context("fork").Process(target=be_script, args=(line, environment), daemon=True)
-        process.start()
-        return process
+    def begin(*words: object, environment: Mapping[str, str] = {}) -> subprocess.Popen[bytes]:
+        one_thread = {"OMP_NUM_THREADS": "1"}  # as tests have: another number adds up in another order
+        return subprocess.Popen(
+            [sys.executable, script, *map(str, words)], env={**os.environ, **one_thread, **environment}
+        )
 
     return begin
-
-
-def be_script(line: list[str], environment: Mapping[str, str]) -> None:
-    """Be the process of a script and its arguments, for Lightning too, which begins the script's other processes."""
-    sys.argv = line
-    sys.modules["__main__"].__spec__ = None
-    # One thread, as tests have: more would wait for threads that were not forked.
-    os.environ.update({"OMP_NUM_THREADS": "1", **environment})
-    sys.exit(zoo.cli.main())
 
 
 class Tiny(NamedTuple):

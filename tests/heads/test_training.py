@@ -1,8 +1,8 @@
 """Training heads: resuming to the same weights, two processes, and what is refused."""
 
 import socket
+import subprocess
 from collections.abc import Callable
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,7 @@ def test_a_run_that_was_cut_resumes_to_the_same_weights(
 def test_two_processes_measure_what_one_does(
     heads_config: dict[str, Any],
     command: Callable[..., Any],
-    forked: Callable[..., BaseProcess],
+    begun: Callable[..., subprocess.Popen[bytes]],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -63,12 +63,10 @@ def test_two_processes_measure_what_one_does(
     several = ("--trainer.strategy=ddp", "--trainer.devices=2", "--trainer.max_epochs=1")
     # As a launcher of clusters begins them; in matting's test Lightning does.
     ranks = [
-        forked("fit", "--config", config, *several, environment=place | {"NODE_RANK": "0", "LOCAL_RANK": rank})
+        begun("fit", "--config", config, *several, environment=place | {"NODE_RANK": "0", "LOCAL_RANK": rank})
         for rank in "01"
     ]
-    for process in ranks:
-        process.join(timeout=300)
-    assert [process.exitcode for process in ranks] == [0, 0]
+    assert [process.wait(timeout=300) for process in ranks] == [0, 0]
     run = tmp_path / "runs/tiny-heads/version_0"
     assert command("validate", "--ckpt_path", run / "checkpoints/last.ckpt", "--runs", "alone").code == 0
     together, alone = (last_value(path, "validation/nme") for path in (run, tmp_path / "alone/tiny-heads/version_0"))

@@ -1,8 +1,8 @@
 """Training as a whole: resuming, curricula, several processes, prediction."""
 
 import shutil
+import subprocess
 from collections.abc import Callable
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -121,15 +121,14 @@ def last_value(run: Path, name: str) -> float:
 
 @pytest.mark.slow
 def test_two_processes_measure_what_one_does(
-    tiny: Any, command: Callable[..., Any], forked: Callable[..., BaseProcess]
+    tiny: Any, command: Callable[..., Any], begun: Callable[..., subprocess.Popen[bytes]]
 ) -> None:
     config = configure(
         tiny, data__init_args__validation__dataset__init_args__count=5, data__init_args__validation__batch_size=1
     )
     several = ("--trainer.strategy=ddp", "--trainer.devices=2")
-    training = forked("fit", "--plugin", tiny.plugin, "--config", config, *several)
-    training.join(timeout=300)
-    assert training.exitcode == 0
+    training = begun("fit", "--plugin", tiny.plugin, "--config", config, *several)
+    assert training.wait(timeout=300) == 0
     run = tiny.folder / "runs/tiny/version_0"
     assert not (tiny.folder / "runs/tiny/version_1").exists()
     together = last_value(run, "validation/sad")

@@ -204,16 +204,15 @@ class TestInterruption:
         assert results(small.runs) == results(finished.runs)
 
     @pytest.mark.slow
-    def test_a_killed_study_resumes_to_the_same_table(self, small, finished, command, forked) -> None:
+    def test_a_killed_study_resumes_to_the_same_table(self, small, finished, command, begun) -> None:
         for row in ("by_error", "at_random", "five"):
             shutil.rmtree(small.run(row))
-        process = forked("study", "run", *small.options)
+        process = begun("study", "run", *small.options)
         checkpoint = small.run("by_error") / "fit/version_0/checkpoints/last.ckpt"
-        while not checkpoint.is_file() and process.is_alive():
+        while not checkpoint.is_file() and process.poll() is None:
             time.sleep(0.02)
         process.kill()
-        process.join()
-        assert process.exitcode == -signal.SIGKILL
+        assert process.wait() == -signal.SIGKILL
         assert not (small.run("at_random") / "result.json").exists()
         outcome = command("study", "run", *small.options)
         assert outcome.code == 0, outcome.err
