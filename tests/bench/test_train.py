@@ -76,7 +76,7 @@ def test_steps_are_alike_and_another_weight_is_noticed(stage: str, checkout: Pat
     batch = drawn_batch(torch.float64)
     ours, theirs = Step.of(module), Step(module, official_training(checkout, module))
     theirs.trained.network.double()
-    assert difference(ours.backward(batch), theirs.backward(batch)) < 1e-6
+    assert difference(ours.backward(batch), theirs.backward(batch)) < 1e-5
     with torch.no_grad():
         theirs.trained.network.decoder.conv4.weight[0] += 0.1
     assert difference(ours.backward(batch), theirs.backward(batch)) > 1e-3
