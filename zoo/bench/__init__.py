@@ -10,8 +10,8 @@ SUBJECTS = {
     "heads": "zoo.bench.heads",
     "matting": "zoo.bench.matting",
     "metrics": "zoo.bench.metrics",
-    "video": "zoo.bench.video",
     "train": "zoo.bench.train",
+    "video": "zoo.bench.video",
 }
 """Where the cases of each subject are."""
 
