@@ -129,9 +129,9 @@ def test_quick_runs_everything_beside_the_official_loader(
     assert [case["name"] for case in record["cases"]] == [
         "reading",
         "loading, the official loader's steps",
-        "workers alone",
+        "loading, nothing augmented",
         "loading, all steps",
-        "workers alone, cut-outs kept",
+        "loading, nothing augmented, cut-outs kept",
         "heads, kept",
     ]
     assert all(case["equal"] and case["ratio"] for case in record["cases"])
@@ -154,7 +154,7 @@ def test_batches_are_augmented_and_not_alike(tmp_path: Path) -> None:
     loading = data.matting_data(tmp_path, 32, 2, data.recipe())
     loading.workers = 0
     raw = next(iter(loading.train_dataloader()))
-    done = data.augmented(loading, raw)
+    done = loading.augmenter(0)(raw)
     assert raw.alpha.dtype == torch.uint8
     assert done.source.shape == (2, 3, 32, 32)
     assert done.source.is_floating_point()

@@ -1,11 +1,15 @@
 """Crops of heads: random margins in training, the same crops in every evaluation."""
 
+from typing import Any
+
 import pytest
 import torch
+from lightning.pytorch import Trainer
 from zoo_plugins.datasets.synthetic_heads import SyntheticHeads
 from zoo_plugins.head_models import OpenHead
 
 from zoo.core.sampling import SampleKey
+from zoo.core.spec import build
 from zoo.heads.data import EvaluationCrops, HeadEvaluationSet, HeadTrainingSet, TrainingCrops, collate
 
 
@@ -54,3 +58,20 @@ def test_landmarks_are_those_of_the_projected_mesh(dataset) -> None:
 def test_an_evaluation_without_crops_is_refused(dataset) -> None:
     with pytest.raises(ValueError, match="crops=0: expected at least 1"):
         HeadEvaluationSet(dataset, crops=0)
+
+
+def test_workers_augment_where_there_is_no_accelerator(heads_config: dict[str, Any]) -> None:
+    batches = []
+    for workers in (0, 2):
+        data, model = build(heads_config["data"]), build(heads_config["model"])
+        data.workers = workers
+        data.trainer = Trainer(max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False)
+        data.trainer.training = True
+        data.trainer.strategy.connect(model)
+        data.setup("fit")
+        read = next(iter(data.train_dataloader()))
+        assert read.image.dtype == (torch.float32 if workers else torch.uint8)
+        batches.append(data.on_after_batch_transfer(read, 0))
+    for name in ("image", "projected", "landmarks", "rotation"):
+        ours, theirs = (getattr(batch, name) for batch in batches)
+        torch.testing.assert_close(ours, theirs)

@@ -1,14 +1,18 @@
 """The data module: pairing, curriculum, deterministic evaluation, batches of mixed files."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+import yaml
 from lightning.pytorch import Trainer
 from torch import Tensor
 
+from zoo.core.configs import shipped
 from zoo.core.sampling import SampleKey
+from zoo.core.spec import build
 from zoo.matting.compose import as_float
 from zoo.matting.data import (
     EvaluationSamples,
@@ -42,6 +46,13 @@ class Constant(MattingDataset):
 
     def background(self, index: int) -> Tensor:
         return torch.full((3, 16, 16), index / 100)
+
+
+@pytest.fixture
+def recipe() -> dict[str, Any]:
+    """The official augmentations."""
+    settings = yaml.safe_load(shipped("matting/base").read_text(encoding="utf-8"))
+    return {name: build(step) for name, step in settings["data"]["init_args"]["augmentations"].items()}
 
 
 def module(**settings: Any) -> MattingData:
@@ -133,6 +144,41 @@ def test_training_batches_are_augmented_cropped_and_composited(tmp_path: Path) -
     result = data.on_after_batch_transfer(batch, 0)
     assert result.source.shape == (4, 3, 16, 16)
     torch.testing.assert_close(result.source, result.foreground * result.alpha + result.background * (1 - result.alpha))
+
+
+class Patterns(Constant):
+    """Pictures in which a step leaves traces."""
+
+    def matte(self, index: int) -> Matte:
+        values = torch.rand(4, 24, 16, generator=torch.Generator().manual_seed(index)).mul(255).byte()
+        return Matte(values[:3], values[3:], f"pattern{index}")
+
+    def background(self, index: int) -> Tensor:
+        return torch.rand(3, 24, 24, generator=torch.Generator().manual_seed(-index)).mul(255).byte()
+
+
+def test_workers_augment_where_there_is_no_accelerator(recipe: dict[str, Any]) -> None:
+    stage = TrainingStage(Patterns(), canvas=32, crop=[16, 29])
+    batches = []
+    for workers in (0, 2):
+        data = module(train={"a": stage}, augmentations=recipe, batch_size=3, workers=workers)
+        data.trainer = Trainer(max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False)
+        data.trainer.training = True
+        read = list(data.train_dataloader())
+        assert {batch.alpha.dtype for batch in read} == {torch.float32 if workers else torch.uint8}
+        assert data.workers_augment == (workers > 0)
+        batches.append([data.on_after_batch_transfer(batch, 0) for batch in read])
+    assert len(batches[0]) == 2
+    for in_main, in_worker in zip(*batches, strict=True):
+        assert in_main.name == in_worker.name
+        for ours, theirs in zip(in_main[:4], in_worker[:4], strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6)
+
+
+def test_an_accelerator_augments_itself() -> None:
+    data = module(workers=2)
+    data.trainer = SimpleNamespace(strategy=SimpleNamespace(root_device=torch.device("cuda")))
+    assert not data.workers_augment
 
 
 def test_bytes_and_floats_mix_in_a_batch() -> None:

@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from PIL import Image, ImageFilter
 from torch import Tensor
 from torchvision.transforms import functional as tv
@@ -135,6 +136,12 @@ def test_affine_map_agrees_with_torchvision() -> None:
     assert abs(angle) > 1
     assert abs(shear) > 1
     torch.testing.assert_close(ours[inner], theirs[inner], rtol=0, atol=1e-3)
+
+
+def test_the_grid_is_that_of_torch() -> None:
+    where_from = torch.randn(3, 2, 3, generator=torch.Generator().manual_seed(0))
+    grid = sampling_grid(where_from, torch.zeros(1, 1, 7, 10))
+    torch.testing.assert_close(grid, F.affine_grid(where_from, [3, 1, 7, 10], align_corners=False), atol=1e-6, rtol=0)
 
 
 def test_affine_draws_stay_within_the_official_ranges_and_fill_them() -> None:

@@ -1,13 +1,13 @@
-"""What is measured of loading training data: files are read, decoded, put on a canvas and batched by two workers, and
-the batches augmented and composited in this process, on the CPU.
+"""What is measured of loading training data on the CPU: files are read, decoded, put on a canvas and batched by two
+workers, which also augment and composite the batches.
 
 The files are drawn for the purpose: foregrounds (JPEG), alphas (PNG) and backgrounds (JPEG) of 512² and 1024². Beside
 our loading is the official one, on the same files, where there is a checkout. Both are random, each in its own way, so
 that what is compared there is how many batches an epoch has, and their shapes; that both decode the same pixels is a
 case of its own. What the official training does to a batch in its main process (crop, shadow, composition, noise,
 colours and movement of the captured background) is inside a script that cannot be run in parts, and is not timed: in
-the case with the official loader's steps, ours also composite and the official loader does not. Without a checkout ours
-are beside themselves, with each sample augmented alone by the worker that reads it, which gives equal pictures.
+the case with the official loader's steps, ours also composite and the official loader does not. All steps of the recipe
+are beside themselves, with workers that only read and a main process that augments, which gives equal pictures.
 """
 
 import logging
@@ -29,15 +29,16 @@ from torch import Tensor
 
 import zoo
 from zoo.bench.cases import Case, Values
-from zoo.bench.data_references import AloneInWorkers, Official, PlainFolder, load_official
+from zoo.bench.data_references import Official, PlainFolder, load_official
 from zoo.bench.timing import threads
 from zoo.core.configs import shipped
-from zoo.core.data import DataModule
 from zoo.core.parts import Augmentation
+from zoo.core.sampling import ResumableLoader
 from zoo.core.spec import build
 from zoo.heads.data import HeadData, HeadTrainingSet
 from zoo.heads.module import HeadAlignment
 from zoo.heads.parts import HeadBatch
+from zoo.matting.compose import apply_augmentations
 from zoo.matting.data import MattingData, TrainingStage, collate
 from zoo.matting.parts import MattingBatch
 from zoo.matting.synthetic.backgrounds import draw_background
@@ -97,7 +98,7 @@ def all_cases(root: Path, extent: Extent, official: Official | None) -> Iterator
     yield reading(root, extent, official)
     if official is not None:
         yield from beside_official(root, extent, official)
-    yield from one_at_a_time(root, extent)
+    yield from all_steps(root, extent)
     yield from kept(root, extent)
     yield from rendered_heads(extent)
 
@@ -126,35 +127,33 @@ def beside_official(root: Path, extent: Extent, official: Official) -> Iterator[
     """Our loading with the steps that the official loader has, and our workers alone, beside the official loader."""
     steps = {name: step for name, step in recipe().items() if step.phase == "canvas"}
     samples = official.samples(root, root / "bgr", extent.canvas)
-    for name, own_steps, faster in (("loading, the official loader's steps", steps, 2), ("workers alone", None, None)):
-        data = matting_data(root, extent.canvas, extent.batch, own_steps or {})
-        finish = from_workers if own_steps is None else partial(augmented, data)
+    whole = matting_data(root, extent.canvas, extent.batch, steps).train_dataloader()
+    for name, loader, faster in (
+        ("loading, the official loader's steps", whole, 2),
+        ("loading, nothing augmented", reading_only(root, extent), None),
+    ):
         with (
-            Epoch(data.train_dataloader(), finish, sizes) as ours,
+            Epoch(loader, as_it_comes, sizes) as ours,
             Epoch(official.loader(samples, extent.batch, WORKERS), from_official, sizes) as theirs,
         ):
             yield Case(name, said(extent), ours, theirs, count=extent.samples, faster=faster)
 
 
-def one_at_a_time(root: Path, extent: Extent) -> Iterator[Case]:
-    """Loading with all steps of the recipe, in batch or one sample at a time by the workers."""
-    data = matting_data(root, extent.canvas, extent.batch, recipe())
-    loader = data.train_dataloader()
-    alone = data.training_loader(AloneInWorkers(loader.dataset, recipe()), extent.batch, collate, 0, 0)
-    with Epoch(loader, partial(augmented, data), pictures) as ours, Epoch(alone, from_workers, pictures) as plain:
+def all_steps(root: Path, extent: Extent) -> Iterator[Case]:
+    """Loading with all steps of the recipe, by the workers or by the main process."""
+    loader = matting_data(root, extent.canvas, extent.batch, recipe()).train_dataloader()
+    finish = partial(apply_augmentations, augmentations=recipe())
+    with Epoch(loader, as_it_comes, pictures) as ours, Epoch(reading_only(root, extent), finish, pictures) as plain:
         yield Case("loading, all steps", said(extent), ours, plain, TOLERANCE, count=extent.samples)
 
 
 def kept(root: Path, extent: Extent) -> Iterator[Case]:
-    """Workers alone, with cut-outs that were decoded in an epoch before or are decoded each time."""
-    loaders = (
-        matting_data(root, extent.canvas, extent.batch, {}, keep).train_dataloader() for keep in (extent.samples, 0)
-    )
+    """Reading alone, with cut-outs that were decoded in an epoch before or are decoded each time."""
     with (
-        Epoch(next(loaders), from_workers, pictures) as ours,
-        Epoch(next(loaders), from_workers, pictures) as plain,
+        Epoch(reading_only(root, extent, keep=extent.samples), as_it_comes, pictures) as ours,
+        Epoch(reading_only(root, extent), as_it_comes, pictures) as plain,
     ):
-        yield Case("workers alone, cut-outs kept", said(extent), ours, plain, count=extent.samples)
+        yield Case("loading, nothing augmented, cut-outs kept", said(extent), ours, plain, count=extent.samples)
 
 
 def rendered_heads(extent: Extent) -> Iterator[Case]:
@@ -163,8 +162,8 @@ def rendered_heads(extent: Extent) -> Iterator[Case]:
     module = zoo.create_model("dad3dnet_mobilenet", head_model="OpenHead", image_size=extent.crop)
     read, drawn = (head_data(cast(HeadAlignment, module), extent.heads, batch, keep) for keep in (True, False))
     with (
-        Epoch(read.train_dataloader(), partial(augmented, read), head_pictures) as ours,
-        Epoch(drawn.train_dataloader(), partial(augmented, drawn), head_pictures) as plain,
+        Epoch(read.train_dataloader(), as_it_comes, head_pictures) as ours,
+        Epoch(drawn.train_dataloader(), as_it_comes, head_pictures) as plain,
     ):
         setting = f"{extent.crop}², batch {batch}, {WORKERS} workers"
         yield Case("heads, kept", setting, ours, plain, TOLERANCE, count=extent.heads)
@@ -196,14 +195,9 @@ class Epoch:
         self.loader = None
 
 
-def from_workers(batch: Any) -> Any:
-    """The batch as it comes."""
-    return batch
-
-
-def augmented(data: DataModule, batch: Any) -> Any:
-    """The batch as it is trained on."""
-    return data.on_after_batch_transfer(batch, 0)
+def as_it_comes(value: Any) -> Any:
+    """What the workers hand over."""
+    return value
 
 
 def from_official(batch: Any) -> MattingBatch:
@@ -241,6 +235,17 @@ def recipe() -> dict[str, Augmentation]:
 def matte_folder(root: Path) -> Any:
     """The drawn files as a dataset."""
     return build({"class_path": "MatteFolder", "init_args": {"root": str(root), "backgrounds": str(root / "bgr")}})
+
+
+def reading_only(root: Path, extent: Extent, keep: int = 0) -> ResumableLoader:
+    """The drawn files, read and put on the canvas, and no more: what workers do where an accelerator augments.
+
+    Args:
+        keep: as of `TrainingStage`.
+    """
+    loader = matting_data(root, extent.canvas, extent.batch, {}, keep).train_dataloader()
+    loader.collate_fn = collate
+    return loader
 
 
 def matting_data(

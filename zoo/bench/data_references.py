@@ -1,6 +1,4 @@
-"""What loading is timed beside: the official datasets and augmentations, from a checkout of their repository, or our
-own with each sample augmented alone, in the worker that reads it.
-"""
+"""What loading is timed beside: the official datasets and augmentations, from a checkout of their repository."""
 
 import hashlib
 import importlib.util
@@ -9,43 +7,15 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from PIL import Image
-from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from zoo.bench.matting_references import without_bytecode
-from zoo.core.parts import Augmentation
-from zoo.core.sampling import SampleKey
-from zoo.matting.compose import apply_augmentations
-from zoo.matting.data import collate
-from zoo.matting.parts import MattingBatch
 
 PACKAGE = Path("dataset")
 """Where the official datasets are in a checkout."""
 MODULES = ("augmentation", "images", "zip")
 """The modules that read pictures. (The package as a whole also wants OpenCV, for videos.)"""
-
-
-class AloneInWorkers(Dataset):
-    """Training samples, each augmented as a batch of its own.
-
-    Args:
-        samples: as workers read them.
-        augmentations: the steps by name.
-    """
-
-    def __init__(self, samples: Dataset, augmentations: dict[str, Augmentation]) -> None:
-        self.samples, self.augmentations = samples, augmentations
-
-    def __len__(self) -> int:
-        return len(self.samples)  # type: ignore[arg-type]
-
-    def __getitem__(self, key: SampleKey) -> MattingBatch:
-        batch = apply_augmentations(collate([self.samples[key]]), self.augmentations)
-        fields: dict[str, Any] = {
-            name: value[0] if isinstance(value, Tensor) else value for name, value in batch._asdict().items()
-        }
-        return MattingBatch(**fields)
 
 
 class PlainFolder(Dataset):

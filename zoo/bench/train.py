@@ -2,12 +2,11 @@
 heads, each up to where it goes, on the CPU.
 
 A *step* is forward pass, losses, backward pass and Adam. What comes before it, the augmentation, has a case of its own;
-a whole epoch's steps with loading and augmentation, a sample each, are the last one: what it takes beyond the others,
-the network waits for data. Beside our steps of matting is the official network in training, where there is a checkout,
-with the same weights, the same batch and our losses; the loss is compared, and the gradient of the decoder's last
-layer. (Further back, dozens of BatchNorms make much of the last digit.) Dropout is off in both, since it draws in
-another order where channels lie innermost. The losses of heads are beside the same losses
-with a mesh for each term that reads one.
+a whole epoch's steps beside two workers that load and augment, a sample each, are the last one. Beside our steps of
+matting is the official network in training, where there is a checkout, with the same weights, the same batch and our
+losses; the loss is compared, and the gradient of the decoder's last layer. (Further back, dozens of BatchNorms make
+much of the last digit.) Dropout is off in both, since it draws in another order where channels lie innermost. The
+losses of heads are beside the same losses with a mesh for each term that reads one.
 """
 
 import tempfile
@@ -24,7 +23,6 @@ import zoo
 from zoo.bench.cases import Case, Values
 from zoo.bench.data import (
     Epoch,
-    augmented,
     draw_files,
     environment,
     head_data,
@@ -36,7 +34,6 @@ from zoo.bench.data import (
 from zoo.bench.matting_references import answer_to_contours, draw_weights
 from zoo.bench.train_references import Trained, losses_with_own_meshes, official_training
 from zoo.core.configs import shipped
-from zoo.core.data import DataModule
 from zoo.core.sampling import SampleKey
 from zoo.core.seeding import derive_seed
 from zoo.core.spec import build
@@ -98,9 +95,10 @@ def matting_cases(stage: str, side: int, root: Path, extent: Extent, against: Pa
     loader = data.train_dataloader()
     raw = collate([loader.dataset[SampleKey(0, sample)] for sample in range(extent.batch)])
     setting = f"MobileNetV2, {side}², batch {extent.batch}"
-    yield Case(f"{stage}, augmentation", setting, lambda: pictures(augmented(data, raw)))
-    yield from step_cases(stage, setting, module, augmented(data, raw), plain)
-    yield from epoch_case(stage, setting, Step.of(module), data, loader, extent.batch * extent.steps)
+    augment = data.augmenter(0)
+    yield Case(f"{stage}, augmentation", setting, lambda: pictures(augment(raw)))
+    yield from step_cases(stage, setting, module, augment(raw), plain)
+    yield from epoch_case(stage, setting, Step.of(module), loader, extent.batch * extent.steps)
 
 
 def head_cases(extent: Extent) -> Iterator[Case]:
@@ -113,9 +111,10 @@ def head_cases(extent: Extent) -> Iterator[Case]:
     data = head_data(module, extent.heads * extent.steps, extent.heads)
     loader = data.train_dataloader()
     raw = collate_heads([loader.dataset[SampleKey(0, sample)] for sample in range(extent.heads)])
-    batch = augmented(data, raw)
+    augment = data.augmenter(0)
+    batch = augment(raw)
     setting = f"MobileNet, {extent.crop}², batch {extent.heads}"
-    yield Case("heads, augmentation", setting, lambda: head_pictures(augmented(data, raw)))
+    yield Case("heads, augmentation", setting, lambda: head_pictures(augment(raw)))
     with torch.no_grad():
         output = module.network(batch.image)
 
@@ -131,7 +130,7 @@ def head_cases(extent: Extent) -> Iterator[Case]:
     pair = partial(losses, True), partial(losses, False)
     yield Case("heads, losses and one mesh", setting, *pair, tolerance=TOLERANCE)
     yield from step_cases("heads", setting, module, batch, None)
-    yield from epoch_case("heads", setting, Step.of(module), data, loader, extent.heads * extent.steps)
+    yield from epoch_case("heads", setting, Step.of(module), loader, extent.heads * extent.steps)
 
 
 def step_cases(name: str, setting: str, module: TrainingModule, batch: Any, plain: Trained | None) -> Iterator[Case]:
@@ -143,9 +142,9 @@ def step_cases(name: str, setting: str, module: TrainingModule, batch: Any, plai
     yield Case(f"{name}, step", setting, partial(ours.whole, batch), theirs, TOLERANCE)
 
 
-def epoch_case(name: str, setting: str, step: "Step", data: DataModule, loader: Any, samples: int) -> Iterator[Case]:
-    """All that a sample takes when two workers load."""
-    with Epoch(loader, lambda raw: step.whole(augmented(data, raw)), lambda last: last) as epoch:
+def epoch_case(name: str, setting: str, step: "Step", loader: Any, samples: int) -> Iterator[Case]:
+    """All that a sample takes when two workers load and augment."""
+    with Epoch(loader, step.whole, lambda last: last) as epoch:
         yield Case(f"{name}, a sample with its loading", setting, epoch, count=samples)
 
 

@@ -1,5 +1,8 @@
-"""What the data modules of all tasks share: a checkpoint can describe them, and a cut epoch goes on where it was."""
+"""What the data modules of all tasks share: a checkpoint can describe them, a cut epoch goes on where it was, and
+workers augment where there is no accelerator.
+"""
 
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +20,17 @@ class DataModule(Part, LightningDataModule):
     trainer: Trainer  # set before any hook is called; Lightning declares it optional
     workers: int
     """Processes that read and decode; 0 reads in the main process."""
+
+    @property
+    def workers_augment(self) -> bool:
+        """Whether workers augment what they read, not the main process: where training itself is computed on the CPU,
+        there is no faster device, and the main process has more to do than they.
+        """
+        return self.workers > 0 and self.trainer.strategy.root_device.type == "cpu"
+
+    @abstractmethod
+    def augmenter(self, epoch: int) -> Callable[[Any], Any]:
+        """What makes a batch that is trained on of one that was read. It can be sent to workers."""
 
     def training_loader(
         self, samples: Dataset, batch_size: int, collate: Callable[[Any], Any], epoch: int, done: int
@@ -36,6 +50,8 @@ class DataModule(Part, LightningDataModule):
         sampler = TrainingSampler(
             samples, run_seed(), self.trainer.global_rank, processes, epoch, skip=done * batch_size
         )
+        if self.workers_augment:
+            collate = Chain(collate, self.augmenter(epoch))
         return ResumableLoader(
             samples, batch_size=batch_size, sampler=sampler, drop_last=True, collate_fn=collate, **self._reading()
         )
@@ -69,3 +85,13 @@ class DataModule(Part, LightningDataModule):
     def _reading(self) -> dict[str, Any]:
         accelerated = self.trainer.strategy.root_device.type == "cuda"
         return {"num_workers": self.workers, "pin_memory": accelerated, "persistent_workers": self.workers > 0}
+
+
+class Chain:
+    """One function after the other, as one that can be sent to a worker."""
+
+    def __init__(self, first: Callable[[Any], Any], second: Callable[[Any], Any]) -> None:
+        self.first, self.second = first, second
+
+    def __call__(self, value: Any) -> Any:
+        return self.second(self.first(value))

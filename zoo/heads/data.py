@@ -1,13 +1,15 @@
 """The data module of 3D heads: from datasets to `HeadBatch`es.
 
 A dataset gives pictures with a head's box; a sample is the square crop around it. In training each side of the box is
-extended by a random share, anew in every epoch, and the batch is augmented on the device. Validation and test crop
+extended by a random share, anew in every epoch, and the batch is augmented: on the accelerator, or in the workers where
+there is none. Validation and test crop
 always alike.
 """
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -131,17 +133,13 @@ class HeadData(DataModule):
         raise ValueError("`zoo predict` does not do heads: give the picture, folder or video to `zoo head`.")
 
     def on_after_batch_transfer(self, batch: HeadBatch, dataloader_idx: int) -> HeadBatch:
-        if batch.image.dtype == torch.uint8:
-            batch = batch._replace(image=batch.image.float() / 255)
         if not self.trainer.training:
-            return batch
-        assert batch.seed is not None
-        seeds = batch.seed.tolist()
-        with torch.no_grad(), torch.autocast(batch.image.device.type, enabled=False):
-            # Each step draws from streams of its own, so that adding or changing one leaves the others as they were.
-            for name, step in self.augmentations.items():
-                batch = step(batch, Draws(seeds, name, batch.image.device))
-        return batch
+            return as_float(batch)
+        return batch if self.workers_augment else self.augmenter(self.trainer.current_epoch)(batch)
+
+    def augmenter(self, epoch: int) -> Callable[[HeadBatch], HeadBatch]:
+        steps: Any = self.augmentations
+        return partial(augmented, augmentations=steps)
 
     def _evaluation_loader(self, wanted: HeadEvaluationSet) -> DataLoader:
         samples = EvaluationCrops(wanted, self.head_model, self.image_size)
@@ -184,6 +182,26 @@ def draw_margins(seed: int, low: float = 0.05, high: float = 0.15) -> list[float
     """How far each side of the box moves outwards (left, top, right, bottom), as shares of the box."""
     draws = Draws([seed], "margins")
     return [float(draws.uniform(low, high)) for _ in range(SIDES)]
+
+
+@torch.no_grad()
+def augmented(batch: HeadBatch, augmentations: Mapping[str, Augmentation]) -> HeadBatch:
+    """The batch after the named steps, in the mapping's order; in full precision, whatever that of the training.
+
+    Each step draws from streams of its own, so that adding or changing one leaves the others as they were.
+    """
+    assert batch.seed is not None
+    seeds = batch.seed.tolist()
+    with torch.autocast(batch.image.device.type, enabled=False):
+        batch = as_float(batch)
+        for name, step in augmentations.items():
+            batch = step(batch, Draws(seeds, name, batch.image.device))
+    return batch
+
+
+def as_float(batch: HeadBatch) -> HeadBatch:
+    """The batch with its pictures as floats in [0, 1]; workers hand over bytes where they can."""
+    return batch._replace(image=batch.image.float() / 255) if batch.image.dtype == torch.uint8 else batch
 
 
 def collate(samples: Sequence[HeadBatch]) -> HeadBatch:

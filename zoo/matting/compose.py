@@ -12,6 +12,7 @@ from typing import Any, Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.utils.data import get_worker_info
 from torchvision.transforms import functional as tv
 
 from zoo.core.parts import Augmentation
@@ -30,7 +31,7 @@ def composite(foreground: Tensor, alpha: Tensor, background: Tensor) -> Tensor:
         foreground, background: (B, 3, H, W).
         alpha: (B, 1, H, W).
     """
-    return foreground * alpha + background * (1 - alpha)
+    return (foreground * alpha).addcmul_(background, 1 - alpha)
 
 
 def fit_canvas(image: Tensor, size: int, how: Literal["inside", "cover"]) -> Tensor:
@@ -103,11 +104,14 @@ def apply_augmentations(
     with torch.autocast(device.type, enabled=False):
         if device.type != "cpu":
             return augment_together(batch, seeds, augmentations, size)
-        samples = [_only(batch, index) for index in range(len(seeds))]
-        done = [
-            augment_together(sample, [seed], augmentations, size) for sample, seed in zip(samples, seeds, strict=True)
-        ]
-    pictures: dict[str, Any] = {name: torch.cat([getattr(sample, name) for sample in done]) for name in PICTURES}
+        pictures: dict[str, Any] = {}
+        for index, seed in enumerate(seeds):
+            sample = augment_together(_only(batch, index), [seed], augmentations, size)
+            for name in PICTURES:
+                image = getattr(sample, name)
+                if index == 0:
+                    pictures[name] = empty_batch(image, len(seeds))
+                pictures[name][index : index + 1] = image
     return batch._replace(**pictures, trimap=None)
 
 
@@ -145,6 +149,15 @@ def as_float(batch: MattingBatch) -> MattingBatch:
 def unit(image: Tensor) -> Tensor:
     """uint8 as float in [0, 1]; a float image as it is."""
     return image.float().div_(255) if image.dtype == torch.uint8 else image
+
+
+def empty_batch(image: Tensor, count: int) -> Tensor:
+    """Room for so many images, like the one given; in a worker process, in memory that it shares with the main one."""
+    if get_worker_info() is None:
+        return image.new_empty(count, *image.shape[1:])
+    # What `default_collate` does too: otherwise the batch would be copied there.
+    room = image.untyped_storage()._new_shared(count * image.nbytes, device="cpu")
+    return image.new_empty(0).set_(room, 0, (count, *image.shape[1:]))
 
 
 def _only(batch: MattingBatch, index: int) -> MattingBatch:

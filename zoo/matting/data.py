@@ -1,13 +1,15 @@
 """The data module of background matting: from datasets to `MattingBatch`es.
 
 Training pairs each cut-out with another background in every epoch, puts both on a square canvas, and augments, crops
-and composites the batch on the device. Several datasets can follow one another (a *curriculum*), each for its own
-number of epochs and with its own crop. Validation and test pair and disturb always alike.
+and composites the batch: on the accelerator, or in the workers where there is none. Several datasets can follow one
+another (a *curriculum*), each for its own number of epochs and with its own crop. Validation and test pair and disturb
+always alike.
 """
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -134,7 +136,8 @@ class MattingData(DataModule):
         epoch, done = self.place(self._batches)
         stage = self.stage_at(epoch)
         samples = TrainingSamples(stage.dataset, stage.canvas, run_seed(), stage.keep)
-        return self.training_loader(samples, stage.batch_size or self.batch_size, collate, epoch, done)
+        batch_size = stage.batch_size or self.batch_size
+        return self.training_loader(samples, batch_size, collate, epoch, done)
 
     def val_dataloader(self) -> DataLoader | list[Any]:
         return [] if self.validation is None else self._evaluation_loader(self.validation)
@@ -157,8 +160,11 @@ class MattingData(DataModule):
     def on_after_batch_transfer(self, batch: MattingBatch, dataloader_idx: int) -> MattingBatch:
         if not self.trainer.training:
             return as_float(batch)
-        crop = self.stage_at(self.trainer.current_epoch).crop
-        return apply_augmentations(batch, self.augmentations, crop)  # type: ignore[arg-type]
+        return batch if self.workers_augment else self.augmenter(self.trainer.current_epoch)(batch)
+
+    def augmenter(self, epoch: int) -> Callable[[MattingBatch], MattingBatch]:
+        steps: Any = self.augmentations
+        return partial(apply_augmentations, augmentations=steps, crop=self.stage_at(epoch).crop)
 
     def _batches(self, epoch: int) -> int:
         """How many batches this epoch has for each process."""
@@ -186,7 +192,7 @@ class MattingData(DataModule):
 class TrainingSamples(Dataset):
     """Cut-outs on a canvas, each with another background in every epoch.
 
-    Composited and augmented later, on the device: until then `source` is the background.
+    Composited and augmented later, as a batch: until then `source` is the background.
     """
 
     def __init__(self, dataset: MattingDataset, canvas: int, seed: int, keep: int = 0) -> None:

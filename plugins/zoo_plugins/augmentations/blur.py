@@ -95,4 +95,4 @@ def _sums(image: Tensor, width: int, axis: int) -> Tensor:
 
 def _sharpen(images: Tensor) -> Tensor:
     mean = box_blur(images, torch.full((len(images),), 3))
-    return (images + 9 / 8 * (images - mean)).clamp(0, 1)
+    return mean.lerp_(images, 1 + 9 / 8).clamp_(0, 1)

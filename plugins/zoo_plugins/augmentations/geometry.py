@@ -119,9 +119,19 @@ def draw_affine(
 
 
 def sampling_grid(where_from: Tensor, like: Tensor) -> Tensor:
-    """(n, 2, 3) matrices → a grid (n, H, W, 2) for pictures of the size, device and type of `like`."""
-    size = [len(where_from), 1, *like.shape[-2:]]
-    return F.affine_grid(where_from.to(like), size, align_corners=False)
+    """(n, 2, 3) matrices → a grid (n, H, W, 2) for pictures of the size, device and type of `like`.
+
+    As `torch.nn.functional.affine_grid` gives it, in half the time: each place is the sum of what its column and its
+    row contribute, and no matrix is multiplied.
+    """
+    height, width = like.shape[-2:]
+    columns, rows = ((torch.arange(length).to(like) * 2 + 1) / length - 1 for length in (width, height))
+    by_column, by_row, constant = where_from.to(like).unsqueeze(3).unbind(2)
+    grid = like.new_empty(len(where_from), height, width, 2)
+    for axis in range(2):
+        across, down = by_column[:, axis] * columns, by_row[:, axis] * rows + constant[:, axis]
+        torch.add(across[:, None], down[:, :, None], out=grid[..., axis])
+    return grid
 
 
 def sample(images: Tensor, grid: Tensor, outside: str) -> Tensor:
