@@ -1,7 +1,9 @@
 """`FastMatting` gives what its network gives, looks at a background once, and leaves out what nobody asked for."""
 
 import copy
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,8 +15,9 @@ from zoo_plugins.selectors import AllPatches, NoPatches, Threshold, TopK
 
 import zoo
 from zoo.core.parts import Backbone
+from zoo.matting import fast as fast_module
 from zoo.matting.base_scale import FittingScale
-from zoo.matting.fast import FastMatting
+from zoo.matting.fast import FastMatting, compiled_base
 from zoo.matting.net import MattingNetwork
 from zoo.matting.parts import Coarse, MattingOutput, PatchSelector, Refiner
 
@@ -60,6 +63,15 @@ def pictures(batch: int = 1, height: int = 64, width: int = 96, seed: int = 0) -
     generator = torch.Generator().manual_seed(seed)
     source, background = torch.rand(2, batch, 3, height, width, generator=generator, dtype=torch.float64)
     return source, background
+
+
+@pytest.fixture
+def fresh_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Nothing is compiled yet, nor found compiled on disk."""
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "compiled"))
+    torch.compiler.reset()
+    yield
+    torch.compiler.reset()
 
 
 def run(model: Any, *given: Tensor) -> MattingOutput:
@@ -188,6 +200,50 @@ def test_half_precision_computes_and_gives_half_precision(dtype: torch.dtype, to
     output, expected = run(fast, *given), run(network, *given)
     assert {field.dtype for field in output} == {dtype}
     assert_equal(output, expected, tolerance)
+
+
+class OneConvolution(nn.Module):
+    """As much of a base network as a compiler needs a few seconds for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(6, 37, 3, padding=1)
+
+    def base(self, source: Tensor, background: Tensor) -> Coarse:
+        x = self.convolution(torch.cat([source, background], 1))
+        return Coarse(x[:, :1], x[:, 1:4], x[:, 4:5], x[:, 5:])
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not any(map(shutil.which, ("g++", "clang++"))), reason="there is no C++ compiler")
+def test_compiled_it_gives_the_same_at_every_size(fresh_compiler: None) -> None:
+    network = OneConvolution().eval().requires_grad_(False)
+    compiled = compiled_base(network)
+    for batch, height, width in ((1, 64, 96), (2, 61, 83)):
+        given = [image.float() for image in pictures(batch, height, width)]
+        with torch.no_grad():
+            for ours, plain in zip(compiled(*given), network.base(*given), strict=True):
+                torch.testing.assert_close(ours, plain)
+
+
+def test_only_the_base_is_compiled_and_only_where_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    network, given, called = made(), pictures(), []
+    monkeypatch.setattr(
+        fast_module, "compiled_base", lambda own: lambda *halves: called.append(halves) or type(own).base(own, *halves)
+    )
+    expected = run(FastMatting(network), *given)
+    assert not called
+    assert_equal(run(FastMatting(network, compiled=True), *given), expected, 0)
+    assert len(called) == 1
+
+
+def test_without_a_compiler_compiling_ends_in_a_sentence(fresh_compiler: None) -> None:
+    from torch._inductor import config
+
+    with config.patch({"cpp.cxx": (None, "no-such-compiler")}):
+        fast = FastMatting(made().float(), compiled=True)
+        with pytest.raises(ValueError, match=r"could not compile .*No working C\+\+ compiler.*do without compiling"):
+            run(fast, *(image.float() for image in pictures()))
 
 
 def test_it_goes_where_a_model_goes() -> None:

@@ -70,7 +70,7 @@ def cases(quick: bool = False, against: Path | None = None) -> Iterator[Case]:
             otherwise our own network as it computes where gradients may flow.
     """
     settings = [smaller(setting) for setting in SETTINGS] if quick else SETTINGS
-    for case in all_cases(settings, against):
+    for case in all_cases(settings, against, compiled=not quick):  # compiling takes half a minute
         yield replace(case, faster=None) if quick or against is None else case
 
 
@@ -80,15 +80,15 @@ def smaller(setting: Setting) -> Setting:
     return setting._replace(size=(height, width), patches=setting.patches // SHRUNK**2)
 
 
-def all_cases(settings: Sequence[Setting], against: Path | None) -> Iterator[Case]:
-    """Every case of these settings."""
+def all_cases(settings: Sequence[Setting], against: Path | None, compiled: bool) -> Iterator[Case]:
+    """Every case of these settings, networks also `compiled` where that is wanted."""
     for setting in settings:
-        yield from network_cases(setting, against)
+        yield from network_cases(setting, against, compiled)
     yield from lesser_cases(settings[0])
     yield from refiner_cases(settings[0])
 
 
-def network_cases(wanted: Setting, against: Path | None) -> Iterator[Case]:
+def network_cases(wanted: Setting, against: Path | None, compiled: bool) -> Iterator[Case]:
     """A whole network, alpha and foreground; at 4K also what it takes of memory."""
     source, background = pictures(wanted.size)
     network, setting = matting_network(wanted)
@@ -104,6 +104,9 @@ def network_cases(wanted: Setting, against: Path | None) -> Iterator[Case]:
 
     pair = partial(both, FastMatting(network)), partial(both, plain)
     yield Case(name, str(setting), *pair, tolerance=TOLERANCE, faster=setting.faster)
+    if compiled:
+        fast = partial(both, FastMatting(network, compiled=True))
+        yield Case(f"{name}, compiled", str(setting), fast, pair[1], tolerance=TOLERANCE, faster=setting.faster)
     if setting.picture == "4K":
         yield Case(f"{name}, memory", str(setting), *pair, tolerance=TOLERANCE, faster=2, memory=True)
 

@@ -72,6 +72,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="bf16 or 16 computes in half precision, which some devices do faster; alpha differs by some hundredths in "
         "places (default: 32)",
     )
+    parser.add_argument(
+        "--compile",
+        action="store_true",
+        help="let torch compile the base network first, which takes about half a minute and then some tenths off every "
+        "frame: for long videos",
+    )
     add_model_arguments(parser, DEFAULT_MODEL)
 
 
@@ -116,10 +122,11 @@ def _fast(model: Any, arguments: argparse.Namespace, name: str, foreground: bool
     from zoo.matting.net import MattingNetwork
 
     if not isinstance(getattr(model, "network", None), MattingNetwork):
-        if arguments.base_scale is not None or arguments.precision != "32":
+        if arguments.base_scale is not None or arguments.precision != "32" or arguments.compile:
             raise ValueError(f"{name} holds a {type(model).__name__}; expected a background matting model.")
         return model
-    fast = FastMatting(model.network, foreground).to(getattr(torch, PRECISIONS[arguments.precision]))
+    fast = FastMatting(model.network, foreground, compiled=arguments.compile)
+    fast.to(getattr(torch, PRECISIONS[arguments.precision]))
     if arguments.base_scale is not None:
         fast.network.set_base_scale(arguments.base_scale)
         return fast

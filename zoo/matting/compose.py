@@ -157,7 +157,7 @@ def empty_batch(image: Tensor, count: int) -> Tensor:
         return image.new_empty(count, *image.shape[1:])
     # What `default_collate` does too: otherwise the batch would be copied there.
     room = image.untyped_storage()._new_shared(count * image.nbytes, device="cpu")
-    return image.new_empty(0).set_(room, 0, (count, *image.shape[1:]))
+    return torch.tensor([], dtype=image.dtype).set_(room, 0, (count, *image.shape[1:]))  # type: ignore[call-overload]
 
 
 def _only(batch: MattingBatch, index: int) -> MattingBatch:

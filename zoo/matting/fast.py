@@ -1,13 +1,14 @@
 """A matting network made ready for many pictures."""
 
 import copy
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 from zoo.core.folding import fold_batchnorm
 from zoo.matting.net import MattingNetwork, Prepared, check_pictures
-from zoo.matting.parts import PATCH, MattingOutput
+from zoo.matting.parts import PATCH, Coarse, MattingOutput
 
 SMALL = 64
 """Side in pixels of a picture of which every layer of a backbone has something left."""
@@ -24,13 +25,18 @@ class FastMatting(nn.Module):
         network: left as it is; what is trained into it later does not arrive here.
         foreground: False leaves it out, and with it most of the memory that a large picture takes; then
             `output.foreground` is None.
+        compiled: True has torch compile the base network, as one graph and with its weights as constants, which takes
+            about half a minute with the first picture of a size, and again with the second size, for all others. On
+            CUDA the graph is replayed as a CUDA graph.
     """
 
-    def __init__(self, network: MattingNetwork, foreground: bool = True) -> None:
+    def __init__(self, network: MattingNetwork, foreground: bool = True, compiled: bool = False) -> None:
         super().__init__()
         self.network = copy.deepcopy(network).eval()
         fold_batchnorm(self.network, self._run_all)
         self.network.requires_grad_(False).to(memory_format=torch.channels_last)
+        if compiled:
+            self.network.base = compiled_base(self.network)  # type: ignore[method-assign, assignment]
         self.foreground = foreground
         self._seen: tuple[Tensor, int, float, torch.dtype] | None = None
         self._prepared: Prepared | None = None
@@ -82,3 +88,28 @@ class FastMatting(nn.Module):
         prepared = self.network.prepare(image.to(self.dtype))
         # With channels innermost, as its weights have them: joining maps of two orders would copy the largest of them.
         return prepared._replace(reduced=prepared.reduced.contiguous(memory_format=torch.channels_last))
+
+
+def compiled_base(network: MattingNetwork) -> Callable[[Tensor, Tensor], Coarse]:
+    """The network's `base`, compiled at its first call.
+
+    Raises:
+        ValueError: at a call, torch cannot compile here.
+    """
+    from torch._dynamo.exc import BackendCompilerFailed  # which brings all of the compiler with it
+
+    graph = torch.compile(network.base, fullgraph=True, options={"freezing": True, "triton.cudagraphs": True})
+
+    def base(source: Tensor, background: Tensor) -> Coarse:
+        torch.compiler.cudagraph_mark_step_begin()
+        try:
+            coarse = graph(source, background)
+        except BackendCompilerFailed as error:
+            raise ValueError(
+                f"torch could not compile the base network ({str(error).splitlines()[0]}); expected a C++ compiler, or "
+                "Triton on CUDA: install it, or do without compiling."
+            ) from error
+        # A CUDA graph gives its results in the same memory every time.
+        return Coarse(*(each.clone() for each in coarse)) if source.is_cuda else coarse
+
+    return base

@@ -49,7 +49,7 @@ class Pictures(NamedTuple):
 def pictures(source: Tensor, background: Tensor, coarse: Coarse) -> Pictures:
     """Make ready to be looked at."""
     batch, channels, height, width = coarse.hidden.shape
-    together = coarse.hidden.new_zeros(batch, height, width, channels + 4 + 6)
+    together = coarse.hidden.new_empty(batch, height, width, channels + 4 + 6)
     together[..., :channels] = coarse.hidden.permute(0, 2, 3, 1)
     together[..., channels] = coarse.alpha[:, 0]
     together[..., channels + 1 : channels + 4] = coarse.foreground.permute(0, 2, 3, 1)
