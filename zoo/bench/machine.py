@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-PACKAGES = ("ablation-zoo", "torch", "numpy", "scipy", "numba", "libigl")
+PACKAGES = ("ablation-zoo", "torch", "numpy", "scipy", "opencv-python-headless", "numba", "libigl")
 
 
 def describe() -> dict[str, str | int | dict[str, str]]:
