@@ -68,7 +68,7 @@ class Extent(NamedTuple):
 
 
 FULL = Extent(base=256, joint=512, patches=1_250, batch=4, crop=256, heads=8, steps=4)
-QUICK = Extent(base=32, joint=64, patches=32, batch=2, crop=64, heads=2, steps=1)
+QUICK = Extent(base=64, joint=128, patches=1_024, batch=2, crop=64, heads=2, steps=1)
 
 
 def cases(quick: bool = False, against: Path | None = None) -> Iterator[Case]:

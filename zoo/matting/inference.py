@@ -19,6 +19,7 @@ from PIL import Image, ImageColor, ImageOps
 from torch import Tensor, nn
 
 from zoo.core.device import device_of
+from zoo.matting.compose import composite
 from zoo.matting.parts import PATCH, MattingOutput, resize
 from zoo.media.images import MediaError, find_images, image_size, read_image, to_uint8, write_image
 from zoo.media.pipeline import Behind, ahead
@@ -166,7 +167,7 @@ def render(output: MattingOutput, kind: str, new_background: Tensor | None = Non
     elif kind == "composite":
         if new_background is None:
             raise ValueError("a composite needs a new background; got none.")
-        picture = alpha * output.foreground[:1] + (1 - alpha) * new_background
+        picture = composite(output.foreground[:1], alpha, new_background.to(alpha.dtype))
     elif kind == "error":
         picture = resize(output.error[:1], size)
     elif kind == "refined":

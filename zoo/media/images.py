@@ -98,6 +98,9 @@ def to_tensor(array: np.ndarray) -> "Tensor":
     return tensor.float().div_(255) if array.dtype == np.uint8 else tensor.float()
 
 
+NOT_FINITE = "a picture to write holds values that are not finite (NaN or infinity): the model that made it is broken."
+
+
 def to_uint8(picture: "np.ndarray | Tensor") -> np.ndarray:
     """A picture as bytes, rounded to the nearest and clipped.
 
@@ -120,9 +123,7 @@ def to_uint8(picture: "np.ndarray | Tensor") -> np.ndarray:
         return array
     array = array.astype(np.float32)
     if not np.isfinite(array).all():
-        raise ValueError(
-            "a picture to write holds values that are not finite (NaN or infinity): the model that made it is broken."
-        )
+        raise ValueError(NOT_FINITE)
     return np.rint(array.clip(0, 1) * 255).astype(np.uint8)
 
 
@@ -271,7 +272,10 @@ def _as_mode(path: Path, pixels: np.ndarray, mode: Mode) -> np.ndarray:
 def _from_tensor(tensor: "Tensor") -> np.ndarray:
     if tensor.ndim != 3:
         raise ValueError(f"expected a picture of shape (C, H, W), got a tensor of shape {tuple(tensor.shape)}.")
-    tensor = tensor.detach().cpu()
-    if tensor.is_floating_point():
+    tensor = tensor.detach()
+    if tensor.is_floating_point():  # on its device: a quarter is brought here
         tensor = tensor.float()
-    return tensor.permute(1, 2, 0).numpy()
+        if not all(end.isfinite() for end in tensor.aminmax()):
+            raise ValueError(NOT_FINITE)
+        tensor = tensor.mul(255).round_().clamp_(0, 255).byte()
+    return tensor.permute(1, 2, 0).contiguous().cpu().numpy()
