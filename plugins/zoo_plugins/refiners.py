@@ -6,6 +6,7 @@ exporters; *dense* runs over the whole picture; *tiled* is the fast one, see `zo
 """
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +16,8 @@ from zoo.core.folding import folded
 from zoo.matting.parts import PATCH, Coarse, Refiner, resize
 from zoo_plugins.refinement.cells import Cells, crop, selection, write, write_into
 from zoo_plugins.refinement.kernels import Kernels, at_half_size
-from zoo_plugins.refinement.tiles import PORTION, SIDES, cost, pictures, refined_patches
+from zoo_plugins.refinement.tiles import PORTION, SIDES, cost, refined_patches
+from zoo_plugins.refinement.windows import looking, pictures
 
 DENSE_FROM = 0.2
 """Share of selected patches from which the dense path computes less: 95,040 multiply-adds a patch, gathered 474,336."""
@@ -30,12 +32,18 @@ class PatchRefiner(Refiner):
 
     Args:
         kernel_size: 3, or 1 for the paper's ablation without context.
+        windows: what makes the tiled path's inputs. "triton", for CUDA devices, does in one kernel, with nothing in
+            between, what "torch" does in several. It was compared with "torch" in Triton's interpreter and compiled for
+            sm_80 and sm_90, but not yet timed on a GPU.
     """
 
-    def __init__(self, kernel_size: int = 3) -> None:
+    def __init__(self, kernel_size: int = 3, windows: Literal["torch", "triton"] = "torch") -> None:
         super().__init__()
         if kernel_size not in (1, 3):
             raise ValueError(f"PatchRefiner(kernel_size={kernel_size}): expected 1 or 3.")
+        if windows not in ("torch", "triton"):
+            raise ValueError(f'PatchRefiner(windows="{windows}"): expected "torch" or "triton".')
+        self.windows = windows
         self.half_margin, self.full_margin = (3, 2) if kernel_size == 3 else (0, 0)
         self.conv1 = nn.Conv2d(32 + 4 + 6, 24, kernel_size, bias=False)
         self.bn1 = nn.BatchNorm2d(24)
@@ -79,11 +87,11 @@ class PatchRefiner(Refiner):
 
     def _may_tile(self, source: Tensor) -> bool:
         """Whether the tiled path can be taken: it has no gradient, its shapes depend on what was selected, and not
-        every device knows the operations.
+        every device knows the operations. Who chose windows by Triton is told where it cannot be taken.
         """
         if self.training or torch.is_grad_enabled() or torch.compiler.is_compiling() or torch.jit.is_tracing():
             return False
-        return source.device.type in PORTION
+        return source.device.type in PORTION or self.windows == "triton"
 
     def tiled(
         self,
@@ -100,14 +108,19 @@ class PatchRefiner(Refiner):
         Args:
             sides: which tiles may be chosen from, by their sides in patches.
             foreground: False leaves it out, then it is None.
+
+        Raises:
+            ValueError: `windows` is "triton", which this device does not know.
         """
+        look = looking(self.windows, source.device)
         size = (source.shape[-2], source.shape[-1])
         alpha = resize(coarse.alpha.contiguous(), size)
         colours = resize(coarse.foreground.contiguous(), size) if foreground else None
         selected = selection(score, patches)
         kernels = self._kernels(4 if foreground else 1)
         given = pictures(source, background, coarse)
-        for cells, result in refined_patches(given, selected, kernels, {side: cost(side, kernels) for side in sides}):
+        costs = {side: cost(side, kernels) for side in sides}
+        for cells, result in refined_patches(given, selected, kernels, costs, look):
             write_into(alpha, cells, result[:, :1])
             if colours is not None:
                 write_into(colours, cells, result[:, 1:])

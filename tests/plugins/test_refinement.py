@@ -10,8 +10,8 @@ from zoo_plugins.refinement import tiles as tiled
 from zoo_plugins.refinement.cells import Cells
 from zoo_plugins.refinement.cover import cover
 from zoo_plugins.refinement.kernels import multiply_adds
-from zoo_plugins.refinement.tiles import SIDES, fours, halved
-from zoo_plugins.refinement.windows import cut, sample
+from zoo_plugins.refinement.tiles import SIDES
+from zoo_plugins.refinement.windows import cut, fours, halved, sample
 from zoo_plugins.refiners import PatchRefiner
 
 from zoo.matting.parts import Coarse, resize

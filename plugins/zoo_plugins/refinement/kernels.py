@@ -32,6 +32,11 @@ class Kernels(NamedTuple):
         """What a tile's result needs beyond its border, in pixels of half size."""
         return sum(weight.shape[-1] - 1 for weight, _ in self) // 2
 
+    @property
+    def trimmed(self) -> int:
+        """What the first two take off every side of a tile with its margin, before the pictures join."""
+        return sum(weight.shape[-1] - 1 for weight, _ in (self.conv1, self.conv2)) // 2
+
 
 def at_half_size(conv1: Convolution, conv2: Convolution, conv3: Convolution, conv4: Convolution) -> Kernels:
     """The kernels of convolutions of which the last two are at full size, behind the enlargement that joins the

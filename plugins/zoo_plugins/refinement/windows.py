@@ -4,13 +4,105 @@ The coarse result is sampled where its enlargement to half size would be looked 
 beyond the picture's border everything is zero.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from zoo.matting.parts import PATCH, Coarse
 from zoo_plugins.refinement.cells import Cells
+from zoo_plugins.refinement.kernels import Kernels
+
+
+class Pictures(NamedTuple):
+    """What is looked at."""
+
+    source: Tensor
+    """(B, 3, H, W), sides multiples of 4."""
+    background: Tensor
+    coarse: Tensor
+    """(B, h, w, 42): hidden, alpha and foreground, and room for source and background."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Of source and background."""
+        return self.source.shape[-2], self.source.shape[-1]
+
+
+def pictures(source: Tensor, background: Tensor, coarse: Coarse) -> Pictures:
+    """Make ready to be looked at."""
+    batch, channels, height, width = coarse.hidden.shape
+    together = coarse.hidden.new_empty(batch, height, width, channels + 4 + 6)
+    together[..., :channels] = coarse.hidden.permute(0, 2, 3, 1)
+    together[..., channels] = coarse.alpha[:, 0]
+    together[..., channels + 1 : channels + 4] = coarse.foreground.permute(0, 2, 3, 1)
+    return Pictures(source, background, together)
+
+
+Look = Callable[[Pictures, Cells, int, Kernels], tuple[Tensor, list[Tensor]]]
+"""What `look_with_torch` is, and whatever else gives the same."""
+
+
+def looking(windows: str, device: torch.device) -> Look:
+    """The way to look of this name, "torch" or "triton"; ValueError where pictures on the device cannot be looked at in
+    this way.
+    """
+    if windows == "torch":
+        return look_with_torch
+    try:
+        from zoo_plugins.refinement import triton_windows
+    except ImportError as error:
+        raise ValueError(
+            f"windows=triton needs Triton, which cannot be imported here ({error}): take windows=torch, or install "
+            "torch for CUDA on Linux, with which Triton comes."
+        ) from error
+    if device.type not in triton_windows.DEVICES:
+        raise ValueError(
+            f"windows=triton needs pictures on a CUDA device and got some on {device}: move them and the network "
+            "there, or take windows=torch."
+        )
+    return triton_windows.look_with_triton
+
+
+def look_with_torch(given: Pictures, tiles: Cells, side: int, kernels: Kernels) -> tuple[Tensor, list[Tensor]]:
+    """What the convolutions of tiles read.
+
+    Args:
+        tiles: on the grid of tiles of `side` patches.
+        kernels: which say how much margin they need.
+
+    Returns:
+        What the first one reads: (P, s, s, 42), s = 2·side + 2·margin, the coarse result and the pictures at half size.
+        What the third one reads behind the second one's result, which is s' a side: the four pixels of full size of
+        each pixel, as maps (P, s', s', ·) to be joined in this order, 24 channels together.
+    """
+    half, margin = PATCH // 2 * side, kernels.margin
+    images = cut((given.source, given.background), tiles, PATCH * side, 2 * margin)
+    height, width = given.size
+    x = sample(given.coarse, (height // 2, width // 2), tiles, half, margin)
+    x[..., -6:] = halved(images).permute(0, 2, 3, 1)
+    return x, [each.permute(0, 2, 3, 1) for each in fours(images, x.shape[1] - 2 * kernels.trimmed)]
+
+
+def halved(images: Tensor) -> Tensor:
+    """(P, C, 2s, 2s) at half size, (P, C, s, s); bilinear is the mean of four there.
+
+    As a product of matrices, since pooling takes longer.
+    """
+    side = images.shape[-1] // 2
+    pairs = torch.eye(side, dtype=images.dtype, device=images.device).repeat_interleave(2, 1) / 4
+    return F.linear(images.unflatten(2, (side, 2)).flatten(3), pairs.repeat(1, 2))
+
+
+def fours(images: Tensor, side: int) -> list[Tensor]:
+    """Of each four pixels in the middle of images (P, C, ·, ·) the first, second, third and fourth: (P, C, side, side)
+    each.
+    """
+    first = images.shape[-1] // 2 - side
+    last = first + 2 * side
+    return [images[:, :, first + down : last : 2, first + right : last : 2] for down in (0, 1) for right in (0, 1)]
 
 
 def sample(x: Tensor, size: tuple[int, int], tiles: Cells, side: int, margin: int) -> Tensor:
