@@ -20,7 +20,7 @@ SIZES = [(4, 4), (20, 28), (36, 16), (68, 76)]
 """Rows and columns of patches are odd and even, fewer than a tile of the largest side has and more, not alike."""
 ROUNDING = {torch.float64: 1e-12, torch.float32: 1e-5, torch.bfloat16: 0.06, torch.float16: 0.008}
 """How far results may differ: in half precision by a few of the steps that numbers near 1 have."""
-CHOICES = [(1,), (4,), (16,), (2, 6), SIDES]
+CHOICES = [*((side,) for side in SIDES), (2, 6), SIDES]
 
 
 def made(kernel_size: int = 3, seed: int = 0) -> PatchRefiner:
@@ -88,6 +88,43 @@ def test_every_choice_of_tiles_equals_the_plain_path(size: tuple[int, int], dtyp
             assert result.dtype == expected.dtype
             assert torch.equal(refined, cells)
             assert (result - expected).abs().max() <= ROUNDING[dtype], (density, sides)
+
+
+@pytest.mark.parametrize("dtype", ROUNDING, ids=str)
+def test_images_of_one_batch_may_differ_in_what_is_selected(dtype: torch.dtype) -> None:
+    """Nothing, one patch in a corner, one in the opposite corner, some scattered, some close together, everything."""
+    height, width = 52, 76
+    score = torch.full((6, 1, height // 4, width // 4), -1.0, dtype=dtype)
+    score[1, 0, 0, 0] = score[2, 0, -1, -1] = 1
+    score[3:4] = scores(1, height, width, 0.3, dtype, close=False)
+    score[4:5] = scores(1, height, width, 0.3, dtype, close=True)
+    score[5] = 1
+    refiner, given = made().to(dtype), inputs(6, height, width, 0.25, dtype)
+    expected, cells = gathered(refiner, given, score)
+    assert cells.sum((1, 2, 3)).tolist() == [0, 1, 1, 75, 75, 247]
+    for sides in CHOICES:
+        result, refined = in_tiles(refiner, given, score, sides)
+        assert torch.equal(refined, cells)
+        assert (result - expected).abs().max() <= ROUNDING[dtype], sides
+        with torch.no_grad():
+            alone, colours, refined = refiner.tiled(*given, score, None, sides, foreground=False)
+        assert colours is None
+        assert torch.equal(refined, cells)
+        assert (alone - expected[:, :1]).abs().max() <= ROUNDING[dtype], sides
+
+
+def test_in_mixed_precision_tiles_equal_the_plain_path() -> None:
+    """As in the validation of a training with `bf16-mixed`: full precision before the base network, half behind it."""
+    refiner, (source, background, coarse) = made(), inputs(2, 52, 76, 0.25, torch.float32)
+    given = source, background, Coarse(*(each.bfloat16() for each in coarse))
+    score = scores(2, 52, 76, 0.3, torch.bfloat16, close=True)
+    with torch.autocast("cpu", torch.bfloat16):
+        expected, cells = gathered(refiner, given, score)
+        for sides in CHOICES:
+            result, refined = in_tiles(refiner, given, score, sides)
+            assert result.dtype == expected.dtype
+            assert torch.equal(refined, cells)
+            assert (result - expected).abs().max() <= ROUNDING[torch.bfloat16], sides
 
 
 @pytest.mark.parametrize("scale", [0.25, 1 / 3])

@@ -1,5 +1,6 @@
 """Refiners: every path of `PatchRefiner` equals a plain reference; training always reaches every parameter."""
 
+import copy
 import random
 from typing import Any
 
@@ -118,6 +119,46 @@ def test_every_path_equals_the_plain_reference(kernel_size: int, scale: float) -
             alpha, foreground, refined = refiner(*given, score, patches)
         torch.testing.assert_close(torch.cat([alpha, foreground], 1), expected, rtol=0, atol=1e-12)
         assert torch.equal(refined, cells)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 0.06), (torch.float16, 0.008)], ids=str
+)
+def test_every_path_equals_the_plain_reference_in_every_precision(dtype: torch.dtype, tolerance: float) -> None:
+    """In rows and columns of odd number: a patch in a corner, scattered ones, all, and no more than an image may have."""
+    refiner = made().to(dtype)
+    given = tuple(
+        value.to(dtype) if isinstance(value, Tensor) else Coarse(*(each.to(dtype) for each in value))
+        for value in inputs(3, 20, 28)
+    )
+    exact = tuple(
+        value.double() if isinstance(value, Tensor) else Coarse(*(each.double() for each in value)) for value in given
+    )
+    corners = torch.zeros(3, 1, 5, 7)
+    corners[0, 0, 0, 0] = corners[1, 0, 0, 6] = corners[2, 0, 4, 6] = 1
+    ranks = uniform(3, 5, 7).flatten(1).argsort(1).argsort(1).view(3, 1, 5, 7)  # none alike in any precision
+    for score, patches in ((corners, None), (ranks - 25, None), (ranks + 1, None), (ranks + 1, 9), (ranks + 1, 1)):
+        score = score.to(dtype)
+        with torch.no_grad():
+            expected = reference(copy.deepcopy(refiner).double(), exact, score, patches)
+            for path in ("gathered", "static", "dense", "plain", "tiled"):
+                result, refined = on_path(path, refiner, given, score, patches)
+                assert result.dtype == dtype, path
+                assert (result - expected).abs().max() <= tolerance, path
+                assert refined.sum() == len(chosen(score, patches)), path
+
+
+def test_of_patches_that_score_alike_every_path_refines_the_same() -> None:
+    refiner, given = made(), inputs(2, 36, 44)
+    score = torch.ones(2, 1, 9, 11, dtype=torch.float64)
+    score[:, :, 2] = 2
+    with torch.no_grad():
+        expected, cells = on_path("gathered", refiner, given, score, 20)
+        assert cells.sum((1, 2, 3)).tolist() == [20, 20]
+        for path in ("static", "dense", "plain", "tiled"):
+            result, refined = on_path(path, refiner, given, score, 20)
+            assert torch.equal(refined, cells), path
+            torch.testing.assert_close(result, expected, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("path", ["gathered", "static", "dense", "plain", "tiled"])
