@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from zoo_plugins.error_maps import PredictedError
 from zoo_plugins.refiners import NoRefiner, PatchRefiner
-from zoo_plugins.selectors import AllPatches, NoPatches, Threshold, TopK
+from zoo_plugins.selectors import AllPatches, NoPatches, RandomPatches, Threshold, TopK
 
 import zoo
 from zoo.core.parts import Backbone
@@ -88,7 +88,7 @@ def assert_equal(one: MattingOutput, other: MattingOutput, tolerance: float = 1e
 @pytest.mark.parametrize(
     "selector", [TopK(30), Threshold(0.5), AllPatches(), NoPatches()], ids=lambda selector: type(selector).__name__
 )
-@pytest.mark.parametrize(("batch", "height", "width"), [(1, 64, 96), (2, 61, 83)])
+@pytest.mark.parametrize(("batch", "height", "width"), [(1, 64, 96), (2, 61, 83), (3, 50, 67), (1, 63, 70)])
 def test_gives_what_the_network_gives(selector: PatchSelector, batch: int, height: int, width: int) -> None:
     given = pictures(batch, height, width)
     for foreground in ("residual", "direct"):
@@ -117,6 +117,21 @@ def test_the_network_is_left_as_it_was_and_goes_its_own_way() -> None:
     assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
     nn.init.zeros_(network.decoder.conv4.weight)
     assert_equal(run(fast, *given), expected, 0)
+
+
+SELECTIONS = [TopK(30), TopK(1), Threshold(0.5), AllPatches(), NoPatches()]
+
+
+@pytest.mark.parametrize("selector", SELECTIONS, ids=lambda selector: f"{type(selector).__name__} {selector.patches}")
+def test_single_precision_alpha_alone_and_channels_innermost_differ_by_roundings(selector: PatchSelector) -> None:
+    """As `zoo matte` computes: floats, made of pictures as files have them, and only what somebody asked for."""
+    network, given = made(selector).float(), [image.float() for image in pictures(2, 61, 83)]
+    expected = run(network, *given)
+    innermost = [image.contiguous(memory_format=torch.channels_last) for image in given]
+    for inputs in (given, innermost):
+        assert_equal(run(FastMatting(network), *inputs), expected, 1e-5)
+        alone = run(FastMatting(network, foreground=False), *inputs)
+        assert_equal(alone._replace(foreground=expected.foreground), expected, 1e-5)
 
 
 def test_alpha_alone_is_the_same_alpha_and_no_foreground_is_made() -> None:
@@ -172,6 +187,20 @@ def test_a_background_is_looked_at_once_until_it_changes(monkeypatch: pytest.Mon
         check(2, first, unversioned)
 
 
+@pytest.mark.parametrize("foreground", [True, False])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_frames_of_a_video_are_matted_as_if_each_were_the_first(dtype: torch.dtype, foreground: bool) -> None:
+    """What is remembered of the background changes nothing, and no frame's result is overwritten by a later one's."""
+    network, background = made(RandomPatches(30)), pictures(2, 61, 83)[1]
+    frames = [pictures(2, 61, 83, seed)[0] for seed in (1, 2, 1, 3)]
+    fast = FastMatting(network, foreground).to(dtype)
+    outputs = [run(fast, frame, background) for frame in frames]
+    for frame, output in zip(frames, outputs, strict=True):
+        first = run(FastMatting(network, foreground).to(dtype), frame, background)
+        for name, one, other in zip(MattingOutput._fields, output, first, strict=True):
+            assert one is other is None or torch.equal(one, other), name
+
+
 def test_inputs_are_left_as_they_were() -> None:
     class Borrowing(Refiner):
         """Gives the source itself and the coarse alpha, as `NoRefiner` does at full size."""
@@ -194,12 +223,19 @@ def test_inputs_are_left_as_they_were() -> None:
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.bfloat16, 0.1), (torch.float16, 0.02)], ids=str)
-def test_half_precision_computes_and_gives_half_precision(dtype: torch.dtype, tolerance: float) -> None:
-    network, given = made(AllPatches()), pictures(2, 61, 83)
-    fast = FastMatting(network).to(dtype)
-    output, expected = run(fast, *given), run(network, *given)
+@pytest.mark.parametrize(
+    "selector", [AllPatches(), RandomPatches(30), NoPatches()], ids=lambda selector: type(selector).__name__
+)
+def test_half_precision_computes_and_gives_half_precision(
+    selector: PatchSelector, dtype: torch.dtype, tolerance: float
+) -> None:
+    """Of selectors that choose alike whatever the rounding."""
+    network, given = made(selector), pictures(2, 61, 83)
+    output, expected = run(FastMatting(network).to(dtype), *given), run(network, *given)
     assert {field.dtype for field in output} == {dtype}
     assert_equal(output, expected, tolerance)
+    alone = run(FastMatting(network, foreground=False).to(dtype), *given)
+    assert_equal(alone._replace(foreground=expected.foreground), expected, tolerance)
 
 
 class OneConvolution(nn.Module):

@@ -45,10 +45,32 @@ def test_resize_does_not_align_corners() -> None:
     assert resize(torch.tensor([[[[0.0, 1.0]]]]), (1, 4)).flatten().tolist() == [0.0, 0.25, 0.75, 1.0]
 
 
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"),
+    [(torch.float64, 1e-12), (torch.float32, 2e-6), (torch.bfloat16, 0.005), (torch.float16, 0.0006)],
+    ids=str,
+)
 @pytest.mark.parametrize("channels", [1, 3, 4])
 @pytest.mark.parametrize("size", [(5, 6), (23, 41)])
-def test_resize_is_bilinear_for_any_number_of_channels_in_any_order(channels: int, size: tuple[int, int]) -> None:
-    maps = torch.rand(2, channels + 2, 12, 20, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    for x in (maps[:, :channels], maps.to(memory_format=torch.channels_last)[:, 1 : channels + 1], maps[:, -channels:]):
-        result = resize(x, size)
-        torch.testing.assert_close(result, F.interpolate(x, size, mode="bilinear"), rtol=0, atol=1e-12)
+def test_resize_is_bilinear_for_any_number_of_channels_in_any_order(
+    channels: int, size: tuple[int, int], dtype: torch.dtype, tolerance: float
+) -> None:
+    for given in ((12, 20), (13, 19), (1, 1)):
+        generator = torch.Generator().manual_seed(0)
+        maps = torch.rand(2, channels + 2, *given, dtype=torch.float64, generator=generator).to(dtype)
+        inner = maps.to(memory_format=torch.channels_last)[:, 1 : channels + 1]
+        for x in (maps[:, :channels], inner, maps[:, -channels:]):
+            result = resize(x, size)
+            assert result.dtype == dtype
+            expected = F.interpolate(x.double(), size, mode="bilinear")
+            torch.testing.assert_close(result.double(), expected, rtol=0, atol=tolerance)
+
+
+def test_gradients_flow_through_resize() -> None:
+    pictures = torch.rand(2, 3, 5, 7, dtype=torch.float64, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    into = torch.rand(2, 3, 11, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    ours, theirs = (
+        torch.autograd.grad(larger(pictures, (11, 4)), pictures, into)
+        for larger in (resize, lambda x, size: F.interpolate(x, size, mode="bilinear"))
+    )
+    torch.testing.assert_close(ours, theirs)

@@ -133,7 +133,7 @@ class MattingNetwork(nn.Module):
             coarse_alpha=coarse.alpha,
             coarse_foreground=self._absolute(coarse.foreground, source.reduced),
             error=coarse.error,
-            refined=refined,
+            refined=refined.to(alpha.dtype),  # a selector may score in another
         )
 
     def _reduce(self, image: Tensor) -> Tensor:
