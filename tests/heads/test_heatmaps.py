@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from zoo.bench.heads_references import heatmaps_one_by_one
 from zoo.heads.heatmaps import heatmap_targets
 
 
@@ -35,6 +36,20 @@ def test_landmarks_that_are_not_visible_have_empty_maps() -> None:
     landmarks = torch.full((2, 3, 2), 0.5)
     visible = torch.tensor([[1.0, 0.0, 1.0], [0.0, 1.0, 0.0]])
     assert torch.equal(heatmap_targets(landmarks, visible, size=16).amax((2, 3)), visible)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("size", [1, 7, 16, 33])
+@pytest.mark.parametrize("share", [0.0, 0.1, 1.0])
+def test_all_maps_at_once_are_those_of_one_bell_after_another(share: float, size: int, dtype: torch.dtype) -> None:
+    generator = torch.Generator().manual_seed(size)
+    landmarks = torch.rand(3, 68, 2, generator=generator).to(dtype)
+    landmarks[0, 0], landmarks[0, 1] = 0, 1 - 1e-6  # in the corners
+    visible = (torch.rand(3, 68, generator=generator) < share).to(dtype)
+    visible[0, :2] = share > 0
+    maps = heatmap_targets(landmarks, visible, size)
+    assert maps.dtype == dtype
+    torch.testing.assert_close(maps.float(), heatmaps_one_by_one(landmarks, visible, size), rtol=0, atol=1e-6)
 
 
 def test_maps_are_made_where_the_landmarks_are() -> None:

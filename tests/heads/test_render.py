@@ -55,6 +55,14 @@ def test_both_engines_give_the_same_to_the_bit(seed: int) -> None:
     assert same(raster, rasterise(points, faces, HEIGHT, WIDTH, engine="numpy"))
 
 
+@pytest.mark.parametrize("size", [(1, 1), (1, 40), (33, 1), (23, 31), (64, 48)], ids=str)
+def test_both_engines_give_the_same_for_pictures_of_any_size(size: tuple[int, int]) -> None:
+    """Of triangles here and there, of a net that covers all, and of one whose triangles are smaller than pixels."""
+    for points, faces in (soup(1), grid(np.random.default_rng(1)), grid(np.random.default_rng(2), side=40)):
+        for given in (points, points.astype(np.float32), points * [size[1] / WIDTH, size[0] / HEIGHT, 1]):
+            assert same(rasterise(given, faces, *size), rasterise(given, faces, *size, engine="numpy"))
+
+
 def test_the_plain_engine_may_work_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     points, faces = soup(0)
     whole = rasterise(points, faces, HEIGHT, WIDTH, engine="numpy")
@@ -135,6 +143,16 @@ def test_normals_of_a_tetrahedron_point_outwards() -> None:
     normals = vertex_normals(np.concatenate([points, [[9, 9, 9]]]), faces)
     np.testing.assert_allclose(normals[:4], points / np.sqrt(3), atol=1e-6)
     assert not normals[4].any()
+
+
+def test_normals_are_sums_over_triangles() -> None:
+    points, faces = soup(0)
+    a, b, c = (points[faces[:, corner]] for corner in range(3))
+    expected = np.zeros_like(points)
+    for corner in range(3):
+        np.add.at(expected, faces[:, corner], np.cross(b - a, c - a))
+    expected /= np.maximum(np.linalg.norm(expected, axis=1, keepdims=True), 1e-12)
+    np.testing.assert_allclose(vertex_normals(points, faces), expected, atol=1e-4)
 
 
 def test_a_lamp_lights_what_faces_it() -> None:

@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from zoo_plugins.augmentations.blur import BoxBlur, Sharpen
 from zoo_plugins.augmentations.capture import BackgroundAffine, SensorNoise, Shadow
-from zoo_plugins.augmentations.colour import ColourJitter
-from zoo_plugins.augmentations.geometry import RandomAffine
+from zoo_plugins.augmentations.colour import BackgroundJitter, ColourJitter
+from zoo_plugins.augmentations.geometry import HorizontalFlip, RandomAffine
 
 from zoo.core.parts import Augmentation
 from zoo.core.seeding import Draws
@@ -155,22 +156,29 @@ def test_removing_a_step_leaves_the_draws_of_the_others() -> None:
     assert [added for added in with_all if added[0] != "background"] == without
 
 
+@pytest.mark.parametrize("size", [16, 33])
 @pytest.mark.parametrize("crop", [None, (8, 16)])
 @pytest.mark.parametrize("type_of_image", [torch.float32, torch.uint8])
-def test_one_sample_after_the_other_is_the_batch_at_once(crop: tuple[int, int] | None, type_of_image: Any) -> None:
+def test_one_sample_after_the_other_is_the_batch_at_once(
+    crop: tuple[int, int] | None, type_of_image: Any, size: int
+) -> None:
     steps = {
         "affine": RandomAffine("foreground"),
+        "flip": HorizontalFlip("background"),
+        "blur": BoxBlur("foreground", probability=0.5),
+        "sharpen": Sharpen("background", probability=0.5),
         "colour": ColourJitter("background"),
         "shadow": Shadow(probability=0.5),
+        "exposure": BackgroundJitter(probability=0.5),
         "noise": SensorNoise(probability=0.5),
         "camera": BackgroundAffine(probability=0.5),
     }
-    batch = make_batch([5, 6, 7, 8])
+    batch = make_batch([5, 6, 7, 8], size)
     if type_of_image == torch.uint8:
         batch = MattingBatch(*((255 * picture).byte() for picture in batch[:4]), seed=batch.seed)
     result = apply_augmentations(batch, steps, crop)
-    size = None if crop is None else (result.alpha.shape[2], result.alpha.shape[3])
-    expected = augment_together(batch, batch.seed.tolist(), steps, size)
+    cropped = None if crop is None else (result.alpha.shape[2], result.alpha.shape[3])
+    expected = augment_together(batch, batch.seed.tolist(), steps, cropped)
     for picture, other in zip(result[:4], expected[:4], strict=True):
         torch.testing.assert_close(picture, other, rtol=0, atol=2e-6)
 

@@ -10,6 +10,8 @@ import torch
 from PIL import Image
 from torch import nn
 
+import zoo
+from zoo.matting.fast import FastMatting
 from zoo.matting.inference import (
     KINDS,
     MattingWarning,
@@ -265,6 +267,13 @@ class TestVideo:
     def background(self, tmp_path):
         return save(tmp_path / "in" / "empty.png", STAGE)
 
+    @pytest.fixture
+    def network(self):
+        """One that has learnt nothing, with patches to refine."""
+        backbone = {"class_path": "TimmBackbone", "init_args": {"name": "lcnet_050"}}
+        selector = {"class_path": "TopK", "init_args": {"patches": 50}}
+        return zoo.create_model("bgmv2_mobilenetv2", backbone=backbone, selector=selector).eval().network
+
     def test_videos_keep_timestamps_and_land_in_one_folder_a_kind(self, video, background, tmp_path):
         from zoo.media.videos import read_frames
 
@@ -282,6 +291,21 @@ class TestVideo:
         matte_video(threshold_model, video, background, results, frames=True, progress=False)
         assert files_in(tmp_path / "out") == [f"alpha/walk/{number:06d}.png" for number in range(30)]
         assert set(np.unique(read_image(tmp_path / "out" / "alpha" / "walk" / "000003.png", "L"))) == {0, 255}
+
+    def test_frames_are_what_each_is_when_matted_by_itself(self, video, background, tmp_path, network):
+        """Whatever runs at the same time, of every kind, with a network that remembers the background."""
+        from zoo.media.videos import read_frames
+
+        behind = write_video(tmp_path / "sea.mp4", [np.full((48, 64, 3), 8 * n, np.uint8) for n in range(20)])
+        results = Results(tmp_path / "out", KINDS, new_background=behind)
+        matte_video(FastMatting(network), video, background, results, frames=True, progress=False)
+        model, alone = FastMatting(network), Results(tmp_path / "alone", KINDS, new_background=behind)
+        for number, frame in enumerate(read_frames(video)):
+            output = matte(model, frame.pixels, read_image(background))  # a tensor of its own each time
+            for kind, expected in alone.render(output, frame.seconds):
+                with Image.open(results.path(kind, f"walk/{number:06d}.png")) as written:
+                    assert np.array_equal(written, expected), (kind, number)
+        assert number == 29
 
     def test_the_background_is_prepared_once(self, video, background, tmp_path):
         seen = set()

@@ -205,7 +205,7 @@ def from_pillow(picture: Image.Image) -> Tensor:
     return torch.from_numpy(np.asarray(picture).astype(np.float32) / 255).permute(2, 0, 1)
 
 
-@pytest.mark.parametrize("width", [1, 2, 3, 8, 11])
+@pytest.mark.parametrize("width", [1, 2, 3, 8, 11, 24, 39])
 def test_box_blur_is_the_mean_over_the_square(width: int) -> None:
     picture = make_batch([1], size=(9, 12)).background
     result = box_blur(picture, torch.tensor([width]))
@@ -289,15 +289,35 @@ def test_colour_jitter_of_a_batch_is_that_of_each_picture() -> None:
     assert torch.equal(jitter(pictures, amounts, order), torch.cat(alone))
 
 
-def test_compiled_colour_jitter_is_the_one_of_all_pictures_at_once() -> None:
+@pytest.mark.parametrize("size", [(1, 1), (7, 9), (32, 64), (50, 60), (43, 97)])  # up to more pixels than a block has
+def test_compiled_colour_jitter_is_the_one_of_all_pictures_at_once(size: tuple[int, int]) -> None:
     orders = torch.tensor(list(itertools.permutations(range(4))))
-    pictures = make_batch(list(range(24)), size=(50, 60)).background  # of more pixels than are done at a time
+    pictures = make_batch(list(range(24)), size).background
     pictures[:, :, :4] = pictures[:, :1, :4]
     amounts, _ = draw_jitter(Draws(range(24), "x"), (0.5, 0.5, 0.5, 0.4))
     amounts[::5, 0], amounts[1::5, 1], amounts[2::5, 2], amounts[3::5, 3] = 1, 1, 1, 0
     expected = jitter_together(pictures, amounts, orders)
-    torch.testing.assert_close(jitter(pictures, amounts, orders), expected, rtol=0, atol=3e-6)
-    assert jitter(pictures.double(), amounts, orders).dtype == torch.float64
+    for given in (pictures, pictures.contiguous(memory_format=torch.channels_last)):
+        torch.testing.assert_close(jitter(given, amounts, orders), expected, rtol=0, atol=3e-6)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"), [(torch.float64, 3e-6), (torch.bfloat16, 0.05), (torch.float16, 0.006)], ids=str
+)
+def test_colour_jitter_keeps_the_precision_of_the_pictures(
+    dtype: torch.dtype, tolerance: float
+) -> None:
+    pictures = make_batch(list(range(6)), (7, 9)).background
+    given = draw_jitter(Draws(range(6), "x"), (0.3, 0.3, 0.3, 0.05))
+    expected = jitter(pictures, *given)
+    result = jitter(pictures.to(dtype), *given)
+    assert result.dtype == dtype
+    torch.testing.assert_close(result.float(), expected, rtol=0, atol=tolerance)
+    torch.set_default_dtype(dtype)
+    try:
+        assert torch.equal(jitter(pictures, *given), expected)
+    finally:
+        torch.set_default_dtype(torch.float32)
 
 
 def test_colour_jitter_without_strength_is_the_identity() -> None:

@@ -108,7 +108,7 @@ def jitter(images: Tensor, amounts: Tensor, order: Tensor) -> Tensor:
     """Adjust the colours of (n, 3, H, W) pictures by amounts and in orders of shape (n, 4), from `draw_jitter`."""
     if images.device.type != "cpu" or images.dtype != torch.float32:
         return jitter_together(images, amounts, order)
-    adjusted = torch.empty(images.shape)
+    adjusted = torch.empty(images.shape, dtype=images.dtype)
     planes = (tensor.contiguous().flatten(2).numpy() for tensor in (images, adjusted))
     for picture, result, *own in zip(*planes, amounts.float().numpy(), order.numpy(), strict=True):
         _adjust(picture, result, *own)
