@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 
 from zoo.heads.dad_format import read_annotation, read_items
 from zoo.heads.mesh import HeadModel
@@ -15,9 +16,9 @@ from zoo.heads.synthetic.capture import capture, expose
 from zoo.heads.synthetic.heads import draw_shape
 from zoo.heads.synthetic.light import draw_light
 from zoo.heads.synthetic.looks import STYLES, draw_look
-from zoo.heads.synthetic.painting import hidden_share, look_at
+from zoo.heads.synthetic.painting import _finish, hidden_share, look_at
 from zoo.heads.synthetic.pieces import Kind, ellipsoid, joined, piece
-from zoo.heads.synthetic.skin import head_piece
+from zoo.heads.synthetic.skin import _blend, head_piece
 from zoo.heads.synthetic.views import Camera, Pose, draw_camera, draw_pose
 from zoo.media.images import MediaError, read_image
 
@@ -228,6 +229,38 @@ def test_a_soft_lens_spreads_light_to_the_pixels_around() -> None:
     assert not seen[..., [0, 2]].any()
     even = np.full((6, 6, 3), [0.1, 0.4, 0.8], np.float32)
     np.testing.assert_allclose(expose(even, 0.3, still) / 255, even, atol=1 / 255)  # up to its edges
+
+
+@pytest.mark.parametrize("size", [1, 6, 9])
+def test_the_sensor_reads_what_filters_give(size: int) -> None:
+    picture = random(0).random((size, size, 3), np.float32)
+    grain = random(1).normal(0, 0.1, (size, size)).astype(np.float32)
+    kernel = np.array([0.4, 1, 0.4]) / 1.8
+    blurred = picture.astype(np.float64)
+    for axis in (0, 1):
+        blurred = ndimage.convolve1d(blurred, kernel, axis=axis, mode="nearest")
+    expected = np.floor((blurred + grain[..., None]).clip(0, 1) * 255)
+    np.testing.assert_allclose(expose(picture, 0.4, grain), expected, atol=1)
+
+
+def test_colours_are_brought_nearer_by_shares() -> None:
+    colours, other = random(0).random((7, 3), np.float32), random(1).random(3, np.float32)
+    share = np.array([0, 1, 0.5, 0.1, 0, 0.9, 0.3], np.float32)
+    expected = colours + share[:, None] * (other - colours)
+    _blend(colours, other, share)
+    np.testing.assert_allclose(colours, expected, atol=1e-6)
+
+
+def test_light_becomes_colours_and_highlights() -> None:
+    rng = random(0)
+    pixels, seen = np.zeros((9, 3), np.float32), np.array([7, 0, 3, 4])
+    light, facing, colours = (rng.uniform(low, 1.2, (3, 4)).astype(np.float32) for low in (0, -1.2, 0))
+    gloss, half = rng.random(4, np.float32), np.array([0, 0.6, -0.8], np.float32)
+    highlights = gloss * (half @ facing).clip(0) ** 16 * 0.7
+    expected = np.zeros((9, 3))
+    expected[seen] = np.sqrt((light * colours + highlights).clip(max=1)).T
+    _finish(pixels, seen, light, facing, colours, gloss, half, np.float32(0.7))
+    np.testing.assert_allclose(pixels, expected, atol=1e-5)
 
 
 def test_grain_is_grey_and_stays_within_black_and_white() -> None:
