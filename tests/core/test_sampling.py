@@ -1,9 +1,9 @@
 """The order of samples: from (seed, epoch) alone, dealt out to processes, resumed in the middle."""
 
-import time
-
+import pytest
 from torch.utils.data import Dataset
 
+from zoo.core import sampling
 from zoo.core.sampling import EvaluationSampler, ResumableLoader, TrainingSampler
 
 
@@ -57,14 +57,34 @@ def test_evaluation_sees_every_sample_once() -> None:
     assert [len(EvaluationSampler(Numbers(7), rank, 3)) for rank in range(3)] == [3, 2, 2]
 
 
+class Clock:
+    """A clock that only goes on when it is told to."""
+
+    seconds = 0.0
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+
 class Slow(Numbers):
+    """Each sample takes ten seconds."""
+
+    def __init__(self, count: int, clock: Clock) -> None:
+        super().__init__(count)
+        self.clock = clock
+
     def __getitem__(self, index: int) -> int:
-        time.sleep(0.01)
+        self.clock.seconds += 10
         return index
 
 
-def test_a_loader_knows_how_long_it_was_waited_for() -> None:
-    loader = ResumableLoader(Slow(4), batch_size=2)
+def test_a_loader_knows_how_long_it_was_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr(sampling, "time", clock)
+    loader = ResumableLoader(Slow(4, clock), batch_size=2)
     for _ in range(2):  # anew in each epoch
-        assert [batch.tolist() for batch in loader] == [[0, 1], [2, 3]]
-        assert 0.04 <= loader.waited < 4
+        waited = []
+        for _ in loader:
+            waited.append(loader.waited)
+            clock.seconds += 1000  # which the network takes
+        assert (waited, loader.waited) == ([20, 40], 40)

@@ -2,7 +2,6 @@
 
 import json
 import sys
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -106,7 +105,8 @@ def test_the_hub_s_own_library_fetches_from_the_hub(server, page, tmp_path, monk
         fetch(parse_source("hf://ann/mattes/y.ckpt@v1"), partial, None, nothing)
 
 
-def test_without_a_network_the_hub_is_given_up_in_seconds(tmp_path, monkeypatch) -> None:
+def test_without_a_network_the_hub_is_given_up_before_the_download_would_try_and_try(tmp_path, monkeypatch) -> None:
+    import huggingface_hub
     from huggingface_hub import constants
 
     closed = "http://127.0.0.1:1"
@@ -114,12 +114,11 @@ def test_without_a_network_the_hub_is_given_up_in_seconds(tmp_path, monkeypatch)
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
     monkeypatch.setattr(constants, "ENDPOINT", closed)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    began = time.monotonic()
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", lambda *given, **named: pytest.fail("began a download"))
     with pytest.raises(
         DownloadError, match=r"hf://ann/mattes/x\.ckpt could not be had from the Hugging Face Hub \(.+\)"
     ):
         fetch(parse_source("hf://ann/mattes/x.ckpt"), tmp_path / "x.ckpt.part", None, nothing)
-    assert time.monotonic() - began < 5
 
 
 def test_an_artifact_is_fetched_by_wandb(tmp_path, monkeypatch) -> None:

@@ -76,18 +76,21 @@ class TestBehind:
         assert done == list(range(20))
 
     def test_who_asks_for_too_much_waits(self) -> None:
-        gate = threading.Event()
+        gate, two = threading.Event(), threading.Event()
         asked: list[int] = []
 
         def ask(thread: Behind) -> None:
             for number in range(4):
                 thread.do(gate.wait, NEVER)
                 asked.append(number)
+                if number == 1:
+                    two.set()
 
         with Behind(2) as thread:
             asking = threading.Thread(target=ask, args=(thread,))
             asking.start()
-            asking.join(0.2)
+            assert two.wait(NEVER)
+            asking.join(0.1)  # time to go on, if it does not wait
             assert asked == [0, 1]
             gate.set()
             asking.join(NEVER)
@@ -108,7 +111,7 @@ class TestBehind:
             with Behind(5) as thread:
                 thread.do(gate.wait, NEVER)
                 thread.do(done.append, 1)
-                threading.Timer(0.1, gate.set).start()
+                thread._waiting[-1].add_done_callback(lambda undone: gate.set())  # when it is cancelled
                 raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
