@@ -67,8 +67,9 @@ def test_resize_is_bilinear_for_any_number_of_channels_in_any_order(
 
 
 def test_gradients_flow_through_resize() -> None:
-    pictures = torch.rand(2, 3, 5, 7, dtype=torch.float64, generator=torch.Generator().manual_seed(0), requires_grad=True)
-    into = torch.rand(2, 3, 11, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    generator = torch.Generator().manual_seed(0)
+    pictures = torch.rand(2, 3, 5, 7, dtype=torch.float64, generator=generator, requires_grad=True)
+    into = torch.rand(2, 3, 11, 4, dtype=torch.float64, generator=generator)
     ours, theirs = (
         torch.autograd.grad(larger(pictures, (11, 4)), pictures, into)
         for larger in (resize, lambda x, size: F.interpolate(x, size, mode="bilinear"))

@@ -304,9 +304,7 @@ def test_compiled_colour_jitter_is_the_one_of_all_pictures_at_once(size: tuple[i
 @pytest.mark.parametrize(
     ("dtype", "tolerance"), [(torch.float64, 3e-6), (torch.bfloat16, 0.05), (torch.float16, 0.006)], ids=str
 )
-def test_colour_jitter_keeps_the_precision_of_the_pictures(
-    dtype: torch.dtype, tolerance: float
-) -> None:
+def test_colour_jitter_keeps_the_precision_of_the_pictures(dtype: torch.dtype, tolerance: float) -> None:
     pictures = make_batch(list(range(6)), (7, 9)).background
     given = draw_jitter(Draws(range(6), "x"), (0.3, 0.3, 0.3, 0.05))
     expected = jitter(pictures, *given)

@@ -125,7 +125,7 @@ def test_every_path_equals_the_plain_reference(kernel_size: int, scale: float) -
     ("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 0.06), (torch.float16, 0.008)], ids=str
 )
 def test_every_path_equals_the_plain_reference_in_every_precision(dtype: torch.dtype, tolerance: float) -> None:
-    """In rows and columns of odd number: a patch in a corner, scattered ones, all, and no more than an image may have."""
+    """On a grid of odd sides: one patch in a corner, some scattered, all, and no more than an image may have."""
     refiner = made().to(dtype)
     given = tuple(
         value.to(dtype) if isinstance(value, Tensor) else Coarse(*(each.to(dtype) for each in value))
