@@ -25,8 +25,11 @@ from zoo.matting.metrics import (
     MattingMetrics,
     base,
     connectivity_error,
+    foreground_mean_squared_difference,
     gradient_error,
     matting_metrics,
+    mean_squared_difference,
+    sum_absolute_difference,
 )
 from zoo.matting.metrics.gradient import error_by_tiles, error_of_whole_images
 from zoo.matting.metrics.pixels import sums_image_by_image, sums_of_whole_images
@@ -292,6 +295,18 @@ def test_compiled_functions_equal_plain_ones(first: int) -> None:
         torch.testing.assert_close(error_by_tiles(*batch), error_of_whole_images(*batch), rtol=1e-5, atol=1e-6)
         for colours in (batch, random_batch(seed, channels=3)):
             torch.testing.assert_close(sums_image_by_image(*colours), sums_of_whole_images(*colours), rtol=0, atol=0)
+
+
+def test_parts_of_larger_tensors_are_measured_as_copies_of_them() -> None:
+    """As a network gives them that padded its pictures: rows do not lie behind one another, nor channels."""
+    parts = [*random_batch(4 * len(SIZES) - 1), *random_batch(4 * len(SIZES) - 1, channels=3)[:2]]
+    wider = [torch.nn.functional.pad(part, (3, 2, 1, 4)).to(memory_format=torch.channels_last) for part in parts]
+    alpha, target, mask, colours, true_colours = (part[..., 1:-4, 3:-2] for part in wider)
+    assert not alpha.is_contiguous()
+    for metric in (connectivity_error, gradient_error, sum_absolute_difference, mean_squared_difference):
+        assert torch.equal(metric(alpha, target, mask), metric(*parts[:3])), metric.__name__
+    found = foreground_mean_squared_difference(colours, true_colours, target)
+    torch.testing.assert_close(found, foreground_mean_squared_difference(*parts[3:], parts[1]), equal_nan=True)
 
 
 def test_threads_change_no_bit() -> None:

@@ -140,7 +140,7 @@ def test_portions_of_any_size_equal_each_other(monkeypatch: pytest.MonkeyPatch) 
     refiner, given = made().double(), inputs(2, 52, 68, 0.25, torch.float64)
     score = scores(2, 52, 68, 0.4, torch.float64, close=False)
     expected, _ = in_tiles(refiner, given, score, SIDES)
-    for size in (1, 10**6):
+    for size in (1, 10**6, tiled.PORTION["cuda"]):
         monkeypatch.setitem(tiled.PORTION, "cpu", size)
         torch.testing.assert_close(in_tiles(refiner, given, score, SIDES)[0], expected, rtol=0, atol=1e-12)
 
