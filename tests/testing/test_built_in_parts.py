@@ -1,6 +1,6 @@
 """The built-in parts keep the contracts of their slots."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -251,7 +251,18 @@ class TestHeadData(DataModuleContract):
         return head_data()
 
 
-class TestBackgroundMatting(ModuleContract):
+class WritesNothing:
+    """Every test of the contract in an empty folder, which stays empty."""
+
+    @pytest.fixture(autouse=True)
+    def empty_folder(self, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+        folder = tmp_path_factory.mktemp("empty")
+        monkeypatch.chdir(folder)
+        yield
+        assert not list(folder.iterdir())
+
+
+class TestBackgroundMatting(WritesNothing, ModuleContract):
     @pytest.fixture(autouse=True)
     def place(self, pictures: Path) -> None:
         self.folder = pictures
@@ -271,7 +282,7 @@ class TestBackgroundMatting(ModuleContract):
         )
 
 
-class TestHeadAlignment(ModuleContract):
+class TestHeadAlignment(WritesNothing, ModuleContract):
     def data(self) -> HeadData:
         return head_data()
 

@@ -109,9 +109,19 @@ class Watcher(LightningModule):
         return torch.optim.SGD([self.weight], lr=0.1)
 
 
+class QuietTrainer(Trainer):
+    """A trainer without a folder, where modules would write their pictures and tables; Lightning takes the one in which
+    it was started.
+    """
+
+    @property
+    def log_dir(self) -> None:
+        return None
+
+
 def quiet_trainer(epochs: int, *callbacks: Callback) -> Trainer:
     """A trainer on the CPU that writes and prints nothing."""
-    return Trainer(
+    return QuietTrainer(
         callbacks=list(callbacks),
         accelerator="cpu",
         max_epochs=epochs,
