@@ -7,7 +7,19 @@ from pathlib import Path
 
 import torch
 
-PACKAGES = ("ablation-zoo", "torch", "numpy", "scipy", "opencv-python-headless", "numba", "libigl")
+PACKAGES = (
+    "ablation-zoo",
+    "torch",
+    "torchvision",
+    "timm",
+    "numpy",
+    "scipy",
+    "opencv-python-headless",
+    "numba",
+    "libigl",
+    "pillow",
+    "av",
+)
 
 
 def describe() -> dict[str, str | int | dict[str, str]]:

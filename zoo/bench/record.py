@@ -11,6 +11,7 @@ from zoo.bench.cases import Case, Measured
 from zoo.bench.machine import describe
 from zoo.bench.memory import Memory
 from zoo.bench.timing import Timing
+from zoo.core.run import commit
 
 FORMAT = "zoo-bench-1"
 COLUMNS = ("what", "ours", "quartiles", "plain", "ratio", "target", "equal")
@@ -33,6 +34,7 @@ def make_record(
         "format": FORMAT,
         "subject": subject,
         "official": official,
+        "commit": commit(),
         "date": datetime.now(UTC).date().isoformat(),
         "quick": quick,
         "repeats": repeats,
@@ -116,7 +118,7 @@ def amount(values: dict[str, Any] | None) -> str:
     """A median duration, or memory."""
     if values is None:
         return NOTHING
-    return f"{values['bytes'] / 2**20:.3g} MiB" if "bytes" in values else duration(values["median"])
+    return f"{values['bytes'] / 2**20:,.0f} MiB" if "bytes" in values else duration(values["median"])
 
 
 def duration(seconds: float) -> str:

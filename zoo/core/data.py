@@ -2,7 +2,6 @@
 workers augment where there is no accelerator.
 """
 
-from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -28,9 +27,11 @@ class DataModule(Part, LightningDataModule):
         """
         return self.workers > 0 and self.trainer.strategy.root_device.type == "cpu"
 
-    @abstractmethod
     def augmenter(self, epoch: int) -> Callable[[Any], Any]:
-        """What makes a batch that is trained on of one that was read. It can be sent to workers."""
+        """What makes a batch that is trained on of one that was read; it can be sent to workers. Here, nothing is
+        changed.
+        """
+        return unchanged
 
     def training_loader(
         self, samples: Dataset, batch_size: int, collate: Callable[[Any], Any], epoch: int, done: int
@@ -85,6 +86,11 @@ class DataModule(Part, LightningDataModule):
     def _reading(self) -> dict[str, Any]:
         accelerated = self.trainer.strategy.root_device.type == "cuda"
         return {"num_workers": self.workers, "pin_memory": accelerated, "persistent_workers": self.workers > 0}
+
+
+def unchanged(batch: Any) -> Any:
+    """The batch itself."""
+    return batch
 
 
 class Chain:
