@@ -21,6 +21,7 @@ from zoo.matting.inference import (
     matte_folder,
     matte_image,
     matte_video,
+    render,
 )
 from zoo.matting.parts import MattingOutput
 from zoo.media.images import MediaError, read_image
@@ -156,6 +157,36 @@ def test_a_folder_keeps_names_and_subfolders(tmp_path):
         out = tmp_path / f"out_{background.name}"
         matte_folder(difference_model, tmp_path / "in", background, Results(out, ["alpha"]), progress=False)
         assert files_in(out) == ["alpha/a.png", "alpha/b/a.png", "alpha/b/c.png"]
+
+
+def test_one_background_for_a_folder_is_handed_over_as_the_same_tensor(tmp_path, pair):
+    darker = PLACE - PLACE // 16
+    other = save(tmp_path / "empty" / "b.png", darker)
+    seen = []
+
+    def remembering(source, background):
+        seen.append(background)
+        return difference_model(source, background)
+
+    sources = tmp_path / "two"
+    for name in ("a.png", "b.png"):
+        save(sources / name, source_picture())
+    results = Results(tmp_path / "out", ["alpha"])
+    matte_folder(remembering, sources, pair[1], results, progress=False)
+    assert seen[0] is seen[1]
+    assert not seen[0].is_inference()  # such a tensor does not say whether it was changed
+    save(tmp_path / "empty" / "a.png", PLACE)
+    matte_folder(remembering, sources, other.parent, results, progress=False)
+    torch.testing.assert_close(seen[2], seen[0])
+    torch.testing.assert_close(seen[3][0], torch.from_numpy(darker).permute(2, 0, 1) / 255)
+
+
+def test_a_composite_of_half_precision_is_mixed_in_full(pair):
+    output = matte(difference_model, source_picture(), PLACE)
+    half = MattingOutput(*(field.bfloat16() for field in output))
+    whole = MattingOutput(*(field.float() for field in half))
+    behind = torch.tensor([0.1, 0.7, 0.3]).view(1, 3, 1, 1)
+    assert torch.equal(render(half, "composite", behind), render(whole, "composite", behind))
 
 
 def test_results_of_an_earlier_run_are_no_sources(tmp_path, pair):

@@ -167,7 +167,7 @@ def render(output: MattingOutput, kind: str, new_background: Tensor | None = Non
     elif kind == "composite":
         if new_background is None:
             raise ValueError("a composite needs a new background; got none.")
-        picture = composite(output.foreground[:1], alpha, new_background.to(alpha.dtype))
+        picture = composite(output.foreground[:1].float(), alpha.float(), new_background)
     elif kind == "error":
         picture = resize(output.error[:1], size)
     elif kind == "refined":
@@ -216,7 +216,7 @@ def matte_image(
     refuse_overwriting([results.path(kind, f"{source.stem}.png") for kind in results.save], [source, background])
     if not align:
         _refuse_another_size(source, background)
-    return _matte_picture(model, source, background, source.stem, results, align)
+    return _matte_picture(model, source, background, source.stem, results, align, Backgrounds(device_of(model)))
 
 
 def matte_folder(
@@ -253,9 +253,10 @@ def matte_folder(
             _refuse_another_size(picture, behind)
     written: list[Path] = []
     failures: list[MediaError] = []
+    backgrounds = Backgrounds(device_of(model))
     for picture, behind, name in tracked(pairs, len(pairs), "matting", progress):
         try:
-            written += _matte_picture(model, picture, behind, name, results, align)
+            written += _matte_picture(model, picture, behind, name, results, align, backgrounds)
         except MediaError as error:
             failures.append(error)
     if failures:
@@ -349,12 +350,45 @@ class _FrameFiles:
         self._count += 1
 
 
+class Backgrounds:
+    """Reads backgrounds and uploads them. The last one is given again as the same tensor, so that a model can tell that
+    it has seen it.
+
+    Args:
+        device: where they are wanted.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._path: Path | None = None
+        self._pixels: np.ndarray | None = None
+        self._uploaded: tuple[np.ndarray, Tensor] | None = None
+
+    def read(self, path: Path) -> np.ndarray:
+        """As `read_image` gives it; not to be changed."""
+        if self._pixels is None or path != self._path:
+            self._path, self._pixels = path, read_image(path)
+        return self._pixels
+
+    def upload(self, pixels: np.ndarray) -> Tensor:
+        """(1, 3, H, W) in [0, 1], on the device."""
+        if self._uploaded is None or pixels is not self._uploaded[0]:
+            self._uploaded = pixels, _upload(pixels, self._device)
+        return self._uploaded[1]
+
+
 def _matte_picture(
-    model: MattingModel, source: Path, background: Path, name: str, results: Results, align: bool
+    model: MattingModel,
+    source: Path,
+    background: Path,
+    name: str,
+    results: Results,
+    align: bool,
+    backgrounds: Backgrounds,
 ) -> list[Path]:
     pixels = read_image(source)
-    behind = fitting_background(pixels, read_image(background), source, background, align)
-    output = matte(model, pixels, behind)
+    behind = fitting_background(pixels, backgrounds.read(background), source, background, align)
+    output = _run(model, _upload(pixels, device_of(model)), backgrounds.upload(behind))
     return [write_image(results.path(kind, f"{name}.png"), rendered) for kind, rendered in results.render(output)]
 
 
