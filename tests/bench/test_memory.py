@@ -58,7 +58,7 @@ def test_of_two_that_are_equal_the_memory_is_compared(monkeypatch: pytest.Monkey
     assert (measured.ratio, measured.reached) == (3, True)
     values = as_values(measured)
     assert values["fast"] == {"bytes": 2**30}
-    assert row(values) == ["sum, memory, small", "1.02e+03 MiB", "—", "3.07e+03 MiB", "3×", "≥ 2× ✓", "exactly"]
+    assert row(values) == ["sum, memory, small", "1,024 MiB", "—", "3,072 MiB", "3×", "≥ 2× ✓", "exactly"]
 
 
 def test_a_system_that_does_not_tell_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:

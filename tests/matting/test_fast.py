@@ -67,10 +67,15 @@ def pictures(batch: int = 1, height: int = 64, width: int = 96, seed: int = 0) -
 
 @pytest.fixture
 def fresh_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Nothing is compiled yet, nor found compiled on disk."""
+    """Nothing is compiled yet, nor found compiled on disk; which vectors the compiler knows is not tried out, which
+    takes most of the time.
+    """
+    from torch._inductor import config
+
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "compiled"))
     torch.compiler.reset()
-    yield
+    with config.patch({"cpp.vec_isa_ok": False}):
+        yield
     torch.compiler.reset()
 
 
