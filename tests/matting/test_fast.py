@@ -258,13 +258,17 @@ class OneConvolution(nn.Module):
 @pytest.mark.slow
 @pytest.mark.skipif(not any(map(shutil.which, ("g++", "clang++"))), reason="there is no C++ compiler")
 def test_compiled_it_gives_the_same_at_every_size(fresh_compiler: None) -> None:
+    from torch._dynamo.utils import counters
+
+    counters.clear()
     network = OneConvolution().eval().requires_grad_(False)
     compiled = compiled_base(network)
-    for batch, height, width in ((1, 64, 96), (2, 61, 83)):
+    for batch, height, width in ((1, 64, 96), (2, 61, 83), (1, 32, 16)):
         given = [image.float() for image in pictures(batch, height, width)]
         with torch.no_grad():
             for ours, plain in zip(compiled(*given), network.base(*given), strict=True):
                 torch.testing.assert_close(ours, plain)
+    assert counters["stats"]["unique_graphs"] == 2  # the third size is one too many to compile for
 
 
 def test_only_the_base_is_compiled_and_only_where_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,9 @@ from zoo.matting.parts import PATCH, Coarse, MattingOutput
 SMALL = 64
 """Side in pixels of a picture of which every layer of a backbone has something left."""
 
+COMPILED = 2
+"""Sizes of pictures that are compiled for: upright and across."""
+
 
 class FastMatting(nn.Module):
     """What a network gives, faster: a copy with BatchNorm folded into its convolutions, which remembers what it can of
@@ -26,8 +29,8 @@ class FastMatting(nn.Module):
         foreground: False leaves it out, and with it most of the memory that a large picture takes; then
             `output.foreground` is None.
         compiled: True has torch compile the base network, as one graph and with its weights as constants, which takes
-            about half a minute with the first picture of a size, and again with the second size, for all others. On
-            CUDA the graph is replayed as a CUDA graph.
+            about half a minute for a size of pictures; all after the first two sizes are computed as without. On CUDA
+            the graph is replayed as a CUDA graph.
     """
 
     def __init__(self, network: MattingNetwork, foreground: bool = True, compiled: bool = False) -> None:
@@ -91,16 +94,21 @@ class FastMatting(nn.Module):
 
 
 def compiled_base(network: MattingNetwork) -> Callable[[Tensor, Tensor], Coarse]:
-    """The network's `base`, compiled at its first call.
+    """The network's `base`, compiled at its first call for each of the first `COMPILED` sizes.
 
     Raises:
         ValueError: at a call, torch cannot compile here.
     """
     from torch._dynamo.exc import BackendCompilerFailed  # which brings all of the compiler with it
 
-    graph = torch.compile(network.base, fullgraph=True, options={"freezing": True, "triton.cudagraphs": True})
+    plain = network.base
+    graph = torch.compile(plain, fullgraph=True, dynamic=False, options={"freezing": True, "triton.cudagraphs": True})
+    sizes: set[torch.Size] = set()
 
     def base(source: Tensor, background: Tensor) -> Coarse:
+        if source.shape not in sizes and len(sizes) == COMPILED:
+            return plain(source, background)
+        sizes.add(source.shape)
         torch.compiler.cudagraph_mark_step_begin()
         try:
             coarse = graph(source, background)
