@@ -11,7 +11,7 @@ from torch import nn
 import zoo
 from zoo.commands import matte
 from zoo.core.registry import load_plugin_file
-from zoo.matting import inference
+from zoo.matting import fast, inference
 from zoo.matting.parts import MattingOutput
 from zoo.media.images import read_image
 
@@ -143,6 +143,19 @@ def test_alpha_alone_and_half_precision_give_the_same_but_for_rounding(pair, tmp
     assert 0 < np.abs(both - half).mean() < 2  # larger where other patches were refined
 
 
-def test_half_precision_of_a_model_of_another_kind_is_refused(pair, tmp_path, loaded):
+def test_compile_compiles_and_gives_the_same(pair, tmp_path, fitted, shared_tiny, monkeypatch):
+    load_plugin_file(str(shared_tiny.plugin))
+    compiled = []
+    monkeypatch.setattr(fast, "compiled_base", lambda network: compiled.append(network) or network.base)
+    options = ("--model", fitted / "checkpoints/last.ckpt", "--device", "cpu", "--base-scale", "0.5")
+    for name, way in (("plain", ()), ("compiled", ("--compile",))):
+        assert run(*pair, "-o", tmp_path / name, *options, *way) == 0
+        assert len(compiled) == len(way)
+    plain, ours = (read_image(tmp_path / name / "alpha" / "me.png", "L") for name in ("plain", "compiled"))
+    assert np.array_equal(plain, ours)
+
+
+@pytest.mark.parametrize("option", [("--precision", "bf16"), ("--compile",), ("--base-scale", "0.5")], ids=" ".join)
+def test_what_a_model_of_another_kind_cannot_do_is_refused(pair, tmp_path, loaded, option):
     with pytest.raises(ValueError, match="m holds a Difference; expected a background matting model"):
-        run(*pair, "-o", tmp_path / "out", "--model", "m", "--precision", "bf16", "--device", "cpu")
+        run(*pair, "-o", tmp_path / "out", "--model", "m", *option, "--device", "cpu")

@@ -32,6 +32,7 @@ from zoo.bench.cases import Case, Values
 from zoo.bench.data_references import Official, PlainFolder, load_official
 from zoo.bench.timing import threads
 from zoo.core.configs import shipped
+from zoo.core.data import unchanged
 from zoo.core.parts import Augmentation
 from zoo.core.sampling import ResumableLoader
 from zoo.core.spec import build
@@ -48,7 +49,7 @@ RECIPE = "matting/base"
 """The configuration whose augmentations are run."""
 WORKERS = 2
 TOLERANCE = 1e-5
-"""Between a picture augmented in a batch and alone, in single precision."""
+"""Between a picture augmented by a worker and by the main process, in single precision."""
 
 
 class Extent(NamedTuple):
@@ -80,8 +81,8 @@ def cases(quick: bool = False, against: Path | None = None) -> Iterator[Case]:
     """Every case in turn; `quick` makes them small, to see that they run, and without targets.
 
     Args:
-        against: a checkout of the official repository, whose datasets and augmentations are run; without it, ours are
-            beside their own steps on one sample at a time.
+        against: a checkout of the official repository, whose datasets and augmentations are run; without it, the rows
+            beside them are left out, and pictures are read beside Pillow.
     """
     extent = QUICK if quick else FULL
     official = None if against is None else load_official(against)
@@ -124,7 +125,7 @@ def reading(root: Path, extent: Extent, official: Official | None) -> Case:
 
 
 def beside_official(root: Path, extent: Extent, official: Official) -> Iterator[Case]:
-    """Our loading with the steps that the official loader has, and our workers alone, beside the official loader."""
+    """Our loading with the steps that the official loader has, and without any, beside the official loader."""
     steps = {name: step for name, step in recipe().items() if step.phase == "canvas"}
     samples = official.samples(root, root / "bgr", extent.canvas)
     whole = matting_data(root, extent.canvas, extent.batch, steps).train_dataloader()
@@ -133,7 +134,7 @@ def beside_official(root: Path, extent: Extent, official: Official) -> Iterator[
         ("loading, nothing augmented", reading_only(root, extent), None),
     ):
         with (
-            Epoch(loader, as_it_comes, sizes) as ours,
+            Epoch(loader, unchanged, sizes) as ours,
             Epoch(official.loader(samples, extent.batch, WORKERS), from_official, sizes) as theirs,
         ):
             yield Case(name, said(extent), ours, theirs, count=extent.samples, faster=faster)
@@ -143,15 +144,15 @@ def all_steps(root: Path, extent: Extent) -> Iterator[Case]:
     """Loading with all steps of the recipe, by the workers or by the main process."""
     loader = matting_data(root, extent.canvas, extent.batch, recipe()).train_dataloader()
     finish = partial(apply_augmentations, augmentations=recipe())
-    with Epoch(loader, as_it_comes, pictures) as ours, Epoch(reading_only(root, extent), finish, pictures) as plain:
+    with Epoch(loader, unchanged, pictures) as ours, Epoch(reading_only(root, extent), finish, pictures) as plain:
         yield Case("loading, all steps", said(extent), ours, plain, TOLERANCE, count=extent.samples)
 
 
 def kept(root: Path, extent: Extent) -> Iterator[Case]:
     """Reading alone, with cut-outs that were decoded in an epoch before or are decoded each time."""
     with (
-        Epoch(reading_only(root, extent, keep=extent.samples), as_it_comes, pictures) as ours,
-        Epoch(reading_only(root, extent), as_it_comes, pictures) as plain,
+        Epoch(reading_only(root, extent, keep=extent.samples), unchanged, pictures) as ours,
+        Epoch(reading_only(root, extent), unchanged, pictures) as plain,
     ):
         yield Case("loading, nothing augmented, cut-outs kept", said(extent), ours, plain, count=extent.samples)
 
@@ -162,8 +163,8 @@ def rendered_heads(extent: Extent) -> Iterator[Case]:
     module = zoo.create_model("dad3dnet_mobilenet", head_model="OpenHead", image_size=extent.crop)
     read, drawn = (head_data(cast(HeadAlignment, module), extent.heads, batch, keep) for keep in (True, False))
     with (
-        Epoch(read.train_dataloader(), as_it_comes, head_pictures) as ours,
-        Epoch(drawn.train_dataloader(), as_it_comes, head_pictures) as plain,
+        Epoch(read.train_dataloader(), unchanged, head_pictures) as ours,
+        Epoch(drawn.train_dataloader(), unchanged, head_pictures) as plain,
     ):
         setting = f"{extent.crop}², batch {batch}, {WORKERS} workers"
         yield Case("heads, kept", setting, ours, plain, TOLERANCE, count=extent.heads)
@@ -193,11 +194,6 @@ class Epoch:
 
     def __exit__(self, *_: object) -> None:
         self.loader = None
-
-
-def as_it_comes(value: Any) -> Any:
-    """What the workers hand over."""
-    return value
 
 
 def from_official(batch: Any) -> MattingBatch:

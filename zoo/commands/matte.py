@@ -75,8 +75,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--compile",
         action="store_true",
-        help="let torch compile the base network first, which takes about half a minute and then a tenth off every "
-        "frame: for long videos",
+        help="let torch compile the base network first, which takes about half a minute and then up to a tenth off "
+        "every frame: for long videos",
     )
     add_model_arguments(parser, DEFAULT_MODEL)
 
