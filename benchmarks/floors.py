@@ -13,9 +13,9 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
-from zoo.bench.matting import SETTINGS, Setting, matting_network, network_name, pictures
-from zoo.bench.timing import by_turns, threads
+from benchmarks.matting import SETTINGS, Setting, matting_network, network_name, pictures
 from zoo.matting.fast import FastMatting
+from zoo.measure.timing import by_turns, threads
 
 SIDE = 2048
 """Of the matrices whose product says how fast this processor multiplies and adds."""

@@ -18,11 +18,11 @@ import skimage.draw
 from PIL import Image
 
 import zoo
-from zoo.core.pictures import contact_sheet
 from zoo.matting.base_scale import FittingScale, trained_side
 from zoo.matting.inference import NewBackground, matte, render
 from zoo.matting.synthetic import photographs
 from zoo.media.images import read_image, to_uint8
+from zoo.training.pictures import contact_sheet
 
 OUTLINES = {
     "astronaut.png": "150,70 155,40 175,20 205,8 240,6 275,15 302,42 312,80 306,115 292,140 272,160 290,182 310,215 "

@@ -129,27 +129,23 @@ def small_scale() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def isolation(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No test sees another's seed, arguments or registered classes."""
-    before = [
-        (slot, dict(slot.failures), dict(slot._loaded), dict(slot._from_files)) for slot in registry.SLOTS.values()
-    ]
     environment = {name: os.environ.get(name) for name in ("PL_GLOBAL_SEED", "PL_SEED_WORKERS")}
     for name in environment:
         os.environ.pop(name, None)
     monkeypatch.setattr(sys, "argv", ["zoo"])
     modules = set(sys.modules)
-    yield
+    loaded = registry.loaded_names()
+    with registry.isolated():
+        yield
+        changed = registry.loaded_names() != loaded
     for name, value in environment.items():
         os.environ.pop(name, None)
         if value is not None:
             os.environ[name] = value
-    read_files = any(slot._from_files.keys() != from_files.keys() for slot, _, _, from_files in before)
-    imported = any(slot._loaded.keys() - loaded.keys() for slot, _, loaded, _ in before)
     for name in set(sys.modules) - modules:
         if name.startswith("zoo_plugin_file_"):
             del sys.modules[name]
-    for slot, failures, loaded, from_files in before:
-        slot.failures, slot._loaded, slot._from_files = failures, loaded, from_files
-    if read_files or imported:
+    if changed:
         for key in [key for key in CLASS_PARSERS if key[0].__module__ not in sys.modules]:
             del CLASS_PARSERS[key]
         gc.collect()  # classes die in cycles, and the parser finds every living subclass
@@ -406,7 +402,7 @@ def catalogue(install: Callable[..., None], tmp_path: Path) -> Callable[..., Non
         (package / "catalogue.yaml").write_text(entries)
         if not list(package.parent.glob(f"{name}_weights-*.dist-info")):
             install(f"{name}-weights", "1.0", {"zoo.catalogues": {name: f"{name}_weights:catalogue.yaml"}})
-        registry.SLOTS["catalogues"]._loaded.pop(name, None)
+        registry.get_slot("catalogues").forget(name)
 
     return make
 
@@ -461,9 +457,10 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Small:
     import torch
     import yaml
 
-    from zoo.core.checkpoint import describe
-    from zoo.core.registry import get_slot, load_plugin_file
+    from zoo.core.plugin_files import load_plugin_file
+    from zoo.core.registry import get_slot
     from zoo.core.spec import build
+    from zoo.weights.record import describe
 
     folder = tmp_path_factory.mktemp("small")
     plugin, file = folder / "small.py", folder / "small.ckpt"
@@ -476,5 +473,5 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Small:
     entry["plugins"] |= {"Tiny": str(folder / "tiny.py")}
     version = lightning.pytorch.__version__
     torch.save({"state_dict": module.state_dict(), "zoo": entry, "pytorch-lightning_version": version}, file)
-    del get_slot("backbones")._from_files["FourConvolutions"]
+    get_slot("backbones").forget("FourConvolutions")
     return Small(plugin, file)

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 import zoo
-from zoo.core.checkpoint import CheckpointError
-from zoo.core.registry import PluginError
+from zoo.core.errors import ZooError
+from zoo.core.slots import PluginError
 from zoo.core.spec import build
 
 BACKBONE = {"class_path": "TimmBackbone", "init_args": {"name": "test_efficientnet"}}
@@ -94,7 +94,7 @@ def test_what_is_unknown_is_answered_with_the_nearest(tmp_path: Path) -> None:
         small(basescale=0.5)
     with pytest.raises(PluginError, match="no plugin named 'Topk' is registered here; did you mean TopK"):
         small(selector="Topk")
-    with pytest.raises(CheckpointError, match="there is no checkpoint at"):
+    with pytest.raises(ZooError, match="there is no checkpoint at"):
         small(checkpoint=str(tmp_path / "nothing.ckpt"))
 
 
@@ -118,5 +118,5 @@ def test_a_part_that_a_checkpoint_knows_nothing_of_starts_fresh(fitted: Path, tm
     assert "base.ckpt has no weights for refiner: starting fresh there." in caplog.text
     del base["network.decoder.conv1.weight"]
     torch.save({"state_dict": base}, tmp_path / "damaged.ckpt")
-    with pytest.raises(CheckpointError, match=r"damaged\.ckpt does not fit this model: missing decoder\.conv1\.weight"):
+    with pytest.raises(ZooError, match=r"damaged\.ckpt does not fit this model: missing decoder\.conv1\.weight"):
         small(checkpoint=str(tmp_path / "damaged.ckpt"))

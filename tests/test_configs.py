@@ -11,9 +11,9 @@ import pytest
 import torch
 import yaml
 
-from zoo.core.configs import CONFIGS
 from zoo.core.spec import build
-from zoo.core.training import TrainingModule
+from zoo.runner.configs import CONFIGS
+from zoo.training.module import TrainingModule
 
 MATTING = sorted((CONFIGS / "matting").glob("*.yaml"))
 HEADS = sorted((CONFIGS / "heads").glob("*.yaml"))

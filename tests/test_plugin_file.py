@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 import zoo.cli
-from zoo.core.registry import PluginError, load_plugin_files
-from zoo.study.file import Study, StudyError
+from zoo.core.errors import ZooError
+from zoo.core.plugin_files import load_plugin_files
+from zoo.core.slots import PluginError
+from zoo.study.file import Study
 
 STUDY = """
 base: tiny.yaml
@@ -69,7 +71,7 @@ def test_without_the_file_it_is_named(command: Callable, tiny, fitted: Path) -> 
     # In a process of its own nothing would be registered; here what other tests registered is taken away.
     from zoo.core.registry import get_slot
 
-    get_slot("datasets")._from_files.clear()
+    get_slot("datasets").from_files.clear()
     outcome = command("test", "--ckpt_path", fitted / "checkpoints" / "last.ckpt")
     assert outcome.code == 1
     assert "was made with 'Tiny' of " in outcome.complaint
@@ -81,7 +83,7 @@ def test_a_study_hands_it_on_to_whoever_carries_out_its_runs(
     command: Callable, tiny, mine: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def stop(study: Study) -> None:
-        raise StudyError(", ".join(map(str, study.plugins)))  # what each run's job.json will name
+        raise ZooError(", ".join(map(str, study.plugins)))  # what each run's job.json will name
 
     monkeypatch.setattr("zoo.study.plan.make_plan", stop)
     Path("one.yaml").write_text(STUDY)

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from zoo.core.configs import CONFIGS
+from zoo.core.errors import ZooError
+from zoo.runner.configs import CONFIGS
 from zoo.study import plan as planning
 from zoo.study.engine import make_engine
-from zoo.study.file import NOISE_FLOOR, Row, Study, StudyError, read_study
+from zoo.study.file import NOISE_FLOOR, Row, Study, read_study
 from zoo.study.job import read_job
 from zoo.study.plan import Plan, make_plan
 from zoo.study.resolve import Resolver
@@ -93,7 +94,7 @@ def test_full_profile_names_what_is_missing(name: str, tmp_path: Path, monkeypat
     monkeypatch.chdir(tmp_path)
     missing = "data/backgrounds/train" if "bgmv2" in name else "DAD-3DHeadsDataset/train"
     study = read_study(name, "full")
-    with pytest.raises(StudyError, match=missing) as caught:
+    with pytest.raises(ZooError, match=missing) as caught:
         make_plan(replace(study, rows=(study.row(study.baseline),)))
     assert len(str(caught.value)) < 200
 

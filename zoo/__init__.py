@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from zoo.core.registry import get_slot
 
 if TYPE_CHECKING:
-    from zoo.core.models import create_model, load
     from zoo.hub.pull import pull
+    from zoo.training.models import create_model, load
 
 __all__ = ["create_model", "list_models", "list_plugins", "load", "pull"]
 __version__ = "0.1.0"
@@ -35,7 +35,7 @@ def list_plugins(slot: str) -> list[str]:
 
 def __getattr__(name: str) -> Any:
     if name in ("create_model", "load"):
-        from zoo.core import models
+        from zoo.training import models
 
         return getattr(models, name)
     if name == "pull":

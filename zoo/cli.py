@@ -7,13 +7,13 @@ torch nor any plugin is imported before a command needs it.
 import argparse
 import importlib
 import os
-import re
-import signal
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from types import ModuleType
-from typing import NoReturn
+
+from zoo.core.errors import ZooError, explain, is_on_purpose
+from zoo.runner.help import ANYWHERE, Parser
 
 LIGHTNING = {
     "fit": "Train a model.",
@@ -36,11 +36,7 @@ COMMANDS = (
     "convert",
     "export",
     "push",
-    "bench",
 )
-ANYWHERE = "Every command takes --plugin FILE, a Python file with parts of yours, once or several times."
-EXPECTED = (ValueError, LookupError, OSError, FloatingPointError)
-"""What our own code raises for bad input, with one sentence; raised by other code, its traceback is shown as well."""
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -65,27 +61,23 @@ def main(args: Sequence[str] | None = None) -> int:
     length = 2 if " ".join(words[:2]) in COMMANDS else 1
     command, rest = " ".join(words[:length]), words[length:]
     if command not in LIGHTNING and command not in COMMANDS:
-        from zoo.core.registry import nearest
+        from zoo.core.slots import nearest
 
         print(f"zoo: there is no command '{command}'{nearest(command, [*LIGHTNING, *COMMANDS])}", file=sys.stderr)
         return 2
     try:
         register(plugin_files)
         return run_lightning(command, rest) if command in LIGHTNING else run_other(command, rest, plugin_files)
-    except EXPECTED as error:
-        ours = next((cause for cause in causes(error) if is_ours(cause)), None)
-        if os.environ.get("ZOO_TRACEBACK") or ours is None:
-            traceback.print_exc()
-        print(f"zoo {command}: {' '.join(sentence(ours or error).split())}", file=sys.stderr)
-        return 2 if type(error).__name__ == "CommandLineError" else 1
     except KeyboardInterrupt:
         print(f"zoo {command}: interrupted.", file=sys.stderr)
         return 130
     except SystemExit as exit_:
-        if type(exit_).__name__ == "SIGTERMException":  # Lightning's; known by its name, since it may not be imported
-            print(f"zoo {command}: asked to end (SIGTERM).", file=sys.stderr)
-            return 128 + signal.SIGTERM
         return exit_.code if isinstance(exit_.code, int) else int(exit_.code is not None)
+    except Exception as error:
+        if os.environ.get("ZOO_TRACEBACK") or not is_on_purpose(error):
+            traceback.print_exc()
+        print(f"zoo {command}: {explain(error)}", file=sys.stderr)
+        return error.exit_code if isinstance(error, ZooError) else 1
 
 
 def run() -> None:
@@ -110,14 +102,14 @@ def without_plugins(words: Sequence[str]) -> tuple[list[str], list[str]]:
 def register(plugin_files: Sequence[str]) -> None:
     """Register the parts in files; PluginError for one that cannot be used, or two of one name."""
     if plugin_files:  # this imports torch
-        from zoo.core.registry import load_plugin_files
+        from zoo.core.plugin_files import load_plugin_files
 
         load_plugin_files(plugin_files)
 
 
 def run_lightning(command: str, arguments: list[str]) -> int:
     """One of Lightning's commands."""
-    from zoo.core.command_line import run_command
+    from zoo.runner.lightning import run_command
 
     run_command(command, arguments)
     return 0
@@ -143,16 +135,6 @@ def command_module(command: str) -> ModuleType:
     return importlib.import_module(f"zoo.commands.{command.replace(' ', '_')}")
 
 
-class Parser(argparse.ArgumentParser):
-    """A parser that answers a command line it does not understand with one sentence instead of the usage."""
-
-    def format_help(self) -> str:
-        return f"{super().format_help()}\n{ANYWHERE}\n"
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message.rstrip('.')}; `{self.prog} --help` explains it.\n")
-
-
 def overview() -> str:
     """The help of `zoo` alone: one line a command."""
     helps = dict(LIGHTNING)
@@ -163,42 +145,3 @@ def overview() -> str:
         "zoo: an ablation is a combination of plugins.\n\nusage: zoo COMMAND [options]; `zoo COMMAND --help` "
         f"explains one.\n\n{lines}\n\n{ANYWHERE}"
     )
-
-
-def causes(error: BaseException) -> Iterator[BaseException]:
-    """The error and what led to it: a sentence of ours may come wrapped by the parser that was building the part."""
-    current: BaseException | None = error
-    while current is not None:
-        yield current
-        current = current.__cause__ or current.__context__
-
-
-def sentence(error: BaseException) -> str:
-    """The error's message, without the traceback that one from a worker process carries in its text."""
-    text = str(error)
-    caught = re.match(r"Caught (\w+) in DataLoader worker", text)
-    return text.rpartition(f"{caught[1]}: ")[2] if caught else text
-
-
-def is_ours(error: BaseException) -> bool:
-    """Whether the error was raised by the zoo or a part, on purpose, rather than somewhere in a library."""
-    if type(error).__module__.startswith("zoo."):
-        return True
-    last = error.__traceback__
-    while last is not None and last.tb_next is not None:
-        last = last.tb_next
-    if last is None or isinstance(error, KeyError | IndexError):  # what a mistake in code looks like
-        return False
-    return last.tb_frame.f_globals.get("__name__", "").split(".")[0] in {"zoo"} | plugin_packages()
-
-
-def plugin_packages() -> set[str]:
-    """The top-level packages that plugins live in, built-in or not, and the modules of plugin files."""
-    from zoo.core.registry import SLOTS
-
-    return {
-        plugin.target.split(":")[0].split(".")[0]
-        for slot in SLOTS.values()
-        for claims in slot.plugins().values()
-        for plugin in claims
-    }

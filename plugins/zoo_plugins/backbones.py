@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.core.parts import Backbone, only_as_a_whole
-from zoo.core.registry import nearest
+from zoo.core.slots import nearest
 
 CANNOT = (TypeError, ValueError, AssertionError, NotImplementedError, RuntimeError)
 """What timm raises for a model without features, or not at the stride asked for, or not of a picture of any size."""

@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zoo.core.folding import folded
 from zoo.matting.parts import PATCH, Coarse, Refiner, resize
+from zoo.training.fusing import folded
 from zoo_plugins.refinement.cells import Cells, crop, selection, write, write_into
 from zoo_plugins.refinement.kernels import Kernels, at_half_size
 from zoo_plugins.refinement.tiles import PORTION, SIDES, cost, refined_patches

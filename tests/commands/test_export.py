@@ -10,11 +10,14 @@ import torch
 from torch import Tensor
 
 import zoo
-from zoo.core import export as exporting
-from zoo.core.checkpoint import describe, read
-from zoo.core.export import ExportError, check_equal, export
-from zoo.core.registry import get_slot, load_plugin_file, load_plugin_files
+from zoo.core.errors import ZooError
+from zoo.core.plugin_files import load_plugin_file, load_plugin_files
+from zoo.core.registry import get_slot
 from zoo.core.spec import build
+from zoo.training import export as exporting
+from zoo.training.export import check_equal, export
+from zoo.weights.checkpoint import read
+from zoo.weights.record import describe
 
 HEAD: dict[str, Any] = {
     "backbone": {"class_path": "TimmBackbone", "init_args": {"name": "test_resnet", "output_stride": 32}},
@@ -238,14 +241,14 @@ def stubborn(small, module, tmp_path: Path) -> Any:
 
 
 def test_a_part_that_cannot_be_exported_is_named(stubborn, tmp_path: Path) -> None:
-    with pytest.raises(ExportError, match=r"^Fussy \(selector\) cannot be exported as torch-export: ") as caught:
+    with pytest.raises(ZooError, match=r"^Fussy \(selector\) cannot be exported as torch-export: ") as caught:
         export(stubborn("Fussy"), tmp_path / "a.pt2", "torch-export", (64, 64), False)
     assert "\n" not in str(caught.value)
     assert not list(tmp_path.glob("*.pt2"))
 
 
 def test_a_network_that_was_exported_wrongly_is_not_kept(stubborn, tmp_path: Path) -> None:
-    with pytest.raises(ExportError, match=r"gives another 'refined' than PyTorch does .* nothing was written"):
+    with pytest.raises(ZooError, match=r"gives another 'refined' than PyTorch does .* nothing was written"):
         export(stubborn("Forgetful"), tmp_path / "a.pt", "torchscript", (64, 64), False)
     assert not list(tmp_path.glob("*.pt"))
 
@@ -253,21 +256,19 @@ def test_a_network_that_was_exported_wrongly_is_not_kept(stubborn, tmp_path: Pat
 def test_an_error_map_that_reads_the_answer_is_named(module, tmp_path: Path) -> None:
     spec = module.spec
     spec["init_args"]["error_map"] = {"class_path": "OracleError"}
-    with pytest.raises(ExportError, match=r"OracleError \(error_map\) cannot be exported .*needs the true alpha"):
+    with pytest.raises(ZooError, match=r"OracleError \(error_map\) cannot be exported .*needs the true alpha"):
         export(build(spec).eval(), tmp_path / "a.pt", "torchscript", (64, 64), False)
 
 
 def test_missing_packages_are_named(module, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(exporting.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(
-        ExportError, match=r"needs onnx, onnxscript and onnxruntime.*pip install 'ablation-zoo\[export\]'"
-    ):
+    with pytest.raises(ZooError, match=r"needs onnx, onnxscript and onnxruntime.*pip install 'ablation-zoo\[export\]'"):
         export(module, tmp_path / "a.onnx", "onnx", (64, 64), False)
     assert importlib.util.find_spec("torch") is None
 
 
 def test_nan_is_no_equality() -> None:
-    with pytest.raises(ExportError, match="gives another 'b'"):
+    with pytest.raises(ZooError, match="gives another 'b'"):
         check_equal({"a": 0.0, "b": float("inf")}, "onnx")
 
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from zoo.core.registry import SLOTS
+from zoo.core.registry import slots
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def test_every_slot_and_plugin_is_listed(command) -> None:
     outcome = command("list")
     assert outcome.code == 0
     lines = outcome.out.splitlines()
-    assert [line for line in lines if not line.startswith(" ")] == list(SLOTS)
+    assert [line for line in lines if not line.startswith(" ")] == list(slots())
     assert any(line.split() == ["TopK", "ablation-zoo", "0.1.0"] for line in lines)
 
 
@@ -30,7 +30,7 @@ def test_one_slot_is_listed(command) -> None:
 def test_json_says_the_same_for_programs(command) -> None:
     outcome = command("list", "--json")
     listed = json.loads(outcome.out)
-    assert list(listed) == list(SLOTS)
+    assert list(listed) == list(slots())
     assert outcome.err == ""
     (topk,) = [plugin for plugin in listed["selectors"] if plugin["name"] == "TopK"]
     assert topk["target"] == "zoo_plugins.selectors:TopK"

@@ -10,7 +10,7 @@ from torch import nn
 
 import zoo
 from zoo.commands import matte
-from zoo.core.registry import load_plugin_file
+from zoo.core.plugin_files import load_plugin_file
 from zoo.matting import fast, inference
 from zoo.matting.parts import MattingOutput
 from zoo.media.images import read_image

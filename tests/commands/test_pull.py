@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 import zoo
-from zoo.core.checkpoint import CheckpointError
+from zoo.core.errors import ZooError
 
 CONTENT = b"weights" * 1000
 KEYS = Path(__file__).parents[1] / "hub" / "bgmv2_keys.json.gz"
@@ -226,7 +226,7 @@ def test_a_file_of_weights_alone_asks_for_its_model(command, official, pair, tmp
         words = f"{file} does not say which model it holds (weights of another origin?): name the model as well, with "
         assert words in command("matte", *pair, "-o", tmp_path / "out", "--model", file, "--device", "cpu").complaint
         assert f"--model=bgmv2_resnet50 --model.checkpoint={file}" in command("test", "--ckpt_path", file).complaint
-        with pytest.raises(CheckpointError, match=r"zoo\.create_model\('bgmv2_resnet50', checkpoint="):
+        with pytest.raises(ZooError, match=r"zoo\.create_model\('bgmv2_resnet50', checkpoint="):
             zoo.load(file)
     given = ("--model", "dad3dnet_resnet50", "--checkpoint", official)
     assert "does not fit this model" in command("head", pair[0], "-o", tmp_path / "out", *given).complaint

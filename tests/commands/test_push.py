@@ -10,8 +10,8 @@ import pytest
 from huggingface_hub.errors import LocalTokenNotFoundError
 
 import zoo
-from zoo.core.registry import load_plugin_files
-from zoo.hub import push as pushing
+from zoo.core.plugin_files import load_plugin_files
+from zoo.weights import push as pushing
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Files that version 0.1.0 wrote still load, resume, measure, export and report to the numbers that it gave.
 
 `written_by_0.1.0.tar.xz` holds a fitted run of each task, its published file, a study with results, the plugin file and
-configurations they were made with, and what 0.1.0 computed from them: `numbers.json` and `outputs.npz`. Weights of large
+configurations that made them, and what 0.1.0 computed from them: `numbers.json` and `outputs.npz`. Weights of large
 tensors repeat a short pattern, so that the archive stays small.
 """
 
@@ -16,7 +16,7 @@ import pytest
 import torch
 
 import zoo
-from zoo.core.registry import load_plugin_files
+from zoo.core.plugin_files import load_plugin_files
 
 RUNS = {"matting": "tiny", "heads": "tiny-heads"}
 TASKS = pytest.mark.parametrize("task", RUNS)
@@ -107,9 +107,7 @@ def test_training_resumes_to_the_same_weights(before: Path, tmp_path: Path, comm
 @TASKS
 def test_a_checkpoint_exports(before: Path, tmp_path: Path, command, task: str) -> None:
     file = tmp_path / "again.safetensors"
-    outcome = command(
-        "export", checkpoint(task), "--plugin", "parts.py", "--format", "safetensors", "--output", file
-    )
+    outcome = command("export", checkpoint(task), "--plugin", "parts.py", "--format", "safetensors", "--output", file)
     assert outcome.code == 0, outcome.err
     assert zoo.load(file).state_dict().keys() == zoo.load(f"published/{task}.safetensors").state_dict().keys()
 

@@ -7,7 +7,9 @@ from typing import NamedTuple
 import pytest
 
 from zoo.commands import doctor
-from zoo.core.registry import SLOTS, PluginError, get_slot, load_plugin_file
+from zoo.core.plugin_files import load_plugin_file
+from zoo.core.registry import get_slot, slots
+from zoo.core.slots import PluginError
 
 SELECTOR = """
 from zoo.matting.parts import PatchSelector
@@ -139,7 +141,7 @@ def test_a_slot_that_moved_on_names_the_plugins_that_did_not(install, monkeypatc
     slot = get_slot("selectors")
     monkeypatch.setattr(slot, "version", 3)
     assert slot.get("Broken").__name__ == "Broken"  # without a word it was written for version 1, which still works
-    slot._loaded.clear()
+    slot.loaded.clear()
     monkeypatch.setattr(slot, "oldest", 2)
     with pytest.raises(PluginError, match=r"for version 1 of zoo\.selectors, and .* has versions 2–3: upgrade stripes"):
         slot.get("Broken")
@@ -204,4 +206,4 @@ def test_a_plugin_in_a_group_that_is_no_slot_is_named(command, install) -> None:
 
 
 def test_every_slot_has_a_version_and_supports_it() -> None:
-    assert all(1 <= slot.oldest <= slot.version for slot in SLOTS.values())
+    assert all(1 <= slot.oldest <= slot.version for slot in slots().values())

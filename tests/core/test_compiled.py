@@ -7,8 +7,8 @@ import numba
 import numpy as np
 import pytest
 
-from zoo.bench.timing import threads
 from zoo.core.compiled import compiled, in_threads, machine_code
+from zoo.measure.timing import threads
 
 
 def doubling() -> Any:

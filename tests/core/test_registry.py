@@ -11,7 +11,9 @@ import pytest
 
 import zoo
 from zoo.core import registry
-from zoo.core.registry import SLOTS, PluginError, get_slot, load_plugin_file, load_plugins
+from zoo.core.plugin_files import load_plugin_file
+from zoo.core.registry import get_slot, load_plugins, slots
+from zoo.core.slots import PluginError
 from zoo.core.spec import Part
 
 ROOT = Path(__file__).parents[2]
@@ -180,12 +182,17 @@ def declared() -> dict[str, dict[str, str]]:
 
 
 def test_every_slot_is_an_entry_point_group_and_the_other_way_round() -> None:
-    assert set(declared()) == {f"zoo.{name}" for name in SLOTS}
+    assert set(declared()) == {"zoo.slots", *(f"zoo.{name}" for name in slots())}
 
 
 @pytest.mark.parametrize(
     ("group", "name", "target"),
-    [(group, name, target) for group, entries in declared().items() for name, target in entries.items()],
+    [
+        (group, name, target)
+        for group, entries in declared().items()
+        for name, target in entries.items()
+        if group != "zoo.slots"
+    ],
 )
 def test_every_built_in_plugin_can_be_used(group: str, name: str, target: str) -> None:
     slot = get_slot(group.removeprefix("zoo."))
@@ -221,7 +228,7 @@ def test_every_built_in_part_is_registered() -> None:
 
 def test_parts_have_explicit_typed_arguments() -> None:
     load_plugins()
-    for slot in SLOTS.values():
+    for slot in slots().values():
         for cls in slot.load_all().values() if slot.base else ():
             if "__init__" not in vars(cls):
                 continue

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import zoo
-from zoo.core.seeding import Draws, derive_seed, run_seed, stream
+from zoo.core.seeding import RandomStream, derive_seed, random_stream, run_seed
 
 
 def test_a_derived_seed_is_the_same_everywhere() -> None:
@@ -32,7 +32,7 @@ def test_a_stream_leaves_the_surrounding_generators_as_they_were() -> None:
     random.seed(5)
     np.random.seed(5)
     before = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].copy()
-    with stream(1, "noise"):
+    with random_stream(1, "noise"):
         torch.rand(10)
     assert torch.equal(torch.get_rng_state(), before[0])
     assert random.getstate() == before[1]
@@ -41,7 +41,7 @@ def test_a_stream_leaves_the_surrounding_generators_as_they_were() -> None:
 
 def test_a_stream_leaves_the_surroundings_as_they_were_after_an_error_too() -> None:
     def draw_and_fail() -> None:
-        with stream(1):
+        with random_stream(1):
             torch.rand(1)
             raise ZeroDivisionError
 
@@ -53,7 +53,7 @@ def test_a_stream_leaves_the_surroundings_as_they_were_after_an_error_too() -> N
 
 def test_a_stream_depends_on_its_keys_alone() -> None:
     def draw(*keys: int | str) -> torch.Tensor:
-        with stream(*keys):
+        with random_stream(*keys):
             return torch.rand(4)
 
     torch.manual_seed(1)
@@ -66,12 +66,12 @@ def test_a_stream_depends_on_its_keys_alone() -> None:
 
 
 def test_streams_inside_one_another_do_not_mix() -> None:
-    with stream(1):
+    with random_stream(1):
         torch.rand(2)
         expected = torch.rand(2)
-    with stream(1):
+    with random_stream(1):
         torch.rand(2)
-        with stream(2):
+        with random_stream(2):
             torch.rand(50)
         assert torch.equal(torch.rand(2), expected)
 
@@ -86,24 +86,24 @@ def test_the_run_s_seed_is_what_seed_everything_was_given(monkeypatch: pytest.Mo
 
 class TestDraws:
     def test_a_sample_s_draws_do_not_depend_on_its_batch(self) -> None:
-        together, alone = Draws([11, 12, 13], "noise"), Draws([12], "noise")
+        together, alone = RandomStream([11, 12, 13], "noise"), RandomStream([12], "noise")
         assert torch.equal(together.uniform()[1:2], alone.uniform())
         assert torch.equal(together.normal(2, 3)[1:2], alone.normal(2, 3))
         assert torch.equal(together.integers(0, 1000)[1:2], alone.integers(0, 1000))
         assert torch.equal(together.chance(0.5)[1:2], alone.chance(0.5))
 
     def test_another_purpose_gives_other_draws(self) -> None:
-        assert not torch.equal(Draws([1, 2], "noise").uniform(), Draws([1, 2], "blur").uniform())
+        assert not torch.equal(RandomStream([1, 2], "noise").uniform(), RandomStream([1, 2], "blur").uniform())
 
     def test_the_global_generator_plays_no_part(self) -> None:
         torch.manual_seed(0)
-        first = Draws([1], "noise").uniform()
+        first = RandomStream([1], "noise").uniform()
         before = torch.get_rng_state()
-        assert torch.equal(Draws(torch.tensor([1]), "noise").uniform(), first)
+        assert torch.equal(RandomStream(torch.tensor([1]), "noise").uniform(), first)
         assert torch.equal(torch.get_rng_state(), before)
 
     def test_shapes_and_ranges(self) -> None:
-        draws = Draws(list(range(500)), "noise")
+        draws = RandomStream(list(range(500)), "noise")
         assert len(draws) == 500
         assert draws.uniform(-2, 3).shape == (500,)
         values = draws.uniform(-2, 3)
@@ -171,17 +171,17 @@ def test_another_seed_gives_other_initial_weights(monkeypatch: pytest.MonkeyPatc
 def test_inside_a_stream_the_run_keeps_its_seed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PL_GLOBAL_SEED", raising=False)
     torch.manual_seed(11)
-    with stream(run_seed(), "outer"), stream(run_seed(), "inner"):
+    with random_stream(run_seed(), "outer"), random_stream(run_seed(), "inner"):
         assert run_seed() == 11
         inside = torch.rand(3)
-    with stream(11, "inner"):
+    with random_stream(11, "inner"):
         assert torch.equal(torch.rand(3), inside)
     assert run_seed() == 11
 
 
 def test_some_samples_draw_what_they_draw_among_all() -> None:
     chosen = torch.tensor([True, False, True])
-    draws, again = Draws([5, 6, 7], "noise"), Draws([5, 6, 7], "noise")
+    draws, again = RandomStream([5, 6, 7], "noise"), RandomStream([5, 6, 7], "noise")
     draws.uniform()
     again.uniform()
     assert len(draws[chosen]) == 2

@@ -15,7 +15,9 @@ import pytest
 import torch
 from torch import nn
 
-from zoo.core.registry import SLOTS, PluginError, load_plugin_file, load_plugins
+from zoo.core.plugin_files import load_plugin_file
+from zoo.core.registry import load_plugins, slots
+from zoo.core.slots import PluginError
 from zoo.core.spec import Part, build, is_spec, texts_for_parts, without_downloads
 
 PARTS = '''
@@ -290,7 +292,7 @@ def test_build_looks_names_up_and_imports_nothing() -> None:
 def defaultable() -> list[type]:
     """Every built-in part that can be made without an argument."""
     load_plugins()
-    classes = [cls for slot in SLOTS.values() if slot.base for cls in slot.load_all().values()]
+    classes = [cls for slot in slots().values() if slot.base for cls in slot.load_all().values()]
     return [
         cls
         for cls in classes

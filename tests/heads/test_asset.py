@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from zoo.heads.asset import FORMAT, SUBSETS, HeadAsset, HeadAssetError, arrays, read, save
+from zoo.core.errors import ZooError
+from zoo.heads.asset import FORMAT, SUBSETS, HeadAsset, arrays, read, save
 
 VERTICES, JOINTS = 12, 3
 
@@ -125,13 +126,13 @@ def test_saving_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pyte
     ],
 )
 def test_arrays_that_do_not_fit_are_refused(changes: dict[str, Any], said: str) -> None:
-    with pytest.raises(HeadAssetError, match=said) as raised:
+    with pytest.raises(ZooError, match=said) as raised:
         small_head(**changes)
     assert str(raised.value).startswith("the head model 'small'")
 
 
 def test_a_changed_asset_is_checked_as_well() -> None:
-    with pytest.raises(HeadAssetError, match="faces"):
+    with pytest.raises(ZooError, match="faces"):
         replace(small_head(), faces=np.full((1, 3), 99))
 
 
@@ -155,20 +156,20 @@ def test_other_safetensors_files_are_refused(
 ) -> None:
     held = {name: np.ascontiguousarray(array) for name, array in arrays(small_head()).items() if name != lost}
     save_file(held, tmp_path / "head.safetensors", header)
-    with pytest.raises(HeadAssetError, match=said):
+    with pytest.raises(ZooError, match=said):
         read(tmp_path / "head.safetensors")
 
 
 def test_a_file_that_is_missing_or_damaged_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "head.safetensors"
-    with pytest.raises(HeadAssetError, match="there is no such file"):
+    with pytest.raises(ZooError, match="there is no such file"):
         read(file)
     save(small_head(), file)
     file.write_bytes(file.read_bytes()[:300])
-    with pytest.raises(HeadAssetError, match="cannot be read as safetensors"):
+    with pytest.raises(ZooError, match="cannot be read as safetensors"):
         read(file)
     file.write_text(json.dumps({"no": "head"}))
-    with pytest.raises(HeadAssetError, match="cannot be read as safetensors"):
+    with pytest.raises(ZooError, match="cannot be read as safetensors"):
         read(file)
-    with pytest.raises(HeadAssetError):
+    with pytest.raises(ZooError):
         read(tmp_path)

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from zoo.heads.dad_format import Annotation, DADFormatError, missing_files, read_annotation, read_items
+from zoo.core.errors import ZooError
+from zoo.heads.dad_format import Annotation, missing_files, read_annotation, read_items
 
 VERTICES = [[0.1, 0.05, 0.0], [0.0, 0.0, 0.0], [-0.02, -0.1, 0.1]]
 # A head one metre in front of the camera, looking into it.
@@ -79,7 +80,7 @@ def test_the_benchmarks_items_need_no_annotation_path(tmp_path: Path) -> None:
 )
 def test_annotations_that_place_no_head_are_refused(tmp_path: Path, changes: dict[str, Any], reason: str) -> None:
     path = write(tmp_path / "anna.json", ANNOTATION | changes)
-    with pytest.raises(DADFormatError, match=f"anna.json: {reason}"):
+    with pytest.raises(ZooError, match=f"anna.json: {reason}"):
         read_annotation(path, vertex_count=3)
 
 
@@ -102,12 +103,12 @@ def test_annotations_that_place_no_head_are_refused(tmp_path: Path, changes: dic
 )
 def test_lists_that_are_broken_are_refused(tmp_path: Path, content: Any, reason: str) -> None:
     write(tmp_path / "val" / "val.json", content)
-    with pytest.raises(DADFormatError, match=rf"val\.json.*{reason}"):
+    with pytest.raises(ZooError, match=rf"val\.json.*{reason}"):
         read_items(tmp_path, "val")
 
 
 def test_missing_files_are_named(tmp_path: Path) -> None:
-    with pytest.raises(DADFormatError, match=r"train\.json: there is no such file"):
+    with pytest.raises(ZooError, match=r"train\.json: there is no such file"):
         read_items(tmp_path, "train")
-    with pytest.raises(DADFormatError, match=r"ben\.json: there is no such file"):
+    with pytest.raises(ZooError, match=r"ben\.json: there is no such file"):
         read_annotation(tmp_path / "ben.json", vertex_count=3)

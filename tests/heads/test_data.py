@@ -8,9 +8,9 @@ from lightning.pytorch import Trainer
 from zoo_plugins.datasets.synthetic_heads import SyntheticHeads
 from zoo_plugins.head_models import OpenHead
 
-from zoo.core.sampling import SampleKey
 from zoo.core.spec import build
 from zoo.heads.data import EvaluationCrops, HeadEvaluationSet, HeadTrainingSet, TrainingCrops, collate
+from zoo.training.sampling import SampleKey
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,8 @@ import scipy.sparse
 from zoo_plugins.head_models import FlameHead
 from zoo_plugins.procedural_head import procedural_asset
 
-from zoo.heads.asset import HeadAsset, HeadAssetError
+from zoo.core.errors import ZooError
+from zoo.heads.asset import HeadAsset
 from zoo.heads.flame import FLAME_JOINTS, read_flame, read_landmarks, read_subsets
 from zoo.heads.mesh import HeadModel
 
@@ -214,7 +215,7 @@ def test_hostile_pickles_are_refused_and_nothing_runs(
     before = set(sys.modules)
     monkeypatch.setattr("builtins.__import__", refuse_imports(before))
     given = tables if role == "model" else tables | {"subsets" if role == "subsets" else "landmarks": str(bad)}
-    with pytest.raises(HeadAssetError) as raised:
+    with pytest.raises(ZooError) as raised:
         read_flame(bad if role == "model" else file, **given, reference=no_reference)
     monkeypatch.undo()
     assert not mark.exists()
@@ -240,9 +241,7 @@ def refuse_imports(known: set[str]) -> Any:
 def test_the_sentence_names_what_was_wanted(tmp_path: Path) -> None:
     bad = tmp_path / "flame.pkl"
     bad.write_bytes(pickle.dumps(Calls(os.system, "true")))
-    with pytest.raises(
-        HeadAssetError, match=rf"flame.pkl wants to import {os.system.__module__}.system, which no FLAME"
-    ):
+    with pytest.raises(ZooError, match=rf"flame.pkl wants to import {os.system.__module__}.system, which no FLAME"):
         HeadModel.load(bad)
 
 
@@ -260,7 +259,7 @@ def test_arrays_that_lie_about_memory_are_refused(tmp_path: Path, tables: dict[s
     stored = pickle.dumps({key: value for key, value in contents().items() if key != "v_template"}, protocol=0)
     file = tmp_path / "flame.pkl"
     file.write_bytes(stored[:-1] + b"Vv_template\n" + array + b"s.")
-    with pytest.raises(HeadAssetError, match=r"flame\.pkl"):
+    with pytest.raises(ZooError, match=r"flame\.pkl"):
         read_flame(file, **tables, reference=no_reference)
 
 
@@ -268,7 +267,7 @@ def test_a_sparse_matrix_with_indices_outside_is_refused(tmp_path: Path, tables:
     matrix = scipy.sparse.csc_matrix(contents()["J_regressor"])
     matrix.indices[0] = 10**6
     file = write(tmp_path / "flame.pkl", contents() | {"J_regressor": matrix})
-    with pytest.raises(HeadAssetError, match=r"J_regressor is scipy.sparse.*csc_matrix, expected an array of numbers"):
+    with pytest.raises(ZooError, match=r"J_regressor is scipy.sparse.*csc_matrix, expected an array of numbers"):
         read_flame(file, **tables, reference=no_reference)
 
 
@@ -295,7 +294,7 @@ def test_what_is_no_flame_is_one_sentence(
     tmp_path: Path, tables: dict[str, str], changes: dict[str, Any], said: str
 ) -> None:
     stored = {key: value for key, value in (contents() | changes).items() if value is not None}
-    with pytest.raises(HeadAssetError, match=said):
+    with pytest.raises(ZooError, match=said):
         read_flame(write(tmp_path / "flame.pkl", stored), **tables, reference=no_reference)
 
 
@@ -312,7 +311,7 @@ def test_damaged_files_are_one_sentence(tmp_path: Path, content: bytes | None, s
     file = tmp_path / "flame.pkl"
     if content is not None:
         file.write_bytes(content)
-    with pytest.raises(HeadAssetError, match=said):
+    with pytest.raises(ZooError, match=said):
         read_flame(file, reference=no_reference)
 
 
@@ -357,7 +356,7 @@ def test_other_embeddings(tmp_path: Path) -> None:
 )
 def test_embeddings_that_cannot_be_used_are_one_sentence(tmp_path: Path, stored: Any, said: str) -> None:
     (tmp_path / "landmarks.json").write_text(json.dumps(stored))
-    with pytest.raises(HeadAssetError, match=said):
+    with pytest.raises(ZooError, match=said):
         read_landmarks(tmp_path / "landmarks.json")
 
 
@@ -365,7 +364,7 @@ def test_landmarks_on_triangles_that_flame_lacks_are_refused(tmp_path: Path, tab
     Path(tables["landmarks"]).write_text(
         json.dumps({"landmark_faces": [FACES] * 68, "landmark_weights": [[1, 0, 0]] * 68})
     )
-    with pytest.raises(HeadAssetError, match="landmark_faces holds int64 indices from 60 to 60"):
+    with pytest.raises(ZooError, match="landmark_faces holds int64 indices from 60 to 60"):
         read_flame(write(tmp_path / "flame.pkl", contents()), **tables, reference=no_reference)
 
 
@@ -389,9 +388,9 @@ def test_subsets_in_a_folder_of_files(tmp_path: Path) -> None:
 )
 def test_subsets_that_cannot_be_used_are_one_sentence(tmp_path: Path, stored: Any, said: str) -> None:
     (tmp_path / "subsets.json").write_text(json.dumps(stored))
-    with pytest.raises(HeadAssetError, match=said):
+    with pytest.raises(ZooError, match=said):
         read_subsets(tmp_path / "subsets.json")
-    with pytest.raises(HeadAssetError, match="unknown format"):
+    with pytest.raises(ZooError, match="unknown format"):
         read_subsets(tmp_path / "subsets.csv")
 
 

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from zoo.bench.heads_references import heatmaps_one_by_one
+from benchmarks.heads_references import heatmaps_one_by_one
 from zoo.heads.heatmaps import heatmap_targets
 
 

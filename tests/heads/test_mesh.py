@@ -12,9 +12,10 @@ from scipy.spatial.transform import Rotation
 from torch import Tensor, nn
 from zoo_plugins.head_models import ProceduralHead, SavedHead
 
-from zoo.core.registry import PluginError
+from zoo.core.errors import ZooError
+from zoo.core.slots import PluginError
 from zoo.core.spec import build
-from zoo.heads.asset import SUBSETS, HeadAsset, HeadAssetError, read, save
+from zoo.heads.asset import SUBSETS, HeadAsset, read, save
 from zoo.heads.mesh import HeadModel, HeadParams
 from zoo.heads.rotation import matrix_from_axis_angle, matrix_from_euler, matrix_to_6d
 
@@ -310,7 +311,7 @@ def test_heads_that_cannot_be_loaded_are_one_sentence(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match=f"the head model '{name}' needs a file"):
             HeadModel.load(name)
     for missing in ("flame.pkl", "head.safetensors"):
-        with pytest.raises(HeadAssetError, match=f"{missing}: there is no such file"):
+        with pytest.raises(ZooError, match=f"{missing}: there is no such file"):
             HeadModel.load(tmp_path / missing)
 
 

@@ -8,7 +8,8 @@ from scipy.spatial.transform import Rotation
 from zoo_plugins.head_models import open_head_asset
 from zoo_plugins.procedural_head import procedural_asset
 
-from zoo.heads.asset import SUBSETS, HeadAsset, HeadAssetError
+from zoo.core.errors import ZooError
+from zoo.heads.asset import SUBSETS, HeadAsset
 from zoo.heads.transfer import align, mirrored_vertices, nearest_on_surface, transfer
 
 REFERENCE = procedural_asset()
@@ -67,13 +68,13 @@ def test_a_head_of_another_mesh_gets_its_features_in_place() -> None:
 
 def test_a_head_without_width_is_refused() -> None:
     flat = REFERENCE.template * [0, 1, 1]
-    with pytest.raises(HeadAssetError, match="no width"):
+    with pytest.raises(ZooError, match="no width"):
         transfer(flat, REFERENCE.faces, REFERENCE)
 
 
 def test_an_empty_subset_is_refused() -> None:
     hidden = without_reach(REFERENCE)
-    with pytest.raises(HeadAssetError, match=r"subsets face of 'procedural' meet no vertex .* give index files"):
+    with pytest.raises(ZooError, match=r"subsets face of 'procedural' meet no vertex .* give index files"):
         transfer(REFERENCE.template, REFERENCE.faces, hidden)
 
 

@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 
 import zoo
-from zoo.hub.catalogue import CatalogueError
+from zoo.core.errors import ZooError
 from zoo.hub.download import CutError, DownloadError
-from zoo.hub.pins import PinError
-from zoo.hub.pull import LicenceError, PullError, remove, weights_file
+from zoo.hub.pull import LicenceError, remove, weights_file
 
 CONTENT = os.urandom(100_000)
 OTHER = os.urandom(100_000)
@@ -64,7 +63,7 @@ def test_a_cut_download_goes_on_at_the_next_pull(mine, server, cache, checksum) 
 )
 def test_a_file_that_is_not_the_published_one_is_not_kept(mine, cache, checksum, content, words: str) -> None:
     mine(content, sha256=checksum(CONTENT), size=len(CONTENT))
-    with pytest.raises(PullError, match=words) as raised:
+    with pytest.raises(ZooError, match=words) as raised:
         zoo.pull("mine-v1")
     assert "tell whoever provides the catalogue lab of lab-weights 1.0" in str(raised.value)
     assert leftovers(cache) == []
@@ -72,7 +71,7 @@ def test_a_file_that_is_not_the_published_one_is_not_kept(mine, cache, checksum,
 
 def test_a_truncated_file_is_found_by_its_checksum_alone(mine, cache, checksum) -> None:
     mine(CONTENT[:-1], sha256=checksum(CONTENT))
-    with pytest.raises(PullError, match="was not kept: it has sha256"):
+    with pytest.raises(ZooError, match="was not kept: it has sha256"):
         zoo.pull("mine-v1")
     assert leftovers(cache) == []
 
@@ -82,7 +81,7 @@ def test_a_file_that_was_altered_since_is_refused_until_it_is_pulled_again(mine,
     zoo.pull("mine-v1")
     path.write_bytes(OTHER)
     for ask in (zoo.pull, zoo.load):
-        with pytest.raises(PullError, match=r"mine\.ckpt was altered since .*`zoo pull --remove mine-v1`"):
+        with pytest.raises(ZooError, match=r"mine\.ckpt was altered since .*`zoo pull --remove mine-v1`"):
             ask("mine-v1")
     remove("mine")
     assert zoo.pull("mine-v1").read_bytes() == CONTENT
@@ -98,14 +97,12 @@ def test_without_a_checksum_the_first_file_is_pinned(mine, server, page, cache, 
     zoo.pull("mine-v1")
     assert capsys.readouterr().err == ""
     path.write_bytes(OTHER)
-    with pytest.raises(PullError, match="is pinned at the first pull on 2"):
+    with pytest.raises(ZooError, match="is pinned at the first pull on 2"):
         zoo.pull("mine-v1")
     remove("mine-v1")  # and the pin stays
     for content in (OTHER, OTHER[:5000]):
         server.pages["/mine.ckpt"] = page(content)
-        with pytest.raises(
-            PullError, match=r"pinned at the first pull .* trust this one, pull it with --accept-change"
-        ):
+        with pytest.raises(ZooError, match=r"pinned at the first pull .* trust this one, pull it with --accept-change"):
             zoo.pull("mine-v1")
         assert leftovers(cache) == ["mine-v1.json"]
     assert zoo.pull("mine-v1", accept_change=True).read_bytes() == OTHER[:5000]
@@ -125,7 +122,7 @@ def test_a_damaged_pin_is_said_to_be(mine, cache) -> None:
     zoo.pull("mine-v1")
     for text in ("{", "[]", '{"size": 3}'):
         (cache / "pins" / "mine-v1.json").write_text(text)
-        with pytest.raises(PinError, match=r"mine-v1\.json.* is damaged: remove it to pin anew"):
+        with pytest.raises(ZooError, match=r"mine-v1\.json.* is damaged: remove it to pin anew"):
             zoo.pull("mine-v1")
 
 
@@ -133,7 +130,7 @@ def test_offline_is_enough_for_what_was_pulled(mine, server, monkeypatch) -> Non
     path = mine()
     monkeypatch.setenv("ZOO_OFFLINE", "1")
     for options in ({}, {"offline": True}):
-        with pytest.raises(PullError, match="mine-v1 has not been pulled yet and this is offline"):
+        with pytest.raises(ZooError, match="mine-v1 has not been pulled yet and this is offline"):
             zoo.pull("mine-v1", **options)
     assert zoo.pull("mine-v1", offline=False) == path
     asked = len(server.asked)
@@ -164,7 +161,7 @@ def test_a_licence_that_forbids_commercial_use_has_to_be_accepted(mine, server) 
 def test_a_file_from_elsewhere_is_checked_as_well(mine, server, cache, checksum, tmp_path) -> None:
     path = mine(sha256=checksum(CONTENT))
     (tmp_path / "got.ckpt").write_bytes(OTHER)
-    with pytest.raises(PullError, match=r"got\.ckpt is not mine-v1: it has sha256"):
+    with pytest.raises(ZooError, match=r"got\.ckpt is not mine-v1: it has sha256"):
         zoo.pull("mine-v1", file=tmp_path / "got.ckpt")
     assert leftovers(cache) == []
     (tmp_path / "got.ckpt").write_bytes(CONTENT)
@@ -172,7 +169,7 @@ def test_a_file_from_elsewhere_is_checked_as_well(mine, server, cache, checksum,
     assert path.read_bytes() == CONTENT
     assert (tmp_path / "got.ckpt").exists()
     assert not server.asked
-    with pytest.raises(PullError, match=r"--from .*nothing\.ckpt: there is no such file"):
+    with pytest.raises(ZooError, match=r"--from .*nothing\.ckpt: there is no such file"):
         zoo.pull("mine-v1", file=tmp_path / "nothing.ckpt")
 
 
@@ -203,12 +200,12 @@ def test_processes_that_pull_one_file_download_it_once(mine, server, tmp_path) -
 def test_a_bundled_file_is_checked_where_it_lies(catalogue, cache, tmp_path, checksum) -> None:
     catalogue({"mine-v1": {"source": "package://lab_weights/mine.ckpt", "sha256": checksum(CONTENT)}})
     path = tmp_path / "site-packages" / "lab_weights" / "mine.ckpt"
-    with pytest.raises(PullError, match=r"mine-v1 should lie at .*mine\.ckpt, but there is no such file"):
+    with pytest.raises(ZooError, match=r"mine-v1 should lie at .*mine\.ckpt, but there is no such file"):
         zoo.pull("mine-v1")
     path.write_bytes(CONTENT)
     assert zoo.pull("mine-v1", offline=True) == path
     path.write_bytes(OTHER)
-    with pytest.raises(PullError, match=r"mine\.ckpt is not mine-v1: it has sha256"):
+    with pytest.raises(ZooError, match=r"mine\.ckpt is not mine-v1: it has sha256"):
         zoo.pull("mine-v1")
     assert "lab_weights" not in sys.modules
     assert not cache.exists()
@@ -222,11 +219,11 @@ def test_a_shared_file_is_pinned_where_it_lies(catalogue, cache, tmp_path) -> No
     )
     assert zoo.pull("mine-v1") == path
     path.write_bytes(OTHER)
-    with pytest.raises(PullError, match=r"pinned at the first pull .* --accept-change"):
+    with pytest.raises(ZooError, match=r"pinned at the first pull .* --accept-change"):
         zoo.pull("mine-v1")
     assert zoo.pull("mine-v1", accept_change=True) == zoo.pull("mine-v1") == path
     with pytest.raises(
-        PullError, match=r"mine-v2 \(lab of lab-weights 1\.0\) cannot be used: there is no package 'nowhere_x'"
+        ZooError, match=r"mine-v2 \(lab of lab-weights 1\.0\) cannot be used: there is no package 'nowhere_x'"
     ):
         zoo.pull("mine-v2")
 
@@ -235,7 +232,7 @@ def test_a_cache_that_cannot_be_written_is_one_sentence(mine, monkeypatch, tmp_p
     mine()
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("ZOO_CACHE", str(tmp_path / "file"))
-    with pytest.raises(PullError, match=r"mine-v1: .* cannot be read or written \(Not a directory\): .* set ZOO_CACHE"):
+    with pytest.raises(ZooError, match=r"mine-v1: .* cannot be read or written \(Not a directory\): .* set ZOO_CACHE"):
         zoo.pull("mine-v1")
 
 
@@ -246,7 +243,5 @@ def test_a_file_comes_before_a_name(mine, tmp_path, monkeypatch) -> None:
     (tmp_path / "mine-v1").write_bytes(OTHER)
     assert weights_file("mine-v1") == "mine-v1"
     assert weights_file("runs/nothing.ckpt") == "runs/nothing.ckpt"
-    with pytest.raises(
-        CatalogueError, match=r"no file mine-v3, nor are there weights of that name; did you mean mine-v1"
-    ):
+    with pytest.raises(ZooError, match=r"no file mine-v3, nor are there weights of that name; did you mean mine-v1"):
         weights_file("mine-v3")

@@ -11,7 +11,7 @@ from zoo_plugins.augmentations.colour import BackgroundJitter, ColourJitter
 from zoo_plugins.augmentations.geometry import HorizontalFlip, RandomAffine
 
 from zoo.core.parts import Augmentation
-from zoo.core.seeding import Draws
+from zoo.core.seeding import RandomStream
 from zoo.matting.compose import apply_augmentations, augment_together, composite, fit_canvas, random_crop
 from zoo.matting.parts import MattingBatch
 
@@ -23,7 +23,7 @@ class Add(Augmentation):
         super().__init__()
         self.phase, self.picture, self.log = phase, picture, log  # type: ignore[assignment]
 
-    def forward(self, batch: Any, draws: Draws) -> Any:
+    def forward(self, batch: Any, draws: RandomStream) -> Any:
         amount = draws.uniform(0.1, 0.2)
         if self.log is not None:
             self.log.append((self.picture, float(amount[0])))
@@ -139,7 +139,7 @@ def test_phases_run_in_their_order_whatever_the_order_of_the_names() -> None:
     }
     batch = make_batch([3])
     result = apply_augmentations(batch, steps)
-    late, middle, first, second = (float(Draws([3], name).uniform(0.1, 0.2)) for name in steps)
+    late, middle, first, second = (float(RandomStream([3], name).uniform(0.1, 0.2)) for name in steps)
     assert log == [("background", first), ("foreground", second), ("source", middle), ("source", late)]
     expected = composite(batch.foreground + second, batch.alpha, batch.background + first + middle) + late
     torch.testing.assert_close(result.source, expected)
@@ -201,7 +201,7 @@ def test_mixed_precision_does_not_reach_the_pixels() -> None:
     class Multiply(Augmentation):
         phase = "canvas"
 
-        def forward(self, batch: Any, draws: Draws) -> Any:
+        def forward(self, batch: Any, draws: RandomStream) -> Any:
             return batch._replace(foreground=batch.foreground @ torch.eye(16))
 
     batch = make_batch([1])

@@ -10,8 +10,6 @@ import yaml
 from lightning.pytorch import Trainer
 from torch import Tensor
 
-from zoo.core.configs import shipped
-from zoo.core.sampling import SampleKey
 from zoo.core.spec import build
 from zoo.matting.compose import as_float
 from zoo.matting.data import (
@@ -25,6 +23,8 @@ from zoo.matting.data import (
 )
 from zoo.matting.disturbance import Disturbance
 from zoo.matting.parts import Matte, MattingBatch, MattingDataset
+from zoo.runner.configs import shipped
+from zoo.training.sampling import SampleKey
 
 
 class Constant(MattingDataset):

@@ -8,11 +8,11 @@ import pytest
 import torch
 from zoo_plugins.datasets.folders import CutoutFolder, MatteFolder
 
-from zoo.core.sampling import SampleKey
 from zoo.matting.data import TrainingSamples, TrainingStage
 from zoo.matting.kept import KeptMattes
 from zoo.matting.parts import Matte, MattingDataset
 from zoo.media.images import MediaError, write_image
+from zoo.training.sampling import SampleKey
 
 CANVAS = 16
 

@@ -12,8 +12,7 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from zoo.bench.metrics_references import connectivity_by_labels
-from zoo.bench.timing import threads
+from benchmarks.metrics_references import connectivity_by_labels
 from zoo.matting.metrics import (
     MAD,
     MSE,
@@ -34,6 +33,7 @@ from zoo.matting.metrics import (
 from zoo.matting.metrics.gradient import error_by_tiles, error_of_whole_images
 from zoo.matting.metrics.pixels import sums_image_by_image, sums_of_whole_images
 from zoo.matting.trimap import trimap as make_trimap
+from zoo.measure.timing import threads
 
 KEYS = {"sad", "mad", "mse", "grad", "conn", "foreground_mse"}
 

@@ -13,7 +13,7 @@ from zoo_plugins.losses.matting import AlphaL1
 from zoo_plugins.models import bgmv2
 
 import zoo
-from zoo.core.checkpoint import CheckpointError
+from zoo.core.errors import ZooError
 from zoo.core.parts import LossTerm
 from zoo.matting.data import EvaluationSet, MattingData
 from zoo.matting.metrics import matting_metrics
@@ -185,9 +185,7 @@ def test_a_warm_start_from_all_weights_says_nothing(tmp_path: Path, caplog: pyte
 
 def test_a_warm_start_that_would_drop_weights_is_an_error(tmp_path: Path) -> None:
     path = saved(made(), tmp_path)
-    with pytest.raises(
-        CheckpointError, match=r"does not fit this model: unexpected refiner\.conv1\.weight; .*and \d+ more"
-    ):
+    with pytest.raises(ZooError, match=r"does not fit this model: unexpected refiner\.conv1\.weight; .*and \d+ more"):
         made(**STAGE_ONE, checkpoint=path)
 
 
@@ -196,15 +194,13 @@ def test_a_part_of_which_something_is_missing_does_not_start_fresh(tmp_path: Pat
     state = module.state_dict()
     del state["network.refiner.conv2.weight"]
     torch.save({"state_dict": state}, tmp_path / "broken.ckpt")
-    with pytest.raises(CheckpointError, match=r"does not fit this model: missing refiner\.conv2\.weight\. Choose"):
+    with pytest.raises(ZooError, match=r"does not fit this model: missing refiner\.conv2\.weight\. Choose"):
         made(checkpoint=str(tmp_path / "broken.ckpt"))
 
 
 def test_weights_of_something_else_are_an_error(tmp_path: Path) -> None:
     torch.save(nn.Linear(3, 3).state_dict(), tmp_path / "other.pth")
-    with pytest.raises(
-        CheckpointError, match=r"other\.pth does not fit this model: unexpected weight; unexpected bias"
-    ):
+    with pytest.raises(ZooError, match=r"other\.pth does not fit this model: unexpected weight; unexpected bias"):
         made(checkpoint=str(tmp_path / "other.pth"))
 
 

@@ -11,8 +11,8 @@ from PIL import Image
 from zoo_plugins.datasets.dad_heads import DADHeads
 from zoo_plugins.head_models import ProceduralHead
 
+from zoo.core.errors import ZooError
 from zoo.heads.crop import crop_head
-from zoo.heads.dad_format import DADFormatError
 from zoo.heads.mesh import HeadModel
 from zoo.heads.rotation import FRONTAL
 from zoo.media.images import MediaError
@@ -104,7 +104,7 @@ def test_heads_are_chosen_by_attributes(
 
 
 def test_attributes_that_no_head_has_are_answered_with_those_there_are(root: Path) -> None:
-    with pytest.raises(DADFormatError, match=r"there are occlusions \(False, True\), pose \(front, sided\)"):
+    with pytest.raises(ZooError, match=r"there are occlusions \(False, True\), pose \(front, sided\)"):
         DADHeads(str(root), "val", attributes={"pose": "atypical"})
 
 
@@ -112,27 +112,27 @@ def test_another_head_model_is_refused_before_training(root: Path) -> None:
     class Smaller:
         vertex_count = 12
 
-    with pytest.raises(DADFormatError, match=r"anna\.json: vertices have shape \(5023, 3\), expected \(12, 3\)"):
+    with pytest.raises(ZooError, match=r"anna\.json: vertices have shape \(5023, 3\), expected \(12, 3\)"):
         DADHeads(str(root), "val").build(Smaller())  # type: ignore[arg-type]
 
 
 def test_missing_files_are_counted_and_named(root: Path) -> None:
     (root / "val/images/ben.png").unlink()
     (root / "val/annotations/ben.json").unlink()
-    with pytest.raises(DADFormatError, match=r"2 of the files .* are missing \(.*images/ben\.png, .*annotations/ben"):
+    with pytest.raises(ZooError, match=r"2 of the files .* are missing \(.*images/ben\.png, .*annotations/ben"):
         DADHeads(str(root), "val")
 
 
 def test_a_split_without_annotations_is_the_benchmarks(root: Path) -> None:
     for path in (root / "val/annotations").iterdir():
         path.unlink()
-    with pytest.raises(DADFormatError, match=r"'val' of .* has no annotations .*zoo head submit"):
+    with pytest.raises(ZooError, match=r"'val' of .* has no annotations .*zoo head submit"):
         DADHeads(str(root), "val")
 
 
 def test_a_box_outside_the_picture_names_it(root: Path, head_model: HeadModel) -> None:
     change_items(root, bbox=[WIDTH + 1, 0, 10, 10])
-    with pytest.raises(DADFormatError, match=r"anna\.png: the head's box x=81.* lies outside the picture"):
+    with pytest.raises(ZooError, match=r"anna\.png: the head's box x=81.* lies outside the picture"):
         opened(root, head_model).picture(0)
 
 

@@ -9,10 +9,10 @@ import torch
 from PIL import Image
 from zoo_plugins.datasets.folders import CutoutFolder, MatteFolder
 
-from zoo.core.sampling import SampleKey
 from zoo.core.spec import build
 from zoo.matting.data import TrainingSamples
 from zoo.media.images import MediaError, write_image
+from zoo.training.sampling import SampleKey
 
 HEIGHT, WIDTH = 6, 8
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from zoo_plugins.fusions import BiFPNLayer, ConcatFusion, ConvFusion, GatedBiFPN, InceptionBiFPN, shares
 
-from zoo.core.seeding import stream
+from zoo.core.seeding import random_stream
 from zoo.heads.parts import Fusion
 
 FUSIONS = [GatedBiFPN, InceptionBiFPN, ConcatFusion, ConvFusion]
@@ -18,7 +18,7 @@ CHANNELS = (6, 10, 18)
 @pytest.fixture(autouse=True)
 def same_draws() -> Iterator[None]:
     """Weights and features are the same in every run."""
-    with stream(0, "test"):
+    with random_stream(0, "test"):
         yield
 
 

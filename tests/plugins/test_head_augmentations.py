@@ -18,7 +18,7 @@ from zoo_plugins.augmentations.heads import (
 )
 from zoo_plugins.head_models import ProceduralHead
 
-from zoo.core.seeding import Draws
+from zoo.core.seeding import RandomStream
 from zoo.heads.mesh import HeadModel, HeadParams
 from zoo.heads.parts import HeadAugmentation, HeadBatch
 from zoo.heads.rotation import angle_between, matrix_from_6d, matrix_from_euler, matrix_to_6d, matrix_to_euler
@@ -45,7 +45,7 @@ def head_model() -> HeadModel:
 
 def make_params(seeds: Sequence[int]) -> HeadParams:
     """A head for each seed, the same in whatever batch it is; turned, and off the middle of the picture."""
-    draws = Draws(seeds, "params")
+    draws = RandomStream(seeds, "params")
     degrees = torch.stack([draws.uniform(-40, 40) for _ in range(3)], dim=1)
     return HeadParams(
         shape=draws.normal(300),
@@ -95,7 +95,7 @@ def middles_of(images: Tensor) -> Tensor:
 def changed(step: HeadAugmentation, head_model: HeadModel, batch: HeadBatch) -> HeadBatch:
     assert batch.seed is not None
     step.build(head_model)
-    return step(batch, Draws(batch.seed, "step"))
+    return step(batch, RandomStream(batch.seed, "step"))
 
 
 def tensors(batch: HeadBatch) -> dict[str, Tensor]:

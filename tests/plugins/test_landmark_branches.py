@@ -6,14 +6,14 @@ import pytest
 import torch
 from zoo_plugins.landmark_branches import HeatmapLandmarks, NoLandmarks, PointLandmarks
 
-from zoo.core.seeding import stream
+from zoo.core.seeding import random_stream
 from zoo.heads.parts import LANDMARKS, LandmarkBranch
 
 
 @pytest.fixture(autouse=True)
 def same_draws() -> Iterator[None]:
     """Weights and features are the same in every run."""
-    with stream(0, "test"):
+    with random_stream(0, "test"):
         yield
 
 

@@ -12,11 +12,11 @@ from zoo_plugins.datasets.synthetic import SyntheticMattes
 from zoo_plugins.datasets.synthetic_heads import SyntheticHeads
 
 import zoo
-from zoo.core.published import CARD
 from zoo.heads.inference import predict_head
 from zoo.hub.catalogue import Entry, all_entries
 from zoo.matting.data import EvaluationSamples, EvaluationSet
 from zoo.media.images import read_image, write_image
+from zoo.weights.published import CARD
 
 LARGEST = 12_000_000
 """Bytes."""

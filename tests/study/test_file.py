@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from zoo.core.configs import CONFIGS
-from zoo.study.file import Study, StudyError, read_study
+from zoo.core.errors import ZooError
+from zoo.runner.configs import CONFIGS
+from zoo.study.file import Study, read_study
 
 SHORT = """
 name: mine
@@ -110,7 +111,7 @@ profiles:
         assert [row.name for row in study(SHORT + self.PROFILES, "less").rows] == ["by error"]
 
     def test_an_unknown_one_is_refused(self, study) -> None:
-        with pytest.raises(StudyError, match=r"no profile 'smok'; did you mean smoke\? Known: smoke, full, less\."):
+        with pytest.raises(ZooError, match=r"no profile 'smok'; did you mean smoke\? Known: smoke, full, less\."):
             study(SHORT + self.PROFILES, "smok")
 
 
@@ -143,14 +144,14 @@ profiles:
     ],
 )
 def test_what_cannot_be_right_is_one_sentence(study, change: tuple[str, str], said: str) -> None:
-    with pytest.raises(StudyError) as caught:
+    with pytest.raises(ZooError) as caught:
         study(SHORT.replace(*change, 1))
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_a_missing_file_is_one_sentence() -> None:
-    with pytest.raises(StudyError, match="there is no study nowhere, neither a file nor a shipped one"):
+    with pytest.raises(ZooError, match="there is no study nowhere, neither a file nor a shipped one"):
         read_study("nowhere")
 
 

@@ -129,7 +129,7 @@ def test_the_plan_shows_it(written, command) -> None:
 
 
 def test_a_row_whose_first_stage_failed_says_so(written, command, monkeypatch: pytest.MonkeyPatch) -> None:
-    from zoo.core.training import TrainingModule
+    from zoo.training.module import TrainingModule
 
     step = TrainingModule.training_step
 

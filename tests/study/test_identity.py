@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from zoo.core.registry import load_plugin_file
+from zoo.core.plugin_files import load_plugin_file
 from zoo.study import identity
 from zoo.study.identity import code_version, data_files, run_id
 

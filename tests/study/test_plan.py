@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from zoo.core import spec
-from zoo.study.file import StudyError, read_study
+from zoo.core.errors import ZooError
+from zoo.study.file import read_study
 from zoo.study.plan import Plan, make_plan
 from zoo.study.resolve import Resolver
 
@@ -125,7 +126,7 @@ CHANGE = "{changes: {model.selector: {class_path: RandomPatches, init_args: {pat
     ],
 )
 def test_what_would_fail_or_be_unfair_is_refused_in_one_sentence(plan, old: str, new: str, said: str) -> None:
-    with pytest.raises(StudyError) as caught:
+    with pytest.raises(ZooError) as caught:
         plan(old, new)
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -142,13 +143,13 @@ def test_a_row_may_change_only_what_it_names(plan, monkeypatch: pytest.MonkeyPat
         return result
 
     monkeypatch.setattr(Resolver, "settings", with_more)
-    with pytest.raises(StudyError, match=r"row 'at random': it changes trainer\.max_epochs from 2 to 7 without naming"):
+    with pytest.raises(ZooError, match=r"row 'at random': it changes trainer\.max_epochs from 2 to 7 without naming"):
         plan()
 
 
 def test_wrong_channels_show_before_anything_runs(plan, tiny) -> None:
     (tiny.folder / "crooked.py").write_text(WRONG_CHANNELS)
-    with pytest.raises(StudyError, match="row 'at random': its network does not run: "):
+    with pytest.raises(ZooError, match="row 'at random': its network does not run: "):
         plan("[tiny.py]", "[tiny.py, crooked.py]", CHANGE, "{changes: {model.refiner: Crooked}}")
 
 

@@ -14,7 +14,8 @@ import pytest
 from PIL import Image
 
 import zoo.cli
-from zoo.study.file import NOISE_FLOOR, Study, StudyError, read_study
+from zoo.core.errors import ZooError
+from zoo.study.file import NOISE_FLOOR, Study, read_study
 from zoo.study.html import to_html
 from zoo.study.job import Job
 from zoo.study.latex import latex_text, to_latex
@@ -305,18 +306,18 @@ class TestMissing:
 
     def test_a_metric_that_results_lack_is_an_error(self, made: Made) -> None:
         made.file.write_text(FILE.replace("one/score", "one/grad"))
-        with pytest.raises(StudyError, match="has no value of test/one/grad: run the study again"):
+        with pytest.raises(ZooError, match="has no value of test/one/grad: run the study again"):
             made.report()
 
     def test_runs_of_different_settings_are_not_averaged(self, made: Made) -> None:
         for name in ("job.json", "result.json"):
             file = made.directory("worse", 2) / name
             file.write_text(file.read_text().replace('"settings_hash": "worse"', '"settings_hash": "older"'))
-        with pytest.raises(StudyError, match="row 'worse' was run with different settings"):
+        with pytest.raises(ZooError, match="row 'worse' was run with different settings"):
             made.report()
 
     def test_nothing_finished_is_an_error(self, made: Made, tmp_path: Path) -> None:
-        with pytest.raises(StudyError, match="has no finished run: expected `zoo study run` first"):
+        with pytest.raises(ZooError, match="has no finished run: expected `zoo study run` first"):
             make_report(made.study, tmp_path / "elsewhere")
 
     def test_a_failed_first_stage_is_the_reason(self, made: Made) -> None:
@@ -417,7 +418,7 @@ class TestRobustness:
 
     def test_a_severity_that_results_lack_is_an_error(self, made: Made) -> None:
         made.file.write_text(self.STUDY)
-        with pytest.raises(StudyError, match="has no value of test/far/sad: run the study again"):
+        with pytest.raises(ZooError, match="has no value of test/far/sad: run the study again"):
             made.report()
 
 
@@ -609,7 +610,7 @@ def test_all_forms_are_written_whole_or_not_at_all(made: Made, tmp_path: Path) -
 
 def test_an_unwritable_folder_is_one_sentence(made: Made, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(StudyError, match=r"cannot be written .*: choose another folder with --output"):
+    with pytest.raises(ZooError, match=r"cannot be written .*: choose another folder with --output"):
         write_report(made.report(), tmp_path / "file" / "out")
 
 

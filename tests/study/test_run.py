@@ -151,7 +151,7 @@ class TestInterruption:
         self, small, finished, command, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         shutil.rmtree(small.run("at_random"))
-        from zoo.core.training import TrainingModule
+        from zoo.training.module import TrainingModule
 
         step = TrainingModule.training_step
 
@@ -178,7 +178,7 @@ class TestInterruption:
         self, small, finished, command, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         shutil.rmtree(small.run("at_random"))
-        from zoo.core.training import TrainingModule
+        from zoo.training.module import TrainingModule
 
         step = TrainingModule.training_step
 
@@ -330,7 +330,7 @@ class TestFailures:
 
 
 def test_zoo_load_reads_the_checkpoint_of_a_run(finished) -> None:
-    from zoo.core.registry import load_plugin_file
+    from zoo.core.plugin_files import load_plugin_file
 
     load_plugin_file(str(finished.file.with_name("tiny.py")))
     model = zoo.load(str(finished.run("at_random") / "fit/version_0/checkpoints/last.ckpt"))

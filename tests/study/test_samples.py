@@ -9,7 +9,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from zoo.core.training import TrainingModule
 from zoo.heads.mesh import HeadModel, HeadParams
 from zoo.heads.parts import HeadBatch, HeadOutput
 from zoo.heads.pictures import result_tiles as head_tiles
@@ -18,6 +17,7 @@ from zoo.matting.parts import MattingBatch, MattingOutput
 from zoo.matting.pictures import result_tiles as matting_tiles
 from zoo.study.sample_tiles import Sample, read_tiles, write_tiles
 from zoo.study.samples import SampleRecord, read_samples
+from zoo.training.module import TrainingModule
 
 
 class Batch(NamedTuple):

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import torch
 
-from zoo.bench import timing
 from zoo.core import registry
 from zoo.matting.module import BackgroundMatting
+from zoo.measure import timing
 from zoo.study import identity, speed
 from zoo.study.speed import Speed, read_speed, repeated
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from zoo.core.training import TrainingModule
 from zoo.study.job import Job
 from zoo.study.results import read_result
 from zoo.study.wandb_group import Guard, Nothing, reachable, wandb_group
+from zoo.training.module import TrainingModule
 
 LOGGER = {"class_path": "lightning.pytorch.loggers.WandbLogger", "init_args": {}}
 

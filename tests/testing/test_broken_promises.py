@@ -26,7 +26,6 @@ from zoo_plugins.refiners import NoRefiner, PatchRefiner
 from zoo_plugins.selectors import RandomPatches, TopK
 
 import zoo.testing
-from zoo.core.data import DataModule
 from zoo.core.parts import Backbone
 from zoo.heads.parts import HeadPicture
 from zoo.matting.data import EvaluationSet, MattingData, TrainingStage
@@ -51,6 +50,7 @@ from zoo.testing import (
     RefinerContract,
     SelectorContract,
 )
+from zoo.training.data import DataModule
 
 
 def changed(cls: Any, **members: Any) -> Any:
@@ -87,7 +87,7 @@ def spoilt_in_place(self: Any, batch: Any, draws: Any) -> Any:
 
 
 class Noisy(MattingDataset):
-    """Draws from torch's global stream."""
+    """RandomStream from torch's global stream."""
 
     def __len__(self) -> int:
         return 3

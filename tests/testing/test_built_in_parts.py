@@ -35,7 +35,7 @@ from zoo_plugins.refiners import NoRefiner, PatchRefiner
 from zoo_plugins.selectors import AllPatches, NoPatches, RandomPatches, Threshold, TopK
 
 import zoo.testing
-from zoo.core.registry import SLOTS
+from zoo.core.registry import slots
 from zoo.heads import asset as head_asset
 from zoo.heads.data import HeadData, HeadEvaluationSet, HeadTrainingSet
 from zoo.heads.module import HeadAlignment
@@ -350,4 +350,4 @@ class TestPrint(EngineContract):
 
 def test_every_slot_has_a_contract() -> None:
     contracts = {cls.slot for cls in vars(zoo.testing).values() if isinstance(cls, type) and hasattr(cls, "slot")}
-    assert contracts | {"models", "catalogues"} == set(SLOTS)  # these two are data, and named rather than made
+    assert contracts | {"models", "catalogues"} == set(slots())  # these two are data, and named rather than made

@@ -11,7 +11,8 @@ from urllib.parse import urlparse
 from urllib.request import url2pathname
 
 from zoo.core.distributions import announced
-from zoo.core.registry import SLOTS, PluginError, nearest
+from zoo.core.registry import slots
+from zoo.core.slots import PluginError, nearest
 
 PACKAGES = (
     "ablation-zoo",
@@ -48,8 +49,9 @@ def run(arguments: argparse.Namespace) -> int:
         problems += broken()
     for problem in problems:
         print(f"PROBLEM: {problem}")
-    total = sum(len(slot.names()) for slot in SLOTS.values())
-    print(f"{total} plugins in {len(SLOTS)} slots, {len(problems) or 'no'} problem{'' if len(problems) == 1 else 's'}")
+    total = sum(len(slot.names()) for slot in slots().values())
+    count = f"{len(problems) or 'no'} problem{'' if len(problems) == 1 else 's'}"
+    print(f"{total} plugins in {len(slots())} slots, {count}")
     return 1 if problems else 0
 
 
@@ -72,7 +74,7 @@ def devices() -> list[str]:
 
 def broken() -> Iterator[str]:
     """Plugins that cannot be loaded, with their owners."""
-    for slot in SLOTS.values():
+    for slot in slots().values():
         for name, claims in slot.plugins().items():
             if len(claims) == 1:
                 try:
@@ -85,16 +87,16 @@ def misplaced() -> Iterator[str]:
     """Entry points in groups that are no slots, as after a slip of the pen."""
     for entry in announced().entries:
         slot = entry.group.removeprefix("zoo.")
-        if slot not in SLOTS:
+        if slot not in ("slots", *slots()):
             yield (
                 f"'{entry.name}' of {entry.distribution} {entry.version} stands in the group {entry.group}, which is "
-                f"no slot{nearest(slot, list(SLOTS))}"
+                f"no slot{nearest(slot, list(slots()))}"
             )
 
 
 def ambiguous() -> Iterator[str]:
     """Names that two distributions claim in one slot."""
-    for slot in SLOTS.values():
+    for slot in slots().values():
         for name, claims in slot.plugins().items():
             if len(claims) > 1:
                 yield (
@@ -115,7 +117,7 @@ def ambiguous_weights() -> Iterator[str]:
 def shadowing() -> Iterator[str]:
     """Names that stand in several slots: a checkpoint that holds one could mean either."""
     owners: dict[str, list[str]] = {}
-    for slot in SLOTS.values():
+    for slot in slots().values():
         for name, claims in slot.plugins().items():
             owners.setdefault(name, []).append(f"zoo.{slot.name} ({claims[0].origin})")
     for name, places in owners.items():

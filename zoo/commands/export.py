@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from zoo.core.training import TrainingModule
+    from zoo.training.module import TrainingModule
 
 SUFFIXES = {"safetensors": ".safetensors", "onnx": ".onnx", "torchscript": ".pt", "torch-export": ".pt2"}
 
@@ -82,9 +82,9 @@ def publish(arguments: argparse.Namespace, output: Path) -> None:
     Raises:
         ValueError: a checkpoint that cannot be loaded, or a card that cannot be read.
     """
-    from zoo.core.checkpoint import read, rebuild
-    from zoo.core.published import write
     from zoo.hub.pull import weights_file
+    from zoo.weights.checkpoint import read, rebuild
+    from zoo.weights.published import write
 
     card = read_card(arguments)
     path = weights_file(arguments.checkpoint)
@@ -128,10 +128,10 @@ def read_text(path: Path, option: str) -> str:
 
 def export_network(arguments: argparse.Namespace, output: Path) -> int:
     """Write the network alone, and say what goes in, what comes out, and how far it is from PyTorch."""
-    import zoo
-    from zoo.core.export import export
+    from zoo.training.export import export
+    from zoo.training.models import load
 
-    module = zoo.load(arguments.checkpoint)
+    module = load(arguments.checkpoint)
     asked = None if arguments.size is None else (arguments.size[0], arguments.size[1])
     if asked is not None and min(asked) < 1:
         raise ValueError(f"--size {asked[0]} {asked[1]}: expected height and width in pixels, from 1 on.")

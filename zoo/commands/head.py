@@ -8,7 +8,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from zoo.core.model_arguments import add_model_arguments, load_model, model_name
+from zoo.runner.model_arguments import add_model_arguments, load_model, model_name
 
 DEFAULT_MODEL = "dad3dnet_lcnet-synthetic"
 """What is loaded without `--model`: weights that come with the package, so that it works offline."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo.commands.head import load_head_model
-from zoo.core.model_arguments import add_model_arguments
+from zoo.runner.model_arguments import add_model_arguments
 
 if TYPE_CHECKING:
     import numpy as np
@@ -129,7 +129,7 @@ def claim(output: Path, model: Any, name: str, pictures: list[str]) -> None:
     Raises:
         ValueError: predictions are there that something else made.
     """
-    from zoo.core.run import write_json
+    from zoo.core.files import write_json
     from zoo.heads.metrics.now_folder import MESH_ENDINGS, POINT_ENDINGS
 
     made_by, known = maker(model, name), read_maker(output)
@@ -177,8 +177,8 @@ def maker(model: Any, name: str) -> dict[str, Any]:
 
     import torch
 
-    from zoo.core.device import device_of
-    from zoo.core.run import environment
+    from zoo.measure.device import device_of
+    from zoo.measure.environment import environment
 
     digest = hashlib.sha256()
     for key, values in model.state_dict().items():
@@ -199,8 +199,8 @@ def write_prediction(stem: Path, vertices: "np.ndarray", faces: "np.ndarray", po
     """Write STEM.obj and STEM.npy."""
     import numpy as np
 
+    from zoo.core.files import replacing
     from zoo.heads.mesh_files import write_obj
-    from zoo.media.images import replacing
 
     write_obj(stem.with_name(f"{stem.name}.obj"), vertices, faces)
     with replacing(stem.with_name(f"{stem.name}.npy")) as unfinished:
@@ -211,8 +211,9 @@ def report(
     arguments: argparse.Namespace, made_by: dict[str, Any] | None, measured: "Mapping[str, np.ndarray | str]"
 ) -> int:
     """Print and write the numbers; 1 where a picture is missing in them."""
-    from zoo.core.run import environment, write_json
+    from zoo.core.files import write_json
     from zoo.heads.metrics.now_folder import by_challenge, pooled
+    from zoo.measure.environment import environment
 
     overall = pooled(measured)
     results = by_challenge(measured) if arguments.challenge else {**by_challenge(measured), "all": overall}

@@ -7,7 +7,7 @@ import argparse
 from pathlib import Path
 
 from zoo.commands.head import load_head_model
-from zoo.core.model_arguments import add_model_arguments
+from zoo.runner.model_arguments import add_model_arguments
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

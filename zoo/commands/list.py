@@ -4,25 +4,25 @@ import argparse
 import json
 from dataclasses import asdict
 
-from zoo.core.registry import SLOTS, get_slot
+from zoo.core.registry import get_slot, slots
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("slot", nargs="?", help=f"one of {', '.join(SLOTS)}; all when left out")
+    parser.add_argument("slot", nargs="?", help=f"one of {', '.join(slots())}; all when left out")
     parser.add_argument(
         "--json", action="store_true", help="print JSON: for each slot a list of name, target, distribution and version"
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    slots = [get_slot(arguments.slot)] if arguments.slot else list(SLOTS.values())
+    chosen = [get_slot(arguments.slot)] if arguments.slot else list(slots().values())
     if arguments.json:
         found = {
-            slot.name: [asdict(plugin) for claims in slot.plugins().values() for plugin in claims] for slot in slots
+            slot.name: [asdict(plugin) for claims in slot.plugins().values() for plugin in claims] for slot in chosen
         }
         print(json.dumps(found, indent=2))
         return 0
-    for slot in slots:
+    for slot in chosen:
         print(slot.name)
         for name, claims in slot.plugins().items():
             owners = ", ".join(claim.origin for claim in claims)

@@ -9,7 +9,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from zoo.core.model_arguments import add_model_arguments, load_model, model_name
+from zoo.runner.model_arguments import add_model_arguments, load_model, model_name
 
 DEFAULT_MODEL = "bgmv2_mobilenetv2-synthetic"
 """What is loaded without `--model`: weights that come with the package, so that it works offline."""

@@ -27,7 +27,7 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         ValueError: in one sentence, whatever is wrong with the input or the destination.
     """
-    from zoo.hub.push import check_name, push, split_hub
+    from zoo.weights.push import check_name, push, split_hub
 
     name = arguments.name
     if arguments.destination.startswith("hf://"):
@@ -44,8 +44,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 def default_name(path: str) -> str:
     """The name of a published file, or of the run that a checkpoint is of."""
-    from zoo.core.checkpoint import read, record
-    from zoo.core.published import is_safetensors
+    from zoo.weights.checkpoint import read
+    from zoo.weights.published import is_safetensors
+    from zoo.weights.record import record
 
     if is_safetensors(path):
         return Path(path).stem

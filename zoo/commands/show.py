@@ -8,7 +8,8 @@ from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
 from typing import Any
 
-from zoo.core.registry import Plugin, find_plugin, get_slot
+from zoo.core.registry import find_plugin, get_slot
+from zoo.core.slots import Plugin
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -71,8 +72,9 @@ def show_weights(name: str) -> int:
 
 def card_text(path: Path) -> str:
     """What a published file says to whoever uses it; nothing for a file of another kind."""
-    from zoo.core.checkpoint import read, record
-    from zoo.core.published import is_safetensors
+    from zoo.weights.checkpoint import read
+    from zoo.weights.published import is_safetensors
+    from zoo.weights.record import record
 
     described = record(read(str(path)), str(path)) if is_safetensors(path) else {}
     return f"\n{described.get('card', {}).get('text', '')}".rstrip()
@@ -82,7 +84,8 @@ def show_file(path: str) -> int:
     """Print what a checkpoint or published file says of itself; nothing that it names is imported."""
     import yaml
 
-    from zoo.core.checkpoint import read, record
+    from zoo.weights.checkpoint import read
+    from zoo.weights.record import record
 
     content = read(path)
     described = record(content, path)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo.cli import Parser
+from zoo.runner.help import Parser
 
 if TYPE_CHECKING:
     from zoo.study.file import Study
@@ -152,11 +152,11 @@ def _status(study: "Study", runs: Path) -> int:
 
 
 def _speed(study: "Study", runs: Path) -> int:
-    from zoo.study.file import StudyError
+    from zoo.core.errors import ZooError
     from zoo.study.speed import measure_speed
 
     if not study.sizes:
-        raise StudyError(f"the study {study.name} has no sizes of pictures to time networks on: add `sizes`.")
+        raise ZooError(f"the study {study.name} has no sizes of pictures to time networks on: add `sizes`.")
     failed = measure_speed(study, runs)
     for sentence in failed:
         print(f"zoo study: {sentence}", file=sys.stderr)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from zoo.media.images import replacing
+from zoo.core.files import replacing
 
 Arrays = dict[str, np.ndarray]
 

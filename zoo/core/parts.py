@@ -11,7 +11,7 @@ from typing import Any, Literal
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from zoo.core.seeding import Draws
+from zoo.core.seeding import RandomStream
 from zoo.core.spec import Part
 
 
@@ -105,7 +105,7 @@ class Augmentation(Part, nn.Module):
     phase: Literal["canvas", "scene", "captured"]
 
     @abstractmethod
-    def forward(self, batch: Any, draws: Draws) -> Any:
+    def forward(self, batch: Any, draws: RandomStream) -> Any:
         """The changed batch (`batch._replace(...)`); tensors of the batch are not changed in place."""
 
 

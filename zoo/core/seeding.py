@@ -35,7 +35,7 @@ def run_seed() -> int:
 
 
 @contextmanager
-def stream(*keys: int | str, device: torch.device | None = None) -> Iterator[None]:
+def random_stream(*keys: int | str, device: torch.device | None = None) -> Iterator[None]:
     """Torch draws inside the block come from the stream of these keys; the surrounding stream is left as it was.
 
     Args:
@@ -55,7 +55,7 @@ def stream(*keys: int | str, device: torch.device | None = None) -> Iterator[Non
             _outside.pop()
 
 
-class Draws:
+class RandomStream:
     """Random draws for the samples of a batch, one independent stream a sample.
 
     Args:
@@ -75,7 +75,7 @@ class Draws:
     def __len__(self) -> int:
         return len(self._generators)
 
-    def __getitem__(self, chosen: Tensor) -> "Draws":
+    def __getitem__(self, chosen: Tensor) -> "RandomStream":
         """The streams of some samples, (B,) booleans on the CPU; they go on where they are."""
         some = copy.copy(self)
         some._generators, some._device_generators = (

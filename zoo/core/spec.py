@@ -19,7 +19,7 @@ from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from zoo.core.registry import find_class
-from zoo.core.seeding import run_seed, stream
+from zoo.core.seeding import random_stream, run_seed
 
 Spec = dict[str, Any]
 T = TypeVar("T")
@@ -29,7 +29,7 @@ class PartType(ABCMeta):
     """Records the arguments of each part that is made, and gives its initialisation a stream of its own."""
 
     def __call__(cls: type[T], *args: Any, **kwargs: Any) -> T:
-        with stream(run_seed(), cls.__name__):
+        with random_stream(run_seed(), cls.__name__):
             part = super().__call__(*args, **kwargs)  # type: ignore[misc]
         object.__setattr__(part, "_arguments", plain_arguments(cls, part, args, kwargs))
         return part
@@ -199,3 +199,14 @@ def without_downloads(value: Any) -> Any:
     if isinstance(value, list):
         return [without_downloads(item) for item in value]
     return value
+
+
+def class_names(value: Any) -> Iterator[str]:
+    """Every class_path in plain data."""
+    if isinstance(value, Mapping):
+        if isinstance(value.get("class_path"), str):
+            yield value["class_path"]
+        value = list(value.values())
+    if isinstance(value, list):
+        for item in value:
+            yield from class_names(item)

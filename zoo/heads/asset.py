@@ -16,16 +16,14 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_bytes
 
+from zoo.core.errors import ZooError
+
 FORMAT = "zoo-head-1"
 LANDMARKS = 68
 SUBSETS = ("face", "head", "face_with_ears")
 """Subsets that every head model has: losses and metrics compare them."""
 HEADER = ("name", "licence", "source", "joints", "notes")
 """The fields of an asset that are no arrays."""
-
-
-class HeadAssetError(ValueError):
-    """A head file that cannot be used; the message is one sentence for the user."""
 
 
 @dataclass(frozen=True)
@@ -106,21 +104,21 @@ def read(path: str | Path) -> HeadAsset:
     """Read what `save` wrote.
 
     Raises:
-        HeadAssetError: no such file, no head asset, or arrays that do not fit together.
+        ZooError: no such file, no head asset, or arrays that do not fit together.
     """
     try:
         with safe_open(path, framework="numpy") as file:
             header = file.metadata() or {}
             if header.get("format") != FORMAT:
-                raise HeadAssetError(
+                raise ZooError(
                     f"{path} is no head model of ours (format {header.get('format')!r}, expected {FORMAT!r}): "
                     "convert the original with `zoo convert head FILE`."
                 )
             stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except FileNotFoundError:
-        raise HeadAssetError(f"{path}: there is no such file.") from None
+        raise ZooError(f"{path}: there is no such file.") from None
     except (SafetensorError, OSError) as error:
-        raise HeadAssetError(f"{path} cannot be read as safetensors ({error}): convert the original again.") from error
+        raise ZooError(f"{path} cannot be read as safetensors ({error}): convert the original again.") from error
     subsets = {name.removeprefix("subset."): stored.pop(name) for name in list(stored) if name.startswith("subset.")}
     try:
         return HeadAsset(
@@ -133,7 +131,7 @@ def read(path: str | Path) -> HeadAsset:
             **{name: widened(array) for name, array in stored.items()},
         )
     except (KeyError, TypeError, json.JSONDecodeError) as error:
-        raise HeadAssetError(
+        raise ZooError(
             f"{path} does not hold what makes a head model ({error}): convert the original again."
         ) from error
 
@@ -151,31 +149,31 @@ def widened(array: np.ndarray) -> np.ndarray:
 
 
 def check(asset: HeadAsset) -> None:
-    """HeadAssetError unless the arrays fit together and losses and metrics find what they need."""
+    """ZooError unless the arrays fit together and losses and metrics find what they need."""
     if "jaw" not in asset.joints[1:]:
-        raise HeadAssetError(
+        raise ZooError(
             f"the head model '{asset.name}' has the joints {', '.join(asset.joints)}, none below the root called 'jaw'."
         )
     if missing := [name for name in SUBSETS if not len(asset.subsets.get(name, ()))]:
-        raise HeadAssetError(f"the head model '{asset.name}' lacks the subset of vertices {', '.join(missing)}.")
+        raise ZooError(f"the head model '{asset.name}' lacks the subset of vertices {', '.join(missing)}.")
     check_shapes(asset)
     check_indices(asset)
     if [*asset.parents[:1]] != [-1] or any(not 0 <= parent < own for own, parent in enumerate(asset.parents) if own):
-        raise HeadAssetError(
+        raise ZooError(
             f"the head model '{asset.name}': parents are {asset.parents.tolist()}, expected −1 for the root, which "
             "comes first, and earlier joints for the others."
         )
     for name in ("weights", "landmark_weights"):
         sums = getattr(asset, name).sum(1, dtype=np.float64)
         if abs(sums - 1).max() > 0.01:
-            raise HeadAssetError(
+            raise ZooError(
                 f"the head model '{asset.name}': rows of {name} sum to {sums.min():.3f} to {sums.max():.3f}, "
                 "expected 1."
             )
 
 
 def check_shapes(asset: HeadAsset) -> None:
-    """HeadAssetError unless shapes agree and numbers are finite."""
+    """ZooError unless shapes agree and numbers are finite."""
     vertices, joints = len(asset.template), len(asset.joints)
     expected: dict[str, tuple[int | None, ...]] = {
         "template": (vertices, 3),
@@ -196,16 +194,16 @@ def check_shapes(asset: HeadAsset) -> None:
         if array.ndim != len(shape) or any(
             want not in (None, got) for want, got in zip(shape, array.shape, strict=True)
         ):
-            raise HeadAssetError(
+            raise ZooError(
                 f"the head model '{asset.name}': {name} has shape {array.shape}, "
                 f"expected ({', '.join('any' if want is None else str(want) for want in shape)})."
             )
         if not np.isfinite(array).all():
-            raise HeadAssetError(f"the head model '{asset.name}': {name} holds numbers that are not finite.")
+            raise ZooError(f"the head model '{asset.name}': {name} holds numbers that are not finite.")
 
 
 def check_indices(asset: HeadAsset) -> None:
-    """HeadAssetError unless indices are whole numbers and lie inside."""
+    """ZooError unless indices are whole numbers and lie inside."""
     vertices = len(asset.template)
     limits = {"faces": vertices, "landmark_faces": len(asset.faces), "mirror": vertices}
     limits |= {f"subset.{name}": vertices for name in asset.subsets}
@@ -214,7 +212,7 @@ def check_indices(asset: HeadAsset) -> None:
         if array is None or not array.size:
             continue
         if array.dtype.kind not in "iu" or array.min() < 0 or array.max() >= limit:
-            raise HeadAssetError(
+            raise ZooError(
                 f"the head model '{asset.name}': {name} holds {array.dtype} indices from {array.min()} to "
                 f"{array.max()}, expected whole numbers from 0 to {limit - 1}."
             )

@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from zoo.core.errors import ZooError
+
 PICTURE_FROM_CAMERA = np.diag([1.0, -1.0, -1.0])
 """OpenGL's camera looks along −z with y up; the picture frame has y down and z away from the viewer."""
 ARCHIVE = "DAD-3DHeadsDataset"
@@ -21,10 +23,6 @@ KEYS = ("vertices", "model_view_matrix", "projection_matrix")
 """Of an annotation's file, in the order of `Annotation`'s fields."""
 SHEAR = 0.1
 """How far R·Rᵀ may be from 1 before it is no rotation."""
-
-
-class DADFormatError(ValueError):
-    """A file that is not as the format has it; the message is one sentence that names the file."""
 
 
 class Item(NamedTuple):
@@ -70,13 +68,13 @@ def read_items(root: str | Path, split: str) -> list[Item]:
         split: `train`, `val` or `test`.
 
     Raises:
-        DADFormatError: there is no such split, or its list is not as the format has it.
+        ZooError: there is no such split, or its list is not as the format has it.
     """
     folder = find_split(Path(root), split)
     listing = folder / f"{split}.json"
     entries = _read_json(listing)
     if not isinstance(entries, list) or not entries:
-        raise DADFormatError(f"{listing} holds no list of items; expected DAD-3DHeads's list of the split.")
+        raise ZooError(f"{listing} holds no list of items; expected DAD-3DHeads's list of the split.")
     return [_item(entry, folder, f"{listing}, item {number}") for number, entry in enumerate(entries)]
 
 
@@ -86,7 +84,7 @@ def find_split(root: Path, split: str) -> Path:
     for folder in candidates:
         if (folder / f"{split}.json").is_file():
             return folder
-    raise DADFormatError(
+    raise ZooError(
         f"{candidates[0] / split}.json: there is no such file; expected the folder of DAD-3DHeads with "
         f"{split}/{split}.json in it: check the path."
     )
@@ -105,28 +103,24 @@ def read_annotation(path: Path, vertex_count: int) -> Annotation:
         vertex_count: how many vertices the head model has.
 
     Raises:
-        DADFormatError: no such file, not JSON, another number of vertices, or matrices that place no head in a picture.
+        ZooError: no such file, not JSON, another number of vertices, or matrices that place no head in a picture.
     """
     content = _read_json(path)
     annotation = Annotation(*(_numbers(content, name, path) for name in KEYS))
     if annotation.vertices.shape != (vertex_count, 3):
-        raise DADFormatError(
+        raise ZooError(
             f"{path}: vertices have shape {annotation.vertices.shape}, expected ({vertex_count}, 3), the head model's: "
             "use the head model that the data was annotated with (FLAME for DAD-3DHeads)."
         )
     for name, matrix in zip(KEYS[1:], annotation[1:], strict=True):
         if matrix.shape != (4, 4):
-            raise DADFormatError(f"{path}: {name} has shape {matrix.shape}, expected (4, 4).")
+            raise ZooError(f"{path}: {name} has shape {matrix.shape}, expected (4, 4).")
     rotation = annotation.rotation
     if np.abs(rotation @ rotation.T - np.eye(3)).max() > SHEAR or np.linalg.det(rotation) < 0:
-        raise DADFormatError(
-            f"{path}: model_view_matrix does not rotate; expected a rotation in its first 3×3 numbers."
-        )
+        raise ZooError(f"{path}: model_view_matrix does not rotate; expected a rotation in its first 3×3 numbers.")
     with np.errstate(divide="ignore", invalid="ignore"):
         if not np.isfinite(annotation.projected(height=0)).all():
-            raise DADFormatError(
-                f"{path}: the matrices place vertices at no finite pixel; expected both of one camera."
-            )
+            raise ZooError(f"{path}: the matrices place vertices at no finite pixel; expected both of one camera.")
     return annotation
 
 
@@ -135,11 +129,11 @@ def _item(entry: Any, folder: Path, where: str) -> Item:
     name, image, box, attributes = (given.get(key) for key in ("item_id", "img_path", "bbox", "attributes"))
     annotation = given.get("annotation_path") or f"annotations/{name}.json"
     if not all(isinstance(value, str) for value in (name, image, annotation)):
-        raise DADFormatError(f"{where} has no item_id or no paths; expected item_id, img_path and annotation_path.")
+        raise ZooError(f"{where} has no item_id or no paths; expected item_id, img_path and annotation_path.")
     if not _is_box(box):
-        raise DADFormatError(f"{where} ({name}): bbox is {box}; expected [x, y, width, height] in pixels.")
+        raise ZooError(f"{where} ({name}): bbox is {box}; expected [x, y, width, height] in pixels.")
     if not isinstance(attributes or {}, dict):
-        raise DADFormatError(f"{where} ({name}): attributes are {attributes!r}; expected them by name.")
+        raise ZooError(f"{where} ({name}): attributes are {attributes!r}; expected them by name.")
     known = {key: str(value) for key, value in (attributes or {}).items() if value is not None}
     x, y, width, height = map(float, box)
     return Item(name, _resolve(image, folder), _resolve(annotation, folder), (x, y, width, height), known)
@@ -159,9 +153,9 @@ def _read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_bytes())
     except FileNotFoundError:
-        raise DADFormatError(f"{path}: there is no such file; expected one of DAD-3DHeads.") from None
+        raise ZooError(f"{path}: there is no such file; expected one of DAD-3DHeads.") from None
     except (OSError, ValueError) as error:
-        raise DADFormatError(f"{path} cannot be read as JSON ({error}): unpack the data set again.") from error
+        raise ZooError(f"{path} cannot be read as JSON ({error}): unpack the data set again.") from error
 
 
 def _numbers(content: Any, name: str, path: Path) -> np.ndarray:
@@ -170,5 +164,5 @@ def _numbers(content: Any, name: str, path: Path) -> np.ndarray:
     except (KeyError, TypeError, ValueError):
         array = None
     if array is None or not np.isfinite(array).all():
-        raise DADFormatError(f"{path}: {name} is missing or holds something else than finite numbers.")
+        raise ZooError(f"{path}: {name} is missing or holds something else than finite numbers.")
     return array

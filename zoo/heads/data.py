@@ -16,13 +16,13 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from zoo.core.data import DataModule
 from zoo.core.parts import Augmentation
-from zoo.core.sampling import ResumableLoader, SampleKey
-from zoo.core.seeding import Draws, derive_seed, run_seed
+from zoo.core.seeding import RandomStream, derive_seed, run_seed
 from zoo.heads.crop import crop_head
 from zoo.heads.mesh import HeadModel
 from zoo.heads.parts import HeadAugmentation, HeadBatch, HeadDataset
+from zoo.training.data import DataModule
+from zoo.training.sampling import ResumableLoader, SampleKey
 
 SIDES = 4
 
@@ -180,7 +180,7 @@ class EvaluationCrops(Dataset):
 
 def draw_margins(seed: int, low: float = 0.05, high: float = 0.15) -> list[float]:
     """How far each side of the box moves outwards (left, top, right, bottom), as shares of the box."""
-    draws = Draws([seed], "margins")
+    draws = RandomStream([seed], "margins")
     return [float(draws.uniform(low, high)) for _ in range(SIDES)]
 
 
@@ -195,7 +195,7 @@ def augmented(batch: HeadBatch, augmentations: Mapping[str, Augmentation]) -> He
     with torch.autocast(batch.image.device.type, enabled=False):
         batch = as_float(batch)
         for name, step in augmentations.items():
-            batch = step(batch, Draws(seeds, name, batch.image.device))
+            batch = step(batch, RandomStream(seeds, name, batch.image.device))
     return batch
 
 

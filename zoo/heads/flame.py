@@ -11,7 +11,8 @@ from typing import IO, Any
 
 import numpy as np
 
-from zoo.heads.asset import LANDMARKS, SUBSETS, HeadAsset, HeadAssetError
+from zoo.core.errors import ZooError
+from zoo.heads.asset import LANDMARKS, SUBSETS, HeadAsset
 from zoo.heads.inert_pickle import ForbiddenImportError, InertUnpickler, StoredArray, array, describe
 from zoo.heads.transfer import mirrored_vertices, transfer
 
@@ -55,27 +56,27 @@ def read_flame(
             the asset says which were.
 
     Raises:
-        HeadAssetError: a file that cannot be used, or that wants to import what no FLAME file needs.
+        ZooError: a file that cannot be used, or that wants to import what no FLAME file needs.
     """
     stored = stored_by_name(path)
     if missing := [key for key in ("v_template", "f", *shapes_of(0)) if key not in stored]:
-        raise HeadAssetError(f"{path} lacks {', '.join(missing)}: expected a FLAME model as its owners publish it.")
+        raise ZooError(f"{path} lacks {', '.join(missing)}: expected a FLAME model as its owners publish it.")
     template = array(stored["v_template"], path, "v_template")
     if template.ndim != 2 or template.shape[1] != 3 or not np.isfinite(template).all():
-        raise HeadAssetError(f"{path}: v_template has shape {template.shape}, expected (vertices, 3) finite numbers.")
+        raise ZooError(f"{path}: v_template has shape {template.shape}, expected (vertices, 3) finite numbers.")
     arrays = {key: array(stored[key], path, key) for key in ("f", *shapes_of(0))}
     for key, shape in shapes_of(len(template)).items():
         if arrays[key].shape != shape:
-            raise HeadAssetError(f"{path}: {key} has shape {arrays[key].shape}, expected {shape} as in FLAME.")
+            raise ZooError(f"{path}: {key} has shape {arrays[key].shape}, expected {shape} as in FLAME.")
     faces = arrays["f"]
     if faces.ndim != 2 or faces.shape[1] != 3 or faces.min() < 0 or faces.max() >= len(template):
-        raise HeadAssetError(
+        raise ZooError(
             f"{path}: f has shape {faces.shape} and numbers up to {faces.max(initial=0)}, expected (triangles, 3) "
             f"indices below {len(template)}."
         )
     parents, expected = arrays["kintree_table"][0, 1:].tolist(), FLAME_PARENTS[1:].tolist()
     if parents != expected:
-        raise HeadAssetError(f"{path}: the joints hang on {parents}, expected {expected} as in FLAME.")
+        raise ZooError(f"{path}: the joints hang on {parents}, expected {expected} as in FLAME.")
     tables, notes = landmarks_and_subsets(template, faces, landmarks, subsets, reference)
     return HeadAsset(
         name="FLAME",
@@ -149,7 +150,7 @@ def read_landmarks(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
     """Triangles (N,) and barycentric weights (N, 3) of all 68 landmarks, or of the 51 within the face, the last ones.
 
     Raises:
-        HeadAssetError: the file cannot be used.
+        ZooError: the file cannot be used.
     """
     path = Path(path)
     files = [path / name for name in EMBEDDING_FILES] if path.is_dir() else [path]
@@ -161,7 +162,7 @@ def read_landmarks(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
                 faces = array(stored[faces_key], file, faces_key)
                 weights = array(stored[weights_key], file, weights_key)
                 if not faces.ndim or faces.dtype.kind == "f" or weights.shape != (*faces.shape, 3):
-                    raise HeadAssetError(
+                    raise ZooError(
                         f"{file}: {faces_key} has shape {faces.shape} and {weights_key} {weights.shape}, expected "
                         "indices of triangles and three weights for each."
                     )
@@ -176,7 +177,7 @@ def read_landmarks(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
     if WITHIN_FACE in parts:
         return parts[WITHIN_FACE]
     held = " and ".join(str(count) for count in parts) or "no"
-    raise HeadAssetError(
+    raise ZooError(
         f"{path} holds {held} landmarks; expected an embedding of {LANDMARKS}, or of the {WITHIN_FACE} within the "
         "face, such as FLAME's flame_static_embedding.pkl."
     )
@@ -186,7 +187,7 @@ def read_subsets(path: str | Path) -> dict[str, np.ndarray]:
     """Vertex indices of those of the subsets `face`, `head`, `face_with_ears` that a folder or file has.
 
     Raises:
-        HeadAssetError: the file cannot be used, or has none of them.
+        ZooError: the file cannot be used, or has none of them.
     """
     path = Path(path)
     found = {}
@@ -200,7 +201,7 @@ def read_subsets(path: str | Path) -> dict[str, np.ndarray]:
             if name in stored:
                 found[SUBSET_ALIASES.get(name, name)] = indices(stored[name], path, name)
     if not found:
-        raise HeadAssetError(f"{path} holds none of the subsets {', '.join(SUBSETS)}.")
+        raise ZooError(f"{path} holds none of the subsets {', '.join(SUBSETS)}.")
     return found
 
 
@@ -208,9 +209,7 @@ def indices(value: Any, path: Path, name: str) -> np.ndarray:
     """(N,) indices of vertices, from whatever form they were stored in."""
     found = array(value, path, name)
     if found.ndim != 1 or found.dtype.kind not in "iu" or not len(found):
-        raise HeadAssetError(
-            f"{path}: {name} is a {found.dtype} array of shape {found.shape}, expected a list of indices."
-        )
+        raise ZooError(f"{path}: {name} is a {found.dtype} array of shape {found.shape}, expected a list of indices.")
     return found.astype(np.int64)
 
 
@@ -221,13 +220,13 @@ def stored_by_name(path: str | Path) -> Mapping[str, Any]:
     """What a file stores under names.
 
     Raises:
-        HeadAssetError: the file cannot be used, or stores something else.
+        ZooError: the file cannot be used, or stores something else.
     """
     stored = stored_in(Path(path))
     if isinstance(stored, StoredArray) and stored.items is not None and len(stored.items) == 1:
         stored = stored.items[0]  # np.save of a dict
     if not isinstance(stored, dict):
-        raise HeadAssetError(f"{path} holds {describe(stored)}, expected arrays by name.")
+        raise ZooError(f"{path} holds {describe(stored)}, expected arrays by name.")
     return stored
 
 
@@ -242,19 +241,19 @@ def stored_in(path: Path) -> Any:
     }
     reader = readers.get(path.suffix.lower())
     if reader is None:
-        raise HeadAssetError(f"{path} has an unknown format; expected a file ending in {', '.join(readers)}.")
+        raise ZooError(f"{path} has an unknown format; expected a file ending in {', '.join(readers)}.")
     try:
         with path.open("rb") as file:
             return reader(file)
     except FileNotFoundError:
-        raise HeadAssetError(f"{path}: there is no such file.") from None
+        raise ZooError(f"{path}: there is no such file.") from None
     except ForbiddenImportError as error:
-        raise HeadAssetError(
+        raise ZooError(
             f"{path} wants to import {error}, which no FLAME file needs: it was refused and nothing of it was run; get "
             "the file from its owners."
         ) from None
     except Exception as error:  # a damaged or hostile file may fail in any way
-        raise HeadAssetError(
+        raise ZooError(
             f"{path} cannot be read as {path.suffix} ({type(error).__name__}: {error}): get the file again."
         ) from error
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from zoo.heads.asset import HeadAssetError
+from zoo.core.errors import ZooError
 
 
 class ForbiddenImportError(Exception):
@@ -136,7 +136,7 @@ def array(value: Any, path: str | Path, name: str) -> np.ndarray:
     """The numbers in what was stored under a name.
 
     Raises:
-        HeadAssetError: there are none, or they do not form an array.
+        ZooError: there are none, or they do not form an array.
     """
 
     def numbers(value: Any) -> Any:
@@ -156,7 +156,7 @@ def array(value: Any, path: str | Path, name: str) -> np.ndarray:
     except (ValueError, TypeError, KeyError, IndexError, RecursionError):
         found = np.empty(0, object)
     if found.dtype.kind not in "iuf":
-        raise HeadAssetError(f"{path}: {name} is {describe(value)}, expected an array of numbers.")
+        raise ZooError(f"{path}: {name} is {describe(value)}, expected an array of numbers.")
     return found
 
 

@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from zoo.core.device import device_of
 from zoo.heads.crop import Box, check_box, find_head_box, place_crop, widened
 from zoo.heads.dad_format import Item
 from zoo.heads.mesh import HeadModel, HeadParams
@@ -25,6 +24,7 @@ from zoo.heads.results import KINDS, HeadResult, Results, VideoResults
 from zoo.heads.rotation import matrix_from_6d, matrix_to_euler
 from zoo.heads.smoothing import HeadSmoother
 from zoo.heads.submission import SubmissionItem
+from zoo.measure.device import device_of
 from zoo.media.images import MediaError, read_image, to_uint8, write_image
 from zoo.media.results import named_pictures, refuse_overwriting, tracked
 from zoo.media.videos import VideoEndsEarly, is_video, read_frames, read_video_info

@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from zoo.core.registry import get_slot, nearest
+from zoo.core.registry import get_slot
+from zoo.core.slots import nearest
 from zoo.core.spec import Part
 from zoo.heads.asset import HeadAsset
 from zoo.heads.rotation import matrix_from_6d, matrix_from_axis_angle
@@ -125,7 +126,7 @@ class HeadModel(Part, nn.Module):
             source: a path (`flame.pkl`, `head.safetensors`), a class name (`OpenHead`) or its short form (`open`).
 
         Raises:
-            HeadAssetError: the file cannot be used.
+            ZooError: the file cannot be used.
             PluginError: no head model of that name.
             ValueError: a head model that is not found without its file.
         """

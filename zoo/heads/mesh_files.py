@@ -11,7 +11,7 @@ import numpy as np
 import trimesh
 from trimesh.exchange.obj import export_obj
 
-from zoo.media.images import replacing
+from zoo.core.files import replacing
 
 AXES = "metres; x to the right of the viewer, y up, z towards the viewer"
 

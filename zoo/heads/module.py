@@ -10,21 +10,21 @@ import torch
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
 
-from zoo.core.checkpoint import CheckpointError
-from zoo.core.data import DataModule
+from zoo.core.errors import ZooError
+from zoo.core.files import write_json
 from zoo.core.parts import Backbone, LossTerm
-from zoo.core.run import write_json
 from zoo.core.spec import build
-from zoo.core.training import Schedule, TrainingModule
 from zoo.heads.measures import FAST, FULL
 from zoo.heads.mesh import HeadModel
 from zoo.heads.metrics import HeadMetrics, head_metrics
 from zoo.heads.net import STRIDES, HeadNetwork
+from zoo.heads.official_weights import to_network
 from zoo.heads.parts import Fusion, HeadBatch, HeadLoss, HeadOutput, LandmarkBranch
 from zoo.heads.pictures import log_sheet, result_tiles
 from zoo.heads.rotation import matrix_from_6d
 from zoo.heads.untrained import untrained_outputs
-from zoo.hub.dad3dnet import to_network
+from zoo.training.data import DataModule
+from zoo.training.module import Schedule, TrainingModule
 
 PICTURED = 6
 """How many validation samples are pictured."""
@@ -113,7 +113,7 @@ class HeadAlignment(TrainingModule):
     def check_identity(self, record: Mapping[str, Any], path: str) -> None:
         trained_with = record.get("head")
         if isinstance(trained_with, Mapping) and trained_with.get("sha256") not in (None, self.head_model.sha256):
-            raise CheckpointError(
+            raise ZooError(
                 f"{path} was trained with another version of the head model '{trained_with.get('name')}' than the "
                 f"'{self.head_model.name}' found here, so its parameters would mean something else: give the file that "
                 "it was trained with."

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.core.parts import Backbone
-from zoo.core.seeding import run_seed, stream
+from zoo.core.seeding import random_stream, run_seed
 from zoo.heads.mesh import POSE_SIZE, HeadSizes
 from zoo.heads.parts import Fusion, HeadOutput, LandmarkBranch
 
@@ -59,20 +59,20 @@ class HeadNetwork(nn.Module):
         dropout: float = 0.3,
     ) -> None:
         super().__init__()
-        with stream(run_seed(), "backbone"):
+        with random_stream(run_seed(), "backbone"):
             backbone.build(in_channels=3, strides=STRIDES)
         try_stopping(backbone)
-        with stream(run_seed(), "fusion"):
+        with random_stream(run_seed(), "fusion"):
             fusion.build(backbone.channels[:3], landmark_branch.heatmap_count)
         last_channels = backbone.channels[3]
-        with stream(run_seed(), "landmark_branch"):
+        with random_stream(run_seed(), "landmark_branch"):
             landmark_branch.build(fusion.pyramid_channels, last_channels)
         self.backbone = backbone
         self.fusion = fusion
         self.landmark_branch = landmark_branch
-        with stream(run_seed(), "shape_head"):
+        with random_stream(run_seed(), "shape_head"):
             self.shape_head = regression_head(last_channels, width, dropout, sizes.total - POSE_SIZE)
-        with stream(run_seed(), "pose_head"):
+        with random_stream(run_seed(), "pose_head"):
             self.pose_head = regression_head(last_channels, width, dropout, POSE_SIZE)
             start_at(self.pose_head, START_POSE)
         from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD  # loaded here: timm brings much else with it

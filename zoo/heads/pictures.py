@@ -12,11 +12,11 @@ from lightning.pytorch.loggers import Logger
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from zoo.core.pictures import contact_sheet, log_picture
 from zoo.heads.mesh import HeadModel
 from zoo.heads.parts import HeadBatch, HeadOutput
 from zoo.heads.render import interpolate, rasterise, vertex_normals
 from zoo.media.images import to_uint8
+from zoo.training.pictures import contact_sheet, log_picture
 
 COLUMNS = ("crop", "ground truth", "prediction", "heatmaps and landmarks")
 

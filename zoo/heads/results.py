@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from zoo.core.files import replacing
 from zoo.heads.crop import Box
 from zoo.heads.mesh import HeadModel, HeadParams
 from zoo.heads.mesh_files import for_viewers, write_glb, write_obj
 from zoo.heads.pictures import draw_head, to_array
-from zoo.media.images import replacing
 from zoo.media.videos import Frame, VideoInfo, VideoWriter
 
 KINDS = ("overlay", "obj", "glb", "json", "landmarks")

@@ -22,9 +22,9 @@ from typing import Any, NamedTuple, TextIO
 import torch
 from torch import Tensor
 
+from zoo.core.files import replacing
 from zoo.heads.mesh import HeadModel
 from zoo.heads.metrics.points import seven_points
-from zoo.media.images import replacing
 
 FLAME_VERTICES = 5023
 """The benchmark's Z_n accuracy and face subset are those of FLAME's mesh."""

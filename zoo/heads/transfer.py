@@ -11,7 +11,8 @@ import numpy as np
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
-from zoo.heads.asset import SUBSETS, HeadAsset, HeadAssetError
+from zoo.core.errors import ZooError
+from zoo.heads.asset import SUBSETS, HeadAsset
 
 STEPS = 50
 """At most so many steps of the alignment; one or two dozen are usual."""
@@ -38,7 +39,7 @@ def transfer(template: np.ndarray, faces: np.ndarray, reference: HeadAsset) -> T
         reference: the head that has the tables.
 
     Raises:
-        HeadAssetError: the other head's surface cannot be used, or a subset would be empty on it.
+        ZooError: the other head's surface cannot be used, or a subset would be empty on it.
     """
     template = np.asarray(template, np.float64)
     aligned = align(np.asarray(reference.template, np.float64), reference.subsets["head"], template, faces)
@@ -47,7 +48,7 @@ def transfer(template: np.ndarray, faces: np.ndarray, reference: HeadAsset) -> T
     landmark_faces, landmark_weights, _ = nearest_on_surface(landmarks, template, faces)
     subsets = transfer_subsets(template, aligned, reference)
     if empty := [name for name, indices in subsets.items() if not len(indices)]:
-        raise HeadAssetError(
+        raise ZooError(
             f"the subsets {', '.join(empty)} of '{reference.name}' meet no vertex of this head: give index files."
         )
     return Transferred(landmark_faces, landmark_weights, subsets)
@@ -110,7 +111,7 @@ def start(vertices: np.ndarray, template: np.ndarray) -> np.ndarray:
     low, high = vertices.min(0), vertices.max(0)
     wanted_low, wanted_high = template.min(0), template.max(0)
     if not wanted_high[0] > wanted_low[0]:
-        raise HeadAssetError("the head has no width: expected the template's x to run from ear to ear.")
+        raise ZooError("the head has no width: expected the template's x to run from ear to ear.")
     scale = (wanted_high[0] - wanted_low[0]) / (high[0] - low[0])
     anchor = np.array([(low[0] + high[0]) / 2, high[1], high[2]])
     wanted = np.array([(wanted_low[0] + wanted_high[0]) / 2, wanted_high[1], wanted_high[2]])

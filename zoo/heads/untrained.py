@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from zoo.core.seeding import stream
+from zoo.core.seeding import random_stream
 from zoo.heads.mesh import HeadModel, HeadParams
 from zoo.heads.parts import HEATMAP_STRIDE, LANDMARKS, HeadBatch, HeadOutput, LandmarkBranch
 from zoo.heads.rotation import FRONTAL, matrix_from_6d, matrix_to_6d
@@ -26,7 +26,7 @@ def untrained_outputs(
     Heatmaps are never named: they are trained through the fusion, even without a loss of their own.
     """
     device = head_model.template.device
-    with stream(0, "untrained"), torch.enable_grad():
+    with random_stream(0, "untrained"), torch.enable_grad():
         params = HeadParams(
             shape=torch.randn(2, head_model.sizes.shape),
             expression=torch.randn(2, head_model.sizes.expression),

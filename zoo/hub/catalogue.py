@@ -28,15 +28,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from zoo.core.registry import Plugin, get_slot, nearest
+from zoo.core.errors import ZooError
+from zoo.core.registry import get_slot
+from zoo.core.slots import Plugin, nearest
 from zoo.core.strict_yaml import read_yaml
 from zoo.hub.sources import Source, package_file, parse_source
 
 NAME = re.compile(r"\w+-\w[\w.-]*")
-
-
-class CatalogueError(ValueError):
-    """A catalogue that cannot be used, or a name that none has; the message is one sentence for the user."""
 
 
 @dataclass(frozen=True)
@@ -107,12 +105,12 @@ class Entry:
         """The same weights at another revision, of which neither size nor checksum is published here.
 
         Raises:
-            CatalogueError: the source has no revisions.
+            ZooError: the source has no revisions.
         """
         try:
             source = self.source.at(revision)
         except ValueError as error:
-            raise CatalogueError(f"{self.name}@{revision}: {error}.") from error
+            raise ZooError(f"{self.name}@{revision}: {error}.") from error
         if source.revision == self.source.revision:
             return self
         return replace(self, name=f"{self.name}@{revision}", source=source, size=None, sha256=None, metrics=())
@@ -122,7 +120,7 @@ def read_catalogue(plugin: Plugin) -> dict[str, Entry]:
     """The entries of a catalogue by name.
 
     Raises:
-        CatalogueError: no such file, or one that is not as described above; it says which entry.
+        ZooError: no such file, or one that is not as described above; it says which entry.
     """
     package, _, name = plugin.target.partition(":")
     try:
@@ -134,7 +132,7 @@ def read_catalogue(plugin: Plugin) -> dict[str, Entry]:
         return {str(key): read_entry(str(key), value, plugin) for key, value in content.items()}
     except (ValueError, TypeError, OSError) as error:
         message = str(error).rstrip(".")
-        raise CatalogueError(f"the catalogue '{plugin.name}' of {plugin.origin}: {message}.") from error
+        raise ZooError(f"the catalogue '{plugin.name}' of {plugin.origin}: {message}.") from error
 
 
 ENTRY: dict[str, type] = {
@@ -237,14 +235,14 @@ def find_entry(name: str) -> Entry:
     """The one entry of this name, `MODEL-WEIGHTS`, `MODEL` or either with `@REVISION`.
 
     Raises:
-        CatalogueError: unknown (nearest names are given), claimed by two, or its source has no revisions.
+        ZooError: unknown (nearest names are given), claimed by two, or its source has no revisions.
     """
     plain, _, revision = name.partition("@")
     entries = all_entries()
     claims = entries.get(plain, [])
     if not claims:
         message = f"the catalogue has no weights named '{plain}'{nearest(plain, list(entries))}"
-        raise CatalogueError(" ".join([message, *unusable()]))
+        raise ZooError(" ".join([message, *unusable()]))
     if len(claims) > 1:
-        raise CatalogueError(ambiguous(plain, claims))
+        raise ZooError(ambiguous(plain, claims))
     return claims[0].at(revision) if revision else claims[0]

@@ -8,9 +8,12 @@ version by now, sends the whole file, and we start anew.
 import re
 import shutil
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+
+from zoo.core.errors import ZooError
 
 if TYPE_CHECKING:
     from requests import Response
@@ -28,7 +31,7 @@ CHUNK = 1 << 14
 """Bytes that are written at a time; of the last one before a cut nothing is kept."""
 
 
-class DownloadError(ValueError):
+class DownloadError(ZooError):
     """A file could not be had; the message is one sentence for the user."""
 
 
@@ -94,12 +97,10 @@ def attempt_download(address: str, partial: Path, size: int | None, report: Repo
 
 def wanted(partial: Path) -> dict[str, str]:
     """The request's headers: the rest of the file if it is still the version that `partial` began with."""
-    from zoo import __version__
-
-    headers = {"Accept-Encoding": "identity", "User-Agent": f"ablation-zoo/{__version__}"}
+    headers = {"Accept-Encoding": "identity", "User-Agent": f"ablation-zoo/{version('ablation-zoo')}"}
     if arrived(partial) and version_file(partial).is_file():
-        version = version_file(partial).read_text(encoding="utf-8")
-        headers |= {"Range": f"bytes={arrived(partial)}-", "If-Range": version}
+        began_with = version_file(partial).read_text(encoding="utf-8")
+        headers |= {"Range": f"bytes={arrived(partial)}-", "If-Range": began_with}
     return headers
 
 

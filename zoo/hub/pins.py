@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from zoo.core.cache import cache_directory
+from zoo.core.errors import ZooError
+from zoo.core.files import replacing
 from zoo.hub.catalogue import Entry
-from zoo.media.images import replacing
 
 
 class Content(NamedTuple):
@@ -28,15 +29,11 @@ class Content(NamedTuple):
     said_by: str
 
 
-class PinError(ValueError):
-    """A pin that cannot be read; the message is one sentence for the user."""
-
-
 def expected(entry: Entry, anew: bool = False) -> Content:
     """What the file of an entry must be, as far as it is known; `anew` leaves its pin out.
 
     Raises:
-        PinError: its pin is damaged.
+        ZooError: its pin is damaged.
     """
     published = Content(entry.size, entry.sha256, "published in the catalogue")
     path = pin_file(entry)
@@ -47,7 +44,7 @@ def expected(entry: Entry, anew: bool = False) -> Content:
         content = Content(int(pin["size"]), str(pin["sha256"]), f"pinned at the first pull on {pin['date']}")
         source = pin["source"]
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise PinError(
+        raise ZooError(
             f"{path}, which says what {entry.name} was at its first pull, is damaged: remove it to pin anew."
         ) from error
     return content if source == entry.source.address else published

@@ -12,19 +12,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from zoo.core.registry import nearest
-from zoo.hub.catalogue import CatalogueError, Entry, all_entries, find_entry, knows
+from zoo.core.errors import ZooError
+from zoo.core.files import replacing
+from zoo.core.slots import nearest
+from zoo.hub.catalogue import Entry, all_entries, find_entry, knows
 from zoo.hub.download import Report, WrongSizeError, version_file
 from zoo.hub.pins import Content, difference, expected, folder_name, measured, pin, weights_directory
 from zoo.hub.sources import fetch, in_place
-from zoo.media.images import replacing
 
 
-class PullError(ValueError):
-    """Weights that cannot be had or are not what they should be; the message is one sentence for the user."""
-
-
-class LicenceError(PullError):
+class LicenceError(ZooError):
     """The licence has to be accepted first."""
 
 
@@ -46,9 +43,9 @@ def pull(
         file: take this file, got in another way, instead of downloading it.
 
     Raises:
-        CatalogueError: no such name, or one that two catalogues claim.
+        ZooError: no such name, or one that two catalogues claim.
         LicenceError: the licence is not accepted.
-        PullError: the file is not what it should be; offline and not here; the cache cannot be written.
+        ZooError: the file is not what it should be; offline and not here; the cache cannot be written.
         DownloadError: no connection, or no such file there.
     """
     entry = find_entry(name)
@@ -58,7 +55,7 @@ def pull(
         if file is None and not accept_change and (path := kept(entry)) is not None:
             return path
         if file is None and is_offline(offline):
-            raise PullError(
+            raise ZooError(
                 f"{entry.name} has not been pulled yet and this is offline: pull it once with a network, or give its "
                 f"file with `zoo pull {entry.name} --from FILE`."
             )
@@ -73,7 +70,7 @@ def pull(
             wanted = expected(entry, anew=accept_change)
             return downloaded(entry, wanted) if file is None else taken(entry, wanted, Path(file))
     except OSError as error:
-        raise PullError(
+        raise ZooError(
             f"{entry.name}: {error.filename or weights_directory()} cannot be read or written "
             f"({error.strerror or error}): check its permissions and the room on its disk, or set ZOO_CACHE to another "
             "folder."
@@ -84,7 +81,7 @@ def catalogued(source: str) -> Entry | None:
     """What the catalogue says of a name; None for a file, which comes first, and for what it does not know.
 
     Raises:
-        CatalogueError: two catalogues claim the name; or it is no file, and nearly a name.
+        ZooError: two catalogues claim the name; or it is no file, and nearly a name.
     """
     if Path(source).is_file():
         return None
@@ -92,7 +89,7 @@ def catalogued(source: str) -> Entry | None:
         return find_entry(source)
     hint = nearest(source, list(all_entries()), listed=False) if "/" not in source else "."
     if hint != ".":
-        raise CatalogueError(f"there is no file {source}, nor are there weights of that name{hint}")
+        raise ZooError(f"there is no file {source}, nor are there weights of that name{hint}")
     return None
 
 
@@ -101,7 +98,7 @@ def weights_file(source: str) -> str:
     file is there at all is for its reader to say.
 
     Raises:
-        CatalogueError, PullError, DownloadError: as `catalogued` and `pull`.
+        ZooError, ZooError, DownloadError: as `catalogued` and `pull`.
     """
     entry = catalogued(source)
     if entry is None:
@@ -117,16 +114,16 @@ def located(entry: Entry) -> Path | None:
     try:
         return in_place(entry.source)
     except ValueError as error:
-        raise PullError(f"{entry.name} ({entry.catalogue}) cannot be used: {error}.") from error
+        raise ZooError(f"{entry.name} ({entry.catalogue}) cannot be used: {error}.") from error
 
 
 def checked_in_place(entry: Entry, path: Path, anew: bool) -> Path:
     """The path of a file that is used where it lies, once it is known to be the right one."""
     if not path.is_file():
-        raise PullError(f"{entry.name} should lie at {path}, but there is no such file.")
+        raise ZooError(f"{entry.name} should lie at {path}, but there is no such file.")
     wanted, found = expected(entry, anew), measured(path)
     if problem := difference(found, wanted):
-        raise PullError(f"{path} is not {entry.name}: it has {problem}. {advice(entry)}")
+        raise ZooError(f"{path} is not {entry.name}: it has {problem}. {advice(entry)}")
     if wanted.sha256 is None:
         pinned(entry, found)
     return path
@@ -138,12 +135,12 @@ def cached_file(entry: Entry) -> Path:
 
 
 def kept(entry: Entry) -> Path | None:
-    """The file of an entry if it has been pulled already; PullError if it was changed since."""
+    """The file of an entry if it has been pulled already; ZooError if it was changed since."""
     path, wanted = cached_file(entry), expected(entry)
     if not path.is_file() or wanted.sha256 is None:  # nobody knows any more what that file should be
         return None
     if problem := difference(measured(path), wanted):
-        raise PullError(
+        raise ZooError(
             f"{path} was altered since it was pulled: it has {problem}; `zoo pull --remove {entry.name}`, then pull it "
             "again."
         )
@@ -165,7 +162,7 @@ def downloaded(entry: Entry, wanted: Content) -> Path:
     if problem is not None:
         partial.unlink(missing_ok=True)
         version_file(partial).unlink(missing_ok=True)
-        raise PullError(
+        raise ZooError(
             f"{entry.source.address} is not what it should be and was not kept: it has {problem}. {advice(entry)}"
         )
     if wanted.sha256 is None:
@@ -177,13 +174,13 @@ def downloaded(entry: Entry, wanted: Content) -> Path:
 def taken(entry: Entry, wanted: Content, file: Path) -> Path:
     """Copy a file that was got in another way into the cache, and check it."""
     if not file.is_file():
-        raise PullError(f"--from {file}: there is no such file.")
+        raise ZooError(f"--from {file}: there is no such file.")
     path = cached_file(entry)
     with replacing(path) as temporary:
         shutil.copyfile(file, temporary)
         found = measured(temporary)
         if problem := difference(found, wanted):
-            raise PullError(f"{file} is not {entry.name}: it has {problem}. {advice(entry)}")
+            raise ZooError(f"{file} is not {entry.name}: it has {problem}. {advice(entry)}")
         if wanted.sha256 is None:
             pinned(entry, found)
     return path
@@ -214,14 +211,14 @@ def remove(name: str) -> Path:
     """Remove what was pulled under a name; its pin stays. Returns the folder that is gone.
 
     Raises:
-        PullError: nothing was pulled under it, or it is being pulled now.
+        ZooError: nothing was pulled under it, or it is being pulled now.
     """
     folder = weights_directory() / folder_name(name)
     if not is_pulled(folder) and knows(name):
         folder = weights_directory() / folder_name(find_entry(name).name)
     if not is_pulled(folder):
         known = [path.name for path in pulled()]
-        raise PullError(f"nothing is pulled under the name {name}{nearest(name, known)}")
+        raise ZooError(f"nothing is pulled under the name {name}{nearest(name, known)}")
     with locked(folder.name, wait=False):
         shutil.rmtree(folder)
     return folder
@@ -249,7 +246,7 @@ def locked(name: str, wait: bool = True) -> Iterator[None]:
         lock.acquire(timeout=0)
     except Timeout:
         if not wait:
-            raise PullError(f"{name} is being pulled by another process: wait for it.") from None
+            raise ZooError(f"{name} is being pulled by another process: wait for it.") from None
         say(f"{name} is being pulled by another process; waiting for it.")
         lock.acquire()
     try:

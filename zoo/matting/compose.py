@@ -16,7 +16,7 @@ from torch.utils.data import get_worker_info
 from torchvision.transforms import functional as tv
 
 from zoo.core.parts import Augmentation
-from zoo.core.seeding import Draws
+from zoo.core.seeding import RandomStream
 from zoo.matting.parts import MattingBatch, resize
 
 PHASES = ("canvas", "scene", "captured")
@@ -123,7 +123,7 @@ def augment_together(
     def run(phase: str, batch: MattingBatch) -> MattingBatch:
         for name, step in augmentations.items():
             if step.phase == phase:
-                batch = step(batch, Draws(seeds, name, batch.alpha.device))
+                batch = step(batch, RandomStream(seeds, name, batch.alpha.device))
         return batch
 
     batch = run("canvas", as_float(batch._replace(source=batch.background)))
@@ -179,7 +179,7 @@ def _draw_crop(seeds: Sequence[int], sides: Sequence[int], multiple: int) -> tup
         raise ValueError(
             f"crop sides {list(sides)}: expected two whole numbers, low and high, with {multiple} <= low < high."
         )
-    draws = Draws(seeds[:1], CROP_PURPOSE)
+    draws = RandomStream(seeds[:1], CROP_PURPOSE)
     width, height = (int(draws.integers(sides[0], sides[1])) // multiple * multiple for _ in range(2))
     return height, width
 

@@ -17,16 +17,16 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import functional as tv
 
-from zoo.core.data import DataModule
 from zoo.core.parts import Augmentation
-from zoo.core.registry import nearest
-from zoo.core.sampling import ResumableLoader, SampleKey
 from zoo.core.seeding import derive_seed, run_seed
+from zoo.core.slots import nearest
 from zoo.matting.compose import apply_augmentations, as_float, composite, fit_canvas, unit
 from zoo.matting.disturbance import Disturbance, disturb
 from zoo.matting.kept import KeptMattes
 from zoo.matting.parts import PATCH, MattingBatch, MattingDataset
 from zoo.matting.prediction import PredictionSamples, PredictionSet
+from zoo.training.data import DataModule
+from zoo.training.sampling import ResumableLoader, SampleKey
 
 
 @dataclass

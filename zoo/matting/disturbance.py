@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from zoo.core.seeding import Draws
+from zoo.core.seeding import RandomStream
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def disturb(background: Tensor, disturbance: Disturbance, seed: int) -> Tensor:
             f"cannot disturb a background of shape {tuple(background.shape)} and type {background.dtype}; "
             "expected one picture (3, H, W) of floats in [0, 1]."
         )
-    draws = Draws([seed], "disturbance", background.device)
+    draws = RandomStream([seed], "disturbance", background.device)
     right, down, position = (float(draws.uniform(*limits)) for limits in ((-1, 1), (-1, 1), (0, 1)))
     reach = disturbance.shift * disturbance.severity
     low, high = disturbance.gamma

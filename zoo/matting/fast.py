@@ -6,9 +6,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from zoo.core.folding import fold_batchnorm
 from zoo.matting.net import MattingNetwork, Prepared, check_pictures
 from zoo.matting.parts import PATCH, Coarse, MattingOutput
+from zoo.training.fusing import fuse_batchnorm
 
 SMALL = 64
 """Side in pixels of a picture of which every layer of a backbone has something left."""
@@ -36,7 +36,7 @@ class FastMatting(nn.Module):
     def __init__(self, network: MattingNetwork, foreground: bool = True, compiled: bool = False) -> None:
         super().__init__()
         self.network = copy.deepcopy(network).eval()
-        fold_batchnorm(self.network, self._run_all)
+        fuse_batchnorm(self.network, self._run_all)
         self.network.requires_grad_(False).to(memory_format=torch.channels_last)
         if compiled:
             self.network.base = compiled_base(self.network)  # type: ignore[method-assign, assignment]

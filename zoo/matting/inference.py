@@ -18,9 +18,9 @@ import torch
 from PIL import Image, ImageColor, ImageOps
 from torch import Tensor, nn
 
-from zoo.core.device import device_of
 from zoo.matting.compose import composite
 from zoo.matting.parts import PATCH, MattingOutput, resize
+from zoo.measure.device import device_of
 from zoo.media.images import MediaError, find_images, image_size, read_image, to_uint8, write_image
 from zoo.media.pipeline import Behind, ahead
 from zoo.media.results import name_in, named_pictures, refuse_overwriting, tracked

@@ -9,20 +9,20 @@ from torch import Tensor, nn
 from torchmetrics import MetricCollection
 from torchvision.transforms.functional import center_crop
 
-from zoo.core.data import DataModule
 from zoo.core.parts import Backbone, LossTerm
 from zoo.core.spec import build
-from zoo.core.training import Schedule, TrainingModule, largest_difference
-from zoo.hub.bgmv2 import to_network
 from zoo.matting.base_scale import fitting_scale, trained_side
 from zoo.matting.compose import composite, unit
 from zoo.matting.data import cover
 from zoo.matting.disturbance import Disturbance, disturb
 from zoo.matting.metrics import matting_metrics
 from zoo.matting.net import ForegroundKind, MattingNetwork
+from zoo.matting.official_weights import to_network
 from zoo.matting.parts import PATCH, ErrorMap, MattingBatch, MattingOutput, PatchSelector, Refiner
 from zoo.matting.pictures import log_sheet, result_tiles
 from zoo.matting.prediction import save_prediction
+from zoo.training.data import DataModule
+from zoo.training.module import Schedule, TrainingModule, largest_difference
 
 Record = TypeVar("Record", MattingBatch, MattingOutput)
 

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.core.parts import Backbone
-from zoo.core.seeding import run_seed, stream
+from zoo.core.seeding import random_stream, run_seed
 from zoo.matting.parts import PATCH, Coarse, ErrorMap, MattingOutput, PatchSelector, Refiner, resize
 
 ForegroundKind = Literal["residual", "direct"]
@@ -61,12 +61,12 @@ class MattingNetwork(nn.Module):
         check_combination(error_map, selector, refiner, foreground, base_scale)
         self.foreground = foreground
         self.base_scale = base_scale
-        with stream(run_seed(), "backbone"):
+        with random_stream(run_seed(), "backbone"):
             backbone.build(in_channels=6, strides=(2, 4, 8, 16))
         self.backbone = backbone
-        with stream(run_seed(), "aspp"):
+        with random_stream(run_seed(), "aspp"):
             self.aspp = make_aspp(backbone.channels[-1])
-        with stream(run_seed(), "decoder"):
+        with random_stream(run_seed(), "decoder"):
             self.decoder = Decoder(256, [*backbone.channels[-2::-1], 6])
         self.error_map = error_map
         self.selector = selector

@@ -8,9 +8,9 @@ from lightning.pytorch.loggers import Logger
 from PIL import Image
 from torch import Tensor
 
-from zoo.core.pictures import contact_sheet, log_picture
 from zoo.matting.compose import composite
 from zoo.matting.parts import MattingBatch, MattingOutput
+from zoo.training.pictures import contact_sheet, log_picture
 
 COLUMNS = ("source", "background", "true alpha", "alpha", "error map", "refined cells", "composite")
 NEW_BACKGROUND = (0.47, 0.78, 0.55)

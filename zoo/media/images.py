@@ -6,17 +6,18 @@ wrong with a file is said in one sentence, a `MediaError`.
 """
 
 import math
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
-from uuid import uuid4
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
+
+from zoo.core.errors import ZooError
+from zoo.core.files import replacing
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,7 +33,7 @@ _ORIENTATION = 0x0112  # the EXIF and TIFF tag
 _BITS_PER_SAMPLE = 258  # the TIFF tag
 
 
-class MediaError(ValueError):
+class MediaError(ZooError):
     """A picture or video that cannot be used; the message is one sentence: what came, what was expected, what to do."""
 
 
@@ -143,18 +144,6 @@ def write_image(path: str | Path, picture: "np.ndarray | Tensor") -> Path:
     with replacing(path) as temporary:
         Image.fromarray(pixels).save(temporary, format="PNG")
     return path
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary name in the same folder, renamed to `path` when the block ends well and removed when it does not."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{uuid4().hex[:8]}{path.suffix}")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def find_images(folder: str | Path) -> list[Path]:

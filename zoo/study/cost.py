@@ -11,7 +11,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from zoo.core.spec import Spec, build, without_downloads
-from zoo.core.training import TrainingModule
+from zoo.training.module import TrainingModule
 
 ONLY_TRAINING = ("losses", "learning_rates", "schedule")
 """Arguments of a training module that its forward pass does not depend on."""

@@ -10,7 +10,7 @@ def make_engine(name: str, options: list[str]) -> Engine:
 
     Raises:
         PluginError: no such engine, or it cannot be loaded.
-        StudyError: an option that it does not have.
+        ZooError: an option that it does not have.
         ValueError: what the engine needs is not installed.
     """
     slot = get_slot("engines")

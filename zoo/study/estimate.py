@@ -49,7 +49,7 @@ def training_seconds(plan: Plan) -> dict[str, float]:
     Validation and reading data that the first steps did not need are not counted.
 
     Raises:
-        StudyError: a training does not begin.
+        ZooError: a training does not begin.
     """
     found: dict[str, float] = {}
     for run in plan.runs():

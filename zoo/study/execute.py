@@ -21,14 +21,14 @@ from typing import Any
 import torch
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from zoo.cli import causes, is_ours, sentence
-from zoo.core import run
-from zoo.core.command_line import run_command
+from zoo.core.errors import ZooError, explain, is_on_purpose
+from zoo.core.files import write_text
 from zoo.core.plain_yaml import from_yaml
-from zoo.core.registry import load_plugin_files
-from zoo.study.file import StudyError
+from zoo.core.plugin_files import load_plugin_files
+from zoo.measure.environment import device_name, environment
+from zoo.measure.memory import PeakMemory
+from zoo.runner.lightning import run_command
 from zoo.study.job import CONFIG, FITTED, RESULT, SAMPLES, Job, read_job, study_directory
-from zoo.study.memory import PeakMemory
 from zoo.study.parts import without_slurm
 from zoo.study.results import Result, checkpoints, fitted, held, learning_curve, read_result, tested
 from zoo.study.samples import read_samples
@@ -45,12 +45,12 @@ def execute(directory: Path) -> Result:
     """Carry out the run of a directory, or what is left of it; a failure is a result too.
 
     Raises:
-        StudyError: the directory holds no job, another process is at it, or the result cannot be written.
+        ZooError: the directory holds no job, another process is at it, or the result cannot be written.
     """
     job = read_job(directory)
     with held(directory) as mine:
         if not mine:
-            raise StudyError(f"{directory} is being run by another process; wait for it, or end it.")
+            raise ZooError(f"{directory} is being run by another process; wait for it, or end it.")
         done = read_result(directory)
         if done is not None and done.status == "done" and done.job.id == job.id:
             return done
@@ -94,7 +94,7 @@ def carry_out(directory: Path, job: Job) -> Result:
         seconds=seconds,
         resumed_at=training["resumed_at"],
         peak_memory=training["peak_memory"],
-        device=run.device_name(read_settings(directory)["trainer"]["accelerator"]),
+        device=device_name(read_settings(directory)["trainer"]["accelerator"]),
         threads=torch.get_num_threads(),
         versions=versions(),
     )
@@ -257,24 +257,23 @@ def complete(job: Job, measured: dict[str, float]) -> dict[str, float]:
 
 def reason(error: BaseException) -> str:
     """Why a run failed, in one sentence; a library's own words come with the kind of error."""
-    ours = next((cause for cause in causes(error) if is_ours(cause)), None)
-    text = " ".join(sentence(ours or error).split()) or type(error).__name__
-    return text if ours else f"{type(error).__name__}: {text}"
+    text = explain(error)
+    return text if is_on_purpose(error) else f"{type(error).__name__}: {text}"
 
 
 def versions() -> dict[str, str]:
     """Versions of packages, and the commit where there is one."""
-    environment = run.environment()
-    return environment["versions"] | ({"commit": environment["commit"]} if environment["commit"] else {})
+    recorded = environment()
+    return recorded["versions"] | ({"commit": recorded["commit"]} if recorded["commit"] else {})
 
 
 def note_down(file: Path, text: str) -> None:
     """Write a file whole or not at all.
 
     Raises:
-        StudyError: it cannot be written, as on a full disk.
+        ZooError: it cannot be written, as on a full disk.
     """
     try:
-        run.write_text(file, text)
+        write_text(file, text)
     except OSError as error:
-        raise StudyError(f"{file} cannot be written ({error.strerror or error}): make room, then run again.") from error
+        raise ZooError(f"{file} cannot be written ({error.strerror or error}): make room, then run again.") from error

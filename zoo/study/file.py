@@ -23,16 +23,13 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from zoo.core.configs import CONFIGS
-from zoo.core.registry import nearest
+from zoo.core.errors import ZooError
+from zoo.core.slots import nearest
 from zoo.core.strict_yaml import read_yaml
+from zoo.runner.configs import CONFIGS
 
 NOISE_FLOOR = "A/A"
 """The row that is the baseline with other seeds: what differs between the two is noise."""
-
-
-class StudyError(ValueError):
-    """A study that cannot be understood or carried out; the message is one sentence for the user."""
 
 
 @dataclass(frozen=True)
@@ -208,20 +205,20 @@ def read_study(path: str, profile: str | None = None) -> Study:
     """Read a study file, or a shipped one by its short name (`studies/bgmv2_refinement`).
 
     Raises:
-        StudyError: no such file or profile, an unknown key, or a value that cannot be right.
+        ZooError: no such file or profile, an unknown key, or a value that cannot be right.
     """
     file = find(path)
     try:
         content = read_yaml(file)
     except (ValueError, OSError) as error:
-        raise StudyError(str(error)) from error
+        raise ZooError(str(error)) from error
     where = f"the study {file.name}"
     content = mapping(content, where)
     check_keys(content, KEYS, where)
     profiles = mapping(content.pop("profiles", {}), f"{where}: profiles")
     if profile is not None:
         if profile not in profiles:
-            raise StudyError(f"{where} has no profile '{profile}'{nearest(profile, list(profiles))}")
+            raise ZooError(f"{where} has no profile '{profile}'{nearest(profile, list(profiles))}")
         content = with_profile(content, mapping(profiles[profile], f"profile '{profile}'"), profile)
     return Study(file=file, profile=profile, **Reader(where, file).read(content))
 
@@ -232,7 +229,7 @@ def find(path: str) -> Path:
         if candidate.is_file():
             return candidate
     shipped = sorted(f"studies/{file.stem}" for file in (CONFIGS / "studies").glob("*.yaml"))
-    raise StudyError(f"there is no study {path}, neither a file nor a shipped one{nearest(path, shipped)}")
+    raise ZooError(f"there is no study {path}, neither a file nor a shipped one{nearest(path, shipped)}")
 
 
 def with_profile(content: dict[str, Any], overlay: dict[str, Any], profile: str) -> dict[str, Any]:
@@ -246,7 +243,7 @@ def with_profile(content: dict[str, Any], overlay: dict[str, Any], profile: str)
         if key == "rows" and isinstance(overlay[key], list):
             for name in overlay[key]:
                 if name not in below:
-                    raise StudyError(f"profile '{profile}' keeps the row '{name}'{nearest(str(name), list(below))}")
+                    raise ZooError(f"profile '{profile}' keeps the row '{name}'{nearest(str(name), list(below))}")
             result[key] = {name: below[name] for name in overlay[key]}
         elif key == "set":
             result[key] = dotted(below, "set") | dotted(overlay[key], "set")
@@ -330,7 +327,7 @@ class Reader:
         values = mapping(given, f"{where}: published")
         for name, value in values.items():
             if type(value) not in (int, float):
-                raise StudyError(f"{where} has the published value {name}: {value!r}; expected a number.")
+                raise ZooError(f"{where} has the published value {name}: {value!r}; expected a number.")
         return {str(name): float(value) for name, value in values.items()}
 
     def seeds(self, given: Any) -> tuple[int, ...]:
@@ -346,7 +343,7 @@ class Reader:
             check_keys(entry, ["direction", "label", "unit"], f"metric '{name}'")
             if entry.get("direction") not in ("lower", "higher"):
                 got = entry.get("direction")
-                raise StudyError(f"metric '{name}' has the direction {got!r}; expected lower or higher.")
+                raise ZooError(f"metric '{name}' has the direction {got!r}; expected lower or higher.")
             label = entry.get("label", str(name).rpartition("/")[2])
             metrics.append(Metric(str(name), entry["direction"], str(label), str(entry.get("unit", ""))))
         return tuple(metrics)
@@ -379,10 +376,10 @@ class Reader:
         entry = mapping(given, where)
         check_keys(entry, [key.name for key in fields(FirstStage)], where)
         if not entry.get("base"):
-            raise StudyError(f"{where} has no base.")
+            raise ZooError(f"{where} has no base.")
         takes = entry.get("takes", [])
         if not isinstance(takes, list):
-            raise StudyError(f"{where} has takes: {takes!r}; expected a list of keys, [model.backbone].")
+            raise ZooError(f"{where} has takes: {takes!r}; expected a list of keys, [model.backbone].")
         return FirstStage(self.base(entry["base"]), dotted(entry.get("set"), f"{where}: set"), tuple(map(str, takes)))
 
     def robustness(self, given: Any) -> tuple[Robustness, ...]:
@@ -412,8 +409,8 @@ class Reader:
             raise self.error(f"has {key}: {given!r}; expected true or false")
         return given
 
-    def error(self, said: str, ending: str = ".") -> StudyError:
-        return StudyError(f"{self.where} {said}{ending}")
+    def error(self, said: str, ending: str = ".") -> ZooError:
+        return ZooError(f"{self.where} {said}{ending}")
 
 
 def expand(grid: dict[str, Any]) -> list[Row]:
@@ -421,7 +418,7 @@ def expand(grid: dict[str, Any]) -> list[Row]:
     choices = dotted(grid, "grid")
     for key, values in choices.items():
         if not isinstance(values, list) or not values:
-            raise StudyError(f"grid has {key}: {values!r}; expected a list of values.")
+            raise ZooError(f"grid has {key}: {values!r}; expected a list of values.")
     if not choices:
         return []
     rows = []
@@ -445,14 +442,14 @@ def dotted(given: Any, where: str) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for key, value in mapping(given, where).items():
         if not isinstance(key, str) or not all(key.split(".")):
-            raise StudyError(f"{where} has the key {key!r}; expected one as typed, model.selector.patches.")
+            raise ZooError(f"{where} has the key {key!r}; expected one as typed, model.selector.patches.")
         key = ".".join(part for part in key.split(".") if part != "init_args") or key
         inner = {key: value}
         if isinstance(value, Mapping) and value and "class_path" not in value:
             inner = {f"{key}.{name}": item for name, item in dotted(value, where).items()}
         for name, item in inner.items():
             if name in result:
-                raise StudyError(f"{where} has '{name}' twice.")
+                raise ZooError(f"{where} has '{name}' twice.")
             result[name] = item
     return result
 
@@ -462,12 +459,12 @@ def mapping(given: Any, where: str) -> dict[str, Any]:
     if given is None:
         return {}
     if not isinstance(given, dict):
-        raise StudyError(f"{where} holds {given!r}; expected names with values.")
+        raise ZooError(f"{where} holds {given!r}; expected names with values.")
     return dict(given)
 
 
 def check_keys(given: Mapping[str, Any], known: list[str], where: str) -> None:
-    """StudyError names the first key that nobody reads."""
+    """ZooError names the first key that nobody reads."""
     for key in given:
         if key not in known:
-            raise StudyError(f"{where} has no key '{key}'{nearest(str(key), known)}")
+            raise ZooError(f"{where} has no key '{key}'{nearest(str(key), known)}")

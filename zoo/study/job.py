@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from zoo.study.file import StudyError
+from zoo.core.errors import ZooError
 
 JOB, CONFIG, FITTED, SAMPLES, RESULT = "job.json", "config.yaml", "fitted.json", "samples.csv", "result.json"
 
@@ -76,11 +76,11 @@ class Job:
 
 
 def read_job(directory: Path) -> Job:
-    """The job of a run's directory; StudyError where there is none."""
+    """The job of a run's directory; ZooError where there is none."""
     try:
         return Job(**json.loads((directory / JOB).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
-        raise StudyError(
+        raise ZooError(
             f"{directory} holds no readable {JOB}: expected a directory that `zoo study run` made."
         ) from error
 

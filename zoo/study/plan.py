@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from zoo.core.differences import Difference, differences, flat, unnamed
-from zoo.core.registry import get_slot, nearest
+from zoo.core.errors import ZooError
+from zoo.core.registry import get_slot
+from zoo.core.slots import nearest
 from zoo.study.cost import Cost, measure
-from zoo.study.file import NOISE_FLOOR, FirstStage, Row, Study, StudyError
+from zoo.study.file import NOISE_FLOOR, FirstStage, Row, Study
 from zoo.study.identity import PLACES, digest, run_id
 from zoo.study.resolve import Resolver, make_data
 from zoo.study.settings import changed
@@ -129,7 +131,7 @@ def make_plan(study: Study) -> Plan:
     """Resolve, check and build every row.
 
     Raises:
-        StudyError: something that would make a run fail or a comparison unfair; the message names the row.
+        ZooError: something that would make a run fail or a comparison unfair; the message names the row.
         PluginError: a plugin file cannot be used.
     """
     resolver = Resolver(study.plugins)
@@ -208,7 +210,7 @@ class about:
 
     def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
         if isinstance(error, ValueError | LookupError | OSError):
-            raise StudyError(f"{self.what}: {error}") from error
+            raise ZooError(f"{self.what}: {error}") from error
 
 
 def refuse_unnamed(hidden: list[Difference]) -> None:
@@ -221,12 +223,12 @@ def refuse_unnamed(hidden: list[Difference]) -> None:
 
 
 def refuse_equal_rows(rows: tuple[Row, ...], settings: Mapping[str, dict[str, Any]]) -> None:
-    """StudyError for two rows that would be the same runs."""
+    """ZooError for two rows that would be the same runs."""
     seen: dict[str, str] = {}
     for row in rows:
         key = f"{row.evaluate_only} {settings_hash(settings[row.name])}"
         if key in seen:
-            raise StudyError(
+            raise ZooError(
                 f"the rows '{seen[key]}' and '{row.name}' have equal settings: remove one, or let it change something."
             )
         seen[key] = row.name
@@ -285,7 +287,7 @@ def datasets(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_metrics(study: Study, rows: list[PlannedRow]) -> None:
-    """StudyError for a metric that some row would not measure."""
+    """ZooError for a metric that some row would not measure."""
     for planned in rows:
         with about(f"row '{planned.row.name}'"):
             try:
@@ -294,13 +296,13 @@ def check_metrics(study: Study, rows: list[PlannedRow]) -> None:
                 raise ValueError(str(error)) from error
         for name in study.measured:
             if planned.row.evaluate_only and name.startswith("validation/"):
-                raise StudyError(f"row '{planned.row.name}' needs no training, so it has no {name}: compare test sets.")
+                raise ZooError(f"row '{planned.row.name}' needs no training, so it has no {name}: compare test sets.")
             if name not in measured:
-                raise StudyError(f"row '{planned.row.name}' does not measure '{name}'{nearest(name, sorted(measured))}")
+                raise ZooError(f"row '{planned.row.name}' does not measure '{name}'{nearest(name, sorted(measured))}")
 
 
 def check_first_stages(rows: list[PlannedRow]) -> None:
-    """StudyError for a first stage that cannot be built, or whose weights do not fit the row that starts from them."""
+    """ZooError for a first stage that cannot be built, or whose weights do not fit the row that starts from them."""
     known: dict[str, Cost] = {}
     for planned in rows:
         if planned.first_stage is None:
@@ -313,7 +315,7 @@ def check_first_stages(rows: list[PlannedRow]) -> None:
         for name in [*own, *before]:
             # A part that the first stage lacks as a whole begins afresh.
             if own.get(name) != before.get(name) and (name in before or part_of(name) in parts):
-                raise StudyError(
+                raise ZooError(
                     f"row '{planned.row.name}' cannot start from its first stage: {name} is {own.get(name, 'absent')} "
                     f"here and {before.get(name, 'absent')} there; add the key that changes it to first_stage.takes."
                 )
@@ -325,19 +327,19 @@ def part_of(name: str) -> str:
 
 
 def check_evaluate_only(planned: PlannedRow, baseline: PlannedRow) -> None:
-    """StudyError for a row that cannot, or need not, test the baseline's checkpoint."""
+    """ZooError for a row that cannot, or need not, test the baseline's checkpoint."""
     name = planned.row.name
     if not planned.differences:
-        raise StudyError(f"row '{name}' is evaluate_only and changes nothing: remove it, it is the baseline.")
+        raise ZooError(f"row '{name}' is evaluate_only and changes nothing: remove it, it is the baseline.")
     for difference in planned.differences:
         if is_under(difference.key, ONLY_TRAINING):
-            raise StudyError(
+            raise ZooError(
                 f"row '{name}' is evaluate_only but changes {difference.key}, which only training reads: let it train."
             )
     own, trained = planned.cost.shapes, baseline.cost.shapes
     for key in [*own, *trained]:
         if own.get(key) != trained.get(key):
-            raise StudyError(
+            raise ZooError(
                 f"row '{name}' cannot test the baseline's checkpoint: {key} is {own.get(key, 'absent')} here and "
                 f"{trained.get(key, 'absent')} there; let it train."
             )

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from zoo.core.run import write_text
+from zoo.core.errors import ZooError
+from zoo.core.files import write_text
 from zoo.media.images import write_image
-from zoo.study.file import StudyError
 from zoo.study.html import to_html
 from zoo.study.latex import to_latex
 from zoo.study.markdown import SHEET, to_markdown
@@ -22,7 +22,7 @@ def write_report(report: Report, folder: Path) -> list[Path]:
     not at all. Returns their paths.
 
     Raises:
-        StudyError: the folder cannot be written.
+        ZooError: the folder cannot be written.
     """
     texts = {folder / name: form(report) for name, form in FORMS.items()}
     try:
@@ -30,7 +30,7 @@ def write_report(report: Report, folder: Path) -> list[Path]:
             write_text(file, text)
         pictures = [write_image(folder / SHEET, np.asarray(sheet(report.pictures)))] if report.pictures else []
     except OSError as error:
-        raise StudyError(
+        raise ZooError(
             f"{folder} cannot be written ({error.strerror or error}): choose another folder with --output."
         ) from error
     return [*texts, *pictures]

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from zoo.core.errors import ZooError
 from zoo.core.strict_yaml import read_yaml
 from zoo.hub.catalogue import Entry
 from zoo.hub.pull import catalogued, weights_file
@@ -26,10 +27,6 @@ PLACES = ("name", "runs", "weights_only")
 
 MEASURED = ("validation/", "test/")
 """What the names of metrics begin with; what training logs are losses of single batches."""
-
-
-class RecordError(ValueError):
-    """Something of which no run is on record; the message is one sentence for the user."""
 
 
 @dataclass(frozen=True)
@@ -65,10 +62,10 @@ def read_recorded(place: str) -> Recorded:
             published file, or a name from `zoo pull --list`.
 
     Raises:
-        RecordError: nothing of the kind, no config.yaml in it, or a damaged file.
-        StudyError: a damaged file of a study's run.
-        CheckpointError: a file that cannot be read, or does not say which model it holds.
-        CatalogueError, PullError, DownloadError: weights that nobody knows, or that cannot be had.
+        ZooError: nothing of the kind, no config.yaml in it, or a damaged file.
+        ZooError: a damaged file of a study's run.
+        ZooError: a file that cannot be read, or does not say which model it holds.
+        ZooError, ZooError, DownloadError: weights that nobody knows, or that cannot be had.
     """
     path = Path(place)
     if path.is_dir():
@@ -108,8 +105,9 @@ def told(job: Job, result: Result | None) -> str:
 
 def of_file(path: str) -> Recorded:
     """A checkpoint or published file: what it says of its model."""
-    from zoo.core.checkpoint import EVALUATION_SETTINGS, TRAINING_SETTINGS, read, record
-    from zoo.core.published import is_safetensors
+    from zoo.weights.checkpoint import read
+    from zoo.weights.published import is_safetensors
+    from zoo.weights.record import EVALUATION_SETTINGS, TRAINING_SETTINGS, record
 
     entry = record(read(path), path)
     trainer = {name: entry["trainer"].get(name) for name in (*EVALUATION_SETTINGS, *TRAINING_SETTINGS)}
@@ -135,14 +133,14 @@ def of_weights(name: str) -> Recorded:
     """Weights in the catalogue; a file is pulled only where it alone says which model it holds."""
     entry = catalogued(name)
     if entry is None:
-        raise RecordError(
+        raise ZooError(
             f"there is no run at {name}, nor are there weights of that name: expected the folder of a run, such as "
             "runs/NAME/version_0, a checkpoint, or a name from `zoo pull --list`."
         )
     if entry.model is None:
         recorded = replace(of_file(weights_file(name)), place=name, kind=f"weights, {entry.catalogue}")
     else:
-        from zoo.core.models import named_spec
+        from zoo.training.models import named_spec
 
         settings = {"model": named_spec(entry.model, None, entry.arguments)}
         recorded = Recorded(name, f"weights, {entry.catalogue}", settings, False)
@@ -163,7 +161,7 @@ def read_settings(folder: Path) -> dict[str, Any]:
     """The settings in a run's folder, without the places."""
     file = folder / CONFIG
     if not file.is_file():
-        raise RecordError(no_run(folder))
+        raise ZooError(no_run(folder))
     try:
         settings = read_yaml(file)
     except (ValueError, OSError) as error:
@@ -188,7 +186,7 @@ def read_environment(file: Path) -> dict[str, Any]:
     try:
         environment = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise RecordError(f"{file.parent} is half-written: it has a {CONFIG} but no {file.name}.") from error
+        raise ZooError(f"{file.parent} is half-written: it has a {CONFIG} but no {file.name}.") from error
     except (OSError, ValueError, RecursionError) as error:
         raise damaged(file) from error
     kinds: dict[str, Any] = {"versions": dict, "plugins": list, "device": str, "platform": str, "commit": str | None}
@@ -215,9 +213,9 @@ def last_values(folder: Path) -> dict[str, float]:
     return {name: value for name, value in found.items() if math.isfinite(value)}
 
 
-def damaged(file: Path) -> RecordError:
+def damaged(file: Path) -> ZooError:
     """The error about a file that ends too early, or is no longer what was written."""
-    return RecordError(
+    return ZooError(
         f"{file} is half-written or damaged: compare a run that wrote all of it, or try again if it is under way."
     )
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from zoo.core.errors import ZooError
 from zoo.study.compare import compare
-from zoo.study.file import NOISE_FLOOR, Study, StudyError
+from zoo.study.file import NOISE_FLOOR, Study
 from zoo.study.notes import notes, title
 from zoo.study.rows import Missing, ReportedRow, gather_rows
 from zoo.study.sample_pictures import ROWS, PicturedSample, gather_pictures
@@ -75,13 +76,11 @@ def make_report(study: Study, root: Path) -> Report:
         root: the folder that the study's folder is in.
 
     Raises:
-        StudyError: no run is done, a result lacks a metric, or runs of one row had different settings.
+        ZooError: no run is done, a result lacks a metric, or runs of one row had different settings.
     """
     rows, missing = gather_rows(study, root / study.title)
     if not any(row.runs for row in rows):
-        raise StudyError(
-            f"{root / study.title} has no finished run: expected `zoo study run` first, or another --runs."
-        )
+        raise ZooError(f"{root / study.title} has no finished run: expected `zoo study run` first, or another --runs.")
     compare(study, rows)
     results = [run.result for row in rows for run in row.runs.values()]
     return Report(study, title(study, results), rows, missing, notes(study, rows, results))

@@ -14,15 +14,16 @@ from typing import Any
 from jsonargparse import ArgumentParser, capture_parser
 from lightning.pytorch.cli import LightningArgumentParser
 
-from zoo.core.command_line import CommandLineError, ZooCLI, check_registered, plain
-from zoo.core.configs import shipped
-from zoo.core.data import DataModule
-from zoo.core.parser_errors import sentence
+from zoo.core.errors import ZooError
 from zoo.core.plain_yaml import to_yaml
-from zoo.core.registry import load_plugin_files, load_plugins
+from zoo.core.plugin_files import load_plugin_files
+from zoo.core.registry import load_plugins
 from zoo.core.spec import build, copy_plain
-from zoo.core.training import TrainingModule
-from zoo.study.file import StudyError
+from zoo.runner.configs import shipped
+from zoo.runner.lightning import CommandLineError, ZooCLI, check_registered, plain
+from zoo.runner.parser_errors import sentence
+from zoo.training.data import DataModule
+from zoo.training.module import TrainingModule
 
 COMMAND = "fit"
 
@@ -57,7 +58,7 @@ class Resolver:
         """The settings that these configurations come to, each over the one before it.
 
         Raises:
-            StudyError: a file is missing, or the parser does not understand it.
+            ZooError: a file is missing, or the parser does not understand it.
         """
         options = tuple(f"--config={shipped(name)}" for name in names)
         if options not in self.bases:
@@ -70,7 +71,7 @@ class Resolver:
         """Settings parsed anew: checked, and defaults filled in for parts that were replaced.
 
         Raises:
-            StudyError: an unknown key, part or argument, or a value of another type.
+            ZooError: an unknown key, part or argument, or a value of another type.
         """
         parsed: dict[str, Any] = {}
         for parser, section in zip((self.rest, *self.sections.values()), self._divided(settings), strict=True):
@@ -102,7 +103,7 @@ def section_parser(key: str, base: type) -> LightningArgumentParser:
 
 
 def parse(parser: ArgumentParser, options: list[str]) -> dict[str, Any]:
-    """What a parser makes of options; StudyError where it does not understand them."""
+    """What a parser makes of options; ZooError where it does not understand them."""
     with as_study_errors():
         parsed = parser.parse_args(options)
         check_registered(parsed)
@@ -117,9 +118,9 @@ def as_study_errors() -> Iterator[None]:
     try:
         yield
     except argparse.ArgumentError as error:
-        raise StudyError(re.sub(r"--(?=(model|data|trainer)\b)", "", sentence(COMMAND, str(error)))) from None
+        raise ZooError(re.sub(r"--(?=(model|data|trainer)\b)", "", sentence(COMMAND, str(error)))) from None
     except CommandLineError as error:
-        raise StudyError(str(error)) from error
+        raise ZooError(str(error)) from error
 
 
 def make_data(settings: dict[str, Any]) -> DataModule:
@@ -131,7 +132,7 @@ def make_from_options(cls: Callable[..., Any], name: str, options: list[str]) ->
     """An object of a class, from options of the command line such as `--engine.slots=2`.
 
     Raises:
-        StudyError: an option that the class does not have, or a value of another type.
+        ZooError: an option that the class does not have, or a value of another type.
     """
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(cls, name)

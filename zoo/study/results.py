@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any, Literal
 
-from zoo.study.file import StudyError
+from zoo.core.errors import ZooError
 from zoo.study.job import FITTED, JOB, RESULT, Job, read_job
 
 FORMAT = 1
@@ -70,7 +70,7 @@ def read_result(directory: Path) -> Result | None:
     """The result in a run's directory; None where there is none yet.
 
     Raises:
-        StudyError: it is damaged, or written by a newer version.
+        ZooError: it is damaged, or written by a newer version.
     """
     file = directory / RESULT
     if not file.is_file():
@@ -79,12 +79,12 @@ def read_result(directory: Path) -> Result | None:
         content = json.loads(file.read_text(encoding="utf-8"))
         written = content.pop("format")
         if written > FORMAT:
-            raise StudyError(f"{file} has format {written}, this version reads up to {FORMAT}: upgrade ablation-zoo.")
+            raise ZooError(f"{file} has format {written}, this version reads up to {FORMAT}: upgrade ablation-zoo.")
         return Result(**content | {"job": Job(**content["job"])})
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        if isinstance(error, StudyError):
+        if isinstance(error, ZooError):
             raise
-        raise StudyError(f"{file} is damaged: delete it, and `zoo study run` makes it again.") from error
+        raise ZooError(f"{file} is damaged: delete it, and `zoo study run` makes it again.") from error
 
 
 def state(directory: Path, wanted: str | None = None) -> State:

@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from zoo.study.file import NOISE_FLOOR, Row, Study, StudyError
+from zoo.core.errors import ZooError
+from zoo.study.file import NOISE_FLOOR, Row, Study
 from zoo.study.job import SAMPLES, Job, study_directory
 from zoo.study.plan import other_seeds
 from zoo.study.results import Result, all_jobs, read_result
@@ -123,7 +124,7 @@ def gather_rows(study: Study, folder: Path) -> tuple[list[ReportedRow], list[Mis
         folder: of the study.
 
     Raises:
-        StudyError: a result lacks a metric, or runs of one row had different settings.
+        ZooError: a result lacks a metric, or runs of one row had different settings.
     """
     found = {(job.row, job.seed): (directory, job) for directory, job in all_jobs(folder)}
     speeds = read_speed(folder)
@@ -168,7 +169,7 @@ def gather(
             check_metrics(result, study, directory)
             runs[place] = Run(directory, result, by_picture(directory / SAMPLES, result, study))
     if len({job.settings_hash for job in jobs}) > 1:
-        raise StudyError(f"row '{row.name}' was run with different settings: run the study again, to its end.")
+        raise ZooError(f"row '{row.name}' was run with different settings: run the study again, to its end.")
     return ReportedRow(
         name=row.name,
         marks=marks(row, study),
@@ -206,10 +207,10 @@ def why_missing(folder: Path, job: Job, result: Result | None) -> str:
 
 
 def check_metrics(result: Result, study: Study, directory: Path) -> None:
-    """StudyError for a metric of the study that a result lacks."""
+    """ZooError for a metric of the study that a result lacks."""
     for name in study.measured:
         if name not in result.metrics:
-            raise StudyError(f"{directory} has no value of {name}: run the study again, to measure it.")
+            raise ZooError(f"{directory} has no value of {name}: run the study again, to measure it.")
 
 
 def cells(runs: dict[int, Run], study: Study) -> dict[str, Cell]:

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from zoo.core import run
+from zoo.core.errors import ZooError
+from zoo.core.files import write_json, write_text
 from zoo.core.plain_yaml import to_yaml
 from zoo.core.spec import copy_plain
-from zoo.study.file import Study, StudyError
+from zoo.study.file import Study
 from zoo.study.job import CONFIG, JOB, RESULT, Job, read_job
 from zoo.study.parts import Engine, Task
 from zoo.study.plan import Plan, PlannedRun, settings_hash
@@ -41,7 +42,7 @@ def run_study(plan: Plan, root: Path, engine: Engine, retry_failed: bool = False
         retry_failed: also those that failed before.
 
     Raises:
-        StudyError: the folder cannot be written, or another process is running the study.
+        ZooError: the folder cannot be written, or another process is running the study.
     """
     study = plan.study
     folder = root.resolve() / study.title
@@ -74,7 +75,7 @@ def prepare(planned: PlannedRun, plan: Plan, folder: Path, retry_failed: bool) -
     directory = folder / planned.folder
     found = state(directory, planned.id)
     if found == "running":
-        raise StudyError(f"{directory} is being run by another process; wait for it, or end it.")
+        raise ZooError(f"{directory} is being run by another process; wait for it, or end it.")
     if found == "stale":
         move_aside(directory)
     elif found == "done" or (found == "failed" and not retry_failed):
@@ -83,8 +84,8 @@ def prepare(planned: PlannedRun, plan: Plan, folder: Path, retry_failed: bool) -
         (directory / RESULT).unlink()
     job = make_job(planned, plan.study, plan)
     settings = run_settings(planned, plan.study.resources.gpus)
-    run.write_text(directory / CONFIG, to_yaml(settings))
-    run.write_json(directory / JOB, job.to_dict())
+    write_text(directory / CONFIG, to_yaml(settings))
+    write_json(directory / JOB, job.to_dict())
     after = (folder / planned.after.folder,) if planned.after else ()
     return Task(directory, after, job.threads, job.gpus)
 
@@ -151,11 +152,11 @@ def outcome(directories: Iterator[Path]) -> Outcome:
 
 
 def check_writable(folder: Path) -> None:
-    """StudyError unless files can be written in the folder, which is made."""
+    """ZooError unless files can be written in the folder, which is made."""
     try:
-        run.write_text(folder / ".writable", "")
+        write_text(folder / ".writable", "")
         (folder / ".writable").unlink()
     except OSError as error:
-        raise StudyError(
+        raise ZooError(
             f"{folder} cannot be written ({error.strerror or error}): choose another folder with --runs."
         ) from error

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw
 
-from zoo.core.pictures import contact_sheet
 from zoo.study.rows import ReportedRow
 from zoo.study.sample_tiles import PICTURES, SIDE, Sample, read_tiles
+from zoo.training.pictures import contact_sheet
 
 ROWS = 11
 """Rows that are pictured at most, besides the baseline."""

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from zoo.core.run import write_text
-from zoo.core.training import TrainingModule
+from zoo.core.files import write_text
 from zoo.study.sample_tiles import COUNT, PICTURES, SIDE, Sample, write_tiles
+from zoo.training.module import TrainingModule
 
 
 class SampleRecord(Callback):

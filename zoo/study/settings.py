@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from zoo.core.differences import is_part
-from zoo.core.registry import nearest
+from zoo.core.slots import nearest
 from zoo.core.spec import copy_plain
 
 

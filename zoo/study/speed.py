@@ -18,18 +18,21 @@ import torch
 from lightning.fabric import Fabric
 from torch import Tensor
 
-from zoo.bench.machine import processor
-from zoo.bench.timing import Timing, by_turns, threads
-from zoo.core import checkpoint as checkpoints
-from zoo.core.registry import load_plugin_files
-from zoo.core.run import write_json
+from zoo.core.errors import ZooError
+from zoo.core.files import write_json
+from zoo.core.plugin_files import load_plugin_files
 from zoo.core.spec import Spec, build, without_downloads
-from zoo.core.training import TrainingModule
+from zoo.measure.machine import processor
+from zoo.measure.timing import Timing, by_turns, threads
 from zoo.study.cost import network_spec
 from zoo.study.execute import read_settings, reason, versions
-from zoo.study.file import NOISE_FLOOR, Study, StudyError
+from zoo.study.file import NOISE_FLOOR, Study
 from zoo.study.identity import digest
 from zoo.study.results import Result, all_jobs, read_result
+from zoo.training.module import TrainingModule
+from zoo.weights.checkpoint import read
+from zoo.weights.record import record
+from zoo.weights.state import load_all
 
 SPEED = "speed.json"
 
@@ -64,7 +67,7 @@ def read_speed(folder: Path) -> dict[str, dict[str, Speed]]:
     """What was measured in a study's folder, by the names of row and size; empty where nothing was.
 
     Raises:
-        StudyError: speed.json is damaged.
+        ZooError: speed.json is damaged.
     """
     return {
         row: {size: speed_of(entry) for size, entry in sizes.items() if "failed" not in entry}
@@ -133,7 +136,7 @@ def measure_speed(study: Study, root: Path, most: int = MOST) -> list[str]:
         What could not be timed, and why, a sentence each.
 
     Raises:
-        StudyError: a result or speed.json is damaged, or speed.json cannot be written.
+        ZooError: a result or speed.json is damaged, or speed.json cannot be written.
     """
     folder = root.resolve() / study.title
     load_plugin_files(map(str, study.plugins))
@@ -191,10 +194,10 @@ def ready(wanted: Sequence[Architecture], failed: list[str]) -> Iterator[Network
 def make_network(architecture: Architecture) -> Network:
     """One network; raises where its parts, its weights or its device cannot be had."""
     path = str(architecture.checkpoint)
-    content = checkpoints.read(path)
+    content = read(path)
     module = build(architecture.model).eval()
-    module.check_identity(checkpoints.record(content, path), path)
-    checkpoints.load_all(module, content["state_dict"], path)
+    module.check_identity(record(content, path), path)
+    load_all(module, content["state_dict"], path)
     fabric = Fabric(devices=1, **{key: value for key, value in architecture.hardware.items() if value is not None})
     return Network(architecture, module, fabric, fabric.setup_module(module), device_name(fabric.device))
 
@@ -260,7 +263,7 @@ def goes_on(seconds: Sequence[float], most: int) -> bool:
 
 
 def write(folder: Path, study: Study, networks: Sequence[Network], known: dict[str, Entry]) -> None:
-    """Write what is known of the rows; StudyError where that is not possible."""
+    """Write what is known of the rows; ZooError where that is not possible."""
     rows: dict[str, dict[str, Entry]] = {}
     for network in networks:
         wanted = {name: network.identity(size) for name, size in study.sizes.items()}
@@ -269,7 +272,7 @@ def write(folder: Path, study: Study, networks: Sequence[Network], known: dict[s
     try:
         write_json(folder / SPEED, {"format": FORMAT, "rows": rows})
     except OSError as error:
-        raise StudyError(
+        raise ZooError(
             f"{folder / SPEED} cannot be written ({error.strerror or error}): make room, then run again."
         ) from error
 
@@ -278,7 +281,7 @@ def read_entries(folder: Path) -> dict[str, dict[str, Entry]]:
     """The measurements in a study's folder by row and size; none where they are of another format.
 
     Raises:
-        StudyError: speed.json is damaged.
+        ZooError: speed.json is damaged.
     """
     file = folder / SPEED
     if not file.is_file():
@@ -287,7 +290,7 @@ def read_entries(folder: Path) -> dict[str, dict[str, Entry]]:
         content = json.loads(file.read_text(encoding="utf-8"))
         return content["rows"] if content["format"] == FORMAT else {}
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise StudyError(f"{file} is damaged: delete it, and `zoo study speed` makes it again.") from error
+        raise ZooError(f"{file} is damaged: delete it, and `zoo study speed` makes it again.") from error
 
 
 def speed_of(entry: Entry) -> Speed:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from zoo.core.run import has_wandb_key
+from zoo.runner.wandb import has_wandb_key
 from zoo.study.execute import read_settings
 from zoo.study.html import PLOTS
 from zoo.study.identity import digest

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from zoo.study.file import StudyError
+from zoo.core.errors import ZooError
 from zoo.study.parts import Task, environment
 
 COMMAND = [sys.executable, "-c", "import zoo.cli; zoo.cli.run()", "study", "execute", "-"]
@@ -71,7 +71,7 @@ def execute_each() -> None:
         print_to(directory / "log.txt")
         try:
             execute(directory)
-        except StudyError as error:  # as on a full disk; another run may have more luck
+        except ZooError as error:  # as on a full disk; another run may have more luck
             print(f"zoo study: {error}", flush=True)
         os.write(answers, b"over\n")
 

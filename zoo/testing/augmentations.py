@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from zoo.core.parts import Augmentation
-from zoo.core.seeding import Draws
+from zoo.core.seeding import RandomStream
 from zoo.heads.parts import HeadAugmentation, HeadBatch
 from zoo.heads.rotation import matrix_from_euler
 from zoo.matting.parts import MattingBatch
@@ -40,7 +40,7 @@ class AugmentationContract(PartContract):
     def changed(self, step: Augmentation, batch: Any, purpose: str = "contract") -> Any:
         """The batch after the step."""
         with torch.no_grad():
-            return step(batch, Draws(batch.seed, purpose))
+            return step(batch, RandomStream(batch.seed, purpose))
 
     def test_says_when_it_runs(self) -> None:
         phases = get_args(get_type_hints(Augmentation)["phase"])
@@ -105,7 +105,7 @@ class MattingAugmentationContract(AugmentationContract):
     sizes = ((32, 40), (33, 47), (8, 8))
 
     def drawn(self, seeds: list[int], size: tuple[int, int]) -> MattingBatch:
-        draws = Draws(seeds, "pictures")
+        draws = RandomStream(seeds, "pictures")
         soft = [draws.normal(channels, *size).sigmoid() for channels in (3, 1, 3)]
         background, alpha, foreground = soft
         source = alpha * foreground + (1 - alpha) * background
@@ -127,7 +127,7 @@ class HeadAugmentationContract(AugmentationContract):
             step.build(head_named(self.head_model))
 
     def drawn(self, seeds: list[int], size: tuple[int, int]) -> HeadBatch:
-        head, side, draws = head_named(self.head_model), size[0], Draws(seeds, "heads")
+        head, side, draws = head_named(self.head_model), size[0], RandomStream(seeds, "heads")
         vertices = head.template + head.offset + 0.002 * draws.normal(head.vertex_count, 3)
         rotation = matrix_from_euler(torch.stack([draws.uniform(-40, 40) for _ in range(3)], dim=1))
         turned = (vertices @ rotation.mT)[..., :2]

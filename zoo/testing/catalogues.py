@@ -4,12 +4,13 @@ import json
 import math
 import re
 
-from zoo.core.models import named_spec
-from zoo.core.registry import PluginError, get_slot
+from zoo.core.registry import get_slot
+from zoo.core.slots import PluginError
 from zoo.core.spec import is_spec
 from zoo.hub.catalogue import Entry, all_entries
 from zoo.hub.pins import difference, expected, measured
 from zoo.hub.sources import in_place
+from zoo.training.models import named_spec
 
 
 class CatalogueContract:

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from zoo.core.run import write_json
+from zoo.core.files import write_json
 from zoo.study.job import JOB, RESULT, Job
 from zoo.study.parts import Engine, Task
 from zoo.study.results import read_result

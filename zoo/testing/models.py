@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 
-from zoo.core.models import create_model
 from zoo.core.registry import find_class, get_slot
 from zoo.core.spec import Part, is_spec
+from zoo.training.models import create_model
 
 
 class ModelContract:

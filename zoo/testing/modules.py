@@ -8,12 +8,12 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-import zoo
-from zoo.core.data import DataModule
-from zoo.core.training import TrainingModule
 from zoo.testing.data_modules import quiet_trainer
 from zoo.testing.networks import check_equal
 from zoo.testing.parts import PartContract, run_seed
+from zoo.training.data import DataModule
+from zoo.training.models import load
+from zoo.training.module import TrainingModule
 
 SIZE = (64, 64)
 """Height and width of the pictures that it is tried on."""
@@ -82,7 +82,7 @@ class ModuleContract(PartContract):
         with TemporaryDirectory(prefix="zoo-module-") as folder:
             path = Path(folder) / "last.ckpt"
             trainer.save_checkpoint(path)
-            loaded = zoo.load(path)
+            loaded = load(path)
         assert loaded.spec == module.spec, f"{self.name()} is rebuilt as it was; got {loaded.spec}."
         weights = loaded.state_dict()
         for name, value in module.state_dict().items():

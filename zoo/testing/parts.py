@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from zoo.core.registry import PluginError, find_plugin, get_slot
+from zoo.core.registry import find_plugin, get_slot
+from zoo.core.slots import PluginError
 from zoo.core.spec import build
 
 

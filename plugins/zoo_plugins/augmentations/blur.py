@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from zoo.core.parts import Augmentation
-from zoo.core.seeding import Draws
+from zoo.core.seeding import RandomStream
 from zoo.matting.parts import MattingBatch
 from zoo_plugins.augmentations.chosen import PICTURES, Side, change_chosen, check_range, check_side
 
@@ -28,7 +28,7 @@ class BoxBlur(Augmentation):
         check_range(self, 0, 1000, radius=radius)
         self.side, self.probability, self.radius = side, probability, radius
 
-    def forward(self, batch: MattingBatch, draws: Draws) -> MattingBatch:
+    def forward(self, batch: MattingBatch, draws: RandomStream) -> MattingBatch:
         chosen = draws.chance(self.probability)
         widths = (2 * draws.integers(0, self.radius + 1) + 1)[chosen]
         return change_chosen(batch, PICTURES[self.side], chosen, lambda images: box_blur(images, widths))
@@ -53,7 +53,7 @@ class Sharpen(Augmentation):
         check_range(self, 0, 1, probability=probability)
         self.side, self.probability = side, probability
 
-    def forward(self, batch: MattingBatch, draws: Draws) -> MattingBatch:
+    def forward(self, batch: MattingBatch, draws: RandomStream) -> MattingBatch:
         return change_chosen(batch, PICTURES[self.side], draws.chance(self.probability), _sharpen)
 
 

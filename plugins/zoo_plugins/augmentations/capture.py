@@ -6,7 +6,7 @@ from typing import Literal
 from torch import Tensor
 
 from zoo.core.parts import Augmentation
-from zoo.core.seeding import Draws
+from zoo.core.seeding import RandomStream
 from zoo.matting.parts import MattingBatch
 from zoo_plugins.augmentations.blur import box_blur
 from zoo_plugins.augmentations.chosen import change_chosen, check_limits, check_range
@@ -51,7 +51,7 @@ class Shadow(Augmentation):
         self.probability, self.strength, self.blur = probability, strength, blur
         self.degrees, self.translate, self.scale, self.shear = degrees, translate, scale, shear
 
-    def forward(self, batch: MattingBatch, draws: Draws) -> MattingBatch:
+    def forward(self, batch: MattingBatch, draws: RandomStream) -> MattingBatch:
         size = batch.alpha.shape[-2:]
         chosen = draws.chance(self.probability)
         strength = draws.uniform(0, self.strength)
@@ -86,7 +86,7 @@ class SensorNoise(Augmentation):
             raise ValueError(f"SensorNoise(uniform_in={uniform_in!r}): expected 'deviation' or 'variance'.")
         self.probability, self.sigma, self.uniform_in = probability, sigma, uniform_in
 
-    def forward(self, batch: MattingBatch, draws: Draws) -> MattingBatch:
+    def forward(self, batch: MattingBatch, draws: RandomStream) -> MattingBatch:
         chosen = draws.chance(self.probability)
         sigmas = [self._deviation(draws.uniform()) for _ in range(2)]
         if not chosen.any():
@@ -124,7 +124,7 @@ class BackgroundAffine(Augmentation):
         check_range(self, 0, 180, degrees=degrees)
         self.probability, self.degrees, self.translate = probability, degrees, translate
 
-    def forward(self, batch: MattingBatch, draws: Draws) -> MattingBatch:
+    def forward(self, batch: MattingBatch, draws: RandomStream) -> MattingBatch:
         chosen = draws.chance(self.probability)
         where_from = draw_affine(draws, batch.background.shape[-2:], self.degrees, self.translate, (1.0, 1.0), 0.0)
         if not chosen.any():

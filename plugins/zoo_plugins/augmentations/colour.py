@@ -12,7 +12,7 @@ from torch import Tensor
 
 from zoo.core.compiled import compiled
 from zoo.core.parts import Augmentation
-from zoo.core.seeding import Draws
+from zoo.core.seeding import RandomStream
 from zoo.matting.parts import MattingBatch
 from zoo_plugins.augmentations.chosen import Side, change_chosen, check_range, check_side
 
@@ -44,7 +44,7 @@ class ColourJitter(Augmentation):
         self.side, self.probability = side, probability
         self.strengths = (brightness, contrast, saturation, hue)
 
-    def forward(self, batch: MattingBatch, draws: Draws) -> MattingBatch:
+    def forward(self, batch: MattingBatch, draws: RandomStream) -> MattingBatch:
         chosen = draws.chance(self.probability)
         amounts, order = draw_jitter(draws, self.strengths)
         return change_chosen(batch, [self.side], chosen, lambda images: jitter(images, amounts[chosen], order[chosen]))
@@ -74,7 +74,7 @@ class BackgroundJitter(Augmentation):
         self.probability = probability
         self.strengths = (brightness, contrast, saturation, hue)
 
-    def forward(self, batch: MattingBatch, draws: Draws) -> MattingBatch:
+    def forward(self, batch: MattingBatch, draws: RandomStream) -> MattingBatch:
         chosen = draws.chance(self.probability)
         amounts, order = draw_jitter(draws, self.strengths)
         return change_chosen(
@@ -90,7 +90,7 @@ def check_jitter(
     check_range(part, 0, 0.5, hue=hue)
 
 
-def draw_jitter(draws: Draws, strengths: tuple[float, float, float, float]) -> tuple[Tensor, Tensor]:
+def draw_jitter(draws: RandomStream, strengths: tuple[float, float, float, float]) -> tuple[Tensor, Tensor]:
     """Draw how each sample's colours change.
 
     Returns:

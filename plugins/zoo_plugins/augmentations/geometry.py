@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from zoo.core.parts import Augmentation
-from zoo.core.seeding import Draws
+from zoo.core.seeding import RandomStream
 from zoo.matting.parts import MattingBatch
 from zoo_plugins.augmentations.chosen import PICTURES, Side, change_chosen, check_limits, check_range, check_side
 
@@ -59,7 +59,7 @@ class RandomAffine(Augmentation):
         self.side, self.degrees, self.translate, self.scale, self.shear = side, degrees, translate, scale, shear
         self.probability = probability
 
-    def forward(self, batch: MattingBatch, draws: Draws) -> MattingBatch:
+    def forward(self, batch: MattingBatch, draws: RandomStream) -> MattingBatch:
         chosen = draws.chance(self.probability)
         where_from = draw_affine(draws, batch.alpha.shape[-2:], self.degrees, self.translate, self.scale, self.shear)
         if not chosen.any():
@@ -85,12 +85,12 @@ class HorizontalFlip(Augmentation):
         check_range(self, 0, 1, probability=probability)
         self.side, self.probability = side, probability
 
-    def forward(self, batch: MattingBatch, draws: Draws) -> MattingBatch:
+    def forward(self, batch: MattingBatch, draws: RandomStream) -> MattingBatch:
         return change_chosen(batch, PICTURES[self.side], draws.chance(self.probability), lambda images: images.flip(-1))
 
 
 def draw_affine(
-    draws: Draws, size: Sequence[int], degrees: float, translate: float, scale: Sequence[float], shear: float
+    draws: RandomStream, size: Sequence[int], degrees: float, translate: float, scale: Sequence[float], shear: float
 ) -> Tensor:
     """Draw one affine map a sample and give where each place of the result comes from.
 

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from zoo.core.seeding import Draws
+from zoo.core.seeding import RandomStream
 from zoo.heads.mesh import HeadModel
 from zoo.heads.parts import LANDMARKS, HeadAugmentation, HeadBatch
 from zoo.heads.rotation import matrix_from_axis_angle
@@ -59,7 +59,7 @@ class HeadFlip(HeadAugmentation):
                 "set the probability of this augmentation to 0, or choose another head model."
             )
 
-    def forward(self, batch: HeadBatch, draws: Draws) -> HeadBatch:
+    def forward(self, batch: HeadBatch, draws: RandomStream) -> HeadBatch:
         chosen = draws.chance(self.probability)
         return change_chosen(batch, chosen, lambda samples: mirrored(samples, self.head_model[0].get_buffer("mirror")))
 
@@ -89,7 +89,7 @@ class HeadAffine(HeadAugmentation):
         check_range(self, 0, 1, translate=translate, probability=probability)
         self.degrees, self.scale, self.translate, self.probability = degrees, scale, translate, probability
 
-    def forward(self, batch: HeadBatch, draws: Draws) -> HeadBatch:
+    def forward(self, batch: HeadBatch, draws: RandomStream) -> HeadBatch:
         chosen = draws.chance(self.probability)
         where_from = draw_affine(draws, batch.image.shape[-2:], self.degrees, self.translate, self.scale, shear=0.0)
         return change_chosen(batch, chosen, lambda samples: moved(samples, where_from[chosen]))
@@ -119,7 +119,7 @@ class HeadColour(HeadAugmentation):
         self.brightness, self.contrast, self.saturation, self.hue = brightness, contrast, saturation, hue
         self.probability = probability
 
-    def forward(self, batch: HeadBatch, draws: Draws) -> HeadBatch:
+    def forward(self, batch: HeadBatch, draws: RandomStream) -> HeadBatch:
         chosen = draws.chance(self.probability)
         brightness, contrast, saturation = (
             draws.uniform(1 - strength, 1 + strength)[chosen]
@@ -148,7 +148,7 @@ class HeadOcclusion(HeadAugmentation):
         check_limits(self, 0, share=share)
         self.share, self.probability = share, probability
 
-    def forward(self, batch: HeadBatch, draws: Draws) -> HeadBatch:
+    def forward(self, batch: HeadBatch, draws: RandomStream) -> HeadBatch:
         chosen = draws.chance(self.probability)
         shapes = draw_shapes(draws, self.share)
         colour = torch.stack([draws.uniform() for _ in range(3)], dim=1).to(batch.image)
@@ -183,7 +183,7 @@ class Shapes(NamedTuple):
         return torch.where(self.is_round.view(-1, 1, 1), ellipse, rectangle)[:, None]
 
 
-def draw_shapes(draws: Draws, share: tuple[float, float]) -> Shapes:
+def draw_shapes(draws: RandomStream, share: tuple[float, float]) -> Shapes:
     """Shapes of these shares of the picture, anywhere in it, up to twice as wide as high or as high as wide."""
     is_round = draws.chance(0.5)
     area = draws.uniform(share[0], share[1]) * torch.where(is_round, 4 / math.pi, 1.0)

@@ -4,8 +4,9 @@ from typing import Literal
 
 import torch
 
+from zoo.core.errors import ZooError
 from zoo.heads.crop import check_box
-from zoo.heads.dad_format import DADFormatError, Item, missing_files, read_annotation, read_items
+from zoo.heads.dad_format import Item, missing_files, read_annotation, read_items
 from zoo.heads.mesh import HeadModel
 from zoo.heads.parts import HeadDataset, HeadPicture
 from zoo.media.images import read_image
@@ -24,7 +25,7 @@ class DADHeads(HeadDataset):
         attributes: only heads with all of these, such as {pose: atypical, occlusions: true}; None for all heads.
 
     Raises:
-        DADFormatError: the split is missing or without annotations, its list is broken, files are missing, or no head
+        ZooError: the split is missing or without annotations, its list is broken, files are missing, or no head
             has the attributes.
     """
 
@@ -37,18 +38,18 @@ class DADHeads(HeadDataset):
         items = read_items(root, split)
         self._items = [item for item in items if has_attributes(item, attributes or {})]
         if not self._items:
-            raise DADFormatError(
+            raise ZooError(
                 f"none of the {len(items)} heads in the split '{split}' of {root} has the attributes {attributes}; "
                 f"there are {known_attributes(items)}."
             )
         if not any(item.annotation.is_file() for item in self._items):
-            raise DADFormatError(
+            raise ZooError(
                 f"the split '{split}' of {root} has no annotations (the published test split has none: its predictions "
                 "are submitted to the benchmark, see `zoo head submit`); expected an annotated split, such as val."
             )
         if missing := missing_files(self._items):
             listed = ", ".join(str(path) for path in missing[:SHOWN]) + (", …" if len(missing) > SHOWN else "")
-            raise DADFormatError(
+            raise ZooError(
                 f"{len(missing)} of the files that the split '{split}' of {root} names are missing ({listed}): "
                 "unpack the data set again."
             )
@@ -67,7 +68,7 @@ class DADHeads(HeadDataset):
         try:
             check_box(item.box, (height, width))
         except ValueError as error:
-            raise DADFormatError(f"{item.image}: {error}") from None
+            raise ZooError(f"{item.image}: {error}") from None
         annotation = read_annotation(item.annotation, self.head_model.vertex_count)
         return HeadPicture(
             image=as_tensor(pixels),

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from zoo.core.seeding import stream
+from zoo.core.seeding import random_stream
 from zoo.heads.mesh import HeadModel, HeadParams
 from zoo.heads.metrics import (
     MEASURES,
@@ -39,7 +39,7 @@ def head_model() -> HeadModel:
 @pytest.fixture(scope="module")
 def measured(head_model: HeadModel) -> tuple[HeadOutput, HeadBatch]:
     """Predictions that are somewhat wrong, and the truth."""
-    with stream(0, "test heads"):
+    with random_stream(0, "test heads"):
         true = HeadParams(
             shape=torch.randn(HEADS, 300),
             expression=torch.randn(HEADS, 100),

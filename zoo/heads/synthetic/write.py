@@ -12,11 +12,12 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from zoo.core.files import replacing
 from zoo.heads.mesh import HeadModel
 from zoo.heads.synthetic.heads import SyntheticHead, draw_head
 from zoo.heads.synthetic.regions import find_regions
 from zoo.matting.synthetic.photographs import ATTRIBUTION, PHOTOGRAPHS
-from zoo.media.images import MediaError, replacing, write_image
+from zoo.media.images import MediaError, write_image
 
 FOLDERS = {"train": "train", "validation": "val", "test": "test"}
 """A split's folder and list."""

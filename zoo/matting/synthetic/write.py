@@ -10,10 +10,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from zoo.core.files import replacing
 from zoo.matting.synthetic.backgrounds import draw_background
 from zoo.matting.synthetic.mattes import MatteOptions, draw_matte
 from zoo.matting.synthetic.photographs import ATTRIBUTION, PHOTOGRAPHS
-from zoo.media.images import MediaError, replacing, write_image
+from zoo.media.images import MediaError, write_image
 
 KINDS = ("fgr", "pha", "bgr")
 """The folders of a split: straight foregrounds, alphas, backgrounds."""

@@ -1,0 +1,423 @@
+"""Fit, validate and test from the command line: who wins over whom, what a run leaves behind and never destroys."""
+
+import csv
+import gc
+import json
+import weakref
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from lightning.pytorch.cli import LightningCLI
+from PIL import Image
+
+import zoo
+from zoo.runner.lightning import ZooCLI
+
+NAN_LOSS = '''
+"""A loss term that breaks after a while."""
+
+import torch
+
+from zoo.core.parts import LossTerm
+
+
+class BreaksLater(LossTerm):
+    """Fine for two steps, then not a number."""
+
+    def __init__(self, weight: float = 1.0) -> None:
+        super().__init__(weight)
+        self.steps = 0
+
+    reads = frozenset({"alpha"})
+    targets = frozenset({"alpha"})
+
+    def forward(self, output, batch):
+        self.steps += output.alpha.requires_grad
+        return output.alpha.mean() * (float("nan") if self.steps > 2 else 1.0)
+
+
+class RaisesInside(LossTerm):
+    """Gives a library something it cannot digest."""
+
+    reads = frozenset({"alpha"})
+    targets = frozenset({"alpha"})
+
+    def forward(self, output, batch):
+        import json
+
+        json.loads("{")
+        return output.alpha.mean()
+
+
+class Disagrees(LossTerm):
+    """Says what is wrong."""
+
+    reads = frozenset({"alpha"})
+    targets = frozenset({"alpha"})
+
+    def __init__(self, weight: float = 1.0) -> None:
+        super().__init__(weight)
+        if weight > 1:
+            raise ValueError(f"Disagrees(weight={weight:g}): expected a weight of at most 1.")
+
+    def forward(self, output, batch):
+        return output.alpha.mean()
+'''
+
+
+def registered_only(value: Any) -> bool:
+    """Whether no class of ours is named by an import path."""
+    if isinstance(value, dict):
+        path = value.get("class_path", "")
+        return not path.startswith(("zoo", "zoo_plugins")) and all(registered_only(item) for item in value.values())
+    return all(registered_only(item) for item in value) if isinstance(value, list) else True
+
+
+def metrics(run: Path) -> list[dict[str, str]]:
+    with (run / "metrics.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def last_value(run: Path, name: str) -> float:
+    return [float(row[name]) for row in metrics(run) if row.get(name)][-1]
+
+
+class TestRunDirectory:
+    def test_its_metrics_tell_how_long_the_network_waited_for_data(self, fitted: Path) -> None:
+        assert 0 < last_value(fitted, "train/waiting_for_data") <= 1
+
+    def test_it_holds_what_a_run_leaves_behind(self, fitted: Path) -> None:
+        found = {str(path.relative_to(fitted)) for path in fitted.rglob("*") if path.is_file()}
+        assert {
+            "config.yaml",
+            "environment.json",
+            "metrics.csv",
+            "checkpoints/last.ckpt",
+            "checkpoints/best.ckpt",
+            "pictures/epoch_0000.png",
+            "pictures/epoch_0001.png",
+        } == found
+
+    def test_nothing_else_is_written_into_the_working_directory(self, fitted: Path) -> None:
+        folder = fitted.parents[2]
+        assert {path.name for path in folder.iterdir()} <= {"runs", "tiny.py", "tiny.yaml", "__pycache__"}
+
+    def test_config_holds_every_setting_under_registered_names(self, fitted: Path) -> None:
+        config = yaml.safe_load((fitted / "config.yaml").read_text())
+        assert config["model"]["class_path"] == "BackgroundMatting"
+        assert config["model"]["init_args"]["selector"] == {
+            "class_path": "TopK",
+            "init_args": {"patches": 20, "fixed_count": False},
+        }
+        assert config["data"]["init_args"]["train"]["squares"]["dataset"] == {
+            "class_path": "Tiny",
+            "init_args": {"count": 4, "size": 64},
+        }
+        assert config["seed_everything"] == 3
+        assert config["trainer"]["max_epochs"] == 2
+        assert registered_only(config)
+
+    def test_environment_says_what_results_depend_on(self, fitted: Path) -> None:
+        environment = json.loads((fitted / "environment.json").read_text())
+        assert environment["versions"]["torch"] == version("torch")
+        assert {"python", "lightning", "timm", "ablation-zoo"} <= set(environment["versions"])
+        assert any(owner.startswith("ablation-zoo ") for owner in environment["plugins"])
+        assert any(owner.endswith("tiny.py") for owner in environment["plugins"])
+        assert {"command", "platform", "device", "commit"} <= set(environment)
+
+    def test_metrics_hold_losses_and_validation(self, fitted: Path) -> None:
+        names = set(metrics(fitted)[0])
+        assert {
+            "train/loss",
+            "train/alpha",
+            "train/error",
+            "validation/loss",
+            "validation/sad",
+            "validation/mse",
+            "epoch",
+            "step",
+        } <= names
+
+    def test_pictures_can_be_looked_at(self, fitted: Path) -> None:
+        picture = Image.open(fitted / "pictures" / "epoch_0001.png")
+        assert picture.width > 500
+        assert picture.height > 200
+
+    def test_config_runs_again(self, fitted: Path, tiny, command) -> None:
+        outcome = command("fit", "--plugin", tiny.plugin, "--config", fitted / "config.yaml", "--trainer.max_epochs=1")
+        assert outcome.code == 0, outcome.err
+        run = Path("runs/tiny/version_0")
+        assert (
+            yaml.safe_load((run / "config.yaml").read_text())["model"]
+            == yaml.safe_load((fitted / "config.yaml").read_text())["model"]
+        )
+        assert metrics(run)[0]["train/loss"] == metrics(fitted)[0]["train/loss"], (
+            "the same settings and seed give the same first step"
+        )
+
+    def test_another_run_gets_a_directory_of_its_own(self, tiny, command) -> None:
+        quick = (
+            "--trainer.limit_train_batches=1",
+            "--trainer.limit_val_batches=0",
+            "--trainer.max_epochs=1",
+            "--trainer.enable_checkpointing=false",
+        )
+        for _ in range(2):
+            assert command("fit", *tiny.options, *quick, "--name=mine", "--runs=elsewhere").code == 0
+        assert sorted(path.name for path in Path("elsewhere/mine").iterdir()) == ["version_0", "version_1"]
+        assert all((path / "metrics.csv").is_file() for path in Path("elsewhere/mine").iterdir())
+
+
+class TestCheckpointAlone:
+    def test_validate_reproduces_the_fit(self, fitted: Path, tiny, command) -> None:
+        outcome = command("validate", "--ckpt_path", fitted / "checkpoints" / "last.ckpt", "--plugin", tiny.plugin)
+        assert outcome.code == 0, outcome.err
+        run = Path("runs/tiny/version_0")
+        for name in (
+            "validation/sad",
+            "validation/mse",
+            "validation/mad",
+            "validation/grad",
+            "validation/foreground_mse",
+            "validation/loss",
+        ):
+            assert last_value(run, name) == pytest.approx(last_value(fitted, name), abs=1e-6), name
+
+    def test_validate_reproduces_a_limited_validation(self, tiny, command) -> None:
+        settings = ("--trainer.limit_val_batches=1", "--data.validation.batch_size=1", "--trainer.max_epochs=1")
+        assert command("fit", *tiny.options, *settings).code == 0
+        assert (
+            command("validate", "--ckpt_path=runs/tiny/version_0/checkpoints/last.ckpt", "--plugin", tiny.plugin).code
+            == 0
+        )
+        first, second = (
+            last_value(Path("runs/tiny") / version, "validation/sad") for version in ("version_0", "version_1")
+        )
+        assert second == pytest.approx(first, abs=1e-6)
+
+    def test_test_runs_the_test_sets(self, fitted: Path, tiny, command) -> None:
+        outcome = command("test", f"--ckpt_path={fitted / 'checkpoints' / 'best.ckpt'}", "--plugin", tiny.plugin)
+        assert outcome.code == 0, outcome.err
+        assert "test/one/sad" in outcome.out
+        assert last_value(Path("runs/tiny/version_0"), "test/one/sad") > 0
+
+    def test_fit_goes_on_where_it_was(self, fitted: Path, tiny, command) -> None:
+        outcome = command(
+            "fit", "--ckpt_path", fitted / "checkpoints" / "last.ckpt", "--plugin", tiny.plugin,
+            "--trainer.max_epochs=3",
+            "--trainer.enable_progress_bar=false", "--trainer.num_sanity_val_steps=0", "--trainer.log_every_n_steps=1",
+        )  # fmt: skip
+        assert outcome.code == 0, outcome.err
+        rows = metrics(Path("runs/tiny/version_0"))
+        assert {row["epoch"] for row in rows} == {"2"}
+        assert min(int(row["step"]) for row in rows) == 4
+
+
+@pytest.fixture
+def parsed(command, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
+    """The settings that a command line comes to, without anything being built."""
+    seen: list[ZooCLI] = []
+    monkeypatch.setattr(LightningCLI, "instantiate_classes", lambda cli: seen.append(cli))
+    monkeypatch.setattr(LightningCLI, "_run_subcommand", lambda cli, name: None)
+
+    def run(*words: object) -> dict[str, Any]:
+        outcome = command(*words)
+        assert outcome.code == 0, outcome.err
+        return seen[-1].config[seen[-1].subcommand].as_dict()
+
+    return run
+
+
+class TestSeveralRunsInOneProcess:
+    """They share a parser."""
+
+    def test_the_settings_of_one_are_not_those_of_the_next(self, tiny, parsed) -> None:
+        before = parsed("fit", *tiny.options)
+        parsed("fit", *tiny.options, "--model.selector.patches=7", "--trainer.max_epochs=9", "--name=other")
+        assert parsed("fit", *tiny.options) == before
+
+    def test_the_network_of_one_is_gone_before_the_next(self, tiny, command, monkeypatch: pytest.MonkeyPatch) -> None:
+        seen: list[weakref.ref] = []
+        monkeypatch.setattr(LightningCLI, "_run_subcommand", lambda cli, name: seen.append(weakref.ref(cli.model)))
+        assert command("fit", *tiny.options).code == 0
+        gc.collect()
+        assert seen[0]() is None
+
+
+class TestPrecedence:
+    """Checkpoint < YAML < command line."""
+
+    def test_a_configuration_wins_over_the_checkpoint(self, fitted: Path, tiny, parsed) -> None:
+        Path("more.yaml").write_text("model: {init_args: {base_scale: 0.25}}\ntrainer: {max_epochs: 9}\n")
+        checkpoint = ("--plugin", tiny.plugin, "--ckpt_path", fitted / "checkpoints" / "last.ckpt")
+        for words in ((*checkpoint, "--config", "more.yaml"), ("--config", "more.yaml", *checkpoint)):
+            settings = parsed("fit", *words)
+            assert settings["model"]["init_args"]["base_scale"] == 0.25
+            assert settings["trainer"]["max_epochs"] == 9
+            assert settings["model"]["init_args"]["selector"]["init_args"]["patches"] == 20, (
+                "the rest is the checkpoint's"
+            )
+
+    @pytest.mark.parametrize("command_name", ["fit", "validate", "test"])
+    def test_the_command_line_wins_over_both(self, fitted: Path, tiny, parsed, command_name: str) -> None:
+        Path("more.yaml").write_text("model: {init_args: {base_scale: 0.25, selector: {init_args: {patches: 3}}}}\n")
+        settings = parsed(
+            command_name, "--config", "more.yaml", "--model.base_scale=0.125", "--plugin", tiny.plugin,
+            "--ckpt_path", fitted / "checkpoints" / "last.ckpt", "--model.losses.alpha.weight=0.5",
+        )  # fmt: skip
+        assert settings["model"]["init_args"]["base_scale"] == 0.125
+        assert settings["model"]["init_args"]["selector"]["init_args"]["patches"] == 3
+        assert settings["model"]["init_args"]["losses"]["alpha"]["init_args"]["weight"] == 0.5
+
+    def test_another_backbone_on_the_command_line_is_obeyed(self, fitted: Path, tiny, parsed) -> None:
+        path = fitted / "checkpoints" / "last.ckpt"
+        settings = parsed("fit", "--plugin", tiny.plugin, "--ckpt_path", path, "--model.backbone.name=mobilenetv2_100")
+        assert settings["model"]["init_args"]["backbone"]["init_args"]["name"] == "mobilenetv2_100"
+
+    def test_a_fit_that_resumes_obeys_the_command_line(self, fitted: Path, tiny, command) -> None:
+        path = fitted / "checkpoints" / "last.ckpt"
+        outcome = command(
+            "fit", "--plugin", tiny.plugin, "--ckpt_path", path,
+            "--trainer.max_epochs=3", "--trainer.num_sanity_val_steps=0",
+            "--model.losses.alpha.weight=0.25", "--model.selector=RandomPatches", "--trainer.limit_train_batches=1",
+        )  # fmt: skip
+        assert outcome.code == 0, outcome.err
+        assert "model.selector: RandomPatches keeps patches=20 from TopK." in outcome.out
+        resumed = zoo.load("runs/tiny/version_0/checkpoints/last.ckpt")
+        assert resumed.losses["alpha"].weight == 0.25
+        assert type(resumed.network.selector).__name__ == "RandomPatches"
+
+    def test_the_private_hook_of_lightning_still_exists(self) -> None:
+        # Lightning would otherwise read the checkpoint's settings again, last, and beat the command line.
+        assert callable(LightningCLI._parse_ckpt_path)
+        assert "_parse_ckpt_path" in LightningCLI.__init__.__code__.co_names
+        assert "_parse_ckpt_path" in vars(ZooCLI)
+
+    def test_a_named_model_is_completed_by_the_command_line(self, tiny, parsed) -> None:
+        settings = parsed(
+            "fit",
+            *tiny.options,
+            "--model=bgmv2_mobilenetv2",
+            "--model.selector.patches=7",
+            "--model.losses.gradient.weight=0",
+        )
+        model = settings["model"]["init_args"]
+        assert model["backbone"]["init_args"]["name"] == "mobilenetv2_100"
+        assert model["base_scale"] == 0.25
+        assert model["selector"]["init_args"]["patches"] == 7
+        assert set(model["losses"]) == {
+            "alpha",
+            "gradient",
+            "foreground",
+            "coarse_alpha",
+            "coarse_gradient",
+            "coarse_foreground",
+            "error",
+        }
+        assert model["losses"]["gradient"]["init_args"]["weight"] == 0
+
+    @pytest.mark.parametrize("given", ["null", "~", "None"])
+    def test_null_is_null_however_deep_it_is_given(self, tiny, parsed, given: str) -> None:
+        settings = yaml.safe_load(tiny.config.read_text())
+        settings["data"]["init_args"]["train"]["squares"]["crop"] = [32, 48]
+        tiny.config.write_text(yaml.safe_dump(settings, sort_keys=False))
+        before = parsed("fit", *tiny.options)["data"]["init_args"]
+        assert before["train"]["squares"]["crop"] == [32, 48]
+        words = (f"--data.train.squares.crop={given}", f"--data.validation={given}")
+        after = parsed("fit", *tiny.options, *words)["data"]["init_args"]
+        assert after["train"]["squares"] == before["train"]["squares"] | {"crop": None}
+        assert after["validation"] is None
+
+    def test_the_issue_s_own_line_works_as_typed(self, tiny, parsed) -> None:
+        typed = (
+            "--model.backbone.name=mobilenetv2_100",
+            "--model.selector=RandomPatches",
+            "--model.selector.patches=1000",
+        )
+        model = parsed("fit", *tiny.options, *typed)["model"]["init_args"]
+        assert model["backbone"]["init_args"]["name"] == "mobilenetv2_100"
+        assert model["selector"]["class_path"].endswith("RandomPatches")
+        assert model["selector"]["init_args"]["patches"] == 1000
+
+    def test_a_shipped_configuration_is_found_anywhere(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parsed
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        assert parsed("fit", "--config", "matting/quickstart")["model"]["class_path"].endswith("BackgroundMatting")
+
+
+class TestFailures:
+    @pytest.fixture
+    def losses(self, tiny) -> tuple[object, ...]:
+        """Options that use the tiny configuration with misbehaving losses at hand."""
+        Path("losses.py").write_text(NAN_LOSS)
+        return (*tiny.options, "--plugin", "losses.py")
+
+    def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_the_last_checkpoint(self, losses, command) -> None:
+        outcome = command("fit", *losses, "--model.losses.alpha=BreaksLater")
+        assert outcome.code == 1
+        assert outcome.complaint.startswith(
+            "zoo fit: the loss is not finite at step 2 (alpha=nan); the last checkpoint is intact: "
+        )
+        assert "Traceback" not in outcome.err
+        checkpoint = Path("runs/tiny/version_0/checkpoints/last.ckpt")
+        assert torch.load(checkpoint, weights_only=True)["global_step"] == 2
+        assert all(torch.isfinite(value).all() for value in zoo.load(str(checkpoint)).state_dict().values())
+        assert metrics(Path("runs/tiny/version_0"))
+
+    def test_what_a_part_says_is_wrong_is_one_sentence(self, losses, command) -> None:
+        outcome = command(
+            "fit", *losses, '--model.losses.alpha={"class_path": "Disagrees", "init_args": {"weight": 3}}'
+        )
+        assert outcome.code == 1
+        assert outcome.complaint == "zoo fit: Disagrees(weight=3): expected a weight of at most 1."
+        assert "Traceback" not in outcome.err
+
+    def test_parts_that_do_not_go_together_are_one_sentence(self, tiny, command) -> None:
+        outcome = command("fit", *tiny.options, "--model.error_map=NoError")
+        assert outcome.code == 1
+        assert (
+            outcome.complaint
+            == "zoo fit: TopK ranks patches by error, and NoError has none: choose RandomPatches or AllPatches."
+        )
+        assert "Traceback" not in outcome.err
+
+    def test_an_error_inside_a_library_shows_where_it_happened(self, losses, command) -> None:
+        outcome = command("fit", *losses, "--model.losses.alpha=RaisesInside")
+        assert outcome.code == 1
+        assert "Traceback" in outcome.err
+        assert "json.loads" in outcome.err
+        assert "JSONDecodeError" in outcome.err
+
+    def test_our_own_errors_show_it_when_asked(self, tiny, command, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("ZOO_TRACEBACK", "1")
+        assert "Traceback" in command("fit", *tiny.options, "--model.error_map=NoError").err
+
+    def test_a_device_that_is_not_there_is_one_sentence(self, tiny, command) -> None:
+        if torch.cuda.is_available():
+            pytest.skip("this machine has one")
+        outcome = command("fit", *tiny.options, "--trainer.accelerator=gpu")
+        assert outcome.code == 2
+        assert outcome.complaint.startswith("zoo fit: No supported gpu backend found!")
+        assert "Traceback" not in outcome.err
+
+    def test_another_architecture_cannot_be_resumed(self, fitted: Path, tiny, command) -> None:
+        path = fitted / "checkpoints" / "last.ckpt"
+        outcome = command(
+            "fit",
+            "--plugin",
+            tiny.plugin,
+            "--ckpt_path",
+            path,
+            "--model.backbone.name=mobilenetv2_075",
+            "--trainer.max_epochs=3",
+        )
+        assert outcome.code != 0
+        assert "last.ckpt" in outcome.complaint
+        assert "expected" in outcome.complaint
+        assert len(outcome.complaint) < 800

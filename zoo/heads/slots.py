@@ -1,0 +1,9 @@
+"""Slots of 3D heads."""
+
+from zoo.core.slots import Slot
+
+SLOTS = [
+    Slot("head_models", "head model", "zoo.heads.mesh:HeadModel"),
+    Slot("fusions", "fusion", "zoo.heads.parts:Fusion"),
+    Slot("landmark_branches", "landmark branch", "zoo.heads.parts:LandmarkBranch"),
+]

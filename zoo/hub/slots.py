@@ -1,0 +1,7 @@
+"""Slots of the hub."""
+
+from zoo.core.slots import Slot
+
+SLOTS = [
+    Slot("catalogues", "catalogue", None, reader="zoo.hub.catalogue:read_catalogue"),
+]

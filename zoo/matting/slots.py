@@ -1,0 +1,9 @@
+"""Slots of background matting."""
+
+from zoo.core.slots import Slot
+
+SLOTS = [
+    Slot("selectors", "patch selector", "zoo.matting.parts:PatchSelector"),
+    Slot("error_maps", "error map", "zoo.matting.parts:ErrorMap"),
+    Slot("refiners", "refiner", "zoo.matting.parts:Refiner"),
+]

@@ -1,0 +1,1 @@
+"""Timing, memory, machine and environment: what studies and benchmarks record."""

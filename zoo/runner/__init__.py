@@ -1,0 +1,1 @@
+"""What LightningCLI needs: configurations, arguments, errors, run directories."""

@@ -1,0 +1,310 @@
+"""`zoo fit`, `validate`, `test` and `predict`: LightningCLI with plugins, run directories and helpful errors.
+
+A run lives in `runs/<name>/<version>/`: config.yaml (everything resolved, registered names only), environment.json,
+metrics.csv, checkpoints/, pictures/.
+"""
+
+import argparse
+import logging
+import signal
+import sys
+import warnings
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonargparse import ArgumentParser, Namespace, get_loader, set_dumper, set_loader
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
+
+from zoo.core.errors import ZooError
+from zoo.core.files import write_json, write_text
+from zoo.core.plain_yaml import from_yaml, to_yaml
+from zoo.core.registry import find_class, load_plugins, slots
+from zoo.measure.environment import environment
+from zoo.runner.arguments import expanded
+from zoo.runner.carried_over import carried_over
+from zoo.runner.help import ANYWHERE
+from zoo.runner.parser_errors import raised_by_part, sentence
+from zoo.runner.wandb import prepare_wandb
+from zoo.training.data import DataModule
+from zoo.training.module import TrainingModule
+from zoo.weights.published import PublishedCheckpointIO, is_safetensors
+
+STRICT: dict[str, Any] = {"exit_on_error": False, "allow_abbrev": False}
+"""Parser settings: errors are raised rather than printed under a wall of usage, and a misspelt option is never taken
+for a longer one.
+"""
+
+
+read_default = get_loader("yaml")
+
+
+def read_value(text: str) -> Any:
+    """YAML as the parser reads it, but `None` is null: so it hands null on to the parser of what is inside a part."""
+    return with_null(read_default(text))
+
+
+def with_null(value: Any) -> Any:
+    """Plain data with null for every `None`."""
+    if isinstance(value, dict):
+        return {key: with_null(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [with_null(item) for item in value]
+    return None if value == "None" else value
+
+
+set_loader("yaml", read_value, (yaml.YAMLError,))
+set_dumper("yaml", to_yaml)  # the parser writes each part as text, and reads it again, for every part around it
+
+
+PARSERS: dict[tuple[type, str], dict[str, Any]] = {}
+"""What `ZooCLI.setup_parser` made, by class and command. Plugins are looked up when a parser is used, not before."""
+
+
+class CommandLineError(ZooError):
+    """A command line that cannot be understood; the message is one sentence for the user."""
+
+    exit_code = 2
+
+
+def run_command(command: str, arguments: list[str]) -> None:
+    """Run one of Lightning's commands.
+
+    Raises:
+        CommandLineError: an unknown option, value or name, with the nearest known ones; a setting that Lightning cannot
+            follow here.
+    """
+    quiet()
+    load_plugins()
+    with expanded(command, arguments) as ready, wandb_finished():
+        try:
+            ZooCLI([command, *ready])
+        except argparse.ArgumentError as error:
+            raise CommandLineError(sentence(command, str(error))) from None
+        except MisconfigurationException as error:
+            raise CommandLineError(str(error)) from error
+        except SIGTERMException as error:
+            print(f"zoo {command}: asked to end (SIGTERM).", file=sys.stderr)
+            raise SystemExit(128 + signal.SIGTERM) from error
+
+
+@contextmanager
+def wandb_finished() -> Iterator[None]:
+    """Finish the W&B run at the end, as failed after an error; otherwise the next command of this process would be
+    logged into it.
+    """
+    failed = 1
+    try:
+        yield
+        failed = 0
+    finally:
+        wandb = sys.modules.get("wandb")
+        if wandb is not None and wandb.run is not None:
+            wandb.finish(exit_code=failed)
+
+
+def quiet() -> None:
+    """Leave out what Lightning prints that helps nobody here: advertisements, and a deprecation of its own."""
+    warnings.filterwarnings("ignore", message=r".*LeafSpec.*deprecated")
+    warnings.filterwarnings("ignore", message=r".*does not have many workers")
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(is_no_tip)
+
+
+def is_no_tip(record: logging.LogRecord) -> bool:
+    """Whether a log message is not one of Lightning's advertisements."""
+    return "Tip" not in record.getMessage()[:5]
+
+
+class ZooCLI(LightningCLI):
+    """LightningCLI for any training module and data module in the slots; the first argument is the command."""
+
+    def __init__(self, args: list[str]) -> None:
+        self.command = args[0]
+        super().__init__(
+            TrainingModule,
+            DataModule,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            seed_everything_default=0,
+            auto_configure_optimizers=False,
+            save_config_callback=RunRecord,  # type: ignore[arg-type]  # any callback that takes parser and settings will do
+            save_config_kwargs={"save_to_log_dir": False},
+            load_from_checkpoint_support=False,  # parts remember their own arguments
+            parser_kwargs=dict.fromkeys(self.subcommands(), STRICT) | STRICT,
+            args=args,
+        )
+
+    def setup_parser(self, *arguments: Any, **named: Any) -> None:
+        """As Lightning does, but once: the parser takes a third of a second to make, and a study makes many runs."""
+        names = ("parser", "_subcommand_parsers", "_subcommand_method_arguments")
+        key = (type(self), self.command)
+        if key not in PARSERS:
+            super().setup_parser(*arguments, **named)
+            PARSERS[key] = {name: getattr(self, name) for name in names}
+        vars(self).update(PARSERS[key])
+
+    def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]  # one parser is made rather than four
+        return {self.command: LightningCLI.subcommands()[self.command]}
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.epilog = ANYWHERE
+        parser.add_argument(
+            "--name", type=str, default="run", help="name of the run; its directory is RUNS/NAME/version_N"
+        )
+        parser.add_argument("--runs", type=str, default="runs", help="where run directories are")
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        # By the command's own parser: the one above it would have all of this parsed a second time.
+        own, options = self._parser(self.command), args[1:]
+        settings = own.parse_args(options)
+        check_registered(settings)
+        for message in carried_over(own, options, settings):
+            print(message)
+        self.config = Namespace(subcommand=self.command, **{self.command: settings})
+
+    def _parse_ckpt_path(self) -> None:
+        """Off: the checkpoint's settings came first, as a configuration file, so that the command line wins."""
+
+    def before_instantiate_classes(self) -> None:
+        settings = self.config[self.subcommand]
+        # Kept as they are now: what W&B is told of this run alone must not go into the next one's configuration.
+        self.save_config_kwargs["settings"] = plain(self._parser(self.subcommand), settings)
+        self.record = CSVLogger(settings.runs, settings.name)
+        loggers = settings.trainer.logger
+        for logger in loggers if isinstance(loggers, list) else [loggers]:
+            if isinstance(logger, Namespace) and logger.class_path.endswith("WandbLogger"):
+                # This makes the run's directory; W&B would otherwise be the first in it, and taken for an older run.
+                _ = self.record.experiment
+                prepare_wandb(logger.init_args, settings.name, self.record.log_dir)
+
+    def instantiate_classes(self) -> None:
+        try:
+            super().instantiate_classes()
+        except ValueError as error:
+            raise raised_by_part(error) from None
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        settings = self._get(self.config_init, "trainer")
+        loggers = settings["logger"]
+        others = loggers if isinstance(loggers, list) else [] if loggers in (None, True, False) else [loggers]
+        callbacks = settings["callbacks"] or []
+        callbacks = [*callbacks] if isinstance(callbacks, list) else [callbacks]
+        if settings["enable_checkpointing"] is not False:
+            callbacks += checkpoint_callbacks(self.model, self.datamodule)
+        if is_safetensors(self.config[self.subcommand].get("ckpt_path") or ""):
+            plugins = settings["plugins"] or []
+            kwargs["plugins"] = [*(plugins if isinstance(plugins, list) else [plugins]), PublishedCheckpointIO()]
+            if self.subcommand == "fit":
+                print(
+                    "A published file has no state of a training: this one begins at its first step, with its weights."
+                )
+        try:
+            return super().instantiate_trainer(logger=[self.record, *others], callbacks=callbacks, **kwargs)
+        except ValueError as error:  # a setting of --trainer that only Lightning can judge
+            raise CommandLineError(str(error)) from error
+
+
+class RunRecord(Callback):
+    """Writes config.yaml and environment.json into the run directory, and hands both to the loggers."""
+
+    def __init__(
+        self,
+        parser: LightningArgumentParser,
+        config: Namespace,
+        settings: dict[str, Any],
+        save_to_log_dir: bool = False,
+    ) -> None:
+        self.settings = settings
+        self.written = False
+
+    def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
+        directory = trainer.log_dir
+        if self.written or directory is None or not trainer.is_global_zero:
+            return
+        self.written = True
+        recorded = environment(self.settings["trainer"]["accelerator"])
+        write_text(Path(directory) / "config.yaml", to_yaml(self.settings))
+        write_json(Path(directory) / "environment.json", recorded)
+        for logger in trainer.loggers:
+            if not isinstance(logger, CSVLogger):
+                logger.log_hyperparams({**self.settings, "environment": recorded})
+
+
+def checkpoint_callbacks(model: TrainingModule, data: DataModule | None) -> list[Callback]:
+    """`last.ckpt` after every epoch; `best.ckpt` by the module's monitored metric where there is a validation set."""
+    callbacks: list[Callback] = [
+        ModelCheckpoint(filename="last", save_on_train_epoch_end=True, enable_version_counter=False)
+    ]
+    if getattr(data, "validation", None) is not None:
+        callbacks.append(
+            ModelCheckpoint(filename="best", monitor=model.monitor, mode="min", enable_version_counter=False)
+        )
+    return callbacks
+
+
+def plain(parser: ArgumentParser, settings: Namespace) -> dict[str, Any]:
+    """What a parser made of options, as plain data with registered names."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about an option whose successor older versions do not have
+        text = parser.dump(settings, skip_none=False, format="yaml", skip_validation=True)
+    return registered_names(from_yaml(text), _by_path())
+
+
+def registered_names(value: Any, known: Mapping[str, Collection[str]]) -> Any:
+    """Plain data with every class path of a registered class replaced by its name; for `known` see `_by_path`."""
+    if isinstance(value, dict):
+        replaced = {key: registered_names(item, known) for key, item in value.items()}
+        if isinstance(path := replaced.get("class_path"), str) and path.rpartition(".")[2] in known.get(path, ()):
+            replaced["class_path"] = path.rpartition(".")[2]
+        return replaced
+    if isinstance(value, list):
+        return [registered_names(item, known) for item in value]
+    return value
+
+
+def _by_path() -> dict[str, set[str]]:
+    """Import path → registered names, of every plugin that loaded."""
+    found: dict[str, set[str]] = {}
+    for slot in slots().values():
+        if slot.base is not None:
+            for name, cls in slot.load_all().items():
+                found.setdefault(f"{cls.__module__}.{cls.__qualname__}", set()).add(name)
+    return found
+
+
+def check_registered(settings: Namespace) -> None:
+    """CommandLineError when the model or data hold a class that no slot has: it could not be saved by name. PluginError
+    when its name is ambiguous.
+    """
+    known = _by_path()
+    for key in ("model", "data"):
+        for path in class_paths(settings.get(key)):
+            if path in known:
+                continue
+            name = path.rpartition(".")[2]
+            if any(name in slot.failures for slot in slots().values()):
+                find_class(
+                    name
+                )  # says what is wrong with it; the parser found it only because another plugin imported its module
+            raise CommandLineError(
+                f"{path} is used in {key} but not registered as a plugin: add an entry point for it, or give its file "
+                "with --plugin."
+            )
+
+
+def class_paths(value: Any) -> list[str]:
+    """Every class_path in parsed settings."""
+    if isinstance(value, Namespace):
+        value = vars(value)
+    if isinstance(value, dict):
+        own = [value["class_path"]] if isinstance(value.get("class_path"), str) else []
+        return own + [path for item in value.values() for path in class_paths(item)]
+    if isinstance(value, list):
+        return [path for item in value for path in class_paths(item)]
+    return []

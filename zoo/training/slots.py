@@ -1,0 +1,9 @@
+"""Slots that every task fills: named models, training modules and data modules."""
+
+from zoo.core.slots import Slot
+
+SLOTS = [
+    Slot("models", "model", None),
+    Slot("modules", "module", "zoo.training.module:TrainingModule"),
+    Slot("data_modules", "data module", "zoo.training.data:DataModule"),
+]

@@ -1,0 +1,1 @@
+"""Reading, writing, describing and publishing weights."""

@@ -1,0 +1,142 @@
+"""Weights in TorchScript files, read without running anything.
+
+`torch.jit.load` compiles and runs the code that such a file holds. Here only its tensors are read: the archive is a zip
+file whose `data.pkl` describes the modules as a tree of attributes, and whose other entries hold the tensors' numbers.
+The unpickler knows tensors, plain data and modules; a module is whatever the file says it is, without its code.
+"""
+
+import pickle
+import re
+import sys
+import zipfile
+from collections import OrderedDict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from zoo.core.errors import ZooError
+
+
+def is_torchscript(path: str | Path) -> bool:
+    """Whether the file is a TorchScript archive; false as well where there is none."""
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any(name.endswith("/constants.pkl") for name in archive.namelist())
+
+
+def read_torchscript(path: str | Path) -> dict[str, Tensor]:
+    """The weights in a TorchScript archive, under the names of the state dict it was made from. Its code is not run.
+
+    Raises:
+        ZooError: not a readable archive, one that holds more than tensors, plain data and modules, or none.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            reader = ArchiveReader(archive)
+            weights = dict(named_tensors(reader.load(), "", set()))
+    except ZooError as error:
+        raise ZooError(f"{path} {error}") from error
+    except Exception as error:  # a damaged file fails in many ways
+        raise ZooError(f"{path} is not a readable TorchScript archive (truncated or damaged).") from error
+    if not weights:
+        raise ZooError(
+            f"{path} holds no weights with names (a frozen TorchScript module has none); expected the module as it was "
+            "traced, or a state dict."
+        )
+    return weights
+
+
+class ScriptObject:
+    """A module of the archive: its attributes, without its code."""
+
+    attributes: Any = None
+
+    def __setstate__(self, state: Any) -> None:
+        self.attributes = state
+
+
+class ArchiveReader(pickle.Unpickler):
+    """Reads a TorchScript archive's `data.pkl`; lets nothing in but tensors, plain data and modules without code."""
+
+    def __init__(self, archive: zipfile.ZipFile) -> None:
+        (described,) = (name for name in archive.namelist() if re.fullmatch(r"[^/]+/data\.pkl", name))
+        self.archive = archive
+        self.root = described.removesuffix("data.pkl")
+        if archive.NameToInfo.get(f"{self.root}byteorder") and self.entry("byteorder").decode() != sys.byteorder:
+            raise ZooError("was written on a machine with another byte order; convert it there to a state dict.")
+        self.storages: dict[str, Tensor] = {}
+        super().__init__(archive.open(described))
+
+    def entry(self, name: str) -> bytes:
+        """The content of an entry. TorchScript stores them as they are: a compressed one might hold any amount."""
+        info = self.archive.getinfo(f"{self.root}{name}")
+        if info.compress_type != zipfile.ZIP_STORED:
+            raise ZooError("was refused: it is compressed, which no TorchScript archive is.")
+        return self.archive.read(info)
+
+    def find_class(self, module: str, name: str) -> Any:
+        if module.split(".")[0] == "__torch__":
+            return ScriptObject
+        if module == "torch" and name in STORAGES:
+            return STORAGES[name]
+        if module == "torch.jit._pickle":
+            return first  # lists and dicts with their type, which the archive states behind them
+        if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
+            return rebuild_tensor
+        if (module, name) == ("collections", "OrderedDict"):
+            return OrderedDict
+        raise ZooError(
+            f"was refused: it holds something other than tensors, plain data and modules ({module}.{name}); nothing of "
+            "it was run."
+        )
+
+    def persistent_load(self, pid: Any) -> Tensor:
+        """The numbers that a tensor refers to, one-dimensional."""
+        _, dtype, key, _, count = pid
+        if key not in self.storages:
+            content = bytearray(self.entry(f"data/{key}"))
+            self.storages[key] = torch.frombuffer(content, dtype=dtype) if content else torch.empty(0, dtype=dtype)
+        if len(self.storages[key]) != count:
+            raise ValueError(f"storage {key} has {len(self.storages[key])} numbers, expected {count}")
+        return self.storages[key]
+
+
+STORAGES = {
+    "DoubleStorage": torch.float64,
+    "FloatStorage": torch.float32,
+    "HalfStorage": torch.float16,
+    "BFloat16Storage": torch.bfloat16,
+    "LongStorage": torch.int64,
+    "IntStorage": torch.int32,
+    "ShortStorage": torch.int16,
+    "CharStorage": torch.int8,
+    "ByteStorage": torch.uint8,
+    "BoolStorage": torch.bool,
+}
+"""What a tensor's numbers are, by the names that archives use."""
+
+
+def rebuild_tensor(numbers: Tensor, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *_: Any) -> Tensor:
+    """A tensor over stored numbers; torch refuses one that reaches past their end."""
+    return numbers.as_strided(size, stride, offset)
+
+
+def first(value: Any, *_: Any) -> Any:
+    """The first of the arguments."""
+    return value
+
+
+def named_tensors(stored: Any, prefix: str, seen: set[int]) -> Iterator[tuple[str, Tensor]]:
+    """Every tensor among a module's attributes and those of the modules inside it, each module once."""
+    if id(stored) in seen or not isinstance(stored, ScriptObject) or not isinstance(stored.attributes, dict):
+        return
+    seen.add(id(stored))
+    for name, value in stored.attributes.items():
+        if isinstance(value, Tensor):
+            yield f"{prefix}{name}", value
+        else:
+            yield from named_tensors(value, f"{prefix}{name}.", seen)
