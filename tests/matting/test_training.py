@@ -211,11 +211,12 @@ def test_validating_a_checkpoint_needs_no_training_data(tiny: Any, command: Call
         assert outcome.code == 0, outcome.err
 
 
-def test_an_overlay_that_drops_loss_terms_says_so(tiny: Any, command: Callable[..., Any]) -> None:
+def test_an_overlay_replaces_all_loss_terms(tiny: Any, command: Callable[..., Any]) -> None:
     overlay = tiny.folder / "mine.yaml"
     overlay.write_text("model: {init_args: {losses: {alpha: {class_path: AlphaL1}}}}")
-    outcome = command("fit", *tiny.options, "--config", overlay, "--trainer.max_epochs=0")
-    assert "model.losses no longer has error." in outcome.out
+    assert command("fit", *tiny.options, "--config", overlay, "--trainer.max_epochs=0").code == 0
+    config = yaml.safe_load(Path("runs/tiny/version_0/config.yaml").read_text())
+    assert list(config["model"]["init_args"]["losses"]) == ["alpha"]
 
 
 def test_predict_without_pictures_says_what_to_give(tiny: Any, fitted: Path, command: Callable[..., Any]) -> None:

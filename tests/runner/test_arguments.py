@@ -36,8 +36,9 @@ def test_a_checkpoint_s_settings_come_first(fitted: Path, tiny) -> None:
         with expanded("validate", ["--config", str(tiny.config), *given]) as ready:
             first, second = settings(ready)
             assert ready[0] == "--config"
-            assert first["model"]["class_path"] == "BackgroundMatting"
-            assert second == yaml.safe_load(tiny.config.read_text())
+            assert first["model"]["class_path"] == "zoo.matting.module.BackgroundMatting"
+            assert "selector" not in first["model"]["init_args"]  # the configuration chooses another
+            assert second["trainer"] == yaml.safe_load(tiny.config.read_text())["trainer"]
 
 
 def test_training_settings_are_taken_from_a_checkpoint_to_resume_only(fitted: Path, tiny) -> None:
@@ -68,7 +69,7 @@ def test_a_named_model_becomes_its_settings_in_its_place() -> None:
 
 def test_a_class_given_as_model_is_left_to_the_parser() -> None:
     with expanded("fit", ["--model=BackgroundMatting"]) as ready:
-        assert ready == ["--model=BackgroundMatting"]
+        assert ready == ["--model=zoo.matting.module.BackgroundMatting"]
 
 
 def test_a_value_that_looks_like_an_option_stays_with_its_own() -> None:

@@ -136,6 +136,10 @@ class Slot:
                 self.failures.setdefault(name, error)
         return usable
 
+    def classes(self) -> dict[str, type]:
+        """Return the classes that are imported or registered from files, by name."""
+        return self.loaded | {name: cls for name, (_, cls) in self.from_files.items()}
+
     def forget(self, name: str) -> None:
         """Read or import this name again when it is next asked for."""
         self.loaded.pop(name, None)

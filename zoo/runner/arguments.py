@@ -7,7 +7,7 @@ the named model's spec in its place.
 """
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,8 +15,11 @@ from typing import Any
 from zoo.core.errors import ZooError
 from zoo.core.plain_yaml import to_yaml
 from zoo.core.registry import get_slot
+from zoo.core.spec import copy_plain
 from zoo.hub.pull import catalogued, weights_file
 from zoo.runner.configs import shipped
+from zoo.runner.overrides import Source, as_source, as_words, replace_slots, resolve_names
+from zoo.runner.values import read_value
 from zoo.training.models import named_spec
 from zoo.weights import checkpoint
 
@@ -30,34 +33,55 @@ def expanded(command: str, arguments: list[str]) -> Iterator[list[str]]:
         ZooError: `--ckpt_path` names no readable checkpoint of ours, nor weights in the catalogue.
         PluginError: `--model` names a model that cannot be used.
     """
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(TemporaryDirectory(prefix="zoo-")))
-        result: list[str] = []
-        for position, (option, value) in enumerate(pairs(arguments)):
-            if option in ("--config", "-c") and value is not None:
-                result += [option, str(shipped(value))]
-            elif option == "--model" and value in get_slot("models").names():
-                settings = {"model": get_slot("models").get(value)}
-                result += ["--config", write(folder / f"model-{position}.yaml", settings)]
-            else:
-                result += (
-                    [option] if value is None else [f"{option}={value}"] if option.startswith("--") else [option, value]
-                )
-            if option == "--ckpt_path" and value:
-                entry = catalogued(value)
-                if entry is not None and entry.model is not None:
-                    settings, words = official(command, value, entry.model, entry.arguments), []
-                else:
-                    path = weights_file(value)
-                    settings = checkpoint.configuration(path, command)
-                    # Nothing but tensors and plain data is let in by Lightning's own reading either.
-                    words = [f"--ckpt_path={path}", "--weights_only=true"]
-                result = ["--config", write(folder / "checkpoint.yaml", settings), *result[:-1], *words]
-        if command == "predict" and not any(option.startswith("--return_predictions") for option in result):
-            result.append(
-                "--return_predictions=false"
-            )  # they are written as they come; kept as well, they would fill the memory
-        yield result
+    with TemporaryDirectory(prefix="zoo-") as folder:
+        sources = [source for option, value in pairs(arguments) for source in sources_of(command, option, value)]
+        # A checkpoint's own settings come first, so that whatever else is given wins over them.
+        sources.sort(key=lambda source: not source.from_checkpoint)
+        replace_slots(sources)
+        for source in sources:
+            resolve_names(source)
+        words: list[str] = []
+        for position, source in enumerate(sources):
+            if source.path or source.opaque:
+                words += as_words(source)
+            elif source.settings:
+                words += ["--config", write(Path(folder) / f"config-{position}.yaml", source.settings)]
+        if command == "predict" and not any(option.startswith("--return_predictions") for option in words):
+            words.append("--return_predictions=false")  # kept as well as written, they would fill the memory
+        yield words
+
+
+def sources_of(command: str, option: str, value: str | None) -> Iterator[Source]:
+    """Yield the sources that an option stands for: files are read, named models and checkpoints expanded."""
+    if option in ("--config", "-c") and value is not None:
+        yield file_source(shipped(value))
+    elif option == "--model" and value in get_slot("models").names():
+        yield Source((), {"model": copy_plain(get_slot("models").get(value))}, "--config", None, replaces=("model",))
+    elif option == "--ckpt_path" and value:
+        entry = catalogued(value)
+        if entry is not None and entry.model is not None:
+            settings = official(command, value, entry.model, entry.arguments)
+            yield Source((), settings, "--config", None, from_checkpoint=True)
+            return
+        path = weights_file(value)
+        settings = checkpoint.configuration(path, command)
+        yield Source((), settings, "--config", None, from_checkpoint=True)
+        yield as_source("--ckpt_path", str(path), read_value)
+        # Nothing but tensors and plain data is let in by Lightning's own reading either.
+        yield as_source("--weights_only", "true", read_value)
+    else:
+        yield as_source(option, value, read_value)
+
+
+def file_source(path: Path) -> Source:
+    """Return the source that a configuration file is; the parser itself reads one that is no YAML with names."""
+    try:
+        settings = read_value(path.read_text(encoding="utf-8"))
+    except Exception:  # whatever is wrong with the file, the parser names it
+        settings = None
+    if not isinstance(settings, dict):
+        return Source((), None, "--config", str(path), opaque=True)
+    return Source((), settings, "--config", None)
 
 
 def official(command: str, name: str, model: str, replacements: dict[str, Any]) -> dict[str, Any]:

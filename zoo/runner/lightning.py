@@ -14,63 +14,34 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import yaml
-from jsonargparse import ArgumentParser, Namespace, get_loader, set_dumper, set_loader
+from jsonargparse import ArgumentParser, Namespace
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
 
-from zoo.core.errors import ZooError
 from zoo.core.files import write_json, write_text
 from zoo.core.plain_yaml import from_yaml, to_yaml
 from zoo.core.registry import find_class, load_plugins, slots
 from zoo.measure.environment import environment
 from zoo.runner.arguments import expanded
-from zoo.runner.carried_over import carried_over
 from zoo.runner.help import ANYWHERE
-from zoo.runner.parser_errors import raised_by_part, sentence
+from zoo.runner.parser_errors import CommandLineError, raised_by_part, sentence
+from zoo.runner.values import MODE
 from zoo.runner.wandb import prepare_wandb
 from zoo.training.data import DataModule
 from zoo.training.module import TrainingModule
 from zoo.weights.published import PublishedCheckpointIO, is_safetensors
 
-STRICT: dict[str, Any] = {"exit_on_error": False, "allow_abbrev": False}
+STRICT: dict[str, Any] = {"exit_on_error": False, "allow_abbrev": False, "parser_mode": MODE}
 """Parser settings: errors are raised rather than printed under a wall of usage, and a misspelt option is never taken
 for a longer one.
 """
 
 
-read_default = get_loader("yaml")
-
-
-def read_value(text: str) -> Any:
-    """YAML as the parser reads it, but `None` is null: so it hands null on to the parser of what is inside a part."""
-    return with_null(read_default(text))
-
-
-def with_null(value: Any) -> Any:
-    """Plain data with null for every `None`."""
-    if isinstance(value, dict):
-        return {key: with_null(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [with_null(item) for item in value]
-    return None if value == "None" else value
-
-
-set_loader("yaml", read_value, (yaml.YAMLError,))
-set_dumper("yaml", to_yaml)  # the parser writes each part as text, and reads it again, for every part around it
-
-
 PARSERS: dict[tuple[type, str], dict[str, Any]] = {}
 """What `ZooCLI.setup_parser` made, by class and command. Plugins are looked up when a parser is used, not before."""
-
-
-class CommandLineError(ZooError):
-    """A command line that cannot be understood; the message is one sentence for the user."""
-
-    exit_code = 2
 
 
 def run_command(command: str, arguments: list[str]) -> None:
@@ -81,7 +52,8 @@ def run_command(command: str, arguments: list[str]) -> None:
             follow here.
     """
     quiet()
-    load_plugins()
+    if any(option.endswith(("help", "-h")) or option.startswith("--print_config") for option in arguments):
+        load_plugins()  # help lists the classes of every slot
     with expanded(command, arguments) as ready, wandb_finished():
         try:
             ZooCLI([command, *ready])
@@ -164,8 +136,6 @@ class ZooCLI(LightningCLI):
         own, options = self._parser(self.command), args[1:]
         settings = own.parse_args(options)
         check_registered(settings)
-        for message in carried_over(own, options, settings):
-            print(message)
         self.config = Namespace(subcommand=self.command, **{self.command: settings})
 
     def _parse_ckpt_path(self) -> None:
@@ -252,12 +222,12 @@ def plain(parser: ArgumentParser, settings: Namespace) -> dict[str, Any]:
     """What a parser made of options, as plain data with registered names."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about an option whose successor older versions do not have
-        text = parser.dump(settings, skip_none=False, format="yaml", skip_validation=True)
-    return registered_names(from_yaml(text), _by_path())
+        text = parser.dump(settings, skip_none=False, format=MODE, skip_validation=True)
+    return registered_names(from_yaml(text), names_by_path())
 
 
 def registered_names(value: Any, known: Mapping[str, Collection[str]]) -> Any:
-    """Plain data with every class path of a registered class replaced by its name; for `known` see `_by_path`."""
+    """Plain data with every class path of a registered class replaced by its name; for `known` see `names_by_path`."""
     if isinstance(value, dict):
         replaced = {key: registered_names(item, known) for key, item in value.items()}
         if isinstance(path := replaced.get("class_path"), str) and path.rpartition(".")[2] in known.get(path, ()):
@@ -268,34 +238,37 @@ def registered_names(value: Any, known: Mapping[str, Collection[str]]) -> Any:
     return value
 
 
-def _by_path() -> dict[str, set[str]]:
-    """Import path → registered names, of every plugin that loaded."""
+def names_by_path() -> dict[str, set[str]]:
+    """Return import path → registered names, of every plugin whose class is imported."""
     found: dict[str, set[str]] = {}
     for slot in slots().values():
         if slot.base is not None:
-            for name, cls in slot.load_all().items():
+            for name, cls in slot.classes().items():
                 found.setdefault(f"{cls.__module__}.{cls.__qualname__}", set()).add(name)
     return found
 
 
 def check_registered(settings: Namespace) -> None:
-    """CommandLineError when the model or data hold a class that no slot has: it could not be saved by name. PluginError
-    when its name is ambiguous.
+    """Check that every class in the model and data is registered: another one could not be saved by name.
+
+    Raises:
+        CommandLineError: a class that no slot has.
+        PluginError: the name of a class is ambiguous.
     """
-    known = _by_path()
-    for key in ("model", "data"):
-        for path in class_paths(settings.get(key)):
-            if path in known:
-                continue
-            name = path.rpartition(".")[2]
-            if any(name in slot.failures for slot in slots().values()):
-                find_class(
-                    name
-                )  # says what is wrong with it; the parser found it only because another plugin imported its module
-            raise CommandLineError(
-                f"{path} is used in {key} but not registered as a plugin: add an entry point for it, or give its file "
-                "with --plugin."
-            )
+    paths = [(key, path) for key in ("model", "data") for path in class_paths(settings.get(key))]
+    if not {path for _, path in paths} <= names_by_path().keys():
+        load_plugins()  # a class that was given by its import path may have a name
+    known = names_by_path()
+    for key, path in paths:
+        if path in known:
+            continue
+        name = path.rpartition(".")[2]
+        if any(name in slot.failures for slot in slots().values()):
+            find_class(name)  # raises: broken, and only imported because another plugin imports its module
+        raise CommandLineError(
+            f"{path} is used in {key} but not registered as a plugin: add an entry point for it, or give its file "
+            "with --plugin."
+        )
 
 
 def class_paths(value: Any) -> list[str]:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from lightning.pytorch import Trainer, callbacks, loggers
 
+from zoo.core.errors import ZooError
 from zoo.core.registry import get_slot, imported, slots
 from zoo.core.slots import PluginError, Slot, nearest
 from zoo.core.spec import type_hints
@@ -24,6 +25,12 @@ WORDS = {"int": "a whole number", "float": "a number", "bool": "true or false", 
 
 TYPE = r"Expected an? (<class '[\w.]+'>|[\w.]+\[.*?\])"
 """How the parser names a type that a value is not."""
+
+
+class CommandLineError(ZooError):
+    """A command line that cannot be understood; the message is one sentence for the user."""
+
+    exit_code = 2
 
 
 class Complaint(NamedTuple):
@@ -101,7 +108,7 @@ def nothing_to_change(complaint: Complaint, found: re.Match[str]) -> str:
 
 def unknown_class(complaint: Complaint, found: re.Match[str]) -> str:
     """About a class that is not known, broken, or of another slot."""
-    name, place = found[1] or found[2], complaint.place
+    name, place = registered_name(found[1] or found[2]), complaint.place
     slot = expected_slot(complaint.owner, place)
     if slot is None:
         close = nearest(name, [*loggers.__all__, *callbacks.__all__], listed=False)
@@ -118,6 +125,12 @@ def unknown_class(complaint: Complaint, found: re.Match[str]) -> str:
     except PluginError as error:
         return f"{place}: {error}"
     return f"{place}: the {word} '{name}' cannot be used here."
+
+
+def registered_name(path: str) -> str:
+    """Return the registered name of the class at an import path; other text as it is."""
+    name = path.rpartition(".")[2]
+    return name if any(slot.classes().get(name) is imported(path) is not None for slot in slots().values()) else path
 
 
 def unusable_class(complaint: Complaint, found: re.Match[str]) -> str:

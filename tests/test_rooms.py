@@ -1,0 +1,104 @@
+"""The rooms of the package: imports point one way, and nothing goes in a circle.
+
+The graph is read from the source of every file, imports inside functions and for type checking included.
+"""
+
+import ast
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = {"zoo": ROOT / "zoo", "zoo_plugins": ROOT / "plugins" / "zoo_plugins"}
+ORDER = [
+    "core", "media", "measure", "hub", "weights", "training", "matting", "heads", "runner", "study", "testing",
+    "commands", "cli",
+]  # fmt: skip
+"""The rooms from the ground up: imports point to what stands before."""
+
+TASKS = {"matting", "heads"}
+
+
+def modules() -> dict[str, Path]:
+    """Every module of both packages with its file."""
+    found = {}
+    for package, folder in PACKAGES.items():
+        for path in folder.rglob("*.py"):
+            words = [package, *path.relative_to(folder).with_suffix("").parts]
+            found[".".join(words).removesuffix(".__init__")] = path
+    return found
+
+
+MODULES = modules()
+
+
+def imports(module: str) -> set[str]:
+    """The modules of ours that a module imports, wherever in its file."""
+    found = set()
+    for node in ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {owner(alias.name) for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+            assert node.level == 0, f"{module} imports relatively"
+            found |= {owner(f"{node.module}.{alias.name}") for alias in node.names}
+    return found - {"", module}
+
+
+def owner(name: str) -> str:
+    """The module that a dotted name stands in; empty for other packages."""
+    while name and name not in MODULES:
+        name = name.rpartition(".")[0]
+    return name
+
+
+GRAPH = {module: imports(module) for module in MODULES}
+
+
+def room(module: str) -> str:
+    """The room of a module of `zoo`."""
+    return module.split(".")[1]
+
+
+def is_above(one: str, other: str) -> bool:
+    """Whether a room stands above another."""
+    return ORDER.index(one) > ORDER.index(other)
+
+
+def against_the_order() -> Iterator[str]:
+    """Every import that points up, into another task, or from the package to the plugins."""
+    for module in MODULES:
+        if module.startswith("zoo."):
+            for other in GRAPH[module]:
+                inside = other.startswith("zoo.")
+                if not inside or is_above(room(other), room(module)) or {room(other), room(module)} == TASKS:
+                    yield f"{module} imports {other}"
+
+
+def test_every_room_is_known() -> None:
+    assert {room(module) for module in MODULES if module.startswith("zoo.")} == set(ORDER)
+
+
+def test_imports_point_one_way() -> None:
+    assert list(against_the_order()) == []
+
+
+def test_nothing_imports_in_a_circle() -> None:
+    try:
+        list(TopologicalSorter(GRAPH).static_order())
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
+
+
+def test_the_ground_stays_small() -> None:
+    lines = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in (ROOT / "zoo" / "core").glob("*.py")}
+    assert sum(lines.values()) <= 1400, lines
+
+
+def test_the_ground_knows_no_task_and_no_training() -> None:
+    for module in MODULES:
+        if module.startswith("zoo.core"):
+            text = MODULES[module].read_text(encoding="utf-8")
+            assert "import lightning" not in text, module
+            assert "from lightning" not in text, module

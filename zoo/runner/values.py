@@ -1,0 +1,36 @@
+"""How the command line reads and writes YAML values: the parser mode `zoo`."""
+
+from typing import Any
+
+import yaml
+from jsonargparse import get_loader, set_dumper, set_loader
+
+from zoo.core.plain_yaml import to_yaml
+
+MODE = "zoo"
+"""The mode of our parsers: YAML with `None` read as null, written by libyaml."""
+
+read_yaml_value = get_loader("yaml")
+
+
+def read_value(text: str) -> Any:
+    """Return a YAML value as the parser reads it, with null for `None`, which the parser itself writes inside parts.
+
+    Example:
+        >>> read_value("{rate: 1e-3, scale: None}")
+        {'rate': 0.001, 'scale': None}
+    """
+    return with_null(read_yaml_value(text))
+
+
+def with_null(value: Any) -> Any:
+    """Return plain data with null for every text `None`."""
+    if isinstance(value, dict):
+        return {key: with_null(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [with_null(item) for item in value]
+    return None if value == "None" else value
+
+
+set_loader(MODE, read_value, (yaml.YAMLError,))
+set_dumper(MODE, to_yaml)
