@@ -22,7 +22,8 @@ from zoo.matting.parts import PATCH, ErrorMap, MattingBatch, MattingOutput, Patc
 from zoo.matting.pictures import log_sheet, result_tiles
 from zoo.matting.prediction import save_prediction
 from zoo.training.data import DataModule
-from zoo.training.module import Schedule, TrainingModule, largest_difference
+from zoo.training.hooks import largest_difference
+from zoo.training.module import Schedule, TrainingModule
 
 Record = TypeVar("Record", MattingBatch, MattingOutput)
 

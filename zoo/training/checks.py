@@ -1,0 +1,50 @@
+"""Checks of a training module's arguments: loss terms against records, learning rates against parts."""
+
+from collections.abc import Mapping
+
+from torch import nn
+
+from zoo.core.errors import ZooError
+from zoo.core.parts import LossTerm
+from zoo.core.slots import nearest
+
+
+def check_losses(losses: Mapping[str, LossTerm], output: type, batch: type) -> None:
+    """Check that every term finds the fields it reads and that some term has a weight: none may silently never run.
+
+    Raises:
+        ZooError: with the name of the term, and the fields that there are.
+    """
+    produced, given = set(output._fields), set(batch._fields)  # type: ignore[attr-defined]
+    for name, term in losses.items():
+        if not name.isidentifier() or hasattr(nn.Module, name):
+            raise ZooError(
+                f"the loss term '{name}' needs another name: expected one word that torch.nn.Module has no use for "
+                "itself."
+            )
+        for wanted, there, place in ((term.reads, produced, "output"), (term.targets, given, "batch")):
+            if missing := sorted(wanted - there):
+                raise ZooError(
+                    f"the loss term '{name}' ({type(term).__name__}) reads {', '.join(missing)}, which the {place} "
+                    "does not have; "
+                    f"it has {', '.join(sorted(there))}."
+                )
+    if not any(term.weight != 0 for term in losses.values()):
+        raise ZooError("losses: expected at least one loss term with a weight other than 0.")
+
+
+def check_learning_rates(learning_rates: Mapping[str, float], network: nn.Module) -> None:
+    """Check that every child with parameters has a learning rate, and every learning rate a child.
+
+    Raises:
+        ZooError: with the name that lacks the other.
+    """
+    children = dict(network.named_children())
+    for name in learning_rates:
+        if name not in children:
+            raise ZooError(
+                f"learning_rates names '{name}', which is no part of the network{nearest(name, list(children))}"
+            )
+    for name, part in children.items():
+        if name not in learning_rates and any(True for _ in part.parameters()):
+            raise ZooError(f"learning_rates has none for '{name}': add learning_rates.{name}, for example 1e-4.")
