@@ -10,10 +10,9 @@ from torch import Tensor
 
 from zoo.heads.asset import HeadAsset
 from zoo.heads.mesh import HeadParams
-from zoo.heads.metrics.alignment import procrustes
-from zoo.heads.metrics.chamfer import EYE_DISTANCE
-from zoo.heads.metrics.now import crop
-from zoo.heads.metrics.surface import Surface
+from zoo.heads.metrics.now import Surface, crop
+from zoo.heads.metrics.points import procrustes
+from zoo.heads.metrics.shape import EYE_DISTANCE
 from zoo.heads.rotation import matrix_from_axis_angle
 
 

@@ -20,7 +20,7 @@ from zoo.heads.metrics import (
     seven_points,
     zn_accuracy,
 )
-from zoo.heads.metrics.scans import faces_within, synthetic_scan
+from zoo.heads.metrics.now import faces_within, synthetic_scan
 from zoo.heads.parts import HeadBatch, HeadOutput
 from zoo.heads.rotation import matrix_from_6d, matrix_from_euler, matrix_to_6d
 

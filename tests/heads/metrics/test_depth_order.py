@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from zoo.heads.metrics import zn_accuracy
-from zoo.heads.metrics.depth_order import DepthOrder
+from zoo.heads.metrics.shape import DepthOrder
 
 
 def meshes(count: int = 60, noise: float = 0.3) -> tuple[torch.Tensor, torch.Tensor]:

@@ -9,8 +9,7 @@ from scipy.optimize import least_squares
 from scipy.spatial.transform import Rotation
 
 from zoo.heads.metrics import now_error, procrustes
-from zoo.heads.metrics.scans import faces_within, synthetic_scan
-from zoo.heads.metrics.surface import Surface
+from zoo.heads.metrics.now import Surface, faces_within, synthetic_scan
 
 POINTS7 = torch.tensor(
     [[-45.0, 30, 0], [-15, 30, 0], [15, 30, 0], [45, 30, 0], [0, -15, 0], [-25, -45, 0], [25, -45, 0]],

@@ -1,9 +1,10 @@
-"""All metrics of 3D heads, fed together: one value a head and metric is kept, and the means are taken at the end."""
+"""All metrics of 3D heads together: values per head are collected, then averaged, also by attribute."""
 
 import json
 import math
-from collections.abc import Callable, Sequence
-from typing import Any, get_args
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 import torch
@@ -12,34 +13,89 @@ from torchmetrics import Metric
 
 from zoo.heads.measures import FAILURE_NME, FAST, FULL, PresetName
 from zoo.heads.mesh import HeadModel
-from zoo.heads.metrics.attributes import AttributeRow, attribute_table, mean_of_usable
-from zoo.heads.metrics.chamfer import chamfer_to_ground_truth
-from zoo.heads.metrics.consistency import annotation_consistency
-from zoo.heads.metrics.depth_order import zn_accuracy
-from zoo.heads.metrics.now import now_error
+from zoo.heads.metrics.now import faces_within, now_error, synthetic_scan
 from zoo.heads.metrics.points import have_extent, seven_points
-from zoo.heads.metrics.pose import pose_error
-from zoo.heads.metrics.reprojection import reprojection_nme
-from zoo.heads.metrics.scans import faces_within, synthetic_scan
+from zoo.heads.metrics.pose import annotation_consistency, pose_error, reprojection_nme
+from zoo.heads.metrics.shape import chamfer_to_ground_truth, zn_accuracy
 from zoo.heads.parts import HeadBatch, HeadOutput
 
 MILLIMETRES = 1000.0
-"""Millimetres a metre."""
-
+"""Millimetres in a metre."""
 POSE_NUMBERS = 9 + 4
-"""Numbers kept of each head for F_Q: its rotation and its box."""
+"""Numbers that F_Q needs of each head: rotation and box."""
+
+
+class AttributeRow(NamedTuple):
+    """Results of the heads that share one value of one attribute."""
+
+    attribute: str
+    value: str
+    heads: int
+    """Number of heads."""
+    unusable: int
+    """Number of heads whose prediction could not be measured; the means are over the others."""
+    means: dict[str, float]
+    """Mean of each metric that was measured on any of them."""
+
+
+def attribute_table(values: Mapping[str, Tensor], attributes: Sequence[Mapping[str, str] | None]) -> list[AttributeRow]:
+    """Return one row for each value of each attribute, sorted by both.
+
+    Args:
+        values: one value per head for each metric, (N,): NaN where there was nothing to measure, infinite where the
+            prediction is unusable.
+        attributes: of each of the N heads, as in `HeadBatch`.
+
+    Raises:
+        ValueError: the numbers of values and of attributes differ.
+
+    Example:
+        >>> rows = attribute_table({"nme": torch.tensor([2.0, 4.0])}, [{"pose": "front"}, {"pose": "sided"}])
+        >>> [(row.value, row.means["nme"]) for row in rows]
+        [('front', 2.0), ('sided', 4.0)]
+    """
+    wrong = [name for name, column in values.items() if len(column) != len(attributes)]
+    if wrong:
+        raise ValueError(
+            f"{wrong[0]} has {len(values[wrong[0]])} values for {len(attributes)} heads: expected one a head."
+        )
+    groups: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for index, attributes_of_head in enumerate(attributes):
+        for pair in (attributes_of_head or {}).items():
+            groups[pair].append(index)
+    rows = []
+    for (attribute, value), indices in sorted(groups.items()):
+        columns = {name: column[indices] for name, column in values.items()}
+        unusable = torch.stack([torch.zeros(len(indices)).bool(), *(c.isinf().cpu() for c in columns.values())]).any(0)
+        means = {name: mean for name, column in columns.items() if (mean := _mean_of_usable(column)) is not None}
+        rows.append(AttributeRow(attribute, value, len(indices), int(unusable.sum()), means))
+    return rows
+
+
+def _mean_of_usable(column: Tensor) -> float | None:
+    """Return the mean of the finite values; NaN if all predictions are unusable, None if nothing was to be measured."""
+    measured = column[~column.isnan()].double()
+    if not len(measured):
+        return None
+    usable = measured[measured.isfinite()]
+    return float(usable.mean()) if len(usable) else float("nan")
 
 
 def head_metrics(head_model: HeadModel, prefix: str = "", preset: PresetName = "full") -> "HeadMetrics":
-    """The metrics of 3D heads; `zoo.heads.metrics.MEASURES` says what each key is.
+    """Return the metrics of 3D heads; `zoo.heads.metrics.MEASURES` explains each key.
 
     Args:
-        head_model: whose landmarks and subsets are measured.
-        prefix: put before each key (`validation/`).
-        preset: `fast` for the validation within a training: NME, pose and failures; `full` also Z5, Chamfer, NoW, F_Q.
+        head_model: gives landmarks and subsets.
+        prefix: of each key (`validation/`).
+        preset: `fast`, for validation during training, has NME, pose and failures; `full` also Z5, Chamfer, NoW, F_Q.
 
     Raises:
         ValueError: no such preset.
+
+    Example:
+        >>> metrics = head_metrics(HeadModel.load("open"), preset="fast")
+        >>> metrics.columns
+        ('nme', 'landmark_nme', 'pose', 'angle', 'angle_folded')
     """
     if preset not in get_args(PresetName):
         raise ValueError(f"preset={preset!r}: expected one of {', '.join(get_args(PresetName))}.")
@@ -47,24 +103,24 @@ def head_metrics(head_model: HeadModel, prefix: str = "", preset: PresetName = "
 
 
 class HeadMetrics(Metric):
-    """What `head_metrics` gives: `update(output, batch)` for each batch, then `compute()`, then `by_attribute()`.
+    """Collection of all metrics: `update(output, batch)` for each batch, then `compute()` and `by_attribute()`.
 
-    What had nothing to measure is no key of the results, never 0: `landmark_nme` without a landmark branch, `now_*`
-    without neutral meshes, `f_q` where no head was seen in two crops. A prediction that is not finite, or whose seven
-    points lie on one line, is *unusable*: it enters no mean, is counted in `unusable` (a key only where there is one)
-    and is a failure in `failure_rate`.
+    A metric without anything to measure has no key in the results and is never 0: `landmark_nme` without a landmark
+    branch, `now_*` without neutral meshes, `f_q` where no head was seen in two crops. A prediction that is not finite,
+    or whose seven points lie on one line, is *unusable*: it enters no mean, is counted in `unusable` (a key only if
+    there is one) and is a failure in `failure_rate`.
 
-    The states are one-dimensional float32: so they reduce over processes even where one of them saw no head.
+    The states are one-dimensional float32, so that they reduce over processes even if one of them saw no head.
     """
 
     is_differentiable = False
     full_state_update = False
     values: list[Tensor]
-    """Numbers of all heads, one after the other: of each head one value a column."""
+    """One value per column for each head, flattened."""
     distances: list[Tensor]
-    """Millimetres, of the points of all synthetic scans."""
+    """Millimetres, for the points of all synthetic scans."""
     poses: list[Tensor]
-    """Rotation and box of each head."""
+    """Rotation and box of each head, flattened."""
     records: list[Tensor]
     """Name and attributes of each head: the bytes of a line of JSON."""
 
@@ -74,13 +130,13 @@ class HeadMetrics(Metric):
         self.columns = FAST if preset == "fast" else FULL
         self._head_model = [head_model]  # in a list: the head model is no part of the metrics
         self.latest: list[dict[str, float]] = []
-        """What the last update measured on each head; without what could not be measured on it."""
+        """Values of the last update for each head, without those that could not be measured."""
         for state in ("values", "distances", "poses", "records"):
             self.add_state(state, [], dist_reduce_fx="cat")
 
     @property
     def head_model(self) -> HeadModel:
-        """Whose landmarks and subsets are measured."""
+        """The head model whose landmarks and subsets are measured."""
         return self._head_model[0]
 
     def update(self, output: HeadOutput, batch: HeadBatch) -> None:
@@ -112,7 +168,7 @@ class HeadMetrics(Metric):
         self._keep("records", _to_bytes(batch, len(poses)))
 
     def compute(self) -> dict[str, Tensor]:
-        """The results over all heads so far, by key.
+        """Return the results over all heads so far, by key.
 
         Raises:
             ValueError: there was no head.
@@ -121,24 +177,24 @@ class HeadMetrics(Metric):
         heads = len(columns["nme"])
         if not heads:
             raise ValueError("no head was measured: call update with at least one before compute.")
-        found = {name: mean for name, column in columns.items() if (mean := mean_of_usable(column)) is not None}
-        found["failure_rate"] = float((columns["nme"] > FAILURE_NME).double().mean())
+        results = {name: mean for name, column in columns.items() if (mean := _mean_of_usable(column)) is not None}
+        results["failure_rate"] = float((columns["nme"] > FAILURE_NME).double().mean())
         unusable = int(columns["nme"].isinf().sum())
         if unusable:
-            found["unusable"] = unusable
+            results["unusable"] = unusable
         if self.preset == "full":
-            found |= self._now() | self._consistency()
-        return {self.prefix + name: torch.tensor(float(value), device=self.device) for name, value in found.items()}
+            results |= self._now() | self._consistency()
+        return {self.prefix + name: torch.tensor(float(value), device=self.device) for name, value in results.items()}
 
     def by_attribute(self) -> list[AttributeRow]:
-        """The means over the heads that share a value of an attribute, over all processes; see `attribute_table`."""
+        """Return the means over heads that share an attribute, over all processes; see `attribute_table`."""
         with self.sync_context(dist_sync_fn=self.dist_sync_fn):
             columns = self._by_column()
             columns["failure_rate"] = (columns["nme"] > FAILURE_NME).double()
             return attribute_table(columns, [record["attributes"] for record in self._records()])
 
     def _measure(self, output: HeadOutput, batch: HeadBatch) -> dict[str, Tensor]:
-        """One value a head for each column, (B,); NaN where there is nothing to measure."""
+        """Return one value per head for each column, (B,); NaN where there is nothing to measure."""
         assert output.projected is not None
         assert output.rotation is not None
         size = batch.image.shape[-1]
@@ -175,7 +231,7 @@ class HeadMetrics(Metric):
         }
 
     def _scan_distances(self, output: HeadOutput, batch: HeadBatch) -> Tensor:
-        """Distances of synthetic scans of the true neutral faces to the predicted neutral meshes, millimetres."""
+        """Return distances of synthetic scans of the true neutral faces to the predicted ones, millimetres."""
         if batch.neutral is None or not len(batch.neutral):
             return torch.empty(0)
         model, faces = self.head_model, self.head_model.faces
@@ -190,9 +246,9 @@ class HeadMetrics(Metric):
         )
 
     def _usable(self, output: HeadOutput) -> Tensor:
-        """Whether each head's prediction can be measured, (B,)."""
-        given = [value for value in output._replace(heatmaps=None) if value is not None]
-        finite = torch.stack([value.flatten(1).isfinite().all(1) for value in given]).all(0)
+        """Return whether each prediction can be measured, (B,)."""
+        values = [value for value in output._replace(heatmaps=None) if value is not None]
+        finite = torch.stack([value.flatten(1).isfinite().all(1) for value in values]).all(0)
         assert output.vertices is not None
         return finite & have_extent(seven_points(self.head_model.landmarks(output.vertices.nan_to_num(0, 0, 0))))
 
@@ -209,9 +265,9 @@ class HeadMetrics(Metric):
     def _consistency(self) -> dict[str, float]:
         poses = _joined(self.poses).reshape(-1, POSE_NUMBERS)
         named = [(index, record["name"]) for index, record in enumerate(self._records()) if record["name"] is not None]
-        chosen = poses[[index for index, _ in named]]
-        crops = [tuple(box) for box in chosen[:, 9:].tolist()]
-        result = annotation_consistency(chosen[:, :9].reshape(-1, 3, 3), [name for _, name in named], crops)
+        poses = poses[[index for index, _ in named]]
+        crops = [tuple(box) for box in poses[:, 9:].tolist()]
+        result = annotation_consistency(poses[:, :9].reshape(-1, 3, 3), [name for _, name in named], crops)
         return {"f_q": float(result.f_q), "f_q_auc": float(result.auc)} if result.pairs else {}
 
     def _by_column(self) -> dict[str, Tensor]:
@@ -227,35 +283,34 @@ class HeadMetrics(Metric):
 
 
 def _to_bytes(batch: HeadBatch, heads: int) -> Tensor:
-    """Name and attributes of each head as bytes, which can travel between processes as a tensor."""
-    nothing: list[None] = [None] * heads
-    names: Sequence[str | None] = batch.name or nothing
-    attributes: Sequence[dict[str, str] | None] = batch.attributes or nothing
-    lines = [json.dumps({"name": name, "attributes": known}) for name, known in zip(names, attributes, strict=True)]
+    """Return name and attributes of each head as bytes, which processes can exchange as a tensor."""
+    names: Sequence[str | None] = batch.name or [None] * heads
+    attributes: Sequence[dict[str, str] | None] = batch.attributes or [None] * heads
+    lines = [json.dumps({"name": name, "attributes": own}) for name, own in zip(names, attributes, strict=True)]
     return torch.tensor(list("".join(f"{line}\n" for line in lines).encode()), dtype=torch.uint8)
 
 
 def _joined(state: list[Tensor] | Tensor) -> Tensor:
-    """A state in one piece, on the CPU; it is a tensor already once it was reduced over processes."""
+    """Return a state as one tensor on the CPU; after reduction over processes it already is one."""
     pieces = [state] if isinstance(state, Tensor) else state
     return torch.cat([piece.cpu() for piece in pieces]) if pieces else torch.empty(0)
 
 
-def _heads(record: Any, chosen: Tensor) -> Any:
-    """These heads of a batch, or of the output for it."""
-    return _changed(record, lambda value: value[chosen.to(value.device)])
+def _heads(record: Any, indices: Tensor) -> Any:
+    """Return these heads of a batch, or of the output for it."""
+    return _changed(record, lambda value: value[indices.to(value.device)])
 
 
 def _measured(row: Sequence[float], columns: Sequence[str]) -> dict[str, float]:
-    """A head's values by metric, without those that are NaN (nothing to measure) or infinite (unusable)."""
+    """Return a head's values by metric, without those that are NaN (nothing to measure) or infinite (unusable)."""
     return {name: value for name, value in zip(columns, row, strict=True) if math.isfinite(value)}
 
 
 def _in_full_precision(record: Any) -> Any:
-    """The record with its half-precision tensors as float32."""
+    """Return the record with its half-precision tensors as float32."""
     return _changed(record, lambda value: value.float() if value.dtype in (torch.float16, torch.bfloat16) else value)
 
 
 def _changed(record: Any, change: Callable[[Tensor], Tensor]) -> Any:
-    """The record with each of its tensors changed."""
+    """Return the record with `change` applied to each of its tensors."""
     return type(record)._make(change(value) if isinstance(value, Tensor) else value for value in record)
