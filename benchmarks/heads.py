@@ -25,11 +25,11 @@ from zoo.core.registry import get_slot
 from zoo.core.seeding import derive_seed
 from zoo.heads.asset import LANDMARKS
 from zoo.heads.data import EvaluationCrops, HeadEvaluationSet
-from zoo.heads.heatmaps import heatmap_targets
 from zoo.heads.mesh import POSE_SIZE, HeadModel, HeadParams
 from zoo.heads.metrics import chamfer_to_ground_truth, now_error, seven_points, zn_accuracy
 from zoo.heads.metrics.now import crop, synthetic_scan
 from zoo.heads.metrics.shape import DepthOrder
+from zoo.heads.parts import heatmap_targets
 from zoo.heads.render import rasterise
 from zoo.heads.rotation import matrix_from_euler, matrix_to_6d
 from zoo.measure.timing import threads

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from benchmarks.heads_references import heatmaps_one_by_one
-from zoo.heads.heatmaps import heatmap_targets
+from zoo.heads.parts import heatmap_targets
 
 
 def bell(*offsets: int) -> float:

@@ -12,10 +12,10 @@ import torch
 
 import zoo
 from zoo.core.spec import build
+from zoo.heads.gradient_coverage import outputs_without_gradient
 from zoo.heads.mesh import HeadModel, HeadParams
 from zoo.heads.module import HeadAlignment
 from zoo.heads.parts import HeadBatch
-from zoo.heads.untrained import untrained_outputs
 from zoo.testing.data_modules import quiet_trainer
 
 
@@ -37,7 +37,7 @@ def model_with(heads_config: dict[str, Any]) -> Callable[..., HeadAlignment]:
 
 def idle(model: HeadAlignment) -> list[str]:
     """What no loss term of the model trains."""
-    return untrained_outputs(model.head_model, model.losses, model.network.landmark_branch)
+    return outputs_without_gradient(model.head_model, model.losses, model.network.landmark_branch)
 
 
 class TestWhatTrainsWhat:

@@ -14,6 +14,7 @@ from zoo.core.errors import ZooError
 from zoo.core.files import write_json
 from zoo.core.parts import Backbone, LossTerm
 from zoo.core.spec import build
+from zoo.heads.gradient_coverage import outputs_without_gradient
 from zoo.heads.measures import FAST, FULL
 from zoo.heads.mesh import HeadModel
 from zoo.heads.metrics import HeadMetrics, head_metrics
@@ -22,7 +23,6 @@ from zoo.heads.official_weights import to_network
 from zoo.heads.parts import Fusion, HeadBatch, HeadLoss, HeadOutput, LandmarkBranch
 from zoo.heads.pictures import log_sheet, result_tiles
 from zoo.heads.rotation import matrix_from_6d
-from zoo.heads.untrained import untrained_outputs
 from zoo.training.data import DataModule
 from zoo.training.module import Schedule, TrainingModule
 
@@ -155,7 +155,7 @@ class HeadAlignment(TrainingModule):
         return {f"{where}/{name}" for where, measured in names.items() for name in measured - absent}
 
     def on_fit_start(self) -> None:
-        idle = untrained_outputs(self.head_model, self.losses, self.network.landmark_branch)
+        idle = outputs_without_gradient(self.head_model, self.losses, self.network.landmark_branch)
         if idle:
             rank_zero_warn(
                 f"no loss term trains {', '.join(idle)}: the network will give for it what it was initialised to give, "

@@ -1,18 +1,17 @@
-"""The slots of 3D heads, and the records that flow through it.
+"""Slots of 3D heads, and the records that pass between them.
 
-The *backbone* looks at a square crop of a head. A *fusion* makes a pyramid of its features and brings it, with the
-*heatmaps* of the 68 landmarks, back into the backbone; from its last features the parameters of a *head model* and the
-landmarks are read off. Data flows one way: batch → network → `HeadOutput`; the training module adds the mesh, once a
-step.
+The *backbone* computes features of a square crop of a head. A *fusion* makes a pyramid of them and merges it, with the
+*heatmaps* of the 68 landmarks, back into the backbone. Its last features give the parameters of a *head model* and the
+landmarks. Data flows one way: batch → network → `HeadOutput`; the training module adds the mesh, once per step.
 
-What depends on the head model is told once, by `build(head_model)`: datasets, augmentations and loss terms do not
-choose their own.
+Datasets, augmentations and loss terms receive the head model through `build(head_model)` and never choose their own.
 """
 
 from abc import abstractmethod
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from zoo.core.parts import Augmentation, LossTerm, SampleSource
@@ -21,11 +20,20 @@ from zoo.heads.mesh import HeadModel
 
 LANDMARKS = 68
 HEATMAP_STRIDE = 4
-"""Pixels of the crop that one heatmap cell stands for."""
+"""Pixels of the crop per heatmap cell, along each axis."""
+HEATMAP_RADIUS = 5
+"""Cells that the Gaussian of a target heatmap reaches to each side of its peak: it fills 11×11 cells."""
+HEATMAP_SIGMA = (2 * HEATMAP_RADIUS + 1) / 6
 
 
 class HeadOutput(NamedTuple):
-    """What the network gives for crops of S×S pixels, and what the module adds."""
+    """Output of the network for crops of S×S pixels; the module adds the last three fields.
+
+    Example:
+        >>> output = HeadOutput(heatmaps=None, landmarks=None, params=torch.zeros(2, 413))
+        >>> output.vertices is None
+        True
+    """
 
     heatmaps: Tensor | None
     """(B, 68, S/4, S/4) logits; None without a heatmap branch."""
@@ -38,11 +46,11 @@ class HeadOutput(NamedTuple):
     projected: Tensor | None = None
     """(B, V, 2) pixels of the crop."""
     rotation: Tensor | None = None
-    """(B, 3, 3), head frame to picture frame."""
+    """(B, 3, 3), head frame to image frame."""
 
 
 class HeadBatch(NamedTuple):
-    """What the data module gives: square crops of S×S pixels with one head each."""
+    """Batch of the data module: square crops of S×S pixels with one head each."""
 
     image: Tensor
     """(B, 3, S, S) float RGB in [0, 1]."""
@@ -53,49 +61,49 @@ class HeadBatch(NamedTuple):
     landmarks: Tensor
     """(B, 68, 2) in [0, 1] of the crop."""
     visible: Tensor
-    """(B, 68) 1 where the landmark lies inside the crop, otherwise 0."""
+    """(B, 68), 1 where the landmark lies inside the crop, otherwise 0."""
     rotation: Tensor
-    """(B, 3, 3), head frame to picture frame."""
+    """(B, 3, 3), head frame to image frame."""
     box: Tensor
     """(B, 4) the head's box x, y, width, height in pixels of the crop."""
     attributes: list[dict[str, str]] | None = None
-    """What is known of each sample: `pose: front`, `occlusions: True`, … as in DAD-3DHeads."""
+    """Attributes of each sample: `pose: front`, `occlusions: True`, … as in DAD-3DHeads."""
     neutral: Tensor | None = None
-    """(B, V, 3) the same head with a closed, expressionless face, where that is known."""
+    """(B, V, 3) the same head with a closed, expressionless face, where known."""
     name: list[str] | None = None
-    """One name a sample; crops of one picture share it."""
+    """One name per sample; crops of one image share it."""
     seed: Tensor | None = None
-    """(B,) integers: the stream that each sample's augmentations draw from."""
+    """(B,) integers that seed the augmentations of each sample."""
 
 
 class HeadPicture(NamedTuple):
-    """One head in a picture as a dataset yields it."""
+    """One head in an image, as a dataset returns it."""
 
     image: Tensor
     """(3, H, W) uint8 RGB, or float in [0, 1]."""
     box: Tensor
-    """(4,) x, y, width, height of the head in pixels; may reach over the picture's edge."""
+    """(4,) x, y, width, height of the head in pixels; may reach over the image's edge."""
     vertices: Tensor
     """(V, 3) metres, unrotated, in the head frame."""
     projected: Tensor
-    """(V, 2) pixels, x right, y down; (0, 0) is the picture's top left corner."""
+    """(V, 2) pixels, x right, y down; (0, 0) is the image's top left corner."""
     rotation: Tensor
-    """(3, 3), head frame to picture frame."""
+    """(3, 3), head frame to image frame."""
     attributes: dict[str, str]
     """As in DAD-3DHeads: quality, gender, expression, age, occlusions, pose, standard light."""
     name: str
     neutral: Tensor | None = None
-    """(V, 3) the same head with a closed, expressionless face, where that is known."""
+    """(V, 3) the same head with a closed, expressionless face, where known."""
 
 
 class HeadDataset(SampleSource):
-    """A list of pictures of heads, all of one head model."""
+    """List of images of heads, all of one head model."""
 
     gives_neutral = False
-    """Whether its pictures come with `neutral`, which the NoW metrics need."""
+    """Whether samples have `neutral`, which the NoW metrics need."""
 
     def build(self, head_model: HeadModel) -> None:
-        """Called once before the first picture is asked for, in the main process, with a head model on the CPU.
+        """Receive the head model on the CPU; called once, in the main process, before the first sample is read.
 
         Raises:
             ValueError: the data was made for another head model.
@@ -104,24 +112,24 @@ class HeadDataset(SampleSource):
 
     @abstractmethod
     def picture(self, index: int) -> HeadPicture:
-        """Picture number `index`, 0 ≤ index < len(self): the same whenever it is asked for."""
+        """Return image number `index`, 0 ≤ index < len(self), the same on every call."""
 
 
 class HeadAugmentation(Augmentation):
-    """A random change of a `HeadBatch`, on whatever device it is: picture and ground truth alike."""
+    """Random change of a `HeadBatch`, on its device: of the image and the ground truth together."""
 
     phase = "captured"
 
     def build(self, head_model: HeadModel) -> None:
-        """Called once before training."""
-        self.head_model = [head_model]  # in a list: the head model is no part of the augmentation
+        """Receive the head model, once before training."""
+        self.head_model = [head_model]  # in a list, so that it does not become a submodule
 
 
 class HeadLoss(LossTerm):
-    """A loss term that needs to know the head model: its subsets, for example."""
+    """Loss term that needs the head model, for example its subsets."""
 
     def build(self, head_model: HeadModel) -> None:
-        """Called once by the module that trains.
+        """Receive the head model; called once by the training module.
 
         Raises:
             ValueError: the head model lacks what the term needs.
@@ -129,59 +137,83 @@ class HeadLoss(LossTerm):
 
 
 class Fusion(Part, nn.Module):
-    """Makes a pyramid of the backbone's features, and merges it back into them.
+    """Pyramid of the backbone's features, and its merge back into them.
 
-    The network calls `build` once; then `pyramid_channels` is known.
+    The network calls `build` once, which sets `pyramid_channels`.
     """
 
     pyramid_channels: int
 
     @abstractmethod
     def build(self, channels: Sequence[int], heatmaps: int) -> None:
-        """Make the layers.
+        """Create the layers.
 
         Args:
             channels: of the features at strides 4, 8 and 16 (c2, c3, c4).
-            heatmaps: how many heatmaps `merge` is given, 0 for none.
+            heatmaps: number of heatmaps that `merge` receives, 0 for none.
         """
 
     @abstractmethod
     def pyramid(self, c2: Tensor, c3: Tensor, c4: Tensor) -> list[Tensor]:
-        """Features at strides 4, 8, 16, … with `pyramid_channels` each, finest first (p3 is at stride 4)."""
+        """Return features at strides 4, 8, 16, … with `pyramid_channels` each, finest first (p3 is at stride 4)."""
 
     @abstractmethod
     def merge(self, c4: Tensor, pyramid: list[Tensor], heatmaps: Tensor | None) -> Tensor:
-        """The features that go on into the backbone's last stage, of c4's shape.
+        """Return the input of the backbone's last stage, of c4's shape.
 
         Args:
             c4: (B, channels[2], h, w) at stride 16.
-            pyramid: what `pyramid` gave.
+            pyramid: the output of `pyramid`.
             heatmaps: (B, 68, 4h, 4w) logits, or None.
         """
 
 
 class LandmarkBranch(Part, nn.Module):
-    """Finds the 68 landmarks in the picture itself, beside the head model's."""
+    """Branch that predicts the 68 landmarks directly, in addition to those of the head mesh."""
 
     heatmap_count: int = 0
-    """How many heatmaps it gives to the fusion; 0 for none."""
+    """Number of heatmaps for the fusion; 0 for none."""
     gives_points: bool = True
-    """Whether `points` gives landmarks."""
+    """Whether `points` returns landmarks."""
 
     @abstractmethod
     def build(self, pyramid_channels: int, last_channels: int, points: int = LANDMARKS) -> None:
-        """Make the layers.
+        """Create the layers.
 
         Args:
             pyramid_channels: of the pyramid's features.
             last_channels: of the backbone's last features.
-            points: how many landmarks there are.
+            points: number of landmarks.
         """
 
     @abstractmethod
     def heatmaps(self, pyramid: list[Tensor]) -> Tensor | None:
-        """(B, points, S/4, S/4) logits, or None."""
+        """Return (B, points, S/4, S/4) logits, or None."""
 
     @abstractmethod
     def points(self, last: Tensor) -> Tensor | None:
-        """From the last features (B, last_channels, h, w): (B, points, 2) in [0, 1] of the crop, or None."""
+        """Return (B, points, 2) in [0, 1] of the crop, from features (B, last_channels, h, w); or None."""
+
+
+def heatmap_targets(landmarks: Tensor, visible: Tensor, size: int) -> Tensor:
+    """Return the target heatmaps of landmarks: (B, N, size, size) in [0, 1], on the landmarks' device.
+
+    As in the official code (`HeatmapCoder`), the Gaussian exp(−d²/2σ²), σ = 11/6 cells, has its peak, 1, in the middle
+    of a cell and ends 5 cells to each side of it. The map of a landmark that is not visible is 0. (The official code
+    stores its maps as bytes, a difference of up to 1/255.)
+
+    Args:
+        landmarks: (B, N, 2) in [0, 1] of the crop.
+        visible: (B, N), 1 where the landmark lies in the crop, otherwise 0.
+        size: side of the heatmaps in cells.
+
+    Example:
+        >>> maps = heatmap_targets(torch.full((1, 68, 2), 0.5), torch.ones(1, 68), size=16)
+        >>> maps.shape, float(maps[0, 0, 8, 8])
+        (torch.Size([1, 68, 16, 16]), 1.0)
+    """
+    peaks = (landmarks * size).floor()
+    distances = torch.arange(size, device=landmarks.device) - peaks[..., None]
+    gaussians = torch.exp(-distances.square() / (2 * HEATMAP_SIGMA**2)) * (distances.abs() <= HEATMAP_RADIUS)
+    across, down = gaussians.unbind(2)  # a Gaussian of the plane is the product of one along each axis
+    return (visible[..., None] * down)[..., :, None] * across[..., None, :]

@@ -12,9 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from zoo.core.parts import LossTerm
-from zoo.heads.heatmaps import heatmap_targets
 from zoo.heads.mesh import HeadModel
-from zoo.heads.parts import HeadBatch, HeadLoss, HeadOutput
+from zoo.heads.parts import HeadBatch, HeadLoss, HeadOutput, heatmap_targets
 from zoo.heads.rotation import angle_between
 
 OFFICIAL_SIZE = 256

@@ -17,9 +17,8 @@ from zoo_plugins.losses.heads import (
 
 from zoo.core.spec import build
 from zoo.heads.asset import HeadAsset
-from zoo.heads.heatmaps import heatmap_targets
 from zoo.heads.mesh import HeadModel
-from zoo.heads.parts import HeadBatch, HeadOutput
+from zoo.heads.parts import HeadBatch, HeadOutput, heatmap_targets
 from zoo.heads.rotation import matrix_from_euler
 
 LANDMARKS = 68

@@ -1,7 +1,4 @@
-"""Which outputs of the network a set of loss terms leaves untrained.
-
-Found by trying: the terms are computed on made-up outputs, and an output without gradient is one that no term trains.
-"""
+"""Gradient coverage: which outputs of the network no loss term trains."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,15 +12,22 @@ from zoo.heads.parts import HEATMAP_STRIDE, LANDMARKS, HeadBatch, HeadOutput, La
 from zoo.heads.rotation import FRONTAL, matrix_from_6d, matrix_to_6d
 
 SIZE = 64
-"""Side of the made-up crop."""
+"""Side of the random crop in pixels."""
 
 
-def untrained_outputs(
+def outputs_without_gradient(
     head_model: HeadModel, losses: Mapping[str, nn.Module] | nn.ModuleDict, branch: LandmarkBranch
 ) -> list[str]:
-    """Names of the head parameters, and of the branch's landmarks, that get no gradient from any term of the losses.
+    """Return the names of head parameters, and of the branch's landmarks, that no loss term gives a gradient.
 
-    Heatmaps are never named: they are trained through the fusion, even without a loss of their own.
+    The terms are computed on random outputs. Heatmaps are never named: the fusion trains them even without a loss.
+
+    Example:
+        >>> from zoo.core.spec import build
+        >>> branch = build({"class_path": "NoLandmarks"})
+        >>> losses = {"rotation": build({"class_path": "RotationGeodesic"})}
+        >>> outputs_without_gradient(HeadModel.load("open"), losses, branch)
+        ['shape', 'expression', 'jaw', 'translation', 'scale']
     """
     device = head_model.template.device
     with random_stream(0, "untrained"), torch.enable_grad():
@@ -47,27 +51,26 @@ def untrained_outputs(
             projected=head_model.project(params, SIZE, vertices),
             rotation=matrix_from_6d(params.rotation),
         )
-        total: Any = sum(term(output, another(output)) for term in losses.values() if term.weight != 0)
+        total: Any = sum(term(output, _ground_truth(output)) for term in losses.values() if term.weight != 0)
         total.backward()
     named = params._asdict() | ({"landmarks": points} if branch.gives_points else {})
     return [name for name, value in named.items() if value.grad is None or not value.grad.any()]
 
 
-def another(output: HeadOutput) -> HeadBatch:
-    """Ground truth that differs from the output everywhere."""
+def _ground_truth(output: HeadOutput) -> HeadBatch:
+    """Return a ground truth that differs from the output everywhere."""
     assert output.vertices is not None
     assert output.projected is not None
     assert output.rotation is not None
-    samples = len(output.vertices)
-    like = output.vertices
+    samples, like = len(output.vertices), output.vertices
 
-    def other(value: torch.Tensor) -> torch.Tensor:
+    def perturbed(value: torch.Tensor) -> torch.Tensor:
         return value.detach() + 0.1 * torch.randn(value.shape).to(value)
 
     return HeadBatch(
         image=torch.zeros(samples, 3, SIZE, SIZE).to(like),
-        vertices=other(output.vertices),
-        projected=other(output.projected),
+        vertices=perturbed(output.vertices),
+        projected=perturbed(output.projected),
         landmarks=torch.rand(samples, LANDMARKS, 2).to(like),
         visible=torch.ones(samples, LANDMARKS).to(like),
         rotation=output.rotation.detach().mT,
