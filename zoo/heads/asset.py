@@ -1,13 +1,12 @@
-"""Head assets: the arrays of a head model, checked, and their file.
+"""Head assets: the checked arrays of a head model, and their file.
 
-A *head asset* is everything a head model computes from: a template mesh, its shape and expression directions, joints
-with skinning weights, the 68 landmarks and named subsets of vertices, with its licence and where it came from. On disk
-it is a safetensors file whose header holds what is not an array.
+A *head asset* holds everything a head model computes from: a template mesh, its shape and expression directions, joints
+with skinning weights, the 68 landmarks and named subsets of vertices, with its licence and source. On disk it is a
+safetensors file; its header holds the fields that are no arrays.
 """
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -17,11 +16,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_bytes
 
 from zoo.core.errors import ZooError
+from zoo.core.files import replacing
 
 FORMAT = "zoo-head-1"
 LANDMARKS = 68
 SUBSETS = ("face", "head", "face_with_ears")
-"""Subsets that every head model has: losses and metrics compare them."""
+"""Subsets of vertices that every head model has, since losses and metrics compare them."""
 HEADER = ("name", "licence", "source", "joints", "notes")
 """The fields of an asset that are no arrays."""
 
@@ -33,23 +33,29 @@ class HeadAsset:
     Positions are metres in the head frame: x to the subject's left, y up, z out of the face.
 
     Args:
-        name: what it is called in messages.
-        licence, source: under which licence, and where it came from (attribution).
+        name: used in messages.
+        licence, source: licence and attribution.
         template: (V, 3), the mean head.
         faces: (F, 3) indices, counter-clockwise seen from outside.
-        shape_basis: (V, 3, S) metres a unit of each shape parameter.
+        shape_basis: (V, 3, S) metres per unit of each shape parameter.
         expression_basis: (V, 3, E).
         joints: names of the joints, parents first; one is `jaw`.
         parents: (J,) index of each joint's parent, −1 for the root.
         joint_regressor: (J, V), joints as weighted means of the shaped vertices.
         weights: (V, J) skinning weights, each row sums to 1.
-        landmark_faces: (68,) the triangle that each landmark lies on.
+        landmark_faces: (68,) index of the triangle that each landmark lies on.
         landmark_weights: (68, 3) barycentric, each row sums to 1.
         subsets: indices of vertices by name; at least those of `SUBSETS`.
-        pose_basis: (V, 3, 9·(J − 1)) corrective directions driven by R − 1 of the joints but the root; none: width 0.
-        mirror: (V,) the vertex at the mirrored place of each; None where the mesh is not symmetric.
+        pose_basis: (V, 3, 9·(J − 1)) corrective directions driven by R − 1 of all joints but the root; or None.
+        mirror: (V,) the index of each vertex's mirror image; None if the mesh is not symmetric.
         offset: (3,) added to every vertex before the head is rotated, metres.
         notes: remarks for the user, for example which tables were transferred from another head.
+
+    Example:
+        >>> from zoo.heads.mesh import HeadModel
+        >>> asset = HeadModel.load("procedural").asset()
+        >>> asset.template.shape, asset.joints[2]
+        ((5023, 3), 'jaw')
     """
 
     name: str
@@ -72,36 +78,39 @@ class HeadAsset:
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        check(self)
+        _check(self)
 
     @property
     def sha256(self) -> str:
-        """Over all arrays: two assets of one sum compute the same."""
+        """Checksum of all arrays: two assets with the same sum compute the same."""
         digest = hashlib.sha256()
         for name, array in sorted(arrays(self).items()):
-            array = widened(array)  # as it will be read again
+            array = _to_float32(array)  # as `read` returns it
             digest.update(f"{name} {array.dtype} {array.shape}".encode())
             digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
 
 
 def save(asset: HeadAsset, path: str | Path) -> None:
-    """Write the asset as one safetensors file; half-precision arrays stay so. Nothing half-written is left."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write the asset atomically as one safetensors file; half-precision arrays stay half-precision.
+
+    Example:
+        >>> from tempfile import mkdtemp
+        >>> from zoo.heads.mesh import HeadModel
+        >>> asset, path = HeadModel.load("open").asset(), Path(mkdtemp()) / "head.safetensors"
+        >>> save(asset, path)
+        >>> read(path).sha256 == asset.sha256
+        True
+    """
     header = {key: getattr(asset, key) for key in ("name", "licence", "source")}
     header |= {"joints": json.dumps(asset.joints), "notes": json.dumps(asset.notes), "format": FORMAT}
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
     content = to_bytes({name: np.ascontiguousarray(array) for name, array in arrays(asset).items()}, header)
-    try:
-        unfinished.write_bytes(content)  # not safetensors' own writing, which lets nobody else read the file
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with replacing(Path(path)) as temporary:
+        temporary.write_bytes(content)  # safetensors' own writer makes a file that other users cannot read
 
 
 def read(path: str | Path) -> HeadAsset:
-    """Read what `save` wrote.
+    """Read the file of a head asset, see `save`.
 
     Raises:
         ZooError: no such file, no head asset, or arrays that do not fit together.
@@ -128,7 +137,7 @@ def read(path: str | Path) -> HeadAsset:
             joints=tuple(json.loads(header["joints"])),
             notes=tuple(json.loads(header["notes"])),
             subsets=subsets,
-            **{name: widened(array) for name, array in stored.items()},
+            **{name: _to_float32(array) for name, array in stored.items()},
         )
     except (KeyError, TypeError, json.JSONDecodeError) as error:
         raise ZooError(
@@ -137,27 +146,27 @@ def read(path: str | Path) -> HeadAsset:
 
 
 def arrays(asset: HeadAsset) -> dict[str, np.ndarray]:
-    """All arrays of the asset by the name they have in its file; optional ones only where there are any."""
+    """Return the arrays of the asset by their name in its file, without optional arrays that are None."""
     names = [each.name for each in fields(asset) if each.name not in ("subsets", *HEADER)]
-    found = {name: getattr(asset, name) for name in names if getattr(asset, name) is not None}
-    return found | {f"subset.{name}": indices for name, indices in asset.subsets.items()}
+    present = {name: getattr(asset, name) for name in names if getattr(asset, name) is not None}
+    return present | {f"subset.{name}": indices for name, indices in asset.subsets.items()}
 
 
-def widened(array: np.ndarray) -> np.ndarray:
-    """Half-precision arrays, as shipped files hold them, as float32."""
+def _to_float32(array: np.ndarray) -> np.ndarray:
+    """Return half-precision arrays, which shipped files hold, as float32."""
     return array.astype(np.float32) if array.dtype == np.float16 else array
 
 
-def check(asset: HeadAsset) -> None:
-    """ZooError unless the arrays fit together and losses and metrics find what they need."""
+def _check(asset: HeadAsset) -> None:
+    """Raise ZooError unless the arrays fit together and losses and metrics find what they need."""
     if "jaw" not in asset.joints[1:]:
         raise ZooError(
             f"the head model '{asset.name}' has the joints {', '.join(asset.joints)}, none below the root called 'jaw'."
         )
     if missing := [name for name in SUBSETS if not len(asset.subsets.get(name, ()))]:
         raise ZooError(f"the head model '{asset.name}' lacks the subset of vertices {', '.join(missing)}.")
-    check_shapes(asset)
-    check_indices(asset)
+    _check_shapes(asset)
+    _check_indices(asset)
     if [*asset.parents[:1]] != [-1] or any(not 0 <= parent < own for own, parent in enumerate(asset.parents) if own):
         raise ZooError(
             f"the head model '{asset.name}': parents are {asset.parents.tolist()}, expected −1 for the root, which "
@@ -166,14 +175,12 @@ def check(asset: HeadAsset) -> None:
     for name in ("weights", "landmark_weights"):
         sums = getattr(asset, name).sum(1, dtype=np.float64)
         if abs(sums - 1).max() > 0.01:
-            raise ZooError(
-                f"the head model '{asset.name}': rows of {name} sum to {sums.min():.3f} to {sums.max():.3f}, "
-                "expected 1."
-            )
+            bounds = f"{sums.min():.3f} to {sums.max():.3f}"
+            raise ZooError(f"the head model '{asset.name}': rows of {name} sum to {bounds}, expected 1.")
 
 
-def check_shapes(asset: HeadAsset) -> None:
-    """ZooError unless shapes agree and numbers are finite."""
+def _check_shapes(asset: HeadAsset) -> None:
+    """Raise ZooError unless shapes agree and numbers are finite."""
     vertices, joints = len(asset.template), len(asset.joints)
     expected: dict[str, tuple[int | None, ...]] = {
         "template": (vertices, 3),
@@ -202,8 +209,8 @@ def check_shapes(asset: HeadAsset) -> None:
             raise ZooError(f"the head model '{asset.name}': {name} holds numbers that are not finite.")
 
 
-def check_indices(asset: HeadAsset) -> None:
-    """ZooError unless indices are whole numbers and lie inside."""
+def _check_indices(asset: HeadAsset) -> None:
+    """Raise ZooError unless indices are whole numbers in range."""
     vertices = len(asset.template)
     limits = {"faces": vertices, "landmark_faces": len(asset.faces), "mirror": vertices}
     limits |= {f"subset.{name}": vertices for name in asset.subsets}
