@@ -1,7 +1,6 @@
-"""FLAME from the user's own files: the model's pickle, the landmark embedding and the subsets of vertices.
+"""Reader of FLAME from the user's own files: the model's pickle, the landmark embedding and the vertex subsets.
 
-FLAME comes as a pickle of Python 2 with objects of chumpy and scipy inside; `zoo.heads.inert_pickle` reads it without
-running anything.
+FLAME is a Python 2 pickle with objects of chumpy and scipy; `zoo.heads.inert_pickle` reads it without running anything.
 """
 
 import json
@@ -19,12 +18,12 @@ from zoo.heads.transfer import mirrored_vertices, transfer
 FLAME_JOINTS = ("root", "neck", "jaw", "left_eye", "right_eye")
 FLAME_PARENTS = np.array([-1, 0, 1, 1, 1])
 FLAME_OFFSET = np.array([0, 0, 0.05], np.float32)
-"""What DAD-3DHeads adds to FLAME's vertices, metres: it brings the middle of the skull to the origin."""
+"""Offset that DAD-3DHeads adds to FLAME's vertices, metres: it moves the skull's middle to the origin."""
 SHAPES, EXPRESSIONS = 300, 100
 LICENCE = "FLAME's own, see https://flame.is.tue.mpg.de: not to be passed on, unless your copy came with another one"
 
 CONTOUR, WITHIN_FACE = 17, 51
-"""How many of the 68 landmarks are on the contour, which come first, and how many within the face."""
+"""Numbers of landmarks on the contour, which come first, and within the face."""
 EMBEDDING_FILES = ("flame_static_embedding.pkl", "flame_dynamic_embedding.npy")
 EMBEDDING_KEYS = (
     ("lmk_face_idx", "lmk_b_coords"),
@@ -33,7 +32,7 @@ EMBEDDING_KEYS = (
     ("full_lmk_faces_idx", "full_lmk_bary_coords"),
     ("landmark_faces", "landmark_weights"),
 )
-"""What triangles and barycentric weights are called in FLAME's, DECA's and our own files."""
+"""Names of triangles and barycentric weights in FLAME's, DECA's and our own files."""
 SUBSET_ALIASES = {"face_w_ears": "face_with_ears"}
 
 
@@ -44,28 +43,33 @@ def read_flame(
     *,
     reference: Callable[[], HeadAsset],
 ) -> HeadAsset:
-    """FLAME from its pickle, of any release from 2017 to 2023.
+    """Read FLAME from its pickle, of any release from 2017 to 2023.
 
     Args:
         path: the pickle.
         landmarks: the embedding of the landmarks: a file with 68, one with the 51 within the face, or the folder of
-            `EMBEDDING_FILES`. Of a contour that follows the head's turn, that of the frontal head is taken.
+            `EMBEDDING_FILES`. If the contour depends on the head's yaw, the frontal one is used.
         subsets: vertex indices by name: a folder with `face.npy`, `head.npy` and `face_with_ears.npy` (or .json, .txt),
             or one .json, .npz or .pkl with all.
-        reference: gives the head that landmarks and subsets are transferred from where they are not given; a note in
-            the asset says which were.
+        reference: returns the head from which missing landmarks and subsets are transferred; a note in the asset names
+            them.
 
     Raises:
-        ZooError: a file that cannot be used, or that wants to import what no FLAME file needs.
+        ZooError: a file that cannot be used, or that imports a class that no FLAME file needs.
+
+    Example:
+        >>> read_flame("absent.pkl", reference=lambda: None)
+        Traceback (most recent call last):
+        zoo.core.errors.ZooError: absent.pkl: there is no such file.
     """
     stored = stored_by_name(path)
-    if missing := [key for key in ("v_template", "f", *shapes_of(0)) if key not in stored]:
+    if missing := [key for key in ("v_template", "f", *_flame_shapes(0)) if key not in stored]:
         raise ZooError(f"{path} lacks {', '.join(missing)}: expected a FLAME model as its owners publish it.")
     template = array(stored["v_template"], path, "v_template")
     if template.ndim != 2 or template.shape[1] != 3 or not np.isfinite(template).all():
         raise ZooError(f"{path}: v_template has shape {template.shape}, expected (vertices, 3) finite numbers.")
-    arrays = {key: array(stored[key], path, key) for key in ("f", *shapes_of(0))}
-    for key, shape in shapes_of(len(template)).items():
+    arrays = {key: array(stored[key], path, key) for key in ("f", *_flame_shapes(0))}
+    for key, shape in _flame_shapes(len(template)).items():
         if arrays[key].shape != shape:
             raise ZooError(f"{path}: {key} has shape {arrays[key].shape}, expected {shape} as in FLAME.")
     faces = arrays["f"]
@@ -77,7 +81,7 @@ def read_flame(
     parents, expected = arrays["kintree_table"][0, 1:].tolist(), FLAME_PARENTS[1:].tolist()
     if parents != expected:
         raise ZooError(f"{path}: the joints hang on {parents}, expected {expected} as in FLAME.")
-    tables, notes = landmarks_and_subsets(template, faces, landmarks, subsets, reference)
+    tables, notes = _landmarks_and_subsets(template, faces, landmarks, subsets, reference)
     return HeadAsset(
         name="FLAME",
         licence=LICENCE,
@@ -98,8 +102,8 @@ def read_flame(
     )
 
 
-def shapes_of(vertices: int) -> dict[str, tuple[int, ...]]:
-    """What the arrays in FLAME's pickle are called, and their shapes, beside the template and the triangles `f`."""
+def _flame_shapes(vertices: int) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the arrays in FLAME's pickle by name, without template and triangles `f`."""
     joints = len(FLAME_JOINTS)
     return {
         "shapedirs": (vertices, 3, SHAPES + EXPRESSIONS),
@@ -110,44 +114,37 @@ def shapes_of(vertices: int) -> dict[str, tuple[int, ...]]:
     }
 
 
-def landmarks_and_subsets(
+def _landmarks_and_subsets(
     template: np.ndarray,
     faces: np.ndarray,
-    landmarks: str | Path | None,
-    subsets: str | Path | None,
+    landmarks_path: str | Path | None,
+    subsets_path: str | Path | None,
     reference: Callable[[], HeadAsset],
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """The tables that FLAME's own file lacks, by their names in `HeadAsset`, and notes on what was transferred."""
-    triangles, weights = read_landmarks(landmarks) if landmarks else (np.arange(0), np.zeros((0, 3)))
-    given = read_subsets(subsets) if subsets else {}
-    lacking_landmarks = LANDMARKS - len(triangles)
-    lacking_subsets = [name for name in SUBSETS if name not in given]
+    """Return the tables that FLAME's own file lacks, as arguments of `HeadAsset`, and notes on transferred ones."""
+    triangles, weights = read_landmarks(landmarks_path) if landmarks_path else (np.arange(0), np.zeros((0, 3)))
+    subsets = read_subsets(subsets_path) if subsets_path else {}
+    missing_landmarks = LANDMARKS - len(triangles)
+    missing_subsets = [name for name in SUBSETS if name not in subsets]
     notes = []
-    if lacking_landmarks or lacking_subsets:
+    if missing_landmarks or missing_subsets:
         other = reference()
-        found = transfer(template, faces, other)
-        triangles = np.append(found.landmark_faces[:lacking_landmarks], triangles)
-        weights = np.append(found.landmark_weights[:lacking_landmarks], weights, axis=0)
-        given |= {name: found.subsets[name] for name in lacking_subsets}
+        transferred = transfer(template, faces, other)
+        triangles = np.append(transferred.landmark_faces[:missing_landmarks], triangles)
+        weights = np.append(transferred.landmark_weights[:missing_landmarks], weights, axis=0)
+        subsets |= {name: transferred.subsets[name] for name in missing_subsets}
         how = f"transferred from '{other.name}' by nearest surface point"
-        if lacking_landmarks:
-            which = "the 68 landmarks" if lacking_landmarks == LANDMARKS else f"the {CONTOUR} landmarks of the contour"
+        if missing_landmarks:
+            which = "the 68 landmarks" if missing_landmarks == LANDMARKS else f"the {CONTOUR} landmarks of the contour"
             notes.append(f"{which} were {how}: give FLAME's own embedding as `landmarks`")
-        if lacking_subsets:
-            notes.append(f"the subsets {', '.join(lacking_subsets)} were {how}: give index files as `subsets`")
-    tables = {
-        "landmark_faces": triangles.astype(np.int64),
-        "landmark_weights": weights.astype(np.float32),
-        "subsets": given,
-    }
-    return tables, tuple(notes)
-
-
-# The user's landmarks and subsets
+        if missing_subsets:
+            notes.append(f"the subsets {', '.join(missing_subsets)} were {how}: give index files as `subsets`")
+    landmarks = {"landmark_faces": triangles.astype(np.int64), "landmark_weights": weights.astype(np.float32)}
+    return landmarks | {"subsets": subsets}, tuple(notes)
 
 
 def read_landmarks(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
-    """Triangles (N,) and barycentric weights (N, 3) of all 68 landmarks, or of the 51 within the face, the last ones.
+    """Return triangles (N,) and barycentric weights (N, 3) of all 68 landmarks, or of the last 51, within the face.
 
     Raises:
         ZooError: the file cannot be used.
@@ -167,7 +164,7 @@ def read_landmarks(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
                         "indices of triangles and three weights for each."
                     )
                 count = faces.shape[-1]
-                # A contour that follows the turn of the head has a row for each degree; the first is straight ahead.
+                # A contour that depends on the yaw has a row for each degree; the first is frontal.
                 parts[count] = faces.reshape(-1, count)[0], weights.reshape(-1, count, 3)[0]
     if LANDMARKS in parts:
         return parts[LANDMARKS]
@@ -176,53 +173,49 @@ def read_landmarks(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
         return np.append(contour[0], within[0]), np.append(contour[1], within[1], axis=0)
     if WITHIN_FACE in parts:
         return parts[WITHIN_FACE]
-    held = " and ".join(str(count) for count in parts) or "no"
+    counts = " and ".join(str(count) for count in parts) or "no"
     raise ZooError(
-        f"{path} holds {held} landmarks; expected an embedding of {LANDMARKS}, or of the {WITHIN_FACE} within the "
+        f"{path} holds {counts} landmarks; expected an embedding of {LANDMARKS}, or of the {WITHIN_FACE} within the "
         "face, such as FLAME's flame_static_embedding.pkl."
     )
 
 
 def read_subsets(path: str | Path) -> dict[str, np.ndarray]:
-    """Vertex indices of those of the subsets `face`, `head`, `face_with_ears` that a folder or file has.
+    """Return the vertex indices of the subsets `face`, `head`, `face_with_ears` in a folder or file.
 
     Raises:
         ZooError: the file cannot be used, or has none of them.
     """
-    path = Path(path)
-    found = {}
+    path, subsets = Path(path), {}
+    stored = {} if path.is_dir() else stored_by_name(path)
     for name in (*SUBSETS, *SUBSET_ALIASES):
-        for suffix in (".npy", ".json", ".txt"):
-            if path.is_dir() and (file := path / f"{name}{suffix}").is_file():
-                found[SUBSET_ALIASES.get(name, name)] = indices(stored_in(file), file, name)
-    if not path.is_dir():
-        stored = stored_by_name(path)
-        for name in (*SUBSETS, *SUBSET_ALIASES):
-            if name in stored:
-                found[SUBSET_ALIASES.get(name, name)] = indices(stored[name], path, name)
-    if not found:
+        for file in (path / f"{name}{suffix}" for suffix in (".npy", ".json", ".txt")):
+            if path.is_dir() and file.is_file():
+                subsets[SUBSET_ALIASES.get(name, name)] = _indices(_read_stored(file), file, name)
+        if name in stored:
+            subsets[SUBSET_ALIASES.get(name, name)] = _indices(stored[name], path, name)
+    if not subsets:
         raise ZooError(f"{path} holds none of the subsets {', '.join(SUBSETS)}.")
-    return found
+    return subsets
 
 
-def indices(value: Any, path: Path, name: str) -> np.ndarray:
-    """(N,) indices of vertices, from whatever form they were stored in."""
-    found = array(value, path, name)
-    if found.ndim != 1 or found.dtype.kind not in "iu" or not len(found):
-        raise ZooError(f"{path}: {name} is a {found.dtype} array of shape {found.shape}, expected a list of indices.")
-    return found.astype(np.int64)
-
-
-# Files of any of the formats
+def _indices(value: Any, path: Path, name: str) -> np.ndarray:
+    """Return (N,) vertex indices from any stored form."""
+    indices = array(value, path, name)
+    if indices.ndim != 1 or indices.dtype.kind not in "iu" or not len(indices):
+        raise ZooError(
+            f"{path}: {name} is a {indices.dtype} array of shape {indices.shape}, expected a list of indices."
+        )
+    return indices.astype(np.int64)
 
 
 def stored_by_name(path: str | Path) -> Mapping[str, Any]:
-    """What a file stores under names.
+    """Return the values that a .pkl, .npy, .npz or .json file stores by name; nothing that it names is imported.
 
     Raises:
         ZooError: the file cannot be used, or stores something else.
     """
-    stored = stored_in(Path(path))
+    stored = _read_stored(Path(path))
     if isinstance(stored, StoredArray) and stored.items is not None and len(stored.items) == 1:
         stored = stored.items[0]  # np.save of a dict
     if not isinstance(stored, dict):
@@ -230,11 +223,11 @@ def stored_by_name(path: str | Path) -> Mapping[str, Any]:
     return stored
 
 
-def stored_in(path: Path) -> Any:
-    """The content of a .pkl, .npy, .npz, .json or .txt file; nothing that it names is imported."""
+def _read_stored(path: Path) -> Any:
+    """Return the content of a .pkl, .npy, .npz, .json or .txt file."""
     readers: dict[str, Callable[[IO[bytes]], Any]] = {
         ".pkl": lambda file: InertUnpickler(file, encoding="latin1").load(),
-        ".npy": read_npy,
+        ".npy": _read_npy,
         ".npz": lambda file: dict(np.load(file, allow_pickle=False)),
         ".json": json.load,
         ".txt": lambda file: [int(word) for word in file.read().split()],
@@ -258,8 +251,8 @@ def stored_in(path: Path) -> Any:
         ) from error
 
 
-def read_npy(file: IO[bytes]) -> Any:
-    """An array; or what `np.save` pickled, a `StoredArray`."""
+def _read_npy(file: IO[bytes]) -> Any:
+    """Return an array, or a `StoredArray` for an object that `np.save` pickled."""
     version = np.lib.format.read_magic(file)
     header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     if header(file)[2].hasobject:

@@ -1,8 +1,8 @@
-"""Pickles read without running anything.
+"""Reader of pickles that runs nothing.
 
-A *pickle* can name any function to be called, so nothing is imported for it: what it may name is listed in
-`REPLACEMENTS`, each with a harmless replacement of ours; objects of chumpy and scipy become *inert*, a bag of what was
-stored; all else ends the reading.
+A pickle can name any function to be called, so nothing is imported for it. `REPLACEMENTS` lists the permitted names,
+each with a harmless replacement; objects of chumpy and scipy become `Inert`, a container of their stored state; any
+other name raises an error.
 """
 
 import pickle
@@ -17,11 +17,11 @@ from zoo.core.errors import ZooError
 
 
 class ForbiddenImportError(Exception):
-    """A pickle names something that is not in `REPLACEMENTS`; the message is its import path."""
+    """Name in a pickle that is not in `REPLACEMENTS`; the message is its import path."""
 
 
 class Inert:
-    """Stands for an object of a class that is not imported, and holds what was stored of it."""
+    """Container of the stored state of an object whose class is not imported."""
 
     origin = "object"
     state: Any = None
@@ -37,24 +37,24 @@ class Inert:
 
 
 class StoredType(Inert):
-    """A numpy dtype by its code, `f8`."""
+    """Numpy dtype by its code, `f8`."""
 
     code: str = ""
 
     def __init__(self, code: Any = "", *ignored: Any) -> None:
-        self.code = text(code)
+        self.code = _text(code)
 
     @property
     def dtype(self) -> np.dtype | None:
-        """Of numbers; None for everything else."""
+        """The dtype of numbers, or None for any other."""
         if not re.fullmatch("[fiu][248]|[iub]1", self.code):
             return None
-        big = isinstance(self.state, tuple) and text(self.state[1]) == ">"
+        big = isinstance(self.state, tuple) and _text(self.state[1]) == ">"
         return np.dtype(self.code).newbyteorder(">" if big else "<")
 
 
 class StoredArray(Inert):
-    """A numpy array. It is rebuilt from its numbers here, since numpy trusts what a pickle says about memory."""
+    """Numpy array, rebuilt from its bytes here, since numpy trusts a pickle's statements about memory."""
 
     origin = "an array of objects"
     numbers: np.ndarray | None = None
@@ -69,59 +69,59 @@ class StoredArray(Inert):
             self.numbers = np.frombuffer(content, kind.dtype).reshape(shape, order="F" if fortran else "C")
 
 
-def text(value: Any) -> str:
-    """A text that Python 2 or 3 stored."""
+def _text(value: Any) -> str:
+    """Return a string that Python 2 or 3 stored."""
     return value.decode("latin1") if isinstance(value, bytes) else str(value)
 
 
-def new_array(cls: Any, *ignored: Any) -> StoredArray:
-    """In place of numpy's `_reconstruct`."""
-    return StoredArray()
+def _filled_array(content: Any, kind: Any, shape: Any, order: Any) -> StoredArray:
+    """Replace numpy's `_frombuffer`."""
+    filled = StoredArray()
+    filled.__setstate__((1, shape, kind, order == "F", content))
+    return filled
 
 
-def filled_array(content: Any, kind: Any, shape: Any, order: Any) -> StoredArray:
-    """In place of numpy's `_frombuffer`."""
-    made = StoredArray()
-    made.__setstate__((1, shape, kind, order == "F", content))
-    return made
-
-
-def scalar(kind: Any, content: Any) -> StoredArray:
-    """In place of numpy's `scalar`."""
-    made = StoredArray()
-    made.__setstate__((1, (), kind, False, content))
-    return made
-
-
-def encode(value: Any, encoding: Any = "latin1") -> bytes:
-    """In place of `_codecs.encode`, by which Python 3 stores bytes in old pickles."""
+def _encode(value: Any, encoding: Any = "latin1") -> bytes:
+    """Replace `_codecs.encode`, by which Python 3 stores bytes in old pickles."""
     if encoding != "latin1":
         raise ForbiddenImportError(f"the encoding {encoding}")
     return value.encode("latin1")
 
 
-def new_object(cls: Any, *ignored: Any) -> Inert:
-    """In place of `copyreg._reconstructor`, by which the oldest pickles make objects."""
+def _new_object(cls: Any, *ignored: Any) -> Inert:
+    """Replace `copyreg._reconstructor`, by which the oldest pickles make objects."""
     return cls() if isinstance(cls, type) and issubclass(cls, Inert) else Inert()
 
 
 REPLACEMENTS: dict[tuple[str, str], Any] = {
-    **{(f"numpy.{core}.multiarray", "_reconstruct"): new_array for core in ("core", "_core")},
-    **{(f"numpy.{core}.multiarray", "scalar"): scalar for core in ("core", "_core")},
-    **{(f"numpy.{core}.numeric", "_frombuffer"): filled_array for core in ("core", "_core")},
+    **{(f"numpy.{core}.multiarray", "_reconstruct"): StoredArray for core in ("core", "_core")},
+    **{
+        (f"numpy.{core}.multiarray", "scalar"): lambda kind, content: _filled_array(content, kind, (), "C")
+        for core in ("core", "_core")
+    },
+    **{(f"numpy.{core}.numeric", "_frombuffer"): _filled_array for core in ("core", "_core")},
     ("numpy", "ndarray"): StoredArray,
     ("numpy", "dtype"): StoredType,
-    ("_codecs", "encode"): encode,
-    ("copy_reg", "_reconstructor"): new_object,
-    ("copyreg", "_reconstructor"): new_object,
+    ("_codecs", "encode"): _encode,
+    ("copy_reg", "_reconstructor"): _new_object,
+    ("copyreg", "_reconstructor"): _new_object,
     ("__builtin__", "object"): Inert,
     ("builtins", "object"): Inert,
 }
-"""All that a pickle may name, and what it is given instead; beside classes of chumpy and sparse matrices of scipy."""
+"""Permitted names and their replacements; classes of chumpy and sparse matrices of scipy are permitted too."""
 
 
 class InertUnpickler(pickle.Unpickler):
-    """Reads a pickle without importing or calling anything but `REPLACEMENTS`."""
+    """Unpickler that imports and calls nothing but `REPLACEMENTS`.
+
+    Example:
+        >>> import io, os
+        >>> InertUnpickler(io.BytesIO(pickle.dumps({"a": 1}))).load()
+        {'a': 1}
+        >>> InertUnpickler(io.BytesIO(pickle.dumps(os.getcwd))).load()
+        Traceback (most recent call last):
+        zoo.heads.inert_pickle.ForbiddenImportError: posix.getcwd
+    """
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) in REPLACEMENTS:
@@ -133,10 +133,14 @@ class InertUnpickler(pickle.Unpickler):
 
 
 def array(value: Any, path: str | Path, name: str) -> np.ndarray:
-    """The numbers in what was stored under a name.
+    """Return the array of a stored value, whatever its form.
 
     Raises:
-        ZooError: there are none, or they do not form an array.
+        ZooError: the value does not form an array of numbers.
+
+    Example:
+        >>> array([[1, 2], [3, 4]], "file.pkl", "weights").shape
+        (2, 2)
     """
 
     def numbers(value: Any) -> Any:
@@ -147,21 +151,21 @@ def array(value: Any, path: str | Path, name: str) -> np.ndarray:
         if isinstance(value, Inert) and isinstance(value.state, dict):
             state = value.state
             if value.origin.startswith("scipy"):
-                return dense(value.origin, {key: numbers(state[key]) for key in state})
+                return _dense(value.origin, {key: numbers(state[key]) for key in state})
             return next((numbers(state[key]) for key in ("x", "r", "_cached_r") if key in state), None)
         return value
 
     try:
-        found = np.asarray(numbers(value))
+        result = np.asarray(numbers(value))
     except (ValueError, TypeError, KeyError, IndexError, RecursionError):
-        found = np.empty(0, object)
-    if found.dtype.kind not in "iuf":
+        result = np.empty(0, object)
+    if result.dtype.kind not in "iuf":
         raise ZooError(f"{path}: {name} is {describe(value)}, expected an array of numbers.")
-    return found
+    return result
 
 
-def dense(origin: str, stored: Mapping[str, Any]) -> np.ndarray:
-    """A matrix from the compressed columns (csc) or rows (csr) that scipy stores."""
+def _dense(origin: str, stored: Mapping[str, Any]) -> np.ndarray:
+    """Return the matrix of the compressed columns (csc) or rows (csr) that scipy stores."""
     shape = tuple(stored.get("_shape", stored.get("shape")))
     by_column = origin.rpartition(".")[2].startswith("csc")
     matrix = np.zeros(shape[::-1] if by_column else shape)
@@ -171,5 +175,5 @@ def dense(origin: str, stored: Mapping[str, Any]) -> np.ndarray:
 
 
 def describe(value: Any) -> str:
-    """What was found instead of what was expected, for messages."""
+    """Return a description of an unexpected value, for messages."""
     return value.origin if isinstance(value, Inert) else f"a {type(value).__name__}"

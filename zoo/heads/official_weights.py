@@ -1,7 +1,7 @@
-"""Official DAD-3DNet weights under this network's names.
+"""Official DAD-3DNet weights, renamed for our network.
 
 They are published as TorchScript, which `zoo.weights.torchscript` reads; a state dict or a checkpoint of the official
-training will do as well.
+training also works.
 """
 
 import re
@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 
 from torch import Tensor
 
-PLACES = {
+LAYERS = {
     "encoder.model.init_block.conv.conv": "backbone.model.conv1",
     "encoder.model.init_block.conv.bn": "backbone.model.bn1",
     "encoder.model.init_block.conv": "backbone.model.conv_stem",
@@ -29,17 +29,22 @@ PLACES = {
     "landmarks.logit_image.0": "landmark_branch.regressor.2",
     "landmarks.logit_image.3": "landmark_branch.regressor.5",
 }
-"""Layers that occur once, official name → ours. ResNet's and MobileNet's first layers have different official names."""
+"""Layers that occur once, official name → ours; the first layer is called differently in ResNet and MobileNet."""
 
 MOBILENET_LAYERS = {"dw_conv.conv": "conv_dw", "dw_conv.bn": "bn1", "pw_conv.conv": "conv_pw", "pw_conv.bn": "bn2"}
 """Layers of a block, pytorchcv's name → timm's."""
 
 
 def to_network(state: Mapping[str, Tensor], own: Collection[str] = ()) -> dict[str, Tensor]:
-    """Official weights renamed to a `HeadNetwork` on `TimmBackbone`; any other state dict as it is.
+    """Return official weights under the names of a `HeadNetwork` on `TimmBackbone`; any other state dict unchanged.
 
     Names in `own`, the network's, are never changed: a backbone of another kind may use names that look official. A
-    checkpoint of the official training holds the network under `model.`, beside its losses, which are left out.
+    checkpoint of the official training has the network under `model.` and its losses, which are left out.
+
+    Example:
+        >>> import torch
+        >>> list(to_network({"fusion_layer.conv1x1.weight": torch.ones(1)}))
+        ['fusion.gate.weight']
     """
     if any(key.startswith("model.encoder.") for key in state):
         state = {key.removeprefix("model."): value for key, value in state.items() if key.startswith("model.")}
@@ -47,41 +52,47 @@ def to_network(state: Mapping[str, Tensor], own: Collection[str] = ()) -> dict[s
 
 
 def official_to_ours(key: str) -> str:
-    """The name of an official weight in our network; a name that is not official is returned as it is."""
-    shares = re.fullmatch(r"bifpn\.bifpn\.(\d+)\.w([12])", key)
-    if shares:
-        return f"fusion.bifpn.layers.{shares[1]}.{'top_down' if shares[2] == '1' else 'bottom_up'}_weights"
+    """Return the name of an official weight in our network; names that are not official are unchanged.
+
+    Example:
+        >>> official_to_ours("encoder.model.stage2.unit1.body.conv1.bn.weight")
+        'backbone.model.layer2.0.bn1.weight'
+    """
+    fusion_weights = re.fullmatch(r"bifpn\.bifpn\.(\d+)\.w([12])", key)
+    if fusion_weights:
+        direction = "top_down" if fusion_weights[2] == "1" else "bottom_up"
+        return f"fusion.bifpn.layers.{fusion_weights[1]}.{direction}_weights"
     layer, _, tensor = key.rpartition(".")
-    place = PLACES.get(layer) or resnet_layer(layer) or mobilenet_layer(layer) or bifpn_layer(layer)
-    return f"{place}.{tensor}" if place else key
+    ours = LAYERS.get(layer) or _resnet_layer(layer) or _mobilenet_layer(layer) or _bifpn_layer(layer)
+    return f"{ours}.{tensor}" if ours else key
 
 
-def resnet_layer(layer: str) -> str | None:
-    """pytorchcv's `encoder.model.stage2.unit1.body.conv1.bn` is timm's `backbone.model.layer2.0.bn1`."""
-    found = re.fullmatch(
+def _resnet_layer(layer: str) -> str | None:
+    """Map pytorchcv's `encoder.model.stage2.unit1.body.conv1.bn` to timm's `backbone.model.layer2.0.bn1`."""
+    match = re.fullmatch(
         r"encoder\.model\.stage(\d)\.unit(\d+)\.(?:body\.conv(?P<convolution>\d)|identity_conv)\.(?P<kind>conv|bn)",
         layer,
     )
-    if not found:
+    if not match:
         return None
-    block = f"backbone.model.layer{found[1]}.{int(found[2]) - 1}"
-    if found["convolution"]:
-        return f"{block}.{found['kind']}{found['convolution']}"
-    return f"{block}.downsample.{'0' if found['kind'] == 'conv' else '1'}"
+    block = f"backbone.model.layer{match[1]}.{int(match[2]) - 1}"
+    if match["convolution"]:
+        return f"{block}.{match['kind']}{match['convolution']}"
+    return f"{block}.downsample.{'0' if match['kind'] == 'conv' else '1'}"
 
 
-def mobilenet_layer(layer: str) -> str | None:
-    """pytorchcv's `encoder.model.stage2.unit1.dw_conv.conv` is timm's `backbone.model.blocks.1.0.conv_dw`."""
-    found = re.fullmatch(r"encoder\.model\.stage(\d)\.unit(\d+)\.([dp]w_conv\.(?:conv|bn))", layer)
-    if not found:
+def _mobilenet_layer(layer: str) -> str | None:
+    """Map pytorchcv's `encoder.model.stage2.unit1.dw_conv.conv` to timm's `backbone.model.blocks.1.0.conv_dw`."""
+    match = re.fullmatch(r"encoder\.model\.stage(\d)\.unit(\d+)\.([dp]w_conv\.(?:conv|bn))", layer)
+    if not match:
         return None
-    return f"backbone.model.blocks.{int(found[1]) - 1}.{int(found[2]) - 1}.{MOBILENET_LAYERS[found[3]]}"
+    return f"backbone.model.blocks.{int(match[1]) - 1}.{int(match[2]) - 1}.{MOBILENET_LAYERS[match[3]]}"
 
 
-def bifpn_layer(layer: str) -> str | None:
-    """The official `bifpn.bifpn.0.p6_td.bn` is our `fusion.bifpn.layers.0.top_down.0.bn`: ours are in order of use."""
-    found = re.fullmatch(r"bifpn\.bifpn\.(\d+)\.(?:p([3-6])_td|p([4-7])_out)\.(depthwise|pointwise|bn)", layer)
-    if not found:
+def _bifpn_layer(layer: str) -> str | None:
+    """Map the official `bifpn.bifpn.0.p6_td.bn` to our `fusion.bifpn.layers.0.top_down.0.bn`, in order of use."""
+    match = re.fullmatch(r"bifpn\.bifpn\.(\d+)\.(?:p([3-6])_td|p([4-7])_out)\.(depthwise|pointwise|bn)", layer)
+    if not match:
         return None
-    block = f"top_down.{6 - int(found[2])}" if found[2] else f"bottom_up.{int(found[3]) - 4}"
-    return f"fusion.bifpn.layers.{found[1]}.{block}.{found[4]}"
+    block = f"top_down.{6 - int(match[2])}" if match[2] else f"bottom_up.{int(match[3]) - 4}"
+    return f"fusion.bifpn.layers.{match[1]}.{block}.{match[4]}"

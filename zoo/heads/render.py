@@ -1,11 +1,11 @@
-"""A renderer of triangle meshes on the CPU: which triangle is seen in each pixel, and what colour it has there.
+"""Rasteriser of triangle meshes on the CPU, with shading by spherical harmonics.
 
-`rasterise` gives, for every pixel, the number of the triangle in front and where in it the pixel's centre lies, as
-three *weights* (barycentric coordinates). `interpolate` takes any values of the vertices to the pixels, for example
-their `vertex_normals`; `shade` lights pixels by *spherical harmonics*.
+`rasterise` returns the index of the frontmost triangle of every pixel and the *weights* (barycentric coordinates) of
+the pixel's centre in it. `interpolate` maps values of the vertices to the pixels, for example their `vertex_normals`;
+`shade` lights pixels by spherical harmonics.
 
-Corners are moved to the nearest 1/256 of a pixel, as graphics hardware does, and from there on everything is computed
-in whole numbers: triangles that share an edge leave no pixel between them, and both engines agree exactly.
+Corners are rounded to 1/256 of a pixel, as graphics hardware does, and coverage is then computed in integers: triangles
+that share an edge leave no pixel between them, and both engines agree exactly.
 """
 
 from typing import Literal, NamedTuple
@@ -17,56 +17,67 @@ from zoo.core.compiled import compiled
 
 SUBPIXELS = 256
 HALF = SUBPIXELS // 2
-"""From a pixel's corner to its centre."""
-REACH = 2**20
-"""Pixels: so far from the picture a corner may lie, for products of coordinates to fit into 64 bits."""
+"""Distance from a pixel's corner to its centre, in subpixels."""
+LIMIT = 2**20
+"""Largest coordinate of a corner in pixels, so that products of coordinates fit into 64 bits."""
 CHUNK = 2**20
-"""So many pixels of triangles the engine `numpy` tries at once, to bound its memory."""
+"""Candidate pixels that the engine `numpy` tests at once, to bound its memory."""
 
 
 class Raster(NamedTuple):
-    """What is seen in each pixel."""
+    """Frontmost triangle of each pixel."""
 
     triangles: NDArray[np.int32]
-    """(H, W) the triangle in front, −1 where there is none."""
+    """(H, W) index of the frontmost triangle, −1 without one."""
     weights: NDArray[np.float32]
-    """(H, W, 3) of its three corners at the pixel's centre, in [0, 1], sum 1; 0 where there is no triangle."""
+    """(H, W, 3) barycentric coordinates of the pixel's centre, in [0, 1], sum 1; 0 without a triangle."""
     depth: NDArray[np.float32]
-    """(H, W) interpolated z, infinite where there is no triangle."""
+    """(H, W) interpolated z, infinite without a triangle."""
 
 
 def rasterise(
     points: ArrayLike, faces: ArrayLike, height: int, width: int, engine: Literal["numba", "numpy"] = "numba"
 ) -> Raster:
-    """Which triangle is in front in each pixel.
+    """Return the frontmost triangle of each pixel.
 
-    A triangle covers a pixel when the pixel's centre lies in it or on its edge, whichever way round its corners are.
-    The smallest depth is in front; of equal depths, the triangle with the lowest number.
+    A triangle of either orientation covers a pixel if the pixel's centre lies in it or on its edge. The smallest depth
+    is in front; of equal depths, the triangle with the lowest index.
 
     Args:
-        points: (V, 3) x, y in pixels, (0, 0) the picture's top left corner, and z, larger is farther. What lies between
-            corners is interpolated linearly over the picture: of a perspective camera, give −1/distance as z.
+        points: (V, 3) x, y in pixels, (0, 0) the image's top left corner, and z, larger is farther. Values between
+            corners are interpolated linearly over the image: for a perspective camera, pass −1/distance as z.
         faces: (F, 3) indices. A triangle without area, or with a corner that is not finite or lies 2²⁰ pixels away, is
             left out: set the points behind a camera to NaN.
-        height, width: of the picture in pixels.
-        engine: `numba`, or the plain `numpy`, which gives the same and is slower.
+        height, width: of the image in pixels.
+        engine: `numba`, or the slower reference `numpy` with the same result.
+
+    Example:
+        >>> points, faces = [[0, 0, 1], [4, 0, 1], [0, 4, 1]], [[0, 1, 2]]
+        >>> rasterise(points, faces, 3, 3, engine="numpy").triangles[0].tolist()
+        [0, 0, 0]
     """
     points, faces = np.asarray(points, np.float64), np.ascontiguousarray(faces, np.int64)
     x, y, z = np.abs(points.T)
-    usable = (x < REACH) & (y < REACH) & (z < np.inf)  # a comparison with NaN is false
-    kept = None if usable.all() else np.flatnonzero(usable[faces].all(1))
-    places = points[:, :2] if kept is None else np.where(usable[:, None], points[:, :2], 0)
-    corners = np.rint(places * SUBPIXELS).astype(np.int64)
+    usable = (x < LIMIT) & (y < LIMIT) & (z < np.inf)  # a comparison with NaN is false
+    subset = None if usable.all() else np.flatnonzero(usable[faces].all(1))
+    xy = points[:, :2] if subset is None else np.where(usable[:, None], points[:, :2], 0)
+    corners = np.rint(xy * SUBPIXELS).astype(np.int64)
     engines = {"numba": _rasterise_compiled, "numpy": _rasterise_plain}
     depths = np.ascontiguousarray(points[:, 2])
-    raster = engines[engine](corners, depths, faces if kept is None else faces[kept], height, width)
-    if kept is not None:
-        raster.triangles[raster.triangles >= 0] = kept[raster.triangles[raster.triangles >= 0]]
+    raster = engines[engine](corners, depths, faces if subset is None else faces[subset], height, width)
+    if subset is not None:
+        raster.triangles[raster.triangles >= 0] = subset[raster.triangles[raster.triangles >= 0]]
     return raster
 
 
 def interpolate(raster: Raster, faces: ArrayLike, values: ArrayLike) -> NDArray[np.float32]:
-    """Values of the vertices (V, C) → of the pixels (H, W, C), by the weights; 0 where there is no triangle."""
+    """Interpolate values of the vertices (V, C) at the pixels: (H, W, C), 0 without a triangle.
+
+    Example:
+        >>> points, faces = [[0, 0, 1], [4, 0, 1], [0, 4, 1]], [[0, 1, 2]]
+        >>> interpolate(rasterise(points, faces, 3, 3, "numpy"), faces, [[7], [7], [7]])[0, 0]
+        array([7.], dtype=float32)
+    """
     covered = raster.triangles >= 0
     result = np.zeros((*covered.shape, np.shape(values)[1]), np.float32)
     result[covered] = interpolate_at(np.flatnonzero(covered), raster, faces, values).T
@@ -76,10 +87,10 @@ def interpolate(raster: Raster, faces: ArrayLike, values: ArrayLike) -> NDArray[
 def interpolate_at(
     pixels: NDArray[np.int64], raster: Raster, faces: ArrayLike, values: ArrayLike
 ) -> NDArray[np.float32]:
-    """Values of the vertices (V, C) → of some pixels (C, N), by the weights.
+    """Interpolate values of the vertices (V, C) at some pixels: (C, N).
 
     Args:
-        pixels: (N,) numbers of pixels that show a triangle, counted row by row.
+        pixels: (N,) row-major indices of pixels that show a triangle.
     """
     values = np.ascontiguousarray(values, np.float32)
     result = np.empty((values.shape[1], len(pixels)), np.float32)
@@ -89,10 +100,13 @@ def interpolate_at(
 
 
 def vertex_normals(points: ArrayLike, faces: ArrayLike) -> NDArray[np.float32]:
-    """(V, 3) unit normals: means over the triangles at each vertex (V, 3), weighted by area; 0 where there are none.
+    """Return unit normals of the vertices (V, 3): area-weighted means over adjacent triangles (F, 3); 0 without any.
 
-    They point to where the corners of the triangles (F, 3) are seen counter-clockwise; the axes are right-handed, as
-    those of the head frame and the picture frame are.
+    They point to the side from which triangles are counter-clockwise, in a right-handed frame.
+
+    Example:
+        >>> vertex_normals([[0, 0, 0], [1, 0, 0], [0, 1, 0]], [[0, 1, 2]])[0]
+        array([0., 0., 1.], dtype=float32)
     """
     points = np.ascontiguousarray(points, np.float32)
     normals = np.zeros_like(points)
@@ -102,14 +116,19 @@ def vertex_normals(points: ArrayLike, faces: ArrayLike) -> NDArray[np.float32]:
 
 
 def shade(normals: ArrayLike, light: ArrayLike) -> NDArray[np.float32]:
-    """How much light arrives at each pixel of a matt surface.
+    """Return the irradiance of each pixel of a diffuse surface.
 
     Args:
         normals: (3, N), of any length.
         light: (9, 3) spherical harmonics of red, green and blue, for example a sum of `lamp` and `glow`.
 
     Returns:
-        (3, N), 1 is as much as a surface receives that faces a lamp of colour 1; 0 where the normal has no length.
+        (3, N), 1 for a surface that faces a lamp of colour 1; 0 where the normal has no length.
+
+    Example:
+        >>> light = lamp([0, 0, 1], [1, 1, 1])
+        >>> shade([[0], [0], [1]], light).ravel().round(2)
+        array([1.06, 1.06, 1.06], dtype=float32)
     """
     normals = np.ascontiguousarray(normals, np.float32)
     result = np.empty_like(normals)
@@ -118,9 +137,9 @@ def shade(normals: ArrayLike, light: ArrayLike) -> NDArray[np.float32]:
 
 
 def lamp(direction: ArrayLike, colour: ArrayLike) -> NDArray[np.float32]:
-    """(9, 3) harmonics of the light of a distant lamp in a direction (3,), of a colour (3,).
+    """Return (9, 3) harmonics of a distant lamp in a direction (3,), of a colour (3,).
 
-    The best fit by harmonics up to the second order to the cosine between normal and direction, cut off at 0
+    They are the best fit by harmonics up to the second order to the cosine between normal and direction, cut off at 0
     (Ramamoorthi, Hanrahan, "An Efficient Representation for Irradiance Environment Maps", SIGGRAPH 2001).
     """
     x, y, z = np.asarray(direction, np.float64) / np.linalg.norm(direction)
@@ -133,12 +152,13 @@ def lamp(direction: ArrayLike, colour: ArrayLike) -> NDArray[np.float32]:
 
 
 def glow(colour: ArrayLike) -> NDArray[np.float32]:
-    """(9, 3) harmonics of light of a colour (3,) from everywhere."""
+    """Return (9, 3) harmonics of uniform light of a colour (3,)."""
     return np.outer(np.eye(9)[0], np.asarray(colour)).astype(np.float32)
 
 
 Corners = NDArray[np.int64]
 Numbers = NDArray[np.float64]
+Floats = NDArray[np.float32]
 
 
 def _rasterise_compiled(corners: Corners, depths: Numbers, faces: Corners, height: int, width: int) -> Raster:
@@ -151,24 +171,13 @@ def _rasterise_compiled(corners: Corners, depths: Numbers, faces: Corners, heigh
 
 @compiled
 def _fill(
-    corners: Corners,
-    depths: Numbers,
-    faces: Corners,
-    triangles: NDArray[np.int32],
-    weights: NDArray[np.float32],
-    depth: Numbers,
+    corners: Corners, depths: Numbers, faces: Corners, triangles: NDArray[np.int32], weights: Floats, depth: Numbers
 ) -> None:
     height, width = triangles.shape
     for number in range(len(faces)):
         a, b, c = faces[number]
-        ax, ay, bx, by, cx, cy = (
-            corners[a, 0],
-            corners[a, 1],
-            corners[b, 0],
-            corners[b, 1],
-            corners[c, 0],
-            corners[c, 1],
-        )
+        ax, ay, bx = corners[a, 0], corners[a, 1], corners[b, 0]
+        by, cx, cy = corners[b, 1], corners[c, 0], corners[c, 1]
         area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
         if area == 0:
             continue
@@ -186,7 +195,7 @@ def _fill(
             for_c = sign * ((bx - ax) * (y - ay) - (by - ay) * (x - ax))
             reached = False
             for column in range(left, right + 1):
-                if (for_a | for_b | for_c) >= 0:  # none is negative: one test is faster than three
+                if (for_a | for_b | for_c) >= 0:  # one test of all signs is faster than three
                     reached = True
                     first, second, third = for_a / size, for_b / size, for_c / size
                     z = first * depths[a] + second * depths[b] + third * depths[c]
@@ -213,18 +222,18 @@ def _rasterise_plain(corners: Corners, depths: Numbers, faces: Corners, height: 
     counts = sides.prod(1)
     ends = counts.cumsum()
     for first in range(0, int(counts.sum()), CHUNK):
-        # Every pixel of every bounding box is a candidate; a chunk takes those from `first` on.
+        # Every pixel of every bounding box is a candidate; a chunk begins at `first`.
         candidate = np.arange(first, min(first + CHUNK, ends[-1]))
         number = np.searchsorted(ends, candidate, side="right")
-        place = candidate - (ends - counts)[number]
-        column = start[number, 0] + place % sides[number, 0]
-        row = start[number, 1] + place // sides[number, 0]
-        found, pixel, shares, z = _covered(corners, depths, faces, number, row, column, width)
-        order = np.lexsort((found, z, pixel))
+        offset = candidate - (ends - counts)[number]
+        column = start[number, 0] + offset % sides[number, 0]
+        row = start[number, 1] + offset // sides[number, 0]
+        triangle, pixel, fractions, z = _covered(corners, depths, faces, number, row, column, width)
+        order = np.lexsort((triangle, z, pixel))
         order = order[np.r_[True, np.diff(pixel[order]) > 0][: len(order)]]
         order = order[z[order] < depth[pixel[order]]]
-        triangles[pixel[order]] = found[order]
-        weights[pixel[order]] = shares[order]
+        triangles[pixel[order]] = triangle[order]
+        weights[pixel[order]] = fractions[order]
         depth[pixel[order]] = z[order]
     shape = (height, width)
     return Raster(triangles.reshape(shape), weights.reshape(*shape, 3), depth.astype(np.float32).reshape(shape))
@@ -233,16 +242,16 @@ def _rasterise_plain(corners: Corners, depths: Numbers, faces: Corners, height: 
 def _covered(
     corners: Corners, depths: Numbers, faces: Corners, number: Corners, row: Corners, column: Corners, width: int
 ) -> tuple[Corners, Corners, Numbers, Numbers]:
-    """Of pixels that triangles may cover, those that they do: triangle, pixel, weights and depth."""
+    """Return the candidates that are covered: triangle, pixel, weights and depth."""
     a, b, c = (corners[faces[number, corner]] for corner in range(3))
     centre = np.stack([column, row], axis=1) * SUBPIXELS + HALF
     areas = np.stack([_cross(c - b, centre - b), _cross(a - c, centre - c), _cross(b - a, centre - a)], axis=1)
     whole = _cross(b - a, c - a)
     areas *= np.sign(whole)[:, None]
     inside = (areas >= 0).all(1) & (whole != 0)
-    shares = areas[inside] / np.abs(whole[inside, None]).astype(np.float64)
-    z = (shares * depths[faces[number[inside]]]).T
-    return number[inside], (row * width + column)[inside], shares, z[0] + z[1] + z[2]
+    weights = areas[inside] / np.abs(whole[inside, None]).astype(np.float64)
+    z = (weights * depths[faces[number[inside]]]).T
+    return number[inside], (row * width + column)[inside], weights, z[0] + z[1] + z[2]
 
 
 def _cross(first: Corners, second: Corners) -> Corners:
@@ -251,24 +260,17 @@ def _cross(first: Corners, second: Corners) -> Corners:
 
 @compiled
 def _interpolate(
-    pixels: Corners,
-    triangles: NDArray[np.int32],
-    weights: NDArray[np.float32],
-    faces: Corners,
-    values: NDArray[np.float32],
-    result: NDArray[np.float32],
+    pixels: Corners, triangles: NDArray[np.int32], weights: Floats, faces: Corners, values: Floats, result: Floats
 ) -> None:
-    for place in range(len(pixels)):
-        a, b, c = faces[triangles[pixels[place]]]
-        for_a, for_b, for_c = weights[pixels[place]]
+    for i in range(len(pixels)):
+        a, b, c = faces[triangles[pixels[i]]]
+        for_a, for_b, for_c = weights[pixels[i]]
         for channel in range(values.shape[1]):
-            result[channel, place] = (
-                for_a * values[a, channel] + for_b * values[b, channel] + for_c * values[c, channel]
-            )
+            result[channel, i] = for_a * values[a, channel] + for_b * values[b, channel] + for_c * values[c, channel]
 
 
 @compiled
-def _add_normals(points: NDArray[np.float32], faces: Corners, normals: NDArray[np.float32]) -> None:
+def _add_normals(points: Floats, faces: Corners, normals: Floats) -> None:
     for number in range(len(faces)):
         a, b, c = faces[number]
         ux, uy, uz = points[b, 0] - points[a, 0], points[b, 1] - points[a, 1], points[b, 2] - points[a, 2]
@@ -280,15 +282,15 @@ def _add_normals(points: NDArray[np.float32], faces: Corners, normals: NDArray[n
 
 
 @compiled
-def _shade(normals: NDArray[np.float32], light: NDArray[np.float32], result: NDArray[np.float32]) -> None:
+def _shade(normals: Floats, light: Floats, result: Floats) -> None:
     for channel in range(3):
         terms = light[channel]
-        for pixel in range(normals.shape[1]):  # of one channel after the other, so that several are computed at once
+        for pixel in range(normals.shape[1]):  # the inner loop, so that the compiler vectorises it
             x, y, z = normals[0, pixel], normals[1, pixel], normals[2, pixel]
             length = np.sqrt(x * x + y * y + z * z)
             x, y, z = x / length, y / length, z / length
             xy, yz, xz, xx = x * y, y * z, x * z, x * x - y * y
-            zz = np.float32(3) * z * z - np.float32(1)  # a whole number would make it float64
+            zz = np.float32(3) * z * z - np.float32(1)  # an integer would make it float64
             linear = terms[0] + terms[1] * y + terms[2] * z + terms[3] * x
             square = terms[4] * xy + terms[5] * yz + terms[6] * zz + terms[7] * xz + terms[8] * xx
             result[channel, pixel] = linear + square if linear + square > 0 else np.float32(0)  # also where it is NaN

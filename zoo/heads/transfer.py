@@ -1,8 +1,8 @@
-"""Landmarks and subsets for a head that has none: carried over from a reference head.
+"""Transfer of landmarks and subsets from a reference head to a head without them.
 
-The reference's template is laid over the other head's by a *similarity* (scale, rotation, translation); what then lies
-nearest on the other surface is taken for the same place. The two templates look alike but are not the same person, so a
-landmark may land a few millimetres from where a human would put it.
+The reference's template is aligned with the other head's by a similarity (scale, rotation, translation). Each point
+then corresponds to the nearest one on the other surface. The templates are similar but not the same person, so a
+landmark may be off by a few millimetres.
 """
 
 from typing import NamedTuple
@@ -14,17 +14,16 @@ from scipy.spatial.transform import Rotation
 from zoo.core.errors import ZooError
 from zoo.heads.asset import SUBSETS, HeadAsset
 
-STEPS = 50
-"""At most so many steps of the alignment; one or two dozen are usual."""
-SETTLED = 1e-5
-"""The alignment ends when no vertex moves by more than this share of the head."""
-KEPT = 0.9
-"""Share of the reference's vertices, the nearest ones, that each step of the alignment follows: the rest may be a place
-that the other head does not have."""
+MAX_STEPS = 50
+"""Steps of the alignment; one or two dozen are usual."""
+TOLERANCE = 1e-5
+"""The alignment ends when no vertex moves by more than this fraction of the head."""
+INLIERS = 0.9
+"""Fraction of the reference's vertices, the nearest ones, that each step aligns: the rest may have no counterpart."""
 
 
 class Transferred(NamedTuple):
-    """For the vertices and triangles of the other head, as in `HeadAsset`."""
+    """Tables for the other head, as in `HeadAsset`."""
 
     landmark_faces: np.ndarray
     landmark_weights: np.ndarray
@@ -32,21 +31,27 @@ class Transferred(NamedTuple):
 
 
 def transfer(template: np.ndarray, faces: np.ndarray, reference: HeadAsset) -> Transferred:
-    """The reference's landmarks, and those of its subsets that every head has, on another head.
+    """Transfer the reference's landmarks and its common subsets to another head.
 
     Args:
         template, faces: the other head's mesh, (V, 3) and (F, 3), with y up and z out of the face, in any unit.
-        reference: the head that has the tables.
+        reference: the head with the tables.
 
     Raises:
         ZooError: the other head's surface cannot be used, or a subset would be empty on it.
+
+    Example:
+        >>> from zoo.heads.mesh import HeadModel
+        >>> head = HeadModel.load("open").asset()
+        >>> transfer(2 * head.template, head.faces, head).landmark_faces.shape
+        (68,)
     """
     template = np.asarray(template, np.float64)
     aligned = align(np.asarray(reference.template, np.float64), reference.subsets["head"], template, faces)
     corners = aligned[reference.faces[reference.landmark_faces]]
     landmarks = (corners * reference.landmark_weights[:, :, None]).sum(1)
     landmark_faces, landmark_weights, _ = nearest_on_surface(landmarks, template, faces)
-    subsets = transfer_subsets(template, aligned, reference)
+    subsets = _transfer_subsets(template, aligned, reference)
     if empty := [name for name, indices in subsets.items() if not len(indices)]:
         raise ZooError(
             f"the subsets {', '.join(empty)} of '{reference.name}' meet no vertex of this head: give index files."
@@ -54,8 +59,8 @@ def transfer(template: np.ndarray, faces: np.ndarray, reference: HeadAsset) -> T
     return Transferred(landmark_faces, landmark_weights, subsets)
 
 
-def transfer_subsets(template: np.ndarray, aligned: np.ndarray, reference: HeadAsset) -> dict[str, np.ndarray]:
-    """A vertex belongs to a subset when most of the triangle of the reference that is nearest to it does."""
+def _transfer_subsets(template: np.ndarray, aligned: np.ndarray, reference: HeadAsset) -> dict[str, np.ndarray]:
+    """Return the vertices of each subset: those whose nearest point of the reference lies mostly in it."""
     faces, weights, _ = nearest_on_surface(template, aligned, reference.faces)
     subsets = {}
     for name in SUBSETS:
@@ -66,73 +71,81 @@ def transfer_subsets(template: np.ndarray, aligned: np.ndarray, reference: HeadA
 
 
 def align(vertices: np.ndarray, guides: np.ndarray, template: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """All vertices of one head, moved by the similarity that lays some of them onto the surface of another.
+    """Align a head with the surface of another by a similarity: (N, 3) vertices in the other head's frame and unit.
 
-    Iterative closest points with distances to tangent planes, from a start that does not depend on how much neck either
-    head has: equally wide, and alike in the middle from ear to ear, the top of the skull and the tip of the nose.
+    Uses iterative closest points with distances to tangent planes. The start does not depend on the length of the
+    necks: equal width, and the same middle from ear to ear, top of the skull and tip of the nose.
 
     Args:
-        vertices: (N, 3) of the head that is moved.
-        guides: indices of its vertices that the alignment follows.
-        template, faces: the head that stays.
-
-    Returns:
-        (N, 3) vertices in the frame and unit of the head that stays.
+        vertices: (N, 3) of the moving head.
+        guides: indices of its vertices that determine the alignment.
+        template, faces: the fixed head.
     """
     corners = template[faces]
     normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     normals /= np.linalg.norm(normals, axis=1, keepdims=True).clip(min=np.finfo(float).tiny)
-    moved = start(vertices, template)
-    for _ in range(STEPS):
+    moved = _start(vertices, template)
+    for _ in range(MAX_STEPS):
         points = moved[guides]
-        triangles, _, places = nearest_on_surface(points, template, faces)
-        distance = np.linalg.norm(points - places, axis=1)
-        near = distance <= np.quantile(distance, KEPT)
+        triangles, _, nearest = nearest_on_surface(points, template, faces)
+        distance = np.linalg.norm(points - nearest, axis=1)
+        near = distance <= np.quantile(distance, INLIERS)
         before = moved
-        moved = towards_planes(moved, points[near], places[near], normals[triangles[near]])
-        if np.abs(moved - before).max() < SETTLED * np.ptp(moved):
+        moved = _step_to_planes(moved, points[near], nearest[near], normals[triangles[near]])
+        if np.abs(moved - before).max() < TOLERANCE * np.ptp(moved):
             break
     return moved
 
 
-def towards_planes(vertices: np.ndarray, points: np.ndarray, places: np.ndarray, normals: np.ndarray) -> np.ndarray:
-    """The vertices after one Gauss–Newton step that brings points onto planes, each given by a place and a normal."""
+def _step_to_planes(vertices: np.ndarray, points: np.ndarray, origins: np.ndarray, normals: np.ndarray) -> np.ndarray:
+    """Return the vertices after one Gauss–Newton step that moves points onto planes (origin and normal)."""
     middle = points.mean(0)
     arms = points - middle
-    # A small turn ω, shift t and growth σ move a point by ω × arm + t + σ·arm.
+    # A small rotation ω, translation t and log scale σ move a point by ω × arm + t + σ·arm.
     unknowns = np.hstack([np.cross(arms, normals), normals, (arms * normals).sum(1, keepdims=True)])
-    solved = np.linalg.lstsq(unknowns, ((places - points) * normals).sum(1), rcond=None)[0]
-    turn = Rotation.from_rotvec(solved[:3]).as_matrix()
-    return (vertices - middle) @ turn.T * np.exp(solved[6]) + middle + solved[3:6]
+    solved = np.linalg.lstsq(unknowns, ((origins - points) * normals).sum(1), rcond=None)[0]
+    rotation = Rotation.from_rotvec(solved[:3]).as_matrix()
+    return (vertices - middle) @ rotation.T * np.exp(solved[6]) + middle + solved[3:6]
 
 
-def start(vertices: np.ndarray, template: np.ndarray) -> np.ndarray:
-    """The vertices scaled and shifted, not turned: as wide as the template, with its middle, top and front."""
+def _start(vertices: np.ndarray, template: np.ndarray) -> np.ndarray:
+    """Return the vertices scaled and shifted to the template's width, middle, top and front."""
     low, high = vertices.min(0), vertices.max(0)
-    wanted_low, wanted_high = template.min(0), template.max(0)
-    if not wanted_high[0] > wanted_low[0]:
+    target_low, target_high = template.min(0), template.max(0)
+    if not target_high[0] > target_low[0]:
         raise ZooError("the head has no width: expected the template's x to run from ear to ear.")
-    scale = (wanted_high[0] - wanted_low[0]) / (high[0] - low[0])
+    scale = (target_high[0] - target_low[0]) / (high[0] - low[0])
     anchor = np.array([(low[0] + high[0]) / 2, high[1], high[2]])
-    wanted = np.array([(wanted_low[0] + wanted_high[0]) / 2, wanted_high[1], wanted_high[2]])
-    return (vertices - anchor) * scale + wanted
+    target = np.array([(target_low[0] + target_high[0]) / 2, target_high[1], target_high[2]])
+    return (vertices - anchor) * scale + target
 
 
 def nearest_on_surface(
     points: np.ndarray, vertices: np.ndarray, faces: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Where a surface comes nearest to N points: triangles (N,), barycentric weights (N, 3) and places (N, 3)."""
-    import igl  # loaded here, since most heads have landmarks and subsets of their own
+    """Return the surface points nearest to N points: triangles (N,), barycentric weights (N, 3), positions (N, 3).
+
+    Example:
+        >>> triangle = np.eye(3)
+        >>> nearest_on_surface(np.array([[2.0, 0, 0]]), triangle, np.array([[0, 1, 2]]))[1]
+        array([[1., 0., 0.]])
+    """
+    import igl  # imported here: most heads have landmarks and subsets of their own
 
     vertices = np.ascontiguousarray(vertices, np.float64)
     triangles = np.ascontiguousarray(faces, np.int64)
-    _, found, places = igl.point_mesh_squared_distance(np.ascontiguousarray(points, np.float64), vertices, triangles)
+    _, found, nearest = igl.point_mesh_squared_distance(np.ascontiguousarray(points, np.float64), vertices, triangles)
     corners = [np.ascontiguousarray(vertices[triangles[found, corner]]) for corner in range(3)]
-    weights = np.clip(igl.barycentric_coordinates(places, *corners), 0, 1)
-    return found, weights / weights.sum(1, keepdims=True), places
+    weights = np.clip(igl.barycentric_coordinates(nearest, *corners), 0, 1)
+    return found, weights / weights.sum(1, keepdims=True), nearest
 
 
 def mirrored_vertices(template: np.ndarray) -> np.ndarray | None:
-    """(V,) the vertex that lies nearest to the mirrored place of each; None where these do not pair up."""
+    """Return for each vertex the index nearest to its mirror image (V,), or None if these do not pair up.
+
+    Example:
+        >>> mirrored_vertices(np.array([[-1.0, 0, 0], [0, 0, 0], [1, 0, 0]])).tolist()
+        [2, 1, 0]
+    """
     mirror = cKDTree(template).query(template * [-1, 1, 1])[1]
     return mirror if (mirror[mirror] == np.arange(len(mirror))).all() else None
