@@ -70,13 +70,13 @@ class TestWhatTrainsWhat:
 def meshes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many heads each mesh was computed for, of any head model."""
     counted: list[int] = []
-    skinned = HeadModel._skinned
+    skinned = HeadModel._skin
 
     def count(head_model: HeadModel, params: HeadParams) -> Any:
         counted.append(len(params.jaw))
         return skinned(head_model, params)
 
-    monkeypatch.setattr(HeadModel, "_skinned", count)
+    monkeypatch.setattr(HeadModel, "_skin", count)
     return counted
 
 

@@ -1,9 +1,8 @@
-"""The format of DAD-3DHeads on disk: what its files hold, read and checked.
+"""Reader of the files of DAD-3DHeads.
 
-A split is a folder with a list, `val/val.json`, of *items*: one head in one picture, with its box and attributes. An
-item's *annotation* is a JSON file of its own with the head's vertices and two matrices that place them in the picture,
-as in OpenGL: from the head to the camera's frame (`model_view_matrix`), and on to pixels counted from the picture's
-bottom left corner (`projection_matrix`).
+A split is a folder with a list, `val/val.json`, of *items*: one head in one image, with its box and attributes. An
+item's *annotation* is a JSON file with the head's vertices and two matrices as in OpenGL: from the head frame to the
+camera's (`model_view_matrix`), and to pixels counted from the image's bottom left corner (`projection_matrix`).
 """
 
 import json
@@ -15,14 +14,14 @@ import numpy as np
 
 from zoo.core.errors import ZooError
 
-PICTURE_FROM_CAMERA = np.diag([1.0, -1.0, -1.0])
-"""OpenGL's camera looks along −z with y up; the picture frame has y down and z away from the viewer."""
+IMAGE_FROM_CAMERA = np.diag([1.0, -1.0, -1.0])
+"""OpenGL's camera looks along −z with y up; the image frame has y down and z away from the viewer."""
 ARCHIVE = "DAD-3DHeadsDataset"
-"""The folder that the data set is unpacked to."""
+"""The folder in the data set's archive."""
 KEYS = ("vertices", "model_view_matrix", "projection_matrix")
-"""Of an annotation's file, in the order of `Annotation`'s fields."""
+"""Keys of an annotation, in the order of `Annotation`'s fields."""
 SHEAR = 0.1
-"""How far R·Rᵀ may be from 1 before it is no rotation."""
+"""Largest deviation of R·Rᵀ from 1 for a rotation."""
 
 
 class Item(NamedTuple):
@@ -33,7 +32,7 @@ class Item(NamedTuple):
     image: Path
     annotation: Path
     box: tuple[float, float, float, float]
-    """x, y, width, height of the head in pixels of the picture."""
+    """x, y, width, height of the head in pixels of the image."""
     attributes: dict[str, str]
 
 
@@ -49,28 +48,37 @@ class Annotation(NamedTuple):
 
     @property
     def rotation(self) -> np.ndarray:
-        """(3, 3), head frame to picture frame."""
-        return PICTURE_FROM_CAMERA @ self.model_view[:3, :3]
+        """(3, 3), head frame to image frame."""
+        return IMAGE_FROM_CAMERA @ self.model_view[:3, :3]
 
     def projected(self, height: int) -> np.ndarray:
-        """(V, 2) where the vertices are seen in a picture of this height: pixels, x right, y down."""
+        """Return the vertices projected into an image of this height, (V, 2) pixels, x right, y down."""
         homogeneous = np.concatenate([self.vertices, np.ones_like(self.vertices[:, :1])], axis=1)
-        seen = homogeneous @ (self.projection @ self.model_view).T
-        places = seen[:, :2] / seen[:, 3:]
-        return np.stack([places[:, 0], height - places[:, 1]], axis=1)
+        clip = homogeneous @ (self.projection @ self.model_view).T
+        x, y = (clip[:, :2] / clip[:, 3:]).T
+        return np.stack([x, height - y], axis=1)
 
 
 def read_items(root: str | Path, split: str) -> list[Item]:
-    """The items of a split, in the order of its list; whether their files exist is not looked at.
+    """Read the list of a split; whether the items' files exist is not checked.
 
     Args:
-        root: the folder that holds the split's folder, or holds `DAD-3DHeadsDataset` with it.
+        root: the folder with the split's folder, or with `DAD-3DHeadsDataset`.
         split: `train`, `val` or `test`.
 
     Raises:
-        ZooError: there is no such split, or its list is not as the format has it.
+        ZooError: there is no such split, or its list has another format.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp(), "val")
+        >>> folder.mkdir()
+        >>> item = {"item_id": "a", "img_path": "images/a.png", "bbox": [1, 2, 30, 40]}
+        >>> _ = (folder / "val.json").write_text(json.dumps([item]))
+        >>> read_items(folder.parent, "val")[0].box
+        (1.0, 2.0, 30.0, 40.0)
     """
-    folder = find_split(Path(root), split)
+    folder = _find_split(Path(root), split)
     listing = folder / f"{split}.json"
     entries = _read_json(listing)
     if not isinstance(entries, list) or not entries:
@@ -78,8 +86,8 @@ def read_items(root: str | Path, split: str) -> list[Item]:
     return [_item(entry, folder, f"{listing}, item {number}") for number, entry in enumerate(entries)]
 
 
-def find_split(root: Path, split: str) -> Path:
-    """The folder of a split, in the root or one folder below it."""
+def _find_split(root: Path, split: str) -> Path:
+    """Return the folder of a split, in the root or one folder below it."""
     candidates = [root / split, root / ARCHIVE / split]
     for folder in candidates:
         if (folder / f"{split}.json").is_file():
@@ -91,19 +99,20 @@ def find_split(root: Path, split: str) -> Path:
 
 
 def missing_files(items: list[Item]) -> list[Path]:
-    """Pictures and annotations that the items name and that are not there."""
+    """Return the images and annotations of the items that do not exist."""
     return [path for item in items for path in (item.image, item.annotation) if not path.is_file()]
 
 
 def read_annotation(path: Path, vertex_count: int) -> Annotation:
-    """The head of one item.
-
-    Args:
-        path: of the annotation.
-        vertex_count: how many vertices the head model has.
+    """Read the annotation of one item, with the head model's number of vertices.
 
     Raises:
-        ZooError: no such file, not JSON, another number of vertices, or matrices that place no head in a picture.
+        ZooError: no such file, not JSON, another number of vertices, or matrices that place no head in an image.
+
+    Example:
+        >>> read_annotation(Path("absent.json"), vertex_count=5023)
+        Traceback (most recent call last):
+        zoo.core.errors.ZooError: absent.json: there is no such file; expected one of DAD-3DHeads.
     """
     content = _read_json(path)
     annotation = Annotation(*(_numbers(content, name, path) for name in KEYS))
@@ -125,18 +134,18 @@ def read_annotation(path: Path, vertex_count: int) -> Annotation:
 
 
 def _item(entry: Any, folder: Path, where: str) -> Item:
-    given: Any = entry if isinstance(entry, dict) else {}
-    name, image, box, attributes = (given.get(key) for key in ("item_id", "img_path", "bbox", "attributes"))
-    annotation = given.get("annotation_path") or f"annotations/{name}.json"
+    entry = entry if isinstance(entry, dict) else {}
+    name, image, box, attributes = (entry.get(key) for key in ("item_id", "img_path", "bbox", "attributes"))
+    annotation = entry.get("annotation_path") or f"annotations/{name}.json"
     if not all(isinstance(value, str) for value in (name, image, annotation)):
         raise ZooError(f"{where} has no item_id or no paths; expected item_id, img_path and annotation_path.")
     if not _is_box(box):
         raise ZooError(f"{where} ({name}): bbox is {box}; expected [x, y, width, height] in pixels.")
     if not isinstance(attributes or {}, dict):
         raise ZooError(f"{where} ({name}): attributes are {attributes!r}; expected them by name.")
-    known = {key: str(value) for key, value in (attributes or {}).items() if value is not None}
+    attributes = {key: str(value) for key, value in (attributes or {}).items() if value is not None}
     x, y, width, height = map(float, box)
-    return Item(name, _resolve(image, folder), _resolve(annotation, folder), (x, y, width, height), known)
+    return Item(name, _resolve(image, folder), _resolve(annotation, folder), (x, y, width, height), attributes)
 
 
 def _is_box(box: Any) -> bool:
@@ -145,7 +154,7 @@ def _is_box(box: Any) -> bool:
 
 
 def _resolve(path: str, folder: Path) -> Path:
-    """A path out of a list, by its end (`images/ID.png`): what comes before depends on where the data was unpacked."""
+    """Resolve a path of a list by its last two parts (`images/ID.png`), since the data may have been moved."""
     return folder.joinpath(*Path(path).parts[-2:])
 
 

@@ -1,9 +1,8 @@
-"""The data module of 3D heads: from datasets to `HeadBatch`es.
+"""Data module of 3D heads: from datasets to `HeadBatch`es.
 
-A dataset gives pictures with a head's box; a sample is the square crop around it. In training each side of the box is
-extended by a random share, anew in every epoch, and the batch is augmented: on the accelerator, or in the workers where
-there is none. Validation and test crop
-always alike.
+A dataset returns images with a head's box; a sample is the square crop around it. In training, each side of the box is
+extended by a fraction that is resampled in every epoch, and the batch is augmented: on the accelerator, or in the
+workers if there is none. Validation and test use fixed crops.
 """
 
 import copy
@@ -29,11 +28,17 @@ SIDES = 4
 
 @dataclass
 class HeadTrainingSet:
-    """What is trained on.
+    """Training set.
 
     Args:
-        dataset: pictures of heads.
-        extension: lowest and highest share by which each side of the box is moved outwards (official: 0.05 to 0.15).
+        dataset: images of heads.
+        extension: smallest and largest fraction by which each side of the box moves outwards (official: 0.05 to 0.15).
+
+    Example:
+        >>> from zoo.core.spec import build
+        >>> heads = build({"class_path": "SyntheticHeads", "init_args": {"split": "train", "count": 4}})
+        >>> HeadTrainingSet(heads).extension
+        (0.05, 0.15)
     """
 
     dataset: HeadDataset
@@ -42,14 +47,19 @@ class HeadTrainingSet:
 
 @dataclass
 class HeadEvaluationSet:
-    """One validation or test set: every sample is the same in every run.
+    """Validation or test set, with the same samples in every run.
 
     Args:
-        dataset: pictures of heads.
-        extension: share by which each side of the box is moved outwards.
-        crops: how many crops of each picture; those after the first are extended by shares of 0.05 to 0.15, drawn once
-            and for all. More than one lets F_Q compare predictions of one head.
-        batch_size: samples a batch.
+        dataset: images of heads.
+        extension: fraction by which each side of the box moves outwards.
+        crops: crops per image; those after the first are extended by fixed random fractions of 0.05 to 0.15. F_Q needs
+            at least two, to compare predictions of one head.
+        batch_size: samples per batch.
+
+    Example:
+        >>> from zoo.core.spec import build
+        >>> HeadEvaluationSet(build({"class_path": "SyntheticHeads", "init_args": {"split": "test"}}), crops=2).crops
+        2
     """
 
     dataset: HeadDataset
@@ -65,16 +75,20 @@ class HeadEvaluationSet:
 class HeadData(DataModule):
     """Training set, validation set and test sets of heads.
 
-    All pictures must be of the module's head model, and are cropped to the module's `image_size`.
+    All images must be of the module's head model; they are cropped to the module's `image_size`.
 
     Args:
-        train: what is trained on; null where nothing is trained.
-        augmentations: the random changes of training batches by name, in order;
+        train: the training set; null without training.
+        augmentations: random changes of training batches by name, in order;
             `--data.augmentations.flip.probability=0` switches one off.
         validation: the set that `fit` and `validate` measure on.
         test: sets that `test` measures on, by name.
-        batch_size: samples a batch and process in training.
-        workers: processes that read, render and crop; 0 does it in the main process.
+        batch_size: samples per batch and process in training.
+        workers: processes that read, render and crop; 0 uses the main process.
+
+    Example:
+        >>> HeadData(train=None, augmentations={}, batch_size=4).batch_size
+        4
     """
 
     def __init__(
@@ -98,7 +112,7 @@ class HeadData(DataModule):
         if stage == "fit" and self.train is None:
             raise ValueError("data.train: expected a training set.")
         module: Any = self.trainer.lightning_module
-        # A copy that stays on the CPU: datasets render and crop in worker processes, which have no other device.
+        # A copy on the CPU: datasets render and crop in worker processes without another device.
         self.head_model: HeadModel = copy.deepcopy(module.head_model).cpu()
         self.image_size: int = module.image_size
         sets: dict[str, list[HeadTrainingSet | HeadEvaluationSet | None]] = {
@@ -106,9 +120,9 @@ class HeadData(DataModule):
             "validate": [self.validation],
             "test": [*self.test.values()],
         }
-        for wanted in sets.get(stage, []):
-            if wanted is not None:
-                wanted.dataset.build(self.head_model)
+        for chosen in sets.get(stage, []):
+            if chosen is not None:
+                chosen.dataset.build(self.head_model)
         for step in self.augmentations.values() if stage == "fit" else []:
             if isinstance(step, HeadAugmentation):
                 step.build(self.head_model)
@@ -127,10 +141,10 @@ class HeadData(DataModule):
             raise ValueError(
                 "there is no test set: add one under data.test, for example --data.test.mine.dataset=DADHeads."
             )
-        return [self._evaluation_loader(wanted) for wanted in self.test.values()]
+        return [self._evaluation_loader(test_set) for test_set in self.test.values()]
 
     def predict_dataloader(self) -> DataLoader:
-        raise ValueError("`zoo predict` does not do heads: give the picture, folder or video to `zoo head`.")
+        raise ValueError("`zoo predict` does not do heads: give the image, folder or video to `zoo head`.")
 
     def on_after_batch_transfer(self, batch: HeadBatch, dataloader_idx: int) -> HeadBatch:
         if not self.trainer.training:
@@ -139,18 +153,18 @@ class HeadData(DataModule):
 
     def augmenter(self, epoch: int) -> Callable[[HeadBatch], HeadBatch]:
         steps: Any = self.augmentations
-        return partial(augmented, augmentations=steps)
+        return partial(augment, augmentations=steps)
 
-    def _evaluation_loader(self, wanted: HeadEvaluationSet) -> DataLoader:
-        samples = EvaluationCrops(wanted, self.head_model, self.image_size)
-        return self.evaluation_loader(samples, wanted.batch_size, collate)
+    def _evaluation_loader(self, chosen: HeadEvaluationSet) -> DataLoader:
+        samples = EvaluationCrops(chosen, self.head_model, self.image_size)
+        return self.evaluation_loader(samples, chosen.batch_size, collate)
 
 
 class TrainingCrops(Dataset):
-    """Crops whose margins are drawn anew in every epoch."""
+    """Training crops, whose margins are resampled in every epoch."""
 
-    def __init__(self, wanted: HeadTrainingSet, head_model: HeadModel, size: int, seed: int) -> None:
-        self.dataset, self.extension = wanted.dataset, wanted.extension
+    def __init__(self, source: HeadTrainingSet, head_model: HeadModel, size: int, seed: int) -> None:
+        self.dataset, self.extension = source.dataset, source.extension
         self.head_model, self.size, self.seed = head_model, size, seed
 
     def __len__(self) -> int:
@@ -158,37 +172,37 @@ class TrainingCrops(Dataset):
 
     def __getitem__(self, key: SampleKey) -> HeadBatch:
         seed = derive_seed(self.seed, "sample", key.epoch, key.sample)
-        margins = draw_margins(seed, *self.extension)
+        margins = sample_margins(seed, *self.extension)
         sample = crop_head(self.dataset.picture(key.sample), self.head_model, self.size, margins)
         return sample._replace(seed=torch.tensor(seed))
 
 
 class EvaluationCrops(Dataset):
-    """Fixed crops, one or more a picture; the run's seed plays no part."""
+    """Fixed crops, one or more per image, independent of the run's seed."""
 
-    def __init__(self, wanted: HeadEvaluationSet, head_model: HeadModel, size: int) -> None:
-        self.wanted, self.head_model, self.size = wanted, head_model, size
+    def __init__(self, source: HeadEvaluationSet, head_model: HeadModel, size: int) -> None:
+        self.source, self.head_model, self.size = source, head_model, size
 
     def __len__(self) -> int:
-        return len(self.wanted.dataset) * self.wanted.crops
+        return len(self.source.dataset) * self.source.crops
 
     def __getitem__(self, index: int) -> HeadBatch:
-        which, crop = divmod(index, self.wanted.crops)
-        margins = [self.wanted.extension] * SIDES if crop == 0 else draw_margins(derive_seed("crop", which, crop))
-        return crop_head(self.wanted.dataset.picture(which), self.head_model, self.size, margins)
+        which, crop = divmod(index, self.source.crops)
+        margins = [self.source.extension] * SIDES if crop == 0 else sample_margins(derive_seed("crop", which, crop))
+        return crop_head(self.source.dataset.picture(which), self.head_model, self.size, margins)
 
 
-def draw_margins(seed: int, low: float = 0.05, high: float = 0.15) -> list[float]:
-    """How far each side of the box moves outwards (left, top, right, bottom), as shares of the box."""
-    draws = RandomStream([seed], "margins")
-    return [float(draws.uniform(low, high)) for _ in range(SIDES)]
+def sample_margins(seed: int, low: float = 0.05, high: float = 0.15) -> list[float]:
+    """Return how far each side of the box moves outwards (left, top, right, bottom), as fractions of the box."""
+    random = RandomStream([seed], "margins")
+    return [float(random.uniform(low, high)) for _ in range(SIDES)]
 
 
 @torch.no_grad()
-def augmented(batch: HeadBatch, augmentations: Mapping[str, Augmentation]) -> HeadBatch:
-    """The batch after the named steps, in the mapping's order; in full precision, whatever that of the training.
+def augment(batch: HeadBatch, augmentations: Mapping[str, Augmentation]) -> HeadBatch:
+    """Apply the named steps in the mapping's order, in full precision.
 
-    Each step draws from streams of its own, so that adding or changing one leaves the others as they were.
+    Each step has its own random streams, so that adding or changing one leaves the others unchanged.
     """
     assert batch.seed is not None
     seeds = batch.seed.tolist()
@@ -200,12 +214,19 @@ def augmented(batch: HeadBatch, augmentations: Mapping[str, Augmentation]) -> He
 
 
 def as_float(batch: HeadBatch) -> HeadBatch:
-    """The batch with its pictures as floats in [0, 1]; workers hand over bytes where they can."""
+    """Return the batch with uint8 images as floats in [0, 1]."""
     return batch._replace(image=batch.image.float() / 255) if batch.image.dtype == torch.uint8 else batch
 
 
 def collate(samples: Sequence[HeadBatch]) -> HeadBatch:
-    """Stack samples to a batch; names and attributes are joined."""
+    """Stack samples to a batch and join names and attributes.
+
+    Example:
+        >>> sample = HeadBatch(*torch.zeros(7, 3), attributes=[{"pose": "front"}])
+        >>> batch = collate([sample, sample])
+        >>> batch.image.shape, len(batch.attributes)
+        (torch.Size([2, 3]), 2)
+    """
     stacked: dict[str, Any] = {}
     for field in HeadBatch._fields:
         values = [getattr(sample, field) for sample in samples]

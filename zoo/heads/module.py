@@ -1,4 +1,4 @@
-"""The LightningModule of 3D heads: the network with its head model, losses, metrics and pictures."""
+"""LightningModule of 3D heads: the network with its head model, losses, metrics and figures."""
 
 import copy
 from collections.abc import Mapping
@@ -26,26 +26,33 @@ from zoo.heads.rotation import matrix_from_6d
 from zoo.training.data import DataModule
 from zoo.training.module import Schedule, TrainingModule
 
-PICTURED = 6
-"""How many validation samples are pictured."""
+SHEET_SAMPLES = 6
+"""Validation samples on a contact sheet."""
 
 
 class HeadAlignment(TrainingModule):
-    """DAD-3DNet and everything between it and its ablations.
+    """Training module of DAD-3DNet and its ablations.
 
     Args:
         backbone: features at strides 4, 8, 16 and 32.
-        fusion: the pyramid, and how it and the heatmaps come back into the backbone.
-        landmark_branch: how the 68 landmarks are found in the picture, or `NoLandmarks`.
-        head_model: what the parameters mean.
-        losses: loss terms by name; each is listed here, none is implied.
+        fusion: makes the pyramid and merges it and the heatmaps into the backbone.
+        landmark_branch: predicts the 68 landmarks directly; `NoLandmarks` leaves them to the mesh.
+        head_model: gives the parameters their meaning.
+        losses: loss terms by name; none is implied.
         learning_rates: Adam's, for `backbone`, `fusion`, `landmark_branch`, `shape_head` and `pose_head`.
         schedule: of the learning rates: `constant`; `plateau`, halved when validation NME stalls (official); or
             `cosine`, falling to 0 over the training.
         image_size: side of the square crops, a multiple of 32; 256 officially.
         width: hidden units of the two regression heads.
-        dropout: in the regression heads.
-        checkpoint: weights to start from, ours or official ones; a part that the file knows nothing of starts fresh.
+        dropout: probability in the regression heads.
+        checkpoint: weights to start from, ours or official ones; a part that the file lacks starts fresh.
+
+    Example:
+        >>> import zoo
+        >>> backbone = {"class_path": "TimmBackbone", "init_args": {"name": "test_efficientnet", "output_stride": 32}}
+        >>> module = zoo.create_model("dad3dnet_resnet50", backbone=backbone, head_model="ProceduralHead")
+        >>> module(torch.rand(2, 3, 64, 64)).vertices.shape
+        torch.Size([2, 5023, 3])
     """
 
     network: HeadNetwork
@@ -83,20 +90,20 @@ class HeadAlignment(TrainingModule):
         self._check_branch()
         self.validation_metrics = head_metrics(head_model, prefix="validation/", preset="fast")
         self.test_metrics = nn.ModuleDict()
-        self._pictured: list[tuple[HeadBatch, HeadOutput]] = []
+        self._sheet: list[tuple[HeadBatch, HeadOutput]] = []
 
     def convert_state_dict(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
         return to_network(super().convert_state_dict(state), self.network.state_dict().keys())
 
     def forward(self, *inputs: Tensor, **named: Tensor) -> HeadOutput:
-        """The network's forward, of square crops (B, 3, S, S) in [0, 1], with the mesh."""
+        """Run the network on square crops (B, 3, S, S) in [0, 1] and compute the mesh."""
         return self.compute_mesh(self.network(*inputs, **named))
 
     def compute(self, batch: HeadBatch) -> HeadOutput:
         return self(batch.image)
 
     def compute_mesh(self, output: HeadOutput) -> HeadOutput:
-        """The output with vertices, their places in the crop, and the rotation: once a step, for all who read them."""
+        """Return the output with vertices, their projection and the rotation; called once per step."""
         with torch.autocast(self.device.type, enabled=False):
             params = self.head_model.split(output.params.float())
             vertices = self.head_model.vertices(params, rotated=False)
@@ -121,17 +128,16 @@ class HeadAlignment(TrainingModule):
 
     def example(self, height: int, width: int) -> tuple[Tensor, ...]:
         if height != width:
-            raise ValueError(f"a head network looks at square crops, not at {width}×{height}: give one side for both.")
+            raise ValueError(f"a head network takes square crops, not {width}×{height}: give one side for both.")
         return (torch.zeros(1, 3, height, width),)
 
     def drawn_example(self, height: int, width: int) -> tuple[Tensor, ...]:
-        """A drawn head."""
+        """Return a rendered head."""
         (like,) = self.example(height, width)
-        # By its name and not imported: what a trained network is does not depend on how this picture is drawn.
-        arguments = {"split": "test", "count": 1, "size": height}
-        drawn = build({"class_path": "SyntheticHeads", "init_args": arguments})
-        drawn.build(copy.deepcopy(self.head_model).cpu())
-        return (drawn.picture(0).image[None].to(like) / 255,)
+        # Built by name, not imported: the core never imports a plugin.
+        heads = build({"class_path": "SyntheticHeads", "init_args": {"split": "test", "count": 1, "size": height}})
+        heads.build(copy.deepcopy(self.head_model).cpu())
+        return (heads.picture(0).image[None].to(like) / 255,)
 
     square = True
     size_step = STRIDES[-1]
@@ -140,7 +146,7 @@ class HeadAlignment(TrainingModule):
         height, width = size or (self.image_size, self.image_size)
         if height != width or height % self.size_step:
             raise ValueError(
-                f"the size {height}×{width}: a head network looks at square crops with sides that are multiples of "
+                f"the size {height}×{width}: a head network takes square crops with sides that are multiples of "
                 f"{self.size_step} pixels, for example {self.image_size}×{self.image_size}."
             )
         return height, width
@@ -148,39 +154,37 @@ class HeadAlignment(TrainingModule):
     def metric_names(self, data: DataModule) -> set[str]:
         absent = set() if self.network.landmark_branch.gives_points else {"landmark_nme"}
         names = {"validation": {*FAST, "failure_rate"}} if getattr(data, "validation", None) is not None else {}
-        for name, wanted in getattr(data, "test", {}).items():
+        for name, test_set in getattr(data, "test", {}).items():
             names[f"test/{name}"] = {*FULL, "failure_rate"}
-            names[f"test/{name}"] |= {"now_median", "now_mean", "now_std"} if wanted.dataset.gives_neutral else set()
-            names[f"test/{name}"] |= {"f_q", "f_q_auc"} if wanted.crops > 1 else set()
-        return {f"{where}/{name}" for where, measured in names.items() for name in measured - absent}
+            names[f"test/{name}"] |= {"now_median", "now_mean", "now_std"} if test_set.dataset.gives_neutral else set()
+            names[f"test/{name}"] |= {"f_q", "f_q_auc"} if test_set.crops > 1 else set()
+        return {f"{prefix}/{name}" for prefix, metrics in names.items() for name in metrics - absent}
 
     def on_fit_start(self) -> None:
-        idle = outputs_without_gradient(self.head_model, self.losses, self.network.landmark_branch)
-        if idle:
+        names = outputs_without_gradient(self.head_model, self.losses, self.network.landmark_branch)
+        if names:
             rank_zero_warn(
-                f"no loss term trains {', '.join(idle)}: the network will give for it what it was initialised to give, "
-                "and metrics that read it say nothing about the training."
+                f"no loss term trains {', '.join(names)}: such an output depends on its initialisation alone, as do "
+                "metrics that read it."
             )
-
-    # Validation and test
 
     def validation_step(self, batch: HeadBatch, batch_idx: int) -> None:
         output = self.compute(batch)
         self.validation_metrics.update(output, batch)
         total, _ = self.loss(output, batch)
         self.log("validation/loss", total, batch_size=len(batch.image), sync_dist=True)
-        room = PICTURED - sum(len(kept.image) for kept, _ in self._pictured)
-        if room > 0:
-            self._pictured.append((first_samples(batch, room), first_samples(output, room)))
+        missing = SHEET_SAMPLES - sum(len(stored.image) for stored, _ in self._sheet)
+        if missing > 0:
+            self._sheet.append((first_samples(batch, missing), first_samples(output, missing)))
 
     def on_validation_epoch_end(self) -> None:
         self.log_dict(self.validation_metrics.compute(), prog_bar=False)
         self.validation_metrics.reset()
-        directory = self.trainer.log_dir  # asked for in every process: it is broadcast
-        if self._pictured and self.trainer.is_global_zero and not self.trainer.sanity_checking:
+        directory = self.trainer.log_dir  # read in every process, since it is broadcast
+        if self._sheet and self.trainer.is_global_zero and not self.trainer.sanity_checking:
             name = f"epoch_{self.current_epoch:04d}"
-            log_sheet(self._pictured, self.head_model, directory, self.trainer.loggers, name, self.global_step)
-        self._pictured.clear()
+            log_sheet(self._sheet, self.head_model, directory, self.trainer.loggers, name, self.global_step)
+        self._sheet.clear()
 
     def on_test_start(self) -> None:
         names = list(getattr(getattr(self.trainer, "datamodule", None), "test", {})) or ["data"]
@@ -198,7 +202,7 @@ class HeadAlignment(TrainingModule):
         return result_tiles(first_samples(batch, count), first_samples(output, count), self.head_model, side)
 
     def on_test_epoch_end(self) -> None:
-        directory = self.trainer.log_dir  # asked for in every process: it is broadcast
+        directory = self.trainer.log_dir  # read in every process, since it is broadcast
         for name, metrics in self.test_metrics.items():
             assert isinstance(metrics, HeadMetrics)
             self.log_dict(metrics.compute())
@@ -207,7 +211,7 @@ class HeadAlignment(TrainingModule):
                 write_json(Path(directory) / f"attributes_{name}.json", rows)
 
     def _check_branch(self) -> None:
-        """ValueError for a loss term on an output that the landmark branch does not give."""
+        """Raise ValueError for a loss term on an output that the landmark branch does not have."""
         branch = self.network.landmark_branch
         absent = set() if branch.heatmap_count else {"heatmaps"}
         absent |= set() if branch.gives_points else {"landmarks"}
@@ -222,5 +226,5 @@ class HeadAlignment(TrainingModule):
 
 
 def first_samples(record: Any, count: int) -> Any:
-    """The first samples of a batch, or of the output for it."""
+    """Return the first samples of a batch, or of the output for it."""
     return type(record)._make(None if value is None else value[:count] for value in record)

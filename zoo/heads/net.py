@@ -1,6 +1,6 @@
-"""The head network: backbone, fusion, landmark branch, and the two heads that give the head model's parameters.
+"""Head network: backbone, fusion, landmark branch, and two regression heads for the head model's parameters.
 
-Pure torch, built from its parts; it knows nothing of training. With `GatedBiFPN`, `HeatmapLandmarks` and timm's
+Pure torch, built from its parts, independent of training. With `GatedBiFPN`, `HeatmapLandmarks` and timm's
 `resnet50` with its strides in the first convolutions, or `mobilenetv1_100` with ReLU, it is DAD-3DNet, parameter for
 parameter and number for number.
 """
@@ -17,33 +17,43 @@ from zoo.heads.parts import Fusion, HeadOutput, LandmarkBranch
 
 STRIDES = (4, 8, 16, 32)
 SHAPE_LIMIT = 3.0
-"""Shape, expression and jaw lie within ± this many standard deviations of the head model (radians for the jaw)."""
+"""Bound of shape and expression in standard deviations of the head model, and of the jaw in radians."""
 
 HEAD_HEIGHT = 0.23
-"""Metres from chin to crown, about."""
+"""Approximate metres from chin to crown."""
 START_SCALE = 0.75 * 2 / HEAD_HEIGHT - 1
-"""The scale at which such a head fills three quarters of a crop, which is two half pictures high."""
+"""Scale at which such a head fills three quarters of a crop, which is two half images high."""
 START_POSE = (*(1.0, 0.0, 0.0), *(0.0, -1.0, 0.0), *(0.0, 0.0, 0.0), START_SCALE)
-"""Where the pose head begins: a head in the middle of the crop that looks straight at the camera. A rotation that began
-at the back of the head would be led the wrong way round."""
+"""Initial output of the pose head: a frontal head in the middle of the crop. From a rotation near the back of the head,
+the gradient would lead the wrong way."""
 
 
 class HeadNetwork(nn.Module):
-    """A crop of a head in, the parameters of a head model, heatmaps and landmarks out (DAD-3DNet, CVPR 2022).
+    """Network from a crop of a head to parameters of a head model, heatmaps and landmarks (DAD-3DNet, CVPR 2022).
 
-    The backbone is stopped at stride 16, where the fusion brings in the pyramid and the heatmaps, and goes on from
-    there.
+    The backbone pauses at stride 16, where the fusion merges the pyramid and the heatmaps into its features.
 
     Args:
-        backbone: features at strides 4, 8, 16 and 32; it can stop at 16.
+        backbone: features at strides 4, 8, 16 and 32; it can pause at 16.
         fusion: makes the pyramid and merges it back into the backbone.
         landmark_branch: heatmaps and points, or one of them, or none.
-        sizes: how many shape and expression parameters the head model has.
-        width: of the hidden layer of the shape head and of the pose head.
-        dropout: share of these layers that is dropped in training.
+        sizes: numbers of shape and expression parameters of the head model.
+        width: of the hidden layers of shape head and pose head.
+        dropout: probability in these layers.
 
     Raises:
-        ValueError: the backbone lacks one of the strides or cannot stop.
+        ValueError: the backbone lacks one of the strides or cannot pause.
+
+    Example:
+        >>> from zoo.core.spec import build
+        >>> timm_arguments = {"name": "test_efficientnet", "output_stride": 32}
+        >>> backbone = build({"class_path": "TimmBackbone", "init_args": timm_arguments})
+        >>> fusion = build({"class_path": "ConcatFusion", "init_args": {"channels": 8}})
+        >>> branch = build({"class_path": "HeatmapLandmarks", "init_args": {"width": 8}})
+        >>> network = HeadNetwork(backbone, fusion, branch, HeadSizes(shape=10, expression=5), width=8)
+        >>> output = network(torch.rand(2, 3, 64, 64))
+        >>> output.params.shape, output.heatmaps.shape
+        (torch.Size([2, 28]), torch.Size([2, 68, 16, 16]))
     """
 
     mean: Tensor
@@ -61,7 +71,7 @@ class HeadNetwork(nn.Module):
         super().__init__()
         with random_stream(run_seed(), "backbone"):
             backbone.build(in_channels=3, strides=STRIDES)
-        try_stopping(backbone)
+        _check_pausing(backbone)
         with random_stream(run_seed(), "fusion"):
             fusion.build(backbone.channels[:3], landmark_branch.heatmap_count)
         last_channels = backbone.channels[3]
@@ -75,13 +85,13 @@ class HeadNetwork(nn.Module):
         with random_stream(run_seed(), "pose_head"):
             self.pose_head = regression_head(last_channels, width, dropout, POSE_SIZE)
             start_at(self.pose_head, START_POSE)
-        from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD  # loaded here: timm brings much else with it
+        from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD  # imported here: timm is slow to import
 
         self.register_buffer("mean", torch.tensor(IMAGENET_DEFAULT_MEAN)[:, None, None], persistent=False)
         self.register_buffer("std", torch.tensor(IMAGENET_DEFAULT_STD)[:, None, None], persistent=False)
 
     def forward(self, image: Tensor) -> HeadOutput:
-        """Look at crops of heads.
+        """Predict heads from crops.
 
         Args:
             image: (B, 3, S, S) RGB in [0, 1], S a multiple of 32; official weights were trained at 256.
@@ -89,7 +99,7 @@ class HeadNetwork(nn.Module):
         Raises:
             ValueError: the crops have another shape or are no floats.
         """
-        check_crops(image)
+        _check_crops(image)
         c2, c3, c4 = self.backbone.until((image - self.mean) / self.std, stride=16)
         pyramid = self.fusion.pyramid(c2, c3, c4)
         heatmaps = self.landmark_branch.heatmaps(pyramid)
@@ -103,7 +113,12 @@ class HeadNetwork(nn.Module):
 
 
 def regression_head(channels: int, width: int, dropout: float, outputs: int) -> nn.Sequential:
-    """Features averaged over the picture, one hidden layer, then numbers: (B, channels, h, w) → (B, outputs)."""
+    """Return global average pooling and two linear layers, (B, channels, h, w) → (B, outputs).
+
+    Example:
+        >>> regression_head(16, width=8, dropout=0.3, outputs=4)(torch.rand(2, 16, 3, 3)).shape
+        torch.Size([2, 4])
+    """
     return nn.Sequential(
         nn.AdaptiveAvgPool2d(1),
         nn.Flatten(),
@@ -115,25 +130,32 @@ def regression_head(channels: int, width: int, dropout: float, outputs: int) -> 
 
 
 def start_at(head: nn.Sequential, outputs: Sequence[float] | float) -> None:
-    """Let the outputs of a regression head begin near these numbers."""
+    """Initialise the bias of a regression head, so that its outputs start near these numbers.
+
+    Example:
+        >>> head = regression_head(16, width=8, dropout=0.0, outputs=4)
+        >>> start_at(head, 0.5)
+        >>> head[-1].bias.tolist()
+        [0.5, 0.5, 0.5, 0.5]
+    """
     layer = head[-1]
     assert isinstance(layer, nn.Linear)
     with torch.no_grad():
         layer.bias.copy_(torch.as_tensor(outputs))
 
 
-def try_stopping(backbone: Backbone) -> None:
-    """ValueError at once, rather than in the first step, if the backbone cannot stop at stride 16 and go on."""
+def _check_pausing(backbone: Backbone) -> None:
+    """Raise ValueError now, rather than in the first step, if the backbone cannot pause at stride 16."""
     backbone.eval()
     with torch.no_grad():
         backbone.last_stage(backbone.until(torch.zeros(1, 3, 96, 96), stride=16)[-1])
     backbone.train()
 
 
-def check_crops(image: Tensor) -> None:
-    """ValueError unless these are float pictures, three channels, square, with sides that are multiples of 32."""
+def _check_crops(image: Tensor) -> None:
+    """Raise ValueError unless the images are floats of shape (B, 3, S, S) with S a multiple of 32."""
     if not image.is_floating_point():
-        raise ValueError(f"image has dtype {image.dtype}; expected floats in [0, 1]: divide uint8 pictures by 255.")
+        raise ValueError(f"image has dtype {image.dtype}; expected floats in [0, 1]: divide uint8 images by 255.")
     side = STRIDES[-1]
     if image.ndim != 4 or image.shape[1] != 3 or image.shape[2] != image.shape[3] or image.shape[2] % side:
         raise ValueError(
