@@ -31,7 +31,7 @@ class PatchRefiner(Refiner):
         kernel_size: 3, or 1 for the paper's ablation without context.
 
     Example:
-        >>> coarse = Coarse(torch.rand(1, 1, 4, 4), torch.rand(1, 3, 4, 4), torch.rand(1, 1, 4, 4), torch.rand(1, 32, 4, 4))
+        >>> coarse = Coarse(*(torch.rand(1, channels, 4, 4) for channels in (1, 3, 1, 32)))
         >>> source, background, score = torch.rand(1, 3, 16, 16), torch.rand(1, 3, 16, 16), torch.rand(1, 1, 4, 4)
         >>> alpha, foreground, refined = PatchRefiner().eval()(source, background, coarse, score, 5)
         >>> alpha.shape, foreground.shape, int(refined.sum())
@@ -229,7 +229,7 @@ class NoRefiner(Refiner):
     """The coarse result enlarged bilinearly; with `base_scale` 1 the first training stage, the base network alone.
 
     Example:
-        >>> coarse = Coarse(torch.rand(1, 1, 4, 4), torch.rand(1, 3, 4, 4), torch.rand(1, 1, 4, 4), torch.rand(1, 32, 4, 4))
+        >>> coarse = Coarse(*(torch.rand(1, channels, 4, 4) for channels in (1, 3, 1, 32)))
         >>> images, score = torch.rand(2, 1, 3, 16, 16), torch.rand(1, 1, 4, 4)
         >>> alpha, _, refined = NoRefiner()(*images, coarse, score, 5)
         >>> alpha.shape, int(refined.sum())

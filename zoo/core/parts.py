@@ -43,7 +43,7 @@ class Backbone(Part, nn.Module):
 
     @abstractmethod
     def forward(self, image: Tensor) -> list[Tensor]:
-        """Return a map a stride, finest first: (B, channels[i], ⌈H/s⌉, ⌈W/s⌉), s = strides[i], of (B, in_channels, H, W)."""
+        """Return features of (B, in_channels, H, W), one map a stride, finest first: (B, channels[i], ⌈H/s⌉, ⌈W/s⌉)."""
 
     def until(self, image: Tensor, stride: int = 16) -> list[Tensor]:
         """Return the features up to this stride, the first of `forward`'s; `last_stage` continues from there.

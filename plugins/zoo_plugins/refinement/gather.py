@@ -54,7 +54,7 @@ def refiner_inputs(source: Tensor, background: Tensor, coarse: Coarse) -> Refine
     """Return the inputs with the coarse result in one map, channels last.
 
     Example:
-        >>> coarse = Coarse(torch.rand(1, 1, 2, 2), torch.rand(1, 3, 2, 2), torch.rand(1, 1, 2, 2), torch.rand(1, 32, 2, 2))
+        >>> coarse = Coarse(*(torch.rand(1, channels, 2, 2) for channels in (1, 3, 1, 32)))
         >>> refiner_inputs(torch.rand(1, 3, 8, 8), torch.rand(1, 3, 8, 8), coarse).coarse.shape
         torch.Size([1, 2, 2, 42])
     """
