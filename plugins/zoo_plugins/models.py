@@ -23,7 +23,7 @@ def bgmv2(backbone: str) -> dict[str, Any]:
             },
             "error_map": {"class_path": "PredictedError", "init_args": {}},
             "selector": {"class_path": "TopK", "init_args": {"patches": 5000, "fixed_count": False}},
-            "refiner": {"class_path": "PatchRefiner", "init_args": {"kernel_size": 3, "windows": "torch"}},
+            "refiner": {"class_path": "PatchRefiner", "init_args": {"kernel_size": 3}},
             "foreground": "residual",
             "base_scale": 0.25,
             "losses": {

@@ -1,49 +1,49 @@
-"""Refiners: the selected 4×4-pixel patches are computed anew from the picture at full size.
+"""Refiners: the selected 4×4-pixel patches are recomputed from the image at full size.
 
 `PatchRefiner` has four paths with equal results in evaluation (tests hold them together): *gathered*, the plain one,
 crops the selected patches; *static* does the same with shapes that depend on nothing but sizes, for compilers and
-exporters; *dense* runs over the whole picture; *tiled* is the fast one, see `zoo_plugins.refinement.tiles`.
+exporters; *dense* runs over the whole image; *tiled* is the fast one, see `zoo_plugins.refinement`.
 """
-
-from collections.abc import Sequence
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zoo.matting.parts import PATCH, Coarse, Refiner, resize
+from zoo.matting.parts import PATCH, Coarse, Refiner, resize, select
 from zoo.training.fusing import folded
-from zoo_plugins.refinement.cells import Cells, crop, selection, write, write_into
-from zoo_plugins.refinement.kernels import Kernels, at_half_size
-from zoo_plugins.refinement.tiles import PORTION, SIDES, cost, refined_patches
-from zoo_plugins.refinement.windows import looking, pictures
+from zoo_plugins.refinement.gather import Cells, crop, refiner_inputs, write, write_in_place
+from zoo_plugins.refinement.tiled import CHUNK_BYTES, TILE_SIDES, Kernels, half_size_kernels, refined_patches
 
-DENSE_FROM = 0.2
-"""Share of selected patches from which the dense path computes less: 95,040 multiply-adds a patch, gathered 474,336."""
+DENSE_FRACTION = 0.2
+"""Fraction of selected patches above which the dense path computes less: 95,040 multiply-adds a patch, gathered
+474,336.
+"""
 
 
 class PatchRefiner(Refiner):
     """BackgroundMattingV2's refiner (paper, section 3.2).
 
     The coarse result at half size with source and background at half size goes through two convolutions; enlarged to
-    full size (nearest) and joined by source and background, through two more. What a patch sees beyond the picture's
-    border is zero.
+    full size (nearest) and joined by source and background, through two more. Beyond the image's border everything is
+    zero.
 
     Args:
         kernel_size: 3, or 1 for the paper's ablation without context.
-        windows: what makes the tiled path's inputs. "triton", for CUDA devices, does in one kernel, with nothing in
-            between, what "torch" does in several. It was compared with "torch" in Triton's interpreter and compiled for
-            sm_80 and sm_90, but not yet timed on a GPU.
+
+    Example:
+        >>> coarse = Coarse(*(torch.rand(1, channels, 4, 4) for channels in (1, 3, 1, 32)))
+        >>> source, background, score = torch.rand(1, 3, 16, 16), torch.rand(1, 3, 16, 16), torch.rand(1, 1, 4, 4)
+        >>> alpha, foreground, refined = PatchRefiner().eval()(source, background, coarse, score, 5)
+        >>> alpha.shape, foreground.shape, int(refined.sum())
+        (torch.Size([1, 1, 16, 16]), torch.Size([1, 3, 16, 16]), 5)
     """
 
-    def __init__(self, kernel_size: int = 3, windows: Literal["torch", "triton"] = "torch") -> None:
+    retired_arguments = frozenset({"windows"})
+
+    def __init__(self, kernel_size: int = 3) -> None:
         super().__init__()
         if kernel_size not in (1, 3):
             raise ValueError(f"PatchRefiner(kernel_size={kernel_size}): expected 1 or 3.")
-        if windows not in ("torch", "triton"):
-            raise ValueError(f'PatchRefiner(windows="{windows}"): expected "torch" or "triton".')
-        self.windows = windows
         self.half_margin, self.full_margin = (3, 2) if kernel_size == 3 else (0, 0)
         self.conv1 = nn.Conv2d(32 + 4 + 6, 24, kernel_size, bias=False)
         self.bn1 = nn.BatchNorm2d(24)
@@ -86,12 +86,12 @@ class PatchRefiner(Refiner):
         return alpha, refined
 
     def _may_tile(self, source: Tensor) -> bool:
-        """Whether the tiled path can be taken: it has no gradient, its shapes depend on what was selected, and not
-        every device knows the operations. Who chose windows by Triton is told where it cannot be taken.
+        """Whether the tiled path can run: it has no gradient, its shapes depend on the selection, and not every device
+        has its operations.
         """
         if self.training or torch.is_grad_enabled() or torch.compiler.is_compiling() or torch.jit.is_tracing():
             return False
-        return source.device.type in PORTION or self.windows == "triton"
+        return source.device.type in CHUNK_BYTES
 
     def tiled(
         self,
@@ -100,38 +100,35 @@ class PatchRefiner(Refiner):
         coarse: Coarse,
         score: Tensor,
         patches: int | None,
-        sides: Sequence[int] = SIDES,
+        sides: tuple[int, ...] = TILE_SIDES,
         foreground: bool = True,
     ) -> tuple[Tensor, Tensor | None, Tensor]:
-        """The fast path: tiles of the selected patches, with BatchNorm folded into the convolutions.
+        """Refine tiles of selected patches, with BatchNorm fused into the convolutions: the fast path.
 
         Args:
-            sides: which tiles may be chosen from, by their sides in patches.
+            source, background, coarse, score, patches: as in `forward`.
+            sides: of the tiles to choose from, in patches.
             foreground: False leaves it out, then it is None.
-
-        Raises:
-            ValueError: `windows` is "triton", which this device does not know.
         """
-        look = looking(self.windows, source.device)
         size = (source.shape[-2], source.shape[-1])
         alpha = resize(coarse.alpha.contiguous(), size)
         colours = resize(coarse.foreground.contiguous(), size) if foreground else None
-        selected = selection(score, patches)
-        kernels = self._kernels(4 if foreground else 1)
-        given = pictures(source, background, coarse)
-        costs = {side: cost(side, kernels) for side in sides}
-        for cells, result in refined_patches(given, selected, kernels, costs, look):
-            write_into(alpha, cells, result[:, :1])
+        selected = select(score, patches)
+        inputs, kernels = refiner_inputs(source, background, coarse), self._kernels(4 if foreground else 1)
+        for cells, result in refined_patches(inputs, selected, kernels, sides):
+            write_in_place(alpha, cells, result[:, :1])
             if colours is not None:
-                write_into(colours, cells, result[:, 1:])
+                write_in_place(colours, cells, result[:, 1:])
         return alpha, colours, selected.to(score.dtype)
 
     def _kernels(self, channels: int) -> Kernels:
-        """The convolutions as they are now, nothing of which is kept: it would be wrong once a weight has changed, and
-        takes less than a thousandth of a picture's time. The last one gives so many channels.
+        """The fused convolutions, the last one with this many output channels.
+
+        They are never cached: a cache would be wrong once a weight has changed, and fusing takes less than a thousandth
+        of an image's time.
         """
         assert self.conv4.bias is not None
-        return at_half_size(
+        return half_size_kernels(
             folded(self.conv1, self.bn1),
             folded(self.conv2, self.bn2),
             folded(self.conv3, self.bn3),
@@ -141,16 +138,16 @@ class PatchRefiner(Refiner):
     def plain(
         self, images: Tensor, halves: Tensor, score: Tensor, patches: int | None, enlarged: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Gathered or dense, whichever computes less for this selection; gradients flow through both."""
-        count = int(selection(score, patches).sum())
-        path = self.dense if count > DENSE_FROM * score.numel() else self.gathered
+        """Take the gathered or the dense path, whichever computes less; gradients flow through both."""
+        count = int(select(score, patches).sum())
+        path = self.dense if count > DENSE_FRACTION * score.numel() else self.gathered
         return path(images, halves, score, patches, enlarged)
 
     def gathered(
         self, images: Tensor, halves: Tensor, score: Tensor, patches: int | None, enlarged: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """The plain path: crop each selected patch with its margin, convolve, write it back."""
-        selected = selection(score, patches)
+        """Crop each selected patch with its margin, convolve, write it back: the plain path."""
+        selected = select(score, patches)
         cells = Cells(*torch.nonzero(selected[:, 0], as_tuple=True))
         if len(cells.image) == 0:
             return enlarged, selected.to(score.dtype)
@@ -159,7 +156,7 @@ class PatchRefiner(Refiner):
     def static(
         self, images: Tensor, halves: Tensor, score: Tensor, patches: int | None, enlarged: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Always `patches` patches an image, unselected ones written back as they were: no shape depends on data."""
+        """Compute `patches` patches an image, and write unselected ones back unchanged: no shape depends on data."""
         batch, _, rows, columns = score.shape
         least = torch.sym_min if torch.compiler.is_compiling() else min  # sizes may be symbols, which min would compare
         count = rows * columns if patches is None else least(patches, rows * columns)
@@ -178,8 +175,8 @@ class PatchRefiner(Refiner):
     def dense(
         self, images: Tensor, halves: Tensor, score: Tensor, patches: int | None, enlarged: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """The whole picture through the same convolutions, kept where selected."""
-        selected = selection(score, patches)
+        """Convolve the whole image, and keep the result where it is selected."""
+        selected = select(score, patches)
         x = self._full(self._half(F.pad(halves, (self.half_margin,) * 4)), F.pad(images, (self.full_margin,) * 4))
         everywhere = selected.repeat_interleave(PATCH, 2).repeat_interleave(PATCH, 3)
         return torch.where(everywhere, x.to(enlarged.dtype), enlarged), selected.to(score.dtype)
@@ -190,14 +187,14 @@ class PatchRefiner(Refiner):
         """Dense without a bound, gathered with one: BatchNorm sees other pixels in each, so only the configuration may
         choose, never the data.
 
-        An image without a patch to refine passes one all the same, with no effect, so that every parameter always has a
+        An image without a selected patch passes one all the same, with no effect, so that every parameter always has a
         gradient (DDP needs it).
         """
         images, halves = self._inputs(source, background, coarse)
         if patches is None:
             return self.dense(images, halves, score, patches, enlarged)
-        selected = selection(score, patches)
-        passing = selected | (~selected.any((2, 3), keepdim=True) & selection(torch.ones_like(score), 1))
+        selected = select(score, patches)
+        passing = selected | (~selected.any((2, 3), keepdim=True) & select(torch.ones_like(score), 1))
         cells = Cells(*torch.nonzero(passing[:, 0], as_tuple=True))
         before = crop(enlarged, cells, PATCH, 0)
         after = self._patches(images, halves, cells).to(before.dtype)
@@ -229,7 +226,15 @@ class PatchRefiner(Refiner):
 
 
 class NoRefiner(Refiner):
-    """The coarse result enlarged bilinearly; with `base_scale` 1 the first training stage, the base network alone."""
+    """The coarse result enlarged bilinearly; with `base_scale` 1 the first training stage, the base network alone.
+
+    Example:
+        >>> coarse = Coarse(*(torch.rand(1, channels, 4, 4) for channels in (1, 3, 1, 32)))
+        >>> images, score = torch.rand(2, 1, 3, 16, 16), torch.rand(1, 1, 4, 4)
+        >>> alpha, _, refined = NoRefiner()(*images, coarse, score, 5)
+        >>> alpha.shape, int(refined.sum())
+        (torch.Size([1, 1, 16, 16]), 0)
+    """
 
     refines = False
 

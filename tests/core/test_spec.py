@@ -18,7 +18,7 @@ from torch import nn
 from zoo.core.plugin_files import load_plugin_file
 from zoo.core.registry import load_plugins, slots
 from zoo.core.slots import PluginError
-from zoo.core.spec import Part, build, is_spec, texts_for_parts, without_downloads
+from zoo.core.spec import Part, build, is_spec, texts_for_parts, without_downloads, without_retired
 
 PARTS = '''
 from dataclasses import dataclass, field
@@ -390,3 +390,15 @@ def test_records_in_a_spec_are_made(shared_tiny) -> None:
         "class_path": "Tiny",
         "init_args": {"count": 2, "size": 64},
     }
+
+
+# Retired arguments
+
+
+def test_an_old_spec_builds_without_the_arguments_that_its_class_retired() -> None:
+    refiner = {"class_path": "PatchRefiner", "init_args": {"kernel_size": 1, "windows": "torch"}}
+    assert build(refiner).spec == {"class_path": "PatchRefiner", "init_args": {"kernel_size": 1}}
+    assert without_retired({"a": [refiner]}) == {"a": [build(refiner).spec]}
+    assert refiner["init_args"]["windows"] == "torch"
+    with pytest.raises(TypeError, match="unexpected keyword argument 'window'"):
+        build({"class_path": "PatchRefiner", "init_args": {"window": "torch"}})

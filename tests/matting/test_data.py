@@ -11,7 +11,7 @@ from lightning.pytorch import Trainer
 from torch import Tensor
 
 from zoo.core.spec import build
-from zoo.matting.compose import as_float
+from zoo.matting.compose import batch_to_float
 from zoo.matting.data import (
     EvaluationSamples,
     EvaluationSet,
@@ -21,8 +21,8 @@ from zoo.matting.data import (
     collate,
     cover,
 )
-from zoo.matting.disturbance import Disturbance
 from zoo.matting.parts import Matte, MattingBatch, MattingDataset
+from zoo.matting.perturbation import Perturbation
 from zoo.runner.configs import shipped
 from zoo.training.sampling import SampleKey
 
@@ -90,7 +90,7 @@ def test_evaluation_is_fixed_composited_and_disturbed() -> None:
     torch.testing.assert_close(sample.source, torch.full((3, 16, 16), 0.5 * 0.02 + 0.5 * 0.01))
     assert not torch.equal(sample.background, torch.full((3, 16, 16), 0.01))
     undisturbed = EvaluationSamples(
-        EvaluationSet(Constant(backgrounds=4), backgrounds_each=2, disturbance=Disturbance(severity=0))
+        EvaluationSet(Constant(backgrounds=4), backgrounds_each=2, disturbance=Perturbation(severity=0))
     )
     assert torch.equal(undisturbed[5].background, torch.full((3, 16, 16), 0.01))
 
@@ -186,7 +186,7 @@ def test_bytes_and_floats_mix_in_a_batch() -> None:
         return MattingBatch(torch.zeros(3, 1, 1), torch.zeros(3, 1, 1), alpha, torch.zeros(3, 1, 1), name=["x"])
 
     mixed = collate([sample(torch.full((1, 1, 1), 51, dtype=torch.uint8)), sample(torch.full((1, 1, 1), 0.2))])
-    torch.testing.assert_close(as_float(mixed).alpha, torch.full((2, 1, 1, 1), 0.2))
+    torch.testing.assert_close(batch_to_float(mixed).alpha, torch.full((2, 1, 1, 1), 0.2))
     alike = collate([sample(torch.full((1, 1, 1), 51, dtype=torch.uint8))] * 2)
     assert alike.alpha.dtype == torch.uint8
     assert alike.name == ["x", "x"]
@@ -195,7 +195,7 @@ def test_bytes_and_floats_mix_in_a_batch() -> None:
 def test_one_tensor_in_two_fields_is_copied_once() -> None:
     batch = collate([TrainingSamples(Constant(), 16, 0)[SampleKey(0, index)] for index in range(2)])
     assert batch.source is batch.background
-    floats = as_float(batch)
+    floats = batch_to_float(batch)
     assert floats.source is floats.background
     apart = collate([EvaluationSamples(EvaluationSet(Constant()))[index] for index in range(2)])
     assert apart.source is not apart.background

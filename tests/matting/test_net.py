@@ -224,7 +224,7 @@ def test_more_patches_than_there_are_is_clamped_with_one_warning() -> None:
         warnings.simplefilter("always")
         first, second = run(network, *given), run(network, *given)
         run(network, *pictures(1, 40, 40))
-    expected = "RandomPatches(patches=5000): this picture has only 80 patches (10×8), so all may be refined."
+    expected = "RandomPatches(patches=5000): this image has only 80 patches (10×8), so all may be refined."
     assert [str(warning.message) for warning in told] == [expected]
     assert first.refined.all()
     assert_equal(first, second, 0)

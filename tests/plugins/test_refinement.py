@@ -6,12 +6,9 @@ from collections.abc import Iterator
 import pytest
 import torch
 from torch import Tensor, nn
-from zoo_plugins.refinement import tiles as tiled
-from zoo_plugins.refinement.cells import Cells
-from zoo_plugins.refinement.cover import cover
-from zoo_plugins.refinement.kernels import multiply_adds
-from zoo_plugins.refinement.tiles import SIDES
-from zoo_plugins.refinement.windows import cut, fours, halved, sample
+from zoo_plugins.refinement import tiled
+from zoo_plugins.refinement.gather import Cells, gather_crops, gather_enlarged, half_size, pixel_unshuffle
+from zoo_plugins.refinement.tiled import TILE_SIDES, multiply_adds, tiling
 from zoo_plugins.refiners import PatchRefiner
 
 from zoo.matting.parts import Coarse, resize
@@ -20,7 +17,7 @@ SIZES = [(4, 4), (20, 28), (36, 16), (68, 76)]
 """Rows and columns of patches are odd and even, fewer than a tile of the largest side has and more, not alike."""
 ROUNDING = {torch.float64: 1e-12, torch.float32: 1e-5, torch.bfloat16: 0.06, torch.float16: 0.008}
 """How far results may differ: in half precision by a few of the steps that numbers near 1 have."""
-CHOICES = [*((side,) for side in SIDES), (2, 6), SIDES]
+CHOICES = [*((side,) for side in TILE_SIDES), (2, 6), TILE_SIDES]
 
 
 def made(kernel_size: int = 3, seed: int = 0) -> PatchRefiner:
@@ -139,19 +136,19 @@ def test_single_precision_is_equal_to_within_a_hundred_thousandth_at_a_larger_si
 def test_portions_of_any_size_equal_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
     refiner, given = made().double(), inputs(2, 52, 68, 0.25, torch.float64)
     score = scores(2, 52, 68, 0.4, torch.float64, close=False)
-    expected, _ = in_tiles(refiner, given, score, SIDES)
-    for size in (1, 10**6, tiled.PORTION["cuda"]):
-        monkeypatch.setitem(tiled.PORTION, "cpu", size)
-        torch.testing.assert_close(in_tiles(refiner, given, score, SIDES)[0], expected, rtol=0, atol=1e-12)
+    expected, _ = in_tiles(refiner, given, score, TILE_SIDES)
+    for size in (1, 10**6, tiled.CHUNK_BYTES["cuda"]):
+        monkeypatch.setitem(tiled.CHUNK_BYTES, "cpu", size)
+        torch.testing.assert_close(in_tiles(refiner, given, score, TILE_SIDES)[0], expected, rtol=0, atol=1e-12)
 
 
 def test_pictures_with_channels_innermost_give_the_same() -> None:
     refiner, (source, background, coarse) = made().double(), inputs(2, 52, 68, 0.25, torch.float64)
     score = scores(2, 52, 68, 0.4, torch.float64, close=True)
-    expected, _ = in_tiles(refiner, (source, background, coarse), score, SIDES)
+    expected, _ = in_tiles(refiner, (source, background, coarse), score, TILE_SIDES)
     inner = [image.contiguous(memory_format=torch.channels_last) for image in (source, background)]
     features = Coarse(*(each.contiguous(memory_format=torch.channels_last) for each in coarse))
-    result, _ = in_tiles(refiner, (inner[0], inner[1], features), score, SIDES)
+    result, _ = in_tiles(refiner, (inner[0], inner[1], features), score, TILE_SIDES)
     torch.testing.assert_close(result, expected, rtol=0, atol=1e-12)
 
 
@@ -172,7 +169,7 @@ def test_a_weight_that_changes_counts_at_once() -> None:
 
     before = None
     for _ in changes():
-        result = in_tiles(refiner, given, score, SIDES)[0]
+        result = in_tiles(refiner, given, score, TILE_SIDES)[0]
         assert (result - gathered(refiner, given, score)[0]).abs().max() < 1e-12
         assert before is None or (result - before).abs().max() > 1e-9
         before = result
@@ -182,7 +179,7 @@ def test_inputs_and_weights_are_left_as_they_were() -> None:
     refiner, given = made(), inputs(2, 36, 16, 0.25, torch.float32)
     tensors = [*given[:2], *given[2], *refiner.state_dict().values()]
     before = [tensor.clone() for tensor in tensors]
-    in_tiles(refiner, given, scores(2, 36, 16, 0.5, torch.float32, close=False), SIDES)
+    in_tiles(refiner, given, scores(2, 36, 16, 0.5, torch.float32, close=False), TILE_SIDES)
     assert all(torch.equal(old, new) for old, new in zip(before, tensors, strict=True))
 
 
@@ -202,7 +199,7 @@ def covered(found: dict[int, Cells], shape: tuple[int, ...]) -> Tensor:
 def test_every_selected_patch_is_in_one_tile_and_no_patch_in_two(density: float) -> None:
     selected = scores(2, 84, 148, density, torch.float32, close=True) > 0
     for costs in ({1: 1.0}, {4: 1.0}, {1: 1.0, 4: 5.0, 16: 40.0}, {1: 1.0, 2: 3.0, 6: 10.0}):
-        count = covered(cover(selected, costs), tuple(selected[:, 0].shape))
+        count = covered(tiling(selected, costs), tuple(selected[:, 0].shape))
         assert (count[selected[:, 0]] == 1).all()
         assert count.max() <= 1
 
@@ -210,10 +207,10 @@ def test_every_selected_patch_is_in_one_tile_and_no_patch_in_two(density: float)
 def test_a_tile_is_taken_where_its_patches_alone_would_cost_as_much() -> None:
     selected = torch.zeros(1, 1, 8, 8, dtype=torch.bool)
     selected[0, 0, 0, :3] = selected[0, 0, 5, 4:6] = True
-    found = cover(selected, {1: 1.0, 4: 3.0})
+    found = tiling(selected, {1: 1.0, 4: 3.0})
     assert [values.tolist() for values in found[4]] == [[0], [0], [0]]
     assert [values.tolist() for values in found[1]] == [[0, 0], [5, 5], [4, 5]]
-    found = cover(selected, {1: 1.0, 4: 3.0, 8: 4.9})
+    found = tiling(selected, {1: 1.0, 4: 3.0, 8: 4.9})
     assert found[8].number == 1
     assert found[4].number == found[1].number == 0
 
@@ -237,7 +234,7 @@ def test_kernels_at_half_size_do_what_the_refiner_does_at_full_size(kernel_size:
     with torch.no_grad():
         expected = refiner._full(half, images)[:, :channels]
         kernels = refiner._kernels(channels)
-        x = nn.functional.conv2d(torch.cat([half, *fours(images, 5)], 1), *kernels.conv3).relu()
+        x = nn.functional.conv2d(torch.cat([half, *pixel_unshuffle(images, 5)], 1), *kernels.conv3).relu()
         x = nn.functional.conv2d(x, *kernels.conv4).unflatten(1, (2, 2, channels))
     result = x.permute(0, 3, 4, 1, 5, 2).reshape(expected.shape)
     torch.testing.assert_close(result, expected, rtol=0, atol=1e-12)
@@ -245,10 +242,10 @@ def test_kernels_at_half_size_do_what_the_refiner_does_at_full_size(kernel_size:
 
 def test_pictures_at_half_size_are_what_resize_gives() -> None:
     images = torch.rand(3, 6, 10, 10, dtype=torch.float64)
-    torch.testing.assert_close(halved(images), resize(images, (5, 5)), rtol=0, atol=1e-12)
+    torch.testing.assert_close(half_size(images), resize(images, (5, 5)), rtol=0, atol=1e-12)
 
 
-# Windows
+# Gathering tiles
 
 
 def test_windows_of_an_enlarged_map_are_cut_out_of_it() -> None:
@@ -256,7 +253,7 @@ def test_windows_of_an_enlarged_map_are_cut_out_of_it() -> None:
         x = torch.rand(2, 3, height, width, dtype=torch.float64)
         whole = torch.nn.functional.pad(resize(x, (24, 34)), (3, 3 + 2, 3, 3))
         tiles = Cells(torch.tensor([0, 1, 1]), torch.tensor([0, 2, 5]), torch.tensor([8, 0, 3]))
-        windows = sample(x.permute(0, 2, 3, 1), (24, 34), tiles, 4, 3)
+        windows = gather_enlarged(x.permute(0, 2, 3, 1), (24, 34), tiles, 4, 3)
         for window, image, row, column in zip(windows, *tiles, strict=True):
             expected = whole[image, :, 4 * row : 4 * row + 10, 4 * column : 4 * column + 10]
             torch.testing.assert_close(window.permute(2, 0, 1), expected, rtol=0, atol=1e-12)
@@ -267,7 +264,7 @@ def test_windows_of_an_enlarged_map_are_cut_out_of_it() -> None:
 def test_windows_are_cut_with_zeros_beyond_the_border(margin: int, size: tuple[int, int]) -> None:
     first, second = torch.rand(2, 3, *size), torch.rand(2, 2, *size).to(memory_format=torch.channels_last)
     tiles = Cells(*torch.ones(2, -(-size[0] // 8), -(-size[1] // 8)).nonzero(as_tuple=True))
-    windows = cut((first, second), tiles, 8, margin)
+    windows = gather_crops((first, second), tiles, 8, margin)
     side = 8 + 2 * margin
     whole = torch.nn.functional.pad(torch.cat([first, second], 1), (margin, margin + 8, margin, margin + 8))
     for window, number, row, column in zip(windows, *tiles, strict=True):

@@ -8,9 +8,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from zoo_plugins.refiners import NoRefiner, PatchRefiner, selection
+from zoo_plugins.refiners import NoRefiner, PatchRefiner
 
-from zoo.matting.parts import Coarse, resize
+from zoo.matting.parts import Coarse, resize, select
 
 Inputs = tuple[Tensor, Tensor, Coarse]
 
@@ -174,9 +174,9 @@ def test_without_a_selected_patch_the_coarse_result_is_enlarged(path: str, level
 
 def test_at_most_the_highest_patches_of_each_image_are_selected() -> None:
     score = torch.tensor([[[[0.1, 0.9], [0.5, -1.0]]], [[[-3.0, -2.0], [0.2, 0.0]]]])
-    assert selection(score, 2).int().tolist() == [[[[0, 1], [1, 0]]], [[[0, 0], [1, 0]]]]
-    assert selection(score, None).int().tolist() == [[[[1, 1], [1, 0]]], [[[0, 0], [1, 0]]]]
-    assert not selection(score, 0).any()
+    assert select(score, 2).int().tolist() == [[[[0, 1], [1, 0]]], [[[0, 0], [1, 0]]]]
+    assert select(score, None).int().tolist() == [[[[1, 1], [1, 0]]], [[[0, 0], [1, 0]]]]
+    assert not select(score, 0).any()
 
 
 def test_the_coarse_result_is_left_as_it_was() -> None:
@@ -283,7 +283,7 @@ def running_mean(score: Tensor, patches: int | None) -> Tensor:
     return refiner.bn1.running_mean
 
 
-def test_the_path_in_training_depends_on_the_configuration_never_on_the_selection() -> None:
+def test_the_path_in_training_depends_on_the_configuration_never_on_the_select() -> None:
     few, all_cells = torch.zeros(2, 1, 4, 6, dtype=torch.float64), torch.ones(2, 1, 4, 6, dtype=torch.float64)
     few[..., 0, 0] = 1
     # Without a bound BatchNorm sees the whole picture, however few patches are selected; with one it sees patches,

@@ -3,10 +3,9 @@
 import pytest
 import torch
 from torch import Tensor
-from zoo_plugins.refiners import selection
 from zoo_plugins.selectors import AllPatches, NoPatches, RandomPatches, Threshold, TopK
 
-from zoo.matting.parts import PatchSelector
+from zoo.matting.parts import PatchSelector, select
 
 SELECTORS = [TopK(5), TopK(5, fixed_count=True), Threshold(0.5), RandomPatches(5), AllPatches(), NoPatches()]
 
@@ -16,7 +15,7 @@ def error_map(batch: int = 2, rows: int = 6, columns: int = 9) -> Tensor:
 
 
 def selected(selector: PatchSelector, error: Tensor) -> Tensor:
-    return selection(selector(error), selector.patches)
+    return select(selector(error), selector.patches)
 
 
 def test_only_selectors_that_rank_by_error_say_so() -> None:

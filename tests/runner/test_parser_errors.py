@@ -44,7 +44,7 @@ WRONG = [
     ),
     (
         "--data.validation.disturbance.sevrity=3",
-        "Disturbance has no argument 'sevrity'; did you mean severity or shift? Known: shift, ",
+        "Perturbation has no argument 'sevrity'; did you mean severity or shift? Known: shift, ",
     ),
     ("--data.train.squares.dataset.cont=3", "Tiny has no argument 'cont'; did you mean count? Known: count, size."),
     (

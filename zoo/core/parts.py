@@ -1,12 +1,12 @@
 """The abstract parts that tasks share: backbones, loss terms, augmentations, datasets.
 
-Each is a slot's whole contract. A plugin derives from one of these classes, gives its constructor explicit, typed
+Each is the whole contract of a slot. A plugin derives from one of these classes, gives its constructor explicit, typed
 arguments, and implements what is abstract here.
 """
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 from torch import Tensor, nn
 from torch.utils.data import Dataset
@@ -19,6 +19,15 @@ class Backbone(Part, nn.Module):
     """Turns an image into features at several strides.
 
     The network calls `build` once; then `channels` and `strides` are known and `forward` works.
+
+    Example:
+        >>> class Halves(Backbone):
+        ...     def build(self, in_channels, strides):
+        ...         self.channels, self.strides = [in_channels] * len(strides), list(strides)
+        ...     def forward(self, image):
+        ...         return [nn.functional.avg_pool2d(image, stride, ceil_mode=True) for stride in self.strides]
+        >>> Halves().spec
+        {'class_path': 'Halves', 'init_args': {}}
     """
 
     channels: list[int]
@@ -34,12 +43,12 @@ class Backbone(Part, nn.Module):
 
     @abstractmethod
     def forward(self, image: Tensor) -> list[Tensor]:
-        """(B, in_channels, H, W) → a map a stride, finest first: (B, channels[i], ⌈H/s⌉, ⌈W/s⌉), s = strides[i]."""
+        """Return features of (B, in_channels, H, W), one map a stride, finest first: (B, channels[i], ⌈H/s⌉, ⌈W/s⌉)."""
 
     def until(self, image: Tensor, stride: int = 16) -> list[Tensor]:
-        """The first of what `forward` gives, up to the features at this stride; `last_stage` goes on from there.
+        """Return the features up to this stride, the first of `forward`'s; `last_stage` continues from there.
 
-        Optional, both: for networks that change the features at the last stride but one before the backbone goes on.
+        Optional, both: for networks that change the features before the last stage.
 
         Args:
             image: (B, in_channels, H, W).
@@ -51,7 +60,7 @@ class Backbone(Part, nn.Module):
         raise ValueError(only_as_a_whole(type(self).__name__))
 
     def last_stage(self, features: Tensor) -> Tensor:
-        """From features at the last stride but one to those at the last.
+        """Return the features at the last stride, of those at the last but one.
 
         `last_stage(forward(image)[-2])` is `forward(image)[-1]`.
 
@@ -62,7 +71,12 @@ class Backbone(Part, nn.Module):
 
 
 def only_as_a_whole(backbone: str) -> str:
-    """The sentence about a backbone that cannot stop before its last stage."""
+    """Return the error message for a backbone that cannot stop before its last stage.
+
+    Example:
+        >>> only_as_a_whole("SelecSLS")[:47]
+        'SelecSLS cannot stop before its last stage, whe'
+    """
     return (
         f"{backbone} cannot stop before its last stage, where this network changes its features: choose a backbone "
         "that can, for example TimmBackbone('resnet50', output_stride=32)."
@@ -72,49 +86,68 @@ def only_as_a_whole(backbone: str) -> str:
 class LossTerm(Part, nn.Module):
     """One term of the training loss.
 
-    The training module multiplies by `weight` and sums; a term of weight 0 is not computed.
+    The training module multiplies by `weight` and sums; a term of weight 0 is not computed. `reads` and `targets` are
+    class attributes, or set in the constructor where they depend on an argument.
+
+    Example:
+        >>> class AlphaMSE(LossTerm):
+        ...     reads, targets = frozenset({"alpha"}), frozenset({"alpha"})
+        ...     def forward(self, output, batch):
+        ...         return (output.alpha - batch.alpha).square().mean()
+        >>> AlphaMSE(weight=2.0).spec
+        {'class_path': 'AlphaMSE', 'init_args': {'weight': 2.0}}
     """
+
+    reads: frozenset[str]
+    """The fields of the network's output that the term reads."""
+    targets: frozenset[str]
+    """The fields of the batch that the term compares them with."""
 
     def __init__(self, weight: float = 1.0) -> None:
         super().__init__()
         self.weight = weight
 
-    @property
-    @abstractmethod
-    def reads(self) -> frozenset[str]:
-        """The fields of the network's output that the term reads."""
-
-    @property
-    @abstractmethod
-    def targets(self) -> frozenset[str]:
-        """The fields of the batch that the term compares them with."""
-
     @abstractmethod
     def forward(self, output: Any, batch: Any) -> Tensor:
-        """The unweighted value of the term, a scalar."""
+        """Return the unweighted value of the term, a scalar."""
 
 
 class Augmentation(Part, nn.Module):
-    """One random change of a batch, on whatever device the batch is.
+    """One random change of a batch, on the device of the batch.
 
-    `phase` says when it runs: `canvas` before the crop, `scene` after it and before foreground and background are
-    composited, `captured` on what the cameras saw. All randomness comes from `draws`, which holds a stream for each
-    sample.
+    Example:
+        >>> class Darken(Augmentation):
+        ...     def forward(self, batch, random):
+        ...         factors = random.uniform(0.5, 1).view(-1, 1, 1, 1)
+        ...         return batch._replace(source=batch.source * factors)
+        >>> Darken().spec
+        {'class_path': 'Darken', 'init_args': {}}
     """
 
-    phase: Literal["canvas", "scene", "captured"]
-
     @abstractmethod
-    def forward(self, batch: Any, draws: RandomStream) -> Any:
-        """The changed batch (`batch._replace(...)`); tensors of the batch are not changed in place."""
+    def forward(self, batch: Any, random: RandomStream) -> Any:
+        """Return the changed batch (`batch._replace(...)`); tensors of the batch are not changed in place.
+
+        Args:
+            batch: the batch.
+            random: the only source of random numbers, one stream a sample.
+        """
 
 
 class SampleSource(Part, Dataset):
-    """A dataset: where samples come from. Each task says in its own `parts.py` what a sample is."""
+    """A dataset. Each task defines its samples in its own `parts.py`.
+
+    Example:
+        >>> class Empty(SampleSource):
+        ...     def __len__(self):
+        ...         return 0
+        >>> len(Empty()), Empty.synthetic
+        (0, False)
+    """
 
     synthetic = False
-    """Whether its pictures are drawn by a program: what is measured on them is no published number."""
+    """Whether a program renders its images: a result on them is no published number."""
 
     @abstractmethod
     def __len__(self) -> int:
-        """How many samples there are."""
+        """Return the number of samples."""

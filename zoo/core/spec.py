@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from enum import Enum
 from pathlib import PurePath
 from types import UnionType
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from zoo.core.registry import find_class
 from zoo.core.seeding import random_stream, run_seed
@@ -39,6 +39,9 @@ class Part(metaclass=PartType):
     """Anything that a spec can describe: give the constructor explicit, typed arguments of plain data and other parts,
     no `**kwargs`.
     """
+
+    retired_arguments: ClassVar[frozenset[str]] = frozenset()
+    """Arguments of earlier versions: old specs that hold them still build, without them."""
 
     _arguments: dict[str, Any]
 
@@ -115,7 +118,25 @@ def build(spec: Spec) -> Any:
     """The part that a spec describes. Names are looked up in the slots; nothing else is ever imported."""
     cls = find_class(spec["class_path"])
     hints = type_hints(cls.__init__)  # type: ignore[misc]
-    return cls(**{name: build_nested(value, hints.get(name)) for name, value in spec.get("init_args", {}).items()})
+    arguments = current_arguments(cls, spec.get("init_args", {}))
+    return cls(**{name: build_nested(value, hints.get(name)) for name, value in arguments.items()})
+
+
+def current_arguments(cls: type, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a spec without those that the class has retired."""
+    retired = getattr(cls, "retired_arguments", frozenset())
+    return {name: value for name, value in arguments.items() if name not in retired}
+
+
+def without_retired(value: Any) -> Any:
+    """Return plain data whose specs hold no retired arguments: what a configuration file may hold today."""
+    if isinstance(value, list):
+        return [without_retired(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if is_spec(value) and "init_args" in value:
+        value = value | {"init_args": current_arguments(find_class(value["class_path"]), value["init_args"])}
+    return {key: without_retired(item) for key, item in value.items()}
 
 
 def build_nested(value: Any, annotation: Any = None) -> Any:

@@ -1,9 +1,9 @@
 """From cut-outs and backgrounds to training batches: the canvas, the crop, and the order of the augmentations.
 
-A training batch is born on a square *canvas*. The canvas steps change foreground and background there, then the whole
+A training batch starts on a square *canvas*. The canvas steps change foreground and background there, then the whole
 batch is cropped to one size. From then on the background exists twice: as the *scene* behind the person, kept in
 `source` until the foreground is composited onto it, and as the *captured* background, `background`. Scene steps change
-the first; captured steps change what the cameras saw of both.
+the first; captured steps change the camera's images of both.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,35 +20,42 @@ from zoo.core.seeding import RandomStream
 from zoo.matting.parts import MattingBatch, resize
 
 PHASES = ("canvas", "scene", "captured")
-PICTURES = ("source", "background", "alpha", "foreground")
-CROP_PURPOSE = "crop size"
+IMAGES = ("source", "background", "alpha", "foreground")
 
 
 def composite(foreground: Tensor, alpha: Tensor, background: Tensor) -> Tensor:
-    """The compositing equation I = F·α + B·(1 − α), of straight colours, as the official code computes it.
+    """Composite straight colours: I = F·α + B·(1 − α), as the official code computes it.
 
     Args:
         foreground, background: (B, 3, H, W).
         alpha: (B, 1, H, W).
+
+    Example:
+        >>> composite(torch.ones(1, 3, 1, 1), torch.full((1, 1, 1, 1), 0.25), torch.zeros(1, 3, 1, 1)).flatten()
+        tensor([0.2500, 0.2500, 0.2500])
     """
     return (foreground * alpha).addcmul_(background, 1 - alpha)
 
 
 def fit_canvas(image: Tensor, size: int, how: Literal["inside", "cover"]) -> Tensor:
-    """Put a picture of any size in the middle of a square canvas, antialiased when it shrinks.
+    """Put an image of any size in the middle of a square canvas, antialiased when it shrinks.
 
     Args:
         image: (C, H, W), float or uint8; the result has the same type.
         size: side of the canvas in pixels.
-        how: `inside` keeps all of the picture and leaves zeros around it, for foreground and alpha alike; `cover` fills
-            the canvas and cuts off what stands out, for backgrounds.
+        how: `inside` keeps all of the image and leaves zeros around it, for foreground and alpha alike; `cover` fills
+            the canvas and cuts off the rest, for backgrounds.
 
     Raises:
-        ValueError: the picture is empty, or `how` is neither of the two.
+        ValueError: the image is empty, or `how` is neither of the two.
+
+    Example:
+        >>> [fit_canvas(torch.ones(1, 2, 4), 4, how).sum().item() for how in ("inside", "cover")]
+        [8.0, 16.0]
     """
     height, width = image.shape[-2:]
     if height == 0 or width == 0:
-        raise ValueError(f"cannot put a picture of {width}x{height} pixels on a canvas; expected at least one pixel.")
+        raise ValueError(f"cannot put an image of {width}x{height} pixels on a canvas; expected at least one pixel.")
     if how not in ("inside", "cover"):
         raise ValueError(f"how={how!r}: expected 'inside' (for mattes) or 'cover' (for backgrounds).")
     longer_or_shorter = max(height, width) if how == "inside" else min(height, width)
@@ -61,7 +68,7 @@ def fit_canvas(image: Tensor, size: int, how: Literal["inside", "cover"]) -> Ten
 def random_crop(batch: MattingBatch, sides: Sequence[int], multiple: int = 4) -> MattingBatch:
     """Resize the batch so that it just covers a random size, and cut that size from the middle (official behaviour).
 
-    Height and width are drawn independently, once for the batch, from the stream of its first sample.
+    Height and width are sampled independently, once for the batch, from the random stream of its first sample.
 
     Args:
         batch: of any size; `seed` must be given. A trimap is dropped: it no longer fits.
@@ -70,8 +77,14 @@ def random_crop(batch: MattingBatch, sides: Sequence[int], multiple: int = 4) ->
 
     Raises:
         ValueError: the range is empty, or holds a side that would be rounded down to nothing.
+
+    Example:
+        >>> image, alpha = torch.rand(1, 3, 64, 64), torch.rand(1, 1, 64, 64)
+        >>> batch = MattingBatch(image, image, alpha, image, seed=torch.tensor([7]))
+        >>> random_crop(batch, (32, 33)).source.shape
+        torch.Size([1, 3, 32, 32])
     """
-    return _cropped(batch, *_draw_crop(_seeds(batch), sides, multiple))
+    return _cropped(batch, *_random_size(_seeds(batch), sides, multiple))
 
 
 @torch.no_grad()
@@ -80,45 +93,61 @@ def apply_augmentations(
 ) -> MattingBatch:
     """Run the named steps, phase by phase and within a phase in the mapping's order, and composite the source.
 
-    Each step draws from the streams (sample's seed, step's name), so adding, removing or changing one step leaves the
-    draws of the others as they were. Runs in full precision, whatever the precision of the training. On a CPU one
-    sample after the other runs through all steps, while it is still in the cache, which gives the same in a fraction
-    of the time.
+    The random stream of a step is named by the sample's seed and the step's name. So adding, removing or changing one
+    step leaves the random numbers of the others unchanged. Steps run in full precision, whatever the precision of the
+    training. On a CPU samples run through all steps one by one, which keeps each in the cache.
 
     Args:
         batch: foreground, alpha, background and seed are read, floats or bytes; `source` is made here and a trimap is
             dropped.
-        augmentations: the steps by name.
+        augmentations: the steps by name, each with a `phase` as in `MattingAugmentation`.
         crop: lowest and highest side for `random_crop`; None leaves the canvas as it is.
         multiple: see `random_crop`.
 
     Raises:
         ValueError: the batch has no seeds, a step has an unknown phase, or the crop sides are no range.
+
+    Example:
+        >>> image, alpha = torch.rand(1, 3, 8, 8), torch.rand(1, 1, 8, 8)
+        >>> batch = MattingBatch(image, torch.zeros_like(image), alpha, image, seed=torch.tensor([7]))
+        >>> torch.equal(apply_augmentations(batch, {}).source, image * alpha)
+        True
     """
     seeds = _seeds(batch)
     device = batch.alpha.device
     for name, step in augmentations.items():
-        if step.phase not in PHASES:
-            raise ValueError(f"augmentation '{name}' has phase {step.phase!r}; expected one of {', '.join(PHASES)}.")
-    size = None if crop is None else _draw_crop(seeds, crop, multiple)
+        if (phase := getattr(step, "phase", None)) not in PHASES:
+            raise ValueError(f"augmentation '{name}' has phase {phase!r}; expected one of {', '.join(PHASES)}.")
+    size = None if crop is None else _random_size(seeds, crop, multiple)
     with torch.autocast(device.type, enabled=False):
         if device.type != "cpu":
             return augment_together(batch, seeds, augmentations, size)
-        pictures: dict[str, Any] = {}
+        images: dict[str, Any] = {}
         for index, seed in enumerate(seeds):
-            sample = augment_together(_only(batch, index), [seed], augmentations, size)
-            for name in PICTURES:
+            sample = augment_together(_one_sample(batch, index), [seed], augmentations, size)
+            for name in IMAGES:
                 image = getattr(sample, name)
                 if index == 0:
-                    pictures[name] = empty_batch(image, len(seeds))
-                pictures[name][index : index + 1] = image
-    return batch._replace(**pictures, trimap=None)
+                    images[name] = _empty_batch(image, len(seeds))
+                images[name][index : index + 1] = image
+    return batch._replace(**images, trimap=None)
 
 
 def augment_together(
     batch: MattingBatch, seeds: Sequence[int], augmentations: Mapping[str, Augmentation], size: tuple[int, int] | None
 ) -> MattingBatch:
-    """As `apply_augmentations`, the whole batch at once and with a crop of this height and width."""
+    """Run the steps on the whole batch at once, as `apply_augmentations` does on accelerators.
+
+    Args:
+        batch, augmentations: as there.
+        seeds: of the samples.
+        size: height and width of the crop; None leaves the canvas as it is.
+
+    Example:
+        >>> image, alpha = torch.rand(1, 3, 8, 8), torch.rand(1, 1, 8, 8)
+        >>> augment_together(MattingBatch(image, image, alpha, image), [7], {}, (4, 4)).source.shape
+        torch.Size([1, 3, 4, 4])
+    """
 
     def run(phase: str, batch: MattingBatch) -> MattingBatch:
         for name, step in augmentations.items():
@@ -126,7 +155,7 @@ def augment_together(
                 batch = step(batch, RandomStream(seeds, name, batch.alpha.device))
         return batch
 
-    batch = run("canvas", as_float(batch._replace(source=batch.background)))
+    batch = run("canvas", batch_to_float(batch._replace(source=batch.background)))
     batch = batch._replace(source=batch.background, trimap=None)
     if size is not None:
         batch = _cropped(batch, *size)
@@ -135,57 +164,68 @@ def augment_together(
     return run("captured", batch)
 
 
-def as_float(batch: MattingBatch) -> MattingBatch:
-    """The batch with its images as floats in [0, 1]; workers hand over bytes where they can."""
-    background = unit(batch.background)
+def batch_to_float(batch: MattingBatch) -> MattingBatch:
+    """Return the batch with its images as floats in [0, 1]; workers hand over bytes where they can.
+
+    Example:
+        >>> image, alpha = torch.full((1, 3, 2, 2), 255, dtype=torch.uint8), torch.ones(1, 1, 2, 2)
+        >>> batch_to_float(MattingBatch(image, image, alpha, image)).source.max().item()
+        1.0
+    """
+    background = to_float(batch.background)
     return batch._replace(
-        source=background if batch.source is batch.background else unit(batch.source),
+        source=background if batch.source is batch.background else to_float(batch.source),
         background=background,
-        alpha=unit(batch.alpha),
-        foreground=unit(batch.foreground),
+        alpha=to_float(batch.alpha),
+        foreground=to_float(batch.foreground),
     )
 
 
-def unit(image: Tensor) -> Tensor:
-    """uint8 as float in [0, 1]; a float image as it is."""
+def to_float(image: Tensor) -> Tensor:
+    """Return uint8 as float in [0, 1], and a float image unchanged.
+
+    Example:
+        >>> to_float(torch.tensor([0, 51, 255], dtype=torch.uint8))
+        tensor([0.0000, 0.2000, 1.0000])
+    """
     return image.float().div_(255) if image.dtype == torch.uint8 else image
 
 
-def empty_batch(image: Tensor, count: int) -> Tensor:
-    """Room for so many images, like the one given; in a worker process, in memory that it shares with the main one."""
+def _empty_batch(image: Tensor, count: int) -> Tensor:
+    """Allocate a batch of `count` images; in a worker process, in memory that it shares with the main one."""
     if get_worker_info() is None:
         return image.new_empty(count, *image.shape[1:])
-    # What `default_collate` does too: otherwise the batch would be copied there.
+    # `default_collate` does so too: otherwise the batch would be copied there.
     room = image.untyped_storage()._new_shared(count * image.nbytes, device="cpu")
     return torch.tensor([], dtype=image.dtype).set_(room, 0, (count, *image.shape[1:]))  # type: ignore[call-overload]
 
 
-def _only(batch: MattingBatch, index: int) -> MattingBatch:
-    """A batch of one sample."""
+def _one_sample(batch: MattingBatch, index: int) -> MattingBatch:
+    """Return a batch of one sample."""
     fields = {name: value[index : index + 1] for name, value in batch._asdict().items() if value is not None}
     return batch._replace(**fields)
 
 
 def _seeds(batch: MattingBatch) -> list[int]:
-    """The samples' seeds as numbers: one transfer for all, where they lie on an accelerator."""
+    """Return the samples' seeds as numbers, in one transfer from an accelerator."""
     if batch.seed is None:
         raise ValueError("the batch has no seeds (seed=None); augmentation needs one integer a sample to draw from.")
     return batch.seed.tolist()
 
 
-def _draw_crop(seeds: Sequence[int], sides: Sequence[int], multiple: int) -> tuple[int, int]:
-    """Height and width of the batch's crop, see `random_crop`."""
+def _random_size(seeds: Sequence[int], sides: Sequence[int], multiple: int) -> tuple[int, int]:
+    """Return height and width of the batch's crop, see `random_crop`."""
     if len(sides) != 2 or not multiple <= sides[0] < sides[1]:
         raise ValueError(
             f"crop sides {list(sides)}: expected two whole numbers, low and high, with {multiple} <= low < high."
         )
-    draws = RandomStream(seeds[:1], CROP_PURPOSE)
-    width, height = (int(draws.integers(sides[0], sides[1])) // multiple * multiple for _ in range(2))
+    random = RandomStream(seeds[:1], "crop size")
+    width, height = (int(random.integers(sides[0], sides[1])) // multiple * multiple for _ in range(2))
     return height, width
 
 
 def _cropped(batch: MattingBatch, height: int, width: int) -> MattingBatch:
-    """Each picture resized so that it just covers height × width, and that cut out of the middle."""
+    """Resize each image so that it just covers height × width, and cut that out of the middle."""
     background = _cover_and_cut(batch.background, height, width)
     return batch._replace(
         source=background if batch.source is batch.background else _cover_and_cut(batch.source, height, width),

@@ -2,8 +2,8 @@
 
 Training pairs each cut-out with another background in every epoch, puts both on a square canvas, and augments, crops
 and composites the batch: on the accelerator, or in the workers where there is none. Several datasets can follow one
-another (a *curriculum*), each for its own number of epochs and with its own crop. Validation and test pair and disturb
-always alike.
+another (a *curriculum*), each for its own number of epochs and with its own crop. Validation and test always pair and
+perturb alike.
 """
 
 import copy
@@ -20,10 +20,10 @@ from torchvision.transforms import functional as tv
 from zoo.core.parts import Augmentation
 from zoo.core.seeding import derive_seed, run_seed
 from zoo.core.slots import nearest
-from zoo.matting.compose import apply_augmentations, as_float, composite, fit_canvas, unit
-from zoo.matting.disturbance import Disturbance, disturb
-from zoo.matting.kept import KeptMattes
+from zoo.matting.cached import CachedMattes
+from zoo.matting.compose import apply_augmentations, batch_to_float, composite, fit_canvas, to_float
 from zoo.matting.parts import PATCH, MattingBatch, MattingDataset
+from zoo.matting.perturbation import Perturbation, perturb
 from zoo.matting.prediction import PredictionSamples, PredictionSet
 from zoo.training.data import DataModule
 from zoo.training.sampling import ResumableLoader, SampleKey
@@ -39,9 +39,13 @@ class TrainingStage:
         crop: lowest and highest side of the random crop, the highest excluded; null leaves the whole canvas.
         epochs: for how long; null until the end of training (the last stage always lasts until then).
         batch_size: samples a batch and process; null takes the data module's.
-        keep: so many cut-outs, the first ones of the dataset, are kept on disk as they lie on the canvas (under
-            `ZOO_CACHE`) and are not decoded again until their files change: 1 MiB each at 512², 16 MiB at 2048², four
-            times that where files hold 16 bits. For datasets that read files.
+        keep: how many cut-outs, the first ones of the dataset, are cached on disk as they lie on the canvas (under
+            `ZOO_CACHE`): 1 MiB each at 512², 16 MiB at 2048², four times that where files hold 16 bits. They are
+            decoded again when their files change. For datasets that read files.
+
+    Example:
+        >>> TrainingStage(dataset=None, canvas=256, epochs=10).batch_size is None
+        True
     """
 
     dataset: MattingDataset
@@ -66,15 +70,20 @@ class EvaluationSet:
     Args:
         dataset: cut-outs and backgrounds.
         canvas: side in pixels of the square that they are put on; null keeps each cut-out's own size, one a batch.
-        backgrounds_each: how many backgrounds each cut-out is set in (5 in the paper for AIM and Distinctions).
-        disturbance: of the captured background; `severity: 0` captures it perfectly.
+        backgrounds_each: how many backgrounds each cut-out is composited onto (5 in the paper for AIM and
+            Distinctions).
+        disturbance: the perturbation of the captured background; `severity: 0` captures it perfectly.
         batch_size: samples a batch.
+
+    Example:
+        >>> EvaluationSet(dataset=None).disturbance.shift
+        0.3
     """
 
     dataset: MattingDataset
     canvas: int | None = None
     backgrounds_each: int = 1
-    disturbance: Disturbance = field(default_factory=Disturbance)
+    disturbance: Perturbation = field(default_factory=Perturbation)
     batch_size: int = 1
 
 
@@ -87,13 +96,17 @@ class MattingData(DataModule):
             `--data.augmentations.shadow.probability=0` switches one off.
         validation: the set that `fit` and `validate` measure on.
         test: sets that `test` measures on, by name.
-        predict: pictures that `predict` mattes.
+        predict: images that `predict` mattes.
         order: names of the stages to run, in this order; null runs all as listed.
         batch_size: samples a batch and process in training.
         workers: processes that read and decode; 0 reads in the main process.
 
     Raises:
         ValueError: `order` names no stage, or a stage before the last has no `epochs`.
+
+    Example:
+        >>> MattingData(train=None, augmentations={}, batch_size=2).spec["init_args"]["batch_size"]
+        2
     """
 
     def __init__(
@@ -125,7 +138,7 @@ class MattingData(DataModule):
             self.trainer.reload_dataloaders_every_n_epochs = int(len(self.stages) > 1)  # type: ignore[attr-defined]
 
     def stage_at(self, epoch: int) -> TrainingStage:
-        """The stage of the curriculum that this epoch belongs to."""
+        """Return the stage of the curriculum that this epoch belongs to."""
         for stage in self.stages.values():
             if stage.epochs is None or epoch < stage.epochs:
                 return stage
@@ -147,7 +160,7 @@ class MattingData(DataModule):
             raise ValueError(
                 "there is no test set: add one under data.test, for example --data.test.mine.dataset=MatteFolder."
             )
-        return [self._evaluation_loader(wanted) for wanted in self.test.values()]
+        return [self._evaluation_loader(settings) for settings in self.test.values()]
 
     def predict_dataloader(self) -> DataLoader:
         if self.predict is None:
@@ -159,7 +172,7 @@ class MattingData(DataModule):
 
     def on_after_batch_transfer(self, batch: MattingBatch, dataloader_idx: int) -> MattingBatch:
         if not self.trainer.training:
-            return as_float(batch)
+            return batch_to_float(batch)
         return batch if self.workers_augment else self.augmenter(self.trainer.current_epoch)(batch)
 
     def augmenter(self, epoch: int) -> Callable[[MattingBatch], MattingBatch]:
@@ -167,12 +180,12 @@ class MattingData(DataModule):
         return partial(apply_augmentations, augmentations=steps, crop=self.stage_at(epoch).crop)
 
     def _batches(self, epoch: int) -> int:
-        """How many batches this epoch has for each process."""
+        """Return the number of batches that each process has in this epoch."""
         stage = self.stage_at(epoch)
         return len(stage.dataset) // self.trainer.world_size // (stage.batch_size or self.batch_size)
 
     def _check_epochs(self) -> None:
-        """ValueError when training ends before the last stage begins: it would silently never run."""
+        """Raise ValueError when training ends before the last stage begins: it would silently never run."""
         last = self.trainer.max_epochs
         begin = 0
         for name, stage in self.stages.items():
@@ -184,21 +197,27 @@ class MattingData(DataModule):
                 )
             begin += stage.epochs or 0
 
-    def _evaluation_loader(self, wanted: EvaluationSet) -> DataLoader:
-        batch_size = 1 if wanted.canvas is None else wanted.batch_size
-        return self.evaluation_loader(EvaluationSamples(wanted), batch_size, collate)
+    def _evaluation_loader(self, settings: EvaluationSet) -> DataLoader:
+        batch_size = 1 if settings.canvas is None else settings.batch_size
+        return self.evaluation_loader(EvaluationSamples(settings), batch_size, collate)
 
 
 class TrainingSamples(Dataset):
     """Cut-outs on a canvas, each with another background in every epoch.
 
-    Composited and augmented later, as a batch: until then `source` is the background.
+    Batches are composited and augmented later; until then `source` is the background.
+
+    Example:
+        >>> from zoo.core.registry import find_class
+        >>> samples = TrainingSamples(find_class("SyntheticMattes")(count=1, size=32), canvas=16, seed=0)
+        >>> samples[SampleKey(epoch=0, sample=0)].alpha.shape
+        torch.Size([1, 16, 16])
     """
 
     def __init__(self, dataset: MattingDataset, canvas: int, seed: int, keep: int = 0) -> None:
         self.dataset = copy.copy(dataset)  # which may serve an evaluation too
         self.dataset.background_side = canvas
-        self.mattes = KeptMattes(self.dataset, canvas, keep)
+        self.mattes = CachedMattes(self.dataset, canvas, keep)
         self.canvas = canvas
         self.seed = seed
 
@@ -220,17 +239,24 @@ class TrainingSamples(Dataset):
 
 
 class EvaluationSamples(Dataset):
-    """Cut-outs set in fixed backgrounds, captured with a fixed disturbance; the run's seed plays no part."""
+    """Cut-outs on fixed backgrounds, captured with a fixed perturbation; the run's seed plays no part.
 
-    def __init__(self, wanted: EvaluationSet) -> None:
-        self.wanted = wanted
+    Example:
+        >>> from zoo.core.registry import find_class
+        >>> samples = EvaluationSamples(EvaluationSet(find_class("SyntheticMattes")(count=1, size=32)))
+        >>> len(samples), samples[0].source.shape
+        (1, torch.Size([3, 32, 32]))
+    """
+
+    def __init__(self, settings: EvaluationSet) -> None:
+        self.settings = settings
 
     def __len__(self) -> int:
-        return len(self.wanted.dataset) * self.wanted.backgrounds_each
+        return len(self.settings.dataset) * self.settings.backgrounds_each
 
     def __getitem__(self, index: int) -> MattingBatch:
-        dataset, canvas = self.wanted.dataset, self.wanted.canvas
-        matte = dataset.matte(index // self.wanted.backgrounds_each)
+        dataset, canvas = self.settings.dataset, self.settings.canvas
+        matte = dataset.matte(index // self.settings.backgrounds_each)
         background = dataset.background(index % dataset.background_count)
         foreground, alpha = matte.foreground, matte.alpha
         if canvas is None:
@@ -238,10 +264,10 @@ class EvaluationSamples(Dataset):
         else:
             background = fit_canvas(background, canvas, "cover")
             foreground, alpha = fit_canvas(foreground, canvas, "inside"), fit_canvas(alpha, canvas, "inside")
-        foreground, alpha, background = unit(foreground), unit(alpha), unit(background)
+        foreground, alpha, background = to_float(foreground), to_float(alpha), to_float(background)
         return MattingBatch(
             source=composite(foreground, alpha, background),
-            background=disturb(background, self.wanted.disturbance, derive_seed("disturbance", index)),
+            background=perturb(background, self.settings.disturbance, derive_seed("disturbance", index)),
             alpha=alpha,
             foreground=foreground,
             name=[matte.name],
@@ -249,7 +275,15 @@ class EvaluationSamples(Dataset):
 
 
 def in_order(stages: Mapping[str, TrainingStage], order: Sequence[str] | None) -> dict[str, TrainingStage]:
-    """The chosen stages; ValueError when a name is unknown, none is left, or one before the last has no end."""
+    """Return the chosen stages.
+
+    Raises:
+        ValueError: a name is unknown, none is left, or one before the last has no end.
+
+    Example:
+        >>> list(in_order({"a": TrainingStage(None), "b": TrainingStage(None)}, ["b"]))
+        ['b']
+    """
     for name in order or []:
         if name not in stages:
             raise ValueError(f"data.order names '{name}', which is no training stage{nearest(name, list(stages))}")
@@ -266,17 +300,25 @@ def in_order(stages: Mapping[str, TrainingStage], order: Sequence[str] | None) -
 
 
 def collate(samples: Sequence[MattingBatch]) -> MattingBatch:
-    """Stack samples to a batch; names are joined. Images stay bytes only where all samples' are: a folder may mix 8-bit
-    and 16-bit files. What is one tensor in two fields of every sample is one in the batch.
+    """Stack samples to a batch and join their names.
+
+    Images stay bytes only where all samples' are: a folder may mix 8-bit and 16-bit files. Two fields that share one
+    tensor in every sample share one in the batch.
+
+    Example:
+        >>> image, alpha = torch.rand(3, 4, 4), torch.rand(1, 4, 4)
+        >>> batch = collate([MattingBatch(image, image, alpha, image, name=["a"])] * 2)
+        >>> batch.source.shape, batch.name, batch.source is batch.background
+        (torch.Size([2, 3, 4, 4]), ['a', 'a'], True)
     """
-    made: dict[tuple[int, ...], Tensor] = {}
+    stacks: dict[tuple[int, ...], Tensor] = {}
 
     def stack(tensors: list[Tensor]) -> Tensor:
-        which = tuple(map(id, tensors))
-        if which not in made:
+        key = tuple(map(id, tensors))
+        if key not in stacks:
             alike = len({tensor.dtype for tensor in tensors}) == 1
-            made[which] = torch.stack(tensors if alike else [unit(tensor) for tensor in tensors])
-        return made[which]
+            stacks[key] = torch.stack(tensors if alike else [to_float(tensor) for tensor in tensors])
+        return stacks[key]
 
     stacked = {name: [getattr(sample, name) for sample in samples] for name in MattingBatch._fields if name != "name"}
     tensors = {name: stack(values) for name, values in stacked.items() if isinstance(values[0], Tensor)}
@@ -284,7 +326,12 @@ def collate(samples: Sequence[MattingBatch]) -> MattingBatch:
 
 
 def cover(image: Tensor, height: int, width: int) -> Tensor:
-    """The middle of the image, enlarged or shrunk until it just covers this size."""
+    """Resize the image until it just covers this size, and cut out the middle.
+
+    Example:
+        >>> cover(torch.rand(3, 4, 8), 6, 6).shape
+        torch.Size([3, 6, 6])
+    """
     scale = max(height / image.shape[-2], width / image.shape[-1])
     target = [max(height, round(image.shape[-2] * scale)), max(width, round(image.shape[-1] * scale))]
     return tv.center_crop(tv.resize(image, target, antialias=True), [height, width])

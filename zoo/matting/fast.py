@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from zoo.matting.net import MattingNetwork, Prepared, check_pictures
+from zoo.matting.net import MattingNetwork, Prepared, check_images
 from zoo.matting.parts import PATCH, Coarse, MattingOutput
 from zoo.training.fusing import fuse_batchnorm
 
@@ -63,7 +63,7 @@ class FastMatting(nn.Module):
             source: (B, 3, H, W) in [0, 1], any size.
             background: the same place without the foreground, same shape.
         """
-        check_pictures(source, background, None)
+        check_images(source, background, None)
         return self.network.matte(self._prepare(source), self._prepare_once(background), foreground=self.foreground)
 
     def train(self, mode: bool = True) -> "FastMatting":

@@ -1,4 +1,4 @@
-"""What is measured of background matting; in which unit, the preset says."""
+"""The metrics of background matting by name; the preset defines their units."""
 
 LOWER_IS_BETTER = ("sad", "mad", "mse", "grad", "conn", "foreground_mse")
 """All keys of `matting_metrics`."""

@@ -12,13 +12,13 @@ from torchvision.transforms.functional import center_crop
 from zoo.core.parts import Backbone, LossTerm
 from zoo.core.spec import build
 from zoo.matting.base_scale import fitting_scale, trained_side
-from zoo.matting.compose import composite, unit
+from zoo.matting.compose import composite, to_float
 from zoo.matting.data import cover
-from zoo.matting.disturbance import Disturbance, disturb
 from zoo.matting.metrics import matting_metrics
 from zoo.matting.net import ForegroundKind, MattingNetwork
 from zoo.matting.official_weights import to_network
 from zoo.matting.parts import PATCH, ErrorMap, MattingBatch, MattingOutput, PatchSelector, Refiner
+from zoo.matting.perturbation import Perturbation, perturb
 from zoo.matting.pictures import log_sheet, result_tiles
 from zoo.matting.prediction import save_prediction
 from zoo.training.data import DataModule
@@ -27,12 +27,12 @@ from zoo.training.module import Schedule, TrainingModule
 
 Record = TypeVar("Record", MattingBatch, MattingOutput)
 
-PICTURED = 6
-"""How many validation samples are pictured."""
+SHEET_SAMPLES = 6
+"""Number of validation samples in a contact sheet."""
 
 
 class BackgroundMatting(TrainingModule):
-    """BackgroundMattingV2 and everything between it and its ablations.
+    """BackgroundMattingV2 and its ablations.
 
     The first training stage is `refiner: NoRefiner` with `base_scale: 1`; the second the joint network, started with
     `checkpoint` from the first.
@@ -46,9 +46,16 @@ class BackgroundMatting(TrainingModule):
         learning_rates: Adam's, for `backbone`, `aspp`, `decoder` and `refiner`.
         schedule: of the learning rates, `constant` (official) or `cosine`, falling to 0 over the training.
         foreground: `residual` predicts foreground − source (paper), `direct` the foreground itself.
-        base_scale: size of the base network's input relative to the picture.
+        base_scale: size of the base network's input relative to the image.
         metrics: the preset that validation and test report, see `zoo.matting.metrics`.
-        checkpoint: weights to start from, ours or official ones; a part that the file knows nothing of starts fresh.
+        checkpoint: weights to start from, ours or official ones; a part that the file does not hold starts fresh.
+
+    Example:
+        >>> import zoo
+        >>> model = zoo.create_model("bgmv2_mobilenetv2").eval()
+        >>> with torch.no_grad():
+        ...     model(*torch.rand(2, 1, 3, 64, 64)).alpha.shape
+        torch.Size([1, 1, 64, 64])
     """
 
     network: MattingNetwork
@@ -94,14 +101,14 @@ class BackgroundMatting(TrainingModule):
         return source, background, target  # the last for an error map that reads the true alpha
 
     def drawn_example(self, height: int, width: int) -> tuple[Tensor, ...]:
-        """A drawn person before a room, and the room as a camera captured it."""
-        # By its name and not imported: what a trained network is does not depend on how this picture is drawn.
+        """Return a rendered person before a room, and the room as a camera captured it."""
+        # By its name and not imported: a trained network does not depend on how this image is rendered.
         arguments = {"split": "test", "count": 1, "backgrounds": 1, "size": min(height, width), "people": 1.0}
-        drawn = build({"class_path": "SyntheticMattes", "init_args": arguments})
-        background = cover(unit(drawn.background(0)), height, width)
-        foreground, alpha = (center_crop(unit(image), [height, width]) for image in drawn.matte(0)[:2])
+        dataset = build({"class_path": "SyntheticMattes", "init_args": arguments})
+        background = cover(to_float(dataset.background(0)), height, width)
+        foreground, alpha = (center_crop(to_float(image), [height, width]) for image in dataset.matte(0)[:2])
         source = composite(foreground, alpha, background)
-        return source[None], disturb(background, Disturbance(), seed=0)[None], alpha[None]
+        return source[None], perturb(background, Perturbation(), seed=0)[None], alpha[None]
 
     size_step = PATCH
 
@@ -118,19 +125,20 @@ class BackgroundMatting(TrainingModule):
     def output_differences(
         self, inputs: tuple[Tensor, ...], expected: Mapping[str, Tensor], got: Mapping[str, Tensor]
     ) -> dict[str, float]:
-        """Of the patches, by how much their scores add up to something else: which ones are refined of those that score
-        alike is nobody's choice. Alpha and foreground are compared where both refined a patch, or neither.
+        """Compare refined patches by the sum of their scores, since any of equally high scores may be refined.
+
+        Alpha and foreground are compared where both outputs refined a patch, or neither.
         """
         differences = super().output_differences(inputs, expected, got)
         refined = expected["refined"], got["refined"]
         if refined[0].shape != refined[1].shape or not (refined[0] != refined[1]).any():
             return differences
         scores: list[Tensor] = []
-        watching = self.network.selector.register_forward_hook(lambda part, given, score: scores.append(score))
+        hook = self.network.selector.register_forward_hook(lambda part, error, score: scores.append(score))
         try:
             self.network(*inputs)
         finally:
-            watching.remove()
+            hook.remove()
         sums = [(scores[0] * each).sum((1, 2, 3)) for each in refined]
         both = (refined[0] == refined[1]).repeat_interleave(PATCH, 2).repeat_interleave(PATCH, 3)
         for name in ("alpha", "foreground"):
@@ -158,7 +166,7 @@ class BackgroundMatting(TrainingModule):
         total, _ = self.loss(output, batch)
         self.log("validation/loss", total, batch_size=len(batch.alpha), sync_dist=True)
         self.log_dict(self.validation_metrics)
-        self._keep_for_picture(batch, output)
+        self._add_to_sheet(batch, output)
 
     def on_validation_epoch_end(self) -> None:
         directory = self.trainer.log_dir  # asked for in every process: it is broadcast
@@ -194,32 +202,32 @@ class BackgroundMatting(TrainingModule):
         return self.network(batch.source, batch.background)
 
     def on_predict_start(self) -> None:
-        wanted = getattr(getattr(self.trainer, "datamodule", None), "predict", None)
-        self._results = None if wanted is None else wanted.results()
+        settings = getattr(getattr(self.trainer, "datamodule", None), "predict", None)
+        self._results = None if settings is None else settings.results()
 
     def on_predict_batch_end(self, outputs: Any, batch: MattingBatch, batch_idx: int, dataloader_idx: int = 0) -> None:
         if self._results is not None:
             save_prediction(self._results, batch, outputs)
 
-    def _keep_for_picture(self, batch: MattingBatch, output: MattingOutput) -> None:
-        room = PICTURED - sum(len(kept.alpha) for kept, _ in self._pictured)
+    def _add_to_sheet(self, batch: MattingBatch, output: MattingOutput) -> None:
+        room = SHEET_SAMPLES - sum(len(pictured.alpha) for pictured, _ in self._pictured)
         if room > 0:
             self._pictured.append((first_samples(batch, room), first_samples(output, room)))
 
 
 def first_samples(record: Record, count: int) -> Record:
-    """The first samples of a batch, or of the output for it."""
+    """Return the first samples of a batch, or of its output."""
     return type(record)._make(None if value is None else value[:count] for value in record)
 
 
 def one_sample(record: Record, index: int) -> Record:
-    """One sample of a batch, or of the output for it, as a batch of one."""
+    """Return one sample of a batch, or of its output, as a batch of one."""
     return type(record)._make(None if value is None else value[index : index + 1] for value in record)
 
 
 @torch.no_grad()
 def measure_samples(metrics: MetricCollection, batch: MattingBatch, output: MattingOutput) -> list[dict[str, float]]:
-    """Add a batch to the metrics; returns the values of each sample alone, by the metric's own name."""
+    """Add a batch to the metrics, and return the values of each sample alone, by the metric's own name."""
     measured = []
     for index in range(len(batch.alpha)):
         one, result = one_sample(batch, index), one_sample(output, index)

@@ -1,8 +1,7 @@
 """The matting network: backbone, ASPP, decoder, error map, patch selector, refiner.
 
-Pure torch, built from its parts; it knows nothing of training. With timm's `resnet50`, `resnet101` or
-`mobilenetv2_100`, `PredictedError`, `TopK` and
-`PatchRefiner` it is BackgroundMattingV2, parameter for parameter and number for number.
+Pure torch, built from its parts, and independent of training. With timm's `resnet50`, `resnet101` or `mobilenetv2_100`,
+`PredictedError`, `TopK` and `PatchRefiner` it is BackgroundMattingV2, parameter for parameter and number for number.
 """
 
 import math
@@ -22,18 +21,25 @@ ForegroundKind = Literal["residual", "direct"]
 
 
 class Prepared(NamedTuple):
-    """A picture as the parts of the network look at it."""
+    """An image at the sizes that the parts of the network read.
+
+    Example:
+        >>> import zoo
+        >>> network = zoo.create_model("bgmv2_mobilenetv2").network
+        >>> network.prepare(torch.rand(1, 3, 30, 64)).whole.shape
+        torch.Size([1, 3, 32, 64])
+    """
 
     whole: Tensor
     """(B, 3, H', W'); where patches are refined, sides are multiples of 4."""
     reduced: Tensor
     """(B, 3, Hc, Wc), at `base_scale`."""
     size: tuple[int, int]
-    """(H, W), as it came."""
+    """(H, W) of the image."""
 
 
 class MattingNetwork(nn.Module):
-    """Source and captured background in, alpha and foreground out (paper, section 3).
+    """Computes alpha and foreground from source and captured background (paper, section 3).
 
     Args:
         backbone: features at strides 2, 4, 8 and 16 of the six channels source and background.
@@ -41,11 +47,19 @@ class MattingNetwork(nn.Module):
         selector: which patches are refined.
         refiner: how.
         foreground: `residual`, the network gives foreground − source (paper), or `direct`, the foreground itself.
-        base_scale: size of the base network's input relative to the picture: 1/4 for HD and 1/8 for 4K in the paper, at
+        base_scale: size of the base network's input relative to the image: 1/4 for HD and 1/8 for 4K in the paper, at
             most 1/2; 1 only without refinement, which is the first training stage.
 
     Raises:
-        ValueError: parts that do not go together, with what would.
+        ValueError: parts that do not go together; the message names parts that do.
+
+    Example:
+        >>> import zoo
+        >>> network = zoo.create_model("bgmv2_mobilenetv2").network.eval()
+        >>> with torch.no_grad():
+        ...     output = network(torch.rand(1, 3, 64, 96), torch.rand(1, 3, 64, 96))
+        >>> output.alpha.shape, output.refined.shape
+        (torch.Size([1, 1, 64, 96]), torch.Size([1, 1, 16, 24]))
     """
 
     def __init__(
@@ -71,10 +85,10 @@ class MattingNetwork(nn.Module):
         self.error_map = error_map
         self.selector = selector
         self.refiner = refiner
-        self._clamp_told = False
+        self._clamp_reported = False
 
     def set_base_scale(self, base_scale: float) -> None:
-        """Show the base network pictures at another size from now on: no weight depends on it.
+        """Change the size of the base network's input: no weight depends on it.
 
         Raises:
             ValueError: a scale that does not go with the refiner.
@@ -83,25 +97,25 @@ class MattingNetwork(nn.Module):
         self.base_scale = base_scale
 
     def forward(self, source: Tensor, background: Tensor, target: Tensor | None = None) -> MattingOutput:
-        """Matte a picture.
+        """Matte an image.
 
         Args:
             source: (B, 3, H, W) in [0, 1], any size.
-            background: the same place without the foreground, same shape.
-            target: (B, 1, H, W), the true alpha; only `OracleError` looks at it.
+            background: the scene without the foreground, same shape.
+            target: (B, 1, H, W), the true alpha; only `OracleError` reads it.
 
         Raises:
             ValueError: source and background differ in shape or are no floats, target is of another size, or the
-                picture is too small for `base_scale`.
+                image is too small for `base_scale`.
         """
-        check_pictures(source, background, target)
+        check_images(source, background, target)
         return self.matte(self.prepare(source), self.prepare(background), target)
 
     def prepare(self, image: Tensor) -> Prepared:
-        """What depends on one picture alone: of a background that stays, once is enough.
+        """Compute what depends on one image alone; a background that stays needs this once.
 
         Raises:
-            ValueError: the picture is too small for `base_scale`.
+            ValueError: the image is too small for `base_scale`.
         """
         whole = whole_patches(image) if self.refiner.refines else image
         return Prepared(whole, self._reduce(whole), (image.shape[-2], image.shape[-1]))
@@ -109,24 +123,26 @@ class MattingNetwork(nn.Module):
     def matte(
         self, source: Prepared, background: Prepared, target: Tensor | None = None, foreground: bool = True
     ) -> MattingOutput:
-        """As `forward`, of prepared pictures.
+        """Matte prepared images, as `forward` does.
 
         Args:
+            source, background: of `prepare`.
+            target: as in `forward`.
             foreground: False leaves it out, which at 4K saves most of the memory: then `foreground` is None.
         """
         coarse = self.base(source.reduced, background.reduced)
         if target is not None and self.refiner.refines:
             target = whole_patches(target)
         score, patches = self._score(coarse, source.whole, background.whole, target)
-        given = (source.whole, background.whole, coarse, score, patches)
+        inputs = (source.whole, background.whole, coarse, score, patches)
         colours = None
         if foreground:
-            alpha, enlarged, refined = self.refiner(*given)
-            colours = self._absolute(enlarged, source.whole, is_new(enlarged, (*given[:2], *coarse)))
+            alpha, enlarged, refined = self.refiner(*inputs)
+            colours = self._absolute(enlarged, source.whole, is_new(enlarged, (*inputs[:2], *coarse)))
             colours = colours[..., : source.size[0], : source.size[1]]
         else:
-            alpha, refined = self.refiner.alpha(*given)
-        alpha = torch.clamp(alpha, 0, 1, out=alpha if is_new(alpha, (*given[:2], *coarse)) else None)
+            alpha, refined = self.refiner.alpha(*inputs)
+        alpha = torch.clamp(alpha, 0, 1, out=alpha if is_new(alpha, (*inputs[:2], *coarse)) else None)
         return MattingOutput(
             alpha=alpha[..., : source.size[0], : source.size[1]],
             foreground=cast(Tensor, colours),
@@ -143,14 +159,13 @@ class MattingNetwork(nn.Module):
         size = (torch.sym_int(height * self.base_scale), torch.sym_int(width * self.base_scale))  # rounds down
         if min(size) < 1:
             raise ValueError(
-                f"the picture is {width}×{height} pixels, too small for base_scale={self.base_scale:g}: nothing is "
-                "left of it; "
-                f"give at least {math.ceil(1 / self.base_scale)} pixels a side or a larger base_scale."
+                f"the image is {width}×{height} pixels, too small for base_scale={self.base_scale:g}: nothing is left "
+                f"of it; give at least {math.ceil(1 / self.base_scale)} pixels a side or a larger base_scale."
             )
         return resize(image, size)
 
     def base(self, source: Tensor, background: Tensor) -> Coarse:
-        """The base network's result for pictures at `base_scale`, (B, 3, Hc, Wc) each."""
+        """Return the base network's result for images at `base_scale`, (B, 3, Hc, Wc) each."""
         images = torch.cat([source, background], 1)
         features = self.backbone(images)
         x = self.decoder(self.aspp(features[-1]), [*features[-2::-1], images])
@@ -161,7 +176,7 @@ class MattingNetwork(nn.Module):
     def _score(
         self, coarse: Coarse, source: Tensor, background: Tensor, target: Tensor | None
     ) -> tuple[Tensor, int | None]:
-        """The selector's score on the grid of patches, and how many patches an image may have at most."""
+        """Return the selector's score on the grid of patches, and the most patches that an image may have."""
         grid = (-(-source.shape[-2] // PATCH), -(-source.shape[-1] // PATCH))
         if not self.refiner.refines:
             return coarse.error.new_zeros(source.shape[0], 1, *grid), 0
@@ -171,21 +186,21 @@ class MattingNetwork(nn.Module):
             # Sizes may be symbols here, which nothing may compare.
             patches = cast(int, torch.sym_min(patches, grid[0] * grid[1]))
         elif patches is not None and patches > grid[0] * grid[1]:
-            self._tell_clamped(patches, grid)
+            self._warn_clamped(patches, grid)
             patches = grid[0] * grid[1]
         return self.selector(resize(error.detach(), grid)), patches
 
-    def _tell_clamped(self, patches: int, grid: tuple[int, int]) -> None:
-        if not self._clamp_told and not torch.compiler.is_compiling():
-            self._clamp_told = True
+    def _warn_clamped(self, patches: int, grid: tuple[int, int]) -> None:
+        if not self._clamp_reported and not torch.compiler.is_compiling():
+            self._clamp_reported = True
             warnings.warn(
-                f"{type(self.selector).__name__}(patches={patches}): this picture has only {grid[0] * grid[1]} patches "
+                f"{type(self.selector).__name__}(patches={patches}): this image has only {grid[0] * grid[1]} patches "
                 f"({grid[1]}×{grid[0]}), so all may be refined.",
                 stacklevel=2,
             )
 
     def _absolute(self, foreground: Tensor, source: Tensor, in_place: bool = False) -> Tensor:
-        """The colours themselves, in [0, 1]; `in_place` changes the tensor instead of making another."""
+        """Return the colours themselves, in [0, 1]; `in_place` changes the tensor instead of making another."""
         if self.foreground == "residual":
             in_place = in_place and foreground.dtype == source.dtype
             foreground = torch.add(foreground, source, out=foreground if in_place else None)
@@ -193,8 +208,8 @@ class MattingNetwork(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Four times: bilinear up to the next finer feature map, join it, convolve; BatchNorm and ReLU after all but the
-    last.
+    """Four times: enlarge bilinearly to the next finer feature map, concatenate, convolve; BatchNorm and ReLU after all
+    but the last.
 
     Args:
         in_channels: of the ASPP's result.
@@ -219,7 +234,7 @@ class Decoder(nn.Module):
         nn.init.constant_(self.conv4.bias[4:5], 0.1)
 
     def forward(self, x: Tensor, skips: list[Tensor]) -> Tensor:
-        """x (B, in_channels, h, w) and the skips, coarsest first → (B, 37, H, W) at the last skip's size."""
+        """Return (B, 37, H, W) at the last skip's size, of x (B, in_channels, h, w) and the skips, coarsest first."""
         x = F.relu(self.bn1(self.conv1(join(x, skips[0]))))
         x = F.relu(self.bn2(self.conv2(join(x, skips[1]))))
         x = F.relu(self.bn3(self.conv3(join(x, skips[2]))))
@@ -227,8 +242,8 @@ class Decoder(nn.Module):
 
 
 class PooledBatchNorm(nn.BatchNorm2d):
-    """BatchNorm after global pooling. A batch of one leaves one value a channel, which has no variance: then the
-    running statistics serve.
+    """BatchNorm after global pooling. With a batch of one, a channel has one value and no variance: then it takes the
+    running statistics.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -238,8 +253,8 @@ class PooledBatchNorm(nn.BatchNorm2d):
 
 
 def make_aspp(in_channels: int) -> nn.Module:
-    """DeepLabV3's atrous spatial pyramid pooling with rates 3, 6, 9 and 256 channels, trainable with a batch of one."""
-    from segmentation_models_pytorch.decoders.deeplabv3.decoder import ASPP  # brings timm and all encoders with it
+    """Return DeepLabV3's atrous spatial pyramid pooling, rates 3, 6, 9, 256 channels, trainable with a batch of one."""
+    from segmentation_models_pytorch.decoders.deeplabv3.decoder import ASPP  # imports timm and all encoders
 
     aspp = ASPP(in_channels, 256, (3, 6, 9), separable=False, dropout=0.5)
     pooling = aspp.convs[-1]
@@ -249,41 +264,42 @@ def make_aspp(in_channels: int) -> nn.Module:
 
 
 def join(x: Tensor, skip: Tensor) -> Tensor:
-    """x enlarged to the skip's size, with the skip's channels behind its own."""
+    """Enlarge x to the skip's size, and concatenate the skip's channels."""
     return torch.cat([resize(x, (skip.shape[-2], skip.shape[-1])), skip], 1)
 
 
-def is_new(result: Tensor, given: Iterable[Tensor]) -> bool:
-    """Whether a part's result may be changed in place: no gradient and no graph remembers it, and its memory is its
-    own, none of what the part was given.
+def is_new(result: Tensor, inputs: Iterable[Tensor]) -> bool:
+    """Whether a part's result may be changed in place: no gradient and no graph remembers it, and it shares no memory
+    with the part's inputs.
     """
     if torch.is_grad_enabled() or torch.compiler.is_compiling() or torch.jit.is_tracing():
         return False
     memory = result.untyped_storage().data_ptr()
-    return result.is_contiguous() and all(each.untyped_storage().data_ptr() != memory for each in given)
+    return result.is_contiguous() and all(each.untyped_storage().data_ptr() != memory for each in inputs)
 
 
 def whole_patches(image: Tensor) -> Tensor:
-    """The image with its right and bottom edge repeated up to the next multiple of 4 pixels."""
+    """Repeat the right and bottom edge up to the next multiple of 4 pixels."""
     right, bottom = -image.shape[-1] % PATCH, -image.shape[-2] % PATCH
     return F.pad(image, (0, right, 0, bottom), mode="replicate") if right or bottom else image
 
 
-def check_pictures(source: Tensor, background: Tensor, target: Tensor | None) -> None:
-    """ValueError unless source and background are float (B, 3, H, W) of one shape, and target (B, 1, H, W)."""
+def check_images(source: Tensor, background: Tensor, target: Tensor | None) -> None:
+    """Raise ValueError unless source and background are float (B, 3, H, W) of one shape, and target (B, 1, H, W).
+
+    Example:
+        >>> check_images(torch.rand(1, 3, 8, 8), torch.rand(1, 3, 8, 8), None)
+    """
     if source.ndim != 4 or source.shape[1] != 3:
         raise ValueError(f"source has shape {tuple(source.shape)}; expected (B, 3, H, W), RGB in [0, 1].")
     if source.shape != background.shape:
         raise ValueError(
             f"source has shape {tuple(source.shape)} but background {tuple(background.shape)}; both must be the same "
-            "size: "
-            "resize or align the background."
+            "size: resize or align the background."
         )
     for name, image in (("source", source), ("background", background)):
         if not image.is_floating_point():
-            raise ValueError(
-                f"{name} has dtype {image.dtype}; expected floats in [0, 1]: divide 8-bit pictures by 255."
-            )
+            raise ValueError(f"{name} has dtype {image.dtype}; expected floats in [0, 1]: divide 8-bit images by 255.")
     expected = (source.shape[0], 1, *source.shape[-2:])
     if target is not None and target.shape != expected:
         raise ValueError(f"target has shape {tuple(target.shape)}; expected the true alpha as {tuple(expected)}.")
@@ -292,7 +308,7 @@ def check_pictures(source: Tensor, background: Tensor, target: Tensor | None) ->
 def check_combination(
     error_map: ErrorMap, selector: PatchSelector, refiner: Refiner, foreground: str, base_scale: float
 ) -> None:
-    """ValueError for parts that do not go together."""
+    """Raise ValueError for parts that do not go together."""
     if foreground not in get_args(ForegroundKind):
         raise ValueError(f"foreground={foreground!r}: expected 'residual' or 'direct'.")
     if not 0 < base_scale <= 1:
@@ -300,8 +316,7 @@ def check_combination(
     if refiner.refines and base_scale > 0.5:
         raise ValueError(
             f"base_scale={base_scale:g} with {type(refiner).__name__}: refinement starts from half size, so expected "
-            "at most 0.5; "
-            "choose 0.5, 0.25 or 0.125, or NoRefiner."
+            "at most 0.5; choose 0.5, 0.25 or 0.125, or NoRefiner."
         )
     if refiner.refines and selector.uses_error and not error_map.informative:
         raise ValueError(

@@ -1,8 +1,7 @@
-"""Official BackgroundMattingV2 weights, and the DeepLabV3 weights that its training starts from, under this network's
-names.
+"""Official BackgroundMattingV2 weights, and the DeepLabV3 weights that its training starts from, renamed for ours.
 
-Official state dicts are torchvision's ResNet and MobileNetV2 with `aspp`, `decoder` and `refiner` beside them; ours
-differ in the backbone alone, which is timm's. DeepLabV3 weights are those of VainF's DeepLabV3Plus-Pytorch, which the
+Official state dicts are torchvision's ResNet and MobileNetV2 plus `aspp`, `decoder` and `refiner`; ours differ in the
+backbone alone, which is timm's. DeepLabV3 weights are those of VainF's DeepLabV3Plus-Pytorch, which the
 official training loads.
 """
 
@@ -27,12 +26,18 @@ BLOCK = {
 
 
 def to_network(state: Mapping[str, Tensor], own: Collection[str] = ()) -> dict[str, Tensor]:
-    """Official or DeepLabV3 weights renamed to a `MattingNetwork` on `TimmBackbone`; any other state dict as it is.
+    """Rename official or DeepLabV3 weights to a `MattingNetwork` on `TimmBackbone`; return other state dicts unchanged.
 
     Names in `own`, the network's, are never changed: a backbone of another kind may use names that look official.
 
-    From DeepLabV3 come backbone and ASPP. Its first convolution, made for one image, is given to source and background
-    alike at half strength, as timm does with pretrained weights (the official training leaves that layer untrained).
+    From DeepLabV3 come backbone and ASPP. Its first convolution, made for one image, is repeated for source and
+    background at half strength, as timm does with pretrained weights (the official training leaves that layer
+    untrained).
+
+    Example:
+        >>> import torch
+        >>> list(to_network({"backbone.conv1.weight": torch.rand(64, 6, 7, 7)}))
+        ['backbone.model.conv1.weight']
     """
     if any(key.startswith("classifier.classifier.0.") for key in state):
         state = from_deeplab(state)
@@ -40,23 +45,28 @@ def to_network(state: Mapping[str, Tensor], own: Collection[str] = ()) -> dict[s
 
 
 def from_deeplab(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """DeepLabV3's backbone and ASPP under official names, with six input channels."""
-    kept = {}
+    """Return DeepLabV3's backbone and ASPP under official names, with six input channels."""
+    renamed = {}
     for key, value in state.items():
         name = key.replace("classifier.classifier.0.", "aspp.")
         name = re.sub(r"^backbone\.(low|high)_level_features\.", "backbone.features.", name)
         if name.startswith(("backbone.", "aspp.")):
-            kept[name] = value
+            renamed[name] = value
     for first in ("backbone.conv1.weight", "backbone.features.0.0.weight"):
-        if first in kept and kept[first].shape[1] == 3:
+        if first in renamed and renamed[first].shape[1] == 3:
             from timm.models import adapt_input_conv  # loaded here, since most weights are official ones
 
-            kept[first] = adapt_input_conv(6, kept[first])
-    return kept
+            renamed[first] = adapt_input_conv(6, renamed[first])
+    return renamed
 
 
 def official_to_ours(key: str) -> str:
-    """The name of an official weight in our network; a name that is not official is returned as it is."""
+    """Return the name of an official weight in our network; other names unchanged.
+
+    Example:
+        >>> official_to_ours("backbone.features.2.conv.1.0.weight")
+        'backbone.model.blocks.1.0.conv_dw.weight'
+    """
     mobilenet = re.match(r"backbone\.features\.(\d+)\.(.+)\.(\w+)$", key)
     if mobilenet:
         layer = mobilenetv2_layer(int(mobilenet[1]), mobilenet[2])
@@ -67,8 +77,7 @@ def official_to_ours(key: str) -> str:
 
 
 def mobilenetv2_layer(feature: int, layer: str) -> str | None:
-    """torchvision's layer `features.{feature}.{layer}` in timm's MobileNetV2: `features.2.conv.1.0` is
-    `blocks.1.0.conv_dw`.
+    """Return timm's name of torchvision's MobileNetV2 layer `features.{feature}.{layer}`.
 
     None for a layer that the network does not have.
     """
@@ -83,7 +92,7 @@ def mobilenetv2_layer(feature: int, layer: str) -> str | None:
 
 
 def stage_and_block(position: int) -> tuple[int, int]:
-    """Which stage of MobileNetV2 the block at this position (from 0) belongs to, and which block of the stage it is."""
+    """Return the stage of MobileNetV2 of the block at this position (from 0), and its position in the stage."""
     stage = 0
     while position >= MOBILENETV2_BLOCKS[stage]:
         position -= MOBILENETV2_BLOCKS[stage]

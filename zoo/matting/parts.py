@@ -1,19 +1,20 @@
 """The slots of background matting, and the records that flow through it.
 
-The *base* network looks at the source and the captured background at a reduced size (`base_scale`) and gives a *coarse*
-result with an error channel. An *error map* says where the coarse alpha is likely wrong, a *patch selector* scores the
-4×4-pixel cells ("patches") by it, and a
-*refiner* computes the selected cells anew at full size. Data flows one way: batch → network → `MattingOutput`.
+The *base* network reads the source and the captured background at a reduced size (`base_scale`) and returns a *coarse*
+result with an error channel. An *error map* estimates where the coarse alpha is wrong, a *patch selector* scores the
+4×4-pixel cells ("patches") by it, and a *refiner* recomputes the selected cells at full size. Data flows one way:
+batch → network → `MattingOutput`.
 """
 
 from abc import abstractmethod
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zoo.core.parts import SampleSource
+from zoo.core.parts import Augmentation, SampleSource
+from zoo.core.seeding import RandomStream
 from zoo.core.spec import Part
 
 PATCH = 4
@@ -21,20 +22,30 @@ PATCH = 4
 
 
 class Coarse(NamedTuple):
-    """What the base network gives, all at (Hc, Wc)."""
+    """The output of the base network, all at (Hc, Wc).
+
+    Example:
+        >>> Coarse(*(torch.rand(1, channels, 2, 2) for channels in (1, 3, 1, 32))).hidden.shape
+        torch.Size([1, 32, 2, 2])
+    """
 
     alpha: Tensor
     """(B, 1, Hc, Wc) in [0, 1]."""
     foreground: Tensor
     """(B, 3, Hc, Wc), not clamped: the residual foreground − source, or the foreground itself."""
     error: Tensor
-    """(B, 1, Hc, Wc) in [0, 1], the decoder's own guess of its alpha's error."""
+    """(B, 1, Hc, Wc) in [0, 1], the decoder's own estimate of its alpha's error."""
     hidden: Tensor
     """(B, 32, Hc, Wc) features for the refiner."""
 
 
 class MattingOutput(NamedTuple):
-    """What the network gives; H, W are those of the source."""
+    """The output of the network; H, W are those of the source.
+
+    Example:
+        >>> MattingOutput._fields
+        ('alpha', 'foreground', 'coarse_alpha', 'coarse_foreground', 'error', 'refined')
+    """
 
     alpha: Tensor
     """(B, 1, H, W) in [0, 1]."""
@@ -51,12 +62,18 @@ class MattingOutput(NamedTuple):
 
 
 class MattingBatch(NamedTuple):
-    """What the data module gives: float RGB in [0, 1], NCHW."""
+    """A batch of the data module: float RGB in [0, 1], NCHW.
+
+    Example:
+        >>> image, alpha = torch.rand(1, 3, 8, 8), torch.rand(1, 1, 8, 8)
+        >>> MattingBatch(source=image, background=image, alpha=alpha, foreground=image).trimap is None
+        True
+    """
 
     source: Tensor
-    """(B, 3, H, W) the picture to matte."""
+    """(B, 3, H, W), the image to matte."""
     background: Tensor
-    """(B, 3, H, W) the captured background: the same place without the foreground."""
+    """(B, 3, H, W), the captured background: the scene without the foreground."""
     alpha: Tensor
     """(B, 1, H, W)."""
     foreground: Tensor
@@ -66,11 +83,16 @@ class MattingBatch(NamedTuple):
     name: list[str] | None = None
     """One name a sample."""
     seed: Tensor | None = None
-    """(B,) integers: the stream that each sample's augmentations draw from."""
+    """(B,) integers: seeds of the samples' random streams."""
 
 
 class Matte(NamedTuple):
-    """A cut-out as a dataset yields it; tensors are float in [0, 1] or uint8."""
+    """A cut-out of a dataset; tensors are float in [0, 1] or uint8.
+
+    Example:
+        >>> Matte(torch.rand(3, 8, 8), torch.rand(1, 8, 8), "person").name
+        'person'
+    """
 
     foreground: Tensor
     """(3, H, W) straight, not premultiplied."""
@@ -80,42 +102,86 @@ class Matte(NamedTuple):
 
 
 class MattingDataset(SampleSource):
-    """A list of cut-outs and a list of backgrounds to set them in.
+    """A list of cut-outs and a list of backgrounds.
 
-    Which background goes with which cut-out is not the dataset's business: the data module pairs them, anew in each
-    epoch of training and always alike in validation and test. Both methods give the same tensors whenever they are
-    called with the same index.
+    The data module pairs them: anew in each epoch of training, always alike in validation and test. Both methods return
+    the same tensors whenever they are called with the same index.
+
+    Example:
+        >>> class Grey(MattingDataset):
+        ...     background_count = 1
+        ...     def __len__(self):
+        ...         return 1
+        ...     def matte(self, index):
+        ...         return Matte(torch.ones(3, 8, 8), torch.ones(1, 8, 8), "grey")
+        ...     def background(self, index):
+        ...         return torch.full((3, 8, 8), 0.5)
+        >>> Grey().matte(0).name
+        'grey'
     """
 
     background_side: int | None = None
-    """How many pixels the shorter side of a background needs, where that is known, as in training: a dataset may give
-    smaller ones then, if it gets at them faster."""
+    """Pixels that the shorter side of a background needs, where that is known, as in training: a dataset may return
+    smaller backgrounds then, if it reads them faster."""
 
     @abstractmethod
     def matte(self, index: int) -> Matte:
-        """Cut-out number `index`, 0 ≤ index < len(self), at its own size."""
+        """Return cut-out number `index`, 0 ≤ index < len(self), at its own size."""
 
     def fingerprint(self, index: int) -> str | None:
-        """What cut-out number `index` is read from, as text that changes when it does; None where it comes from no
-        file. Those that have one can be kept on disk as they lie on a canvas.
+        """Return a text that changes when the file of cut-out number `index` does, None where it comes from no file.
+
+        Cut-outs that have one can be cached on disk as they lie on a canvas.
         """
         return None
 
     @property
     @abstractmethod
     def background_count(self) -> int:
-        """How many backgrounds there are, at least 1."""
+        """The number of backgrounds, at least 1."""
 
     @abstractmethod
     def background(self, index: int) -> Tensor:
-        """Background number `index`, 0 ≤ index < background_count: (3, H, W) of any size, float in [0, 1] or uint8."""
+        """Return background number `index`, 0 ≤ index < background_count: (3, H, W) of any size, float in [0, 1] or
+        uint8.
+        """
+
+
+class MattingAugmentation(Augmentation):
+    """One random change of a `MattingBatch`.
+
+    `phase` says when it runs: `canvas` before the crop, `scene` after it and before foreground and background are
+    composited, `captured` on the images that the cameras captured.
+
+    Example:
+        >>> class Darken(MattingAugmentation):
+        ...     phase = "captured"
+        ...     def forward(self, batch, random):
+        ...         return batch._replace(source=batch.source * random.uniform(0.5, 1).view(-1, 1, 1, 1))
+        >>> batch = MattingBatch(*torch.ones(2, 1, 3, 2, 2), *torch.ones(2, 1, 1, 2, 2))
+        >>> bool((Darken()(batch, RandomStream([7], "darken")).source < 1).all())
+        True
+    """
+
+    phase: Literal["canvas", "scene", "captured"]
+
+    @abstractmethod
+    def forward(self, batch: MattingBatch, random: RandomStream) -> Any:
+        """Return the changed batch; tensors of the batch are not changed in place."""
 
 
 class ErrorMap(Part, nn.Module):
-    """Says where the coarse result is likely wrong.
+    """Estimates where the coarse result is wrong.
 
     `informative` is False for a map that ranks nothing; selectors that rank by error refuse it. `needs_target` is True
     for a map that reads the true alpha; it refuses training.
+
+    Example:
+        >>> class Undecided(ErrorMap):
+        ...     def forward(self, coarse, source, background, target=None):
+        ...         return 1 - (2 * coarse.alpha - 1).abs()
+        >>> Undecided().informative, Undecided().needs_target
+        (True, False)
     """
 
     informative = True
@@ -123,20 +189,27 @@ class ErrorMap(Part, nn.Module):
 
     @abstractmethod
     def forward(self, coarse: Coarse, source: Tensor, background: Tensor, target: Tensor | None = None) -> Tensor:
-        """A map (B, 1, h, w) ≥ 0 of any size; the network resizes it bilinearly to the grid of patches.
+        """Return a map (B, 1, h, w) ≥ 0 of any size; the network resizes it bilinearly to the grid of patches.
 
         Args:
             coarse: the base network's result.
             source, background: (B, 3, H, W), full size.
-            target: (B, 1, H, W), the true alpha, where there is one.
+            target: (B, 1, H, W), the true alpha, where it is known.
         """
 
 
 class PatchSelector(Part, nn.Module):
-    """Scores patches.
+    """Scores patches; `select` is the rule that turns scores and `patches` into refined patches.
 
-    The refiner refines the patches whose score is above 0; where these are more than `patches`, only the `patches`
-    highest of each image.
+    `uses_error` is True where the score depends on the error map.
+
+    Example:
+        >>> class Squared(PatchSelector):
+        ...     uses_error, patches = True, 2
+        ...     def forward(self, error):
+        ...         return error**2
+        >>> Squared()(torch.tensor([[[[1.0, 0.0, 3.0]]]]))
+        tensor([[[[1., 0., 9.]]]])
     """
 
     uses_error = False
@@ -144,14 +217,42 @@ class PatchSelector(Part, nn.Module):
 
     @abstractmethod
     def forward(self, error: Tensor) -> Tensor:
-        """Error map on the grid of patches (B, 1, H/4, W/4) → a score of the same shape."""
+        """Return a score of the shape of the error map, which lies on the grid of patches: (B, 1, H/4, W/4)."""
+
+
+def select(score: Tensor, patches: int | None) -> Tensor:
+    """Return the patches to refine, as booleans: score above 0, at most the `patches` highest of each image.
+
+    Args:
+        score: (B, 1, h, w), on the grid of patches.
+        patches: an upper bound for each image; None: no bound.
+
+    Example:
+        >>> select(torch.tensor([[[[0.5, -1.0, 2.0, 1.0]]]]), 2)
+        tensor([[[[False, False,  True,  True]]]])
+    """
+    positive = score > 0
+    if patches is None or patches >= score[0].numel():
+        return positive
+    best = score.flatten(1).topk(patches, 1, sorted=False).indices
+    among_best = torch.zeros_like(positive).flatten(1).scatter(1, best, torch.ones_like(best, dtype=torch.bool))
+    return positive & among_best.view_as(positive)
 
 
 class Refiner(Part, nn.Module):
-    """Computes the selected patches anew at full size.
+    """Recomputes the selected patches at full size.
 
     A refiner whose `refines` is False only enlarges the coarse result: then any `base_scale` up to 1 works, no patch is
     selected, and sides need not be multiples of 4.
+
+    Example:
+        >>> class Enlarge(Refiner):
+        ...     refines = False
+        ...     def forward(self, source, background, coarse, score, patches):
+        ...         size = source.shape[-2:]
+        ...         return resize(coarse.alpha, size), resize(coarse.foreground, size), torch.zeros_like(score)
+        >>> Enlarge().spec["class_path"]
+        'Enlarge'
     """
 
     refines = True
@@ -160,7 +261,7 @@ class Refiner(Part, nn.Module):
     def forward(
         self, source: Tensor, background: Tensor, coarse: Coarse, score: Tensor, patches: int | None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Refine the patches whose score is above 0, at most the `patches` highest of each image (None: no limit).
+        """Refine the patches that `select(score, patches)` chooses.
 
         Args:
             source, background: (B, 3, H, W); H and W are multiples of 4 (when it `refines`).
@@ -176,16 +277,19 @@ class Refiner(Part, nn.Module):
     def alpha(
         self, source: Tensor, background: Tensor, coarse: Coarse, score: Tensor, patches: int | None
     ) -> tuple[Tensor, Tensor]:
-        """Alpha and refined patches, as `forward` gives them, for those who want no foreground; a refiner that saves
-        work without it overrides this.
-        """
+        """Return alpha and refined patches of `forward`, without the foreground; override it where that saves work."""
         alpha, _, refined = self(source, background, coarse, score, patches)
         return alpha, refined
 
 
 def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """Bilinear resize, corners not aligned, no antialias: the one resize of the whole network (official behaviour)."""
+    """Resize bilinearly, corners not aligned, no antialias: the one resize of the whole network (official behaviour).
+
+    Example:
+        >>> resize(torch.tensor([[[[0.0, 1.0]]]]), (1, 4)).flatten().tolist()
+        [0.0, 0.25, 0.75, 1.0]
+    """
     if x.shape[1] == 3 and x.device.type == "cpu" and not torch.compiler.is_compiling():
-        # Three channels torch would first copy into another order, and enlarge more slowly there than one by one.
+        # torch would first copy three channels into another order, and enlarge them more slowly there than one by one.
         return resize(x.reshape(-1, 1, *x.shape[-2:]), size).view(*x.shape[:2], *size)
     return F.interpolate(x, size, mode="bilinear", align_corners=False)

@@ -30,11 +30,11 @@ def trimap(
     mode: Literal["band", "closing"] = "band",
     kernel: Kernel = "square",
 ) -> Tensor:
-    """The trimap of a true alpha.
+    """Return the trimap of a true alpha.
 
     Args:
         alpha: (B, 1, H, W) or (1, H, W), float in [0, 1], on any device.
-        low, high: alpha ≤ low counts as background, alpha ≥ high as foreground, what lies between as neither.
+        low, high: alpha ≤ low counts as background, alpha ≥ high as foreground, values between as neither.
         dilations, erosions: how often the 3×3 kernel is applied: widths in pixels. Outside the image there is nothing.
         mode: `band` or `closing`, see above.
         kernel: `square` (all nine) or `cross` (the centre and its four neighbours, OpenCV's 3×3 ellipse).
@@ -44,6 +44,10 @@ def trimap(
 
     Raises:
         ValueError: an argument is not one of those named, or low ≥ high.
+
+    Example:
+        >>> trimap(torch.tensor([[[0.0, 0.0, 0.0, 1.0, 1.0, 1.0]]]), dilations=1, erosions=1)
+        tensor([[[0.0000, 0.0000, 0.5000, 0.5000, 1.0000, 1.0000]]])
     """
     if not alpha.is_floating_point() or alpha.dim() not in (3, 4):
         raise ValueError(
@@ -77,11 +81,11 @@ def _dilate(mask: Tensor, times: int, kernel: Kernel) -> Tensor:
 
 
 def _spread(mask: Tensor, reach: int, dim: int) -> Tensor:
-    """True where the mask is true within `reach` pixels along the dimension; the window doubles at each step."""
-    width, wanted = 1, 2 * reach + 1
+    """Return True where the mask is true within `reach` pixels along the dimension; the window doubles at each step."""
+    width, full = 1, 2 * reach + 1
     window = F.pad(mask, (reach, reach) if dim == -1 else (0, 0, reach, reach))
-    while width < wanted:
-        step = min(width, wanted - width)
+    while width < full:
+        step = min(width, full - width)
         length = window.shape[dim] - step
         window = window.narrow(dim, 0, length) | window.narrow(dim, step, length)
         width += step

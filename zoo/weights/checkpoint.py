@@ -17,7 +17,7 @@ from torch import Tensor
 from zoo.core.errors import ZooError
 from zoo.core.registry import find_class
 from zoo.core.slots import PluginError
-from zoo.core.spec import build, class_names, texts_for_parts
+from zoo.core.spec import build, class_names, texts_for_parts, without_retired
 from zoo.weights import published
 from zoo.weights.record import EVALUATION_SETTINGS, TRAINING_SETTINGS, nameless, record, run_name
 from zoo.weights.state import check_fit, load_all
@@ -123,8 +123,8 @@ def configuration(path: str, command: str) -> dict[str, Any]:
     wanted = (*EVALUATION_SETTINGS, *TRAINING_SETTINGS) if command == "fit" else EVALUATION_SETTINGS
     trainer = {name: value for name, value in entry["trainer"].items() if name in wanted}
     seed = entry["seed"] % 2**32  # Python's own may be larger than what seed_everything takes
-    settings = {"name": run_name(entry["name"]), "model": entry["model"], "seed_everything": seed, "trainer": trainer}
-    return settings | ({"data": entry["data"]} if "data" in entry else {})
+    specs = without_retired({key: entry[key] for key in ("model", "data") if key in entry})
+    return {"name": run_name(entry["name"]), "seed_everything": seed, "trainer": trainer, **specs}
 
 
 def check_plugins(entry: Mapping[str, Any], specs: list[Any], path: str) -> None:

@@ -20,20 +20,14 @@ class LaplacianPyramid(LossTerm):
     """
 
     api_version = 1
+    reads = frozenset({"alpha"})
+    targets = frozenset({"alpha"})
 
     def __init__(self, levels: int = 5, weight: float = 1.0) -> None:
         super().__init__(weight)
         if levels < 1:
             raise ValueError(f"LaplacianPyramid(levels={levels}): expected at least 1.")
         self.levels = levels
-
-    @property
-    def reads(self) -> frozenset[str]:
-        return frozenset({"alpha"})
-
-    @property
-    def targets(self) -> frozenset[str]:
-        return frozenset({"alpha"})
 
     def forward(self, output: MattingOutput, batch: MattingBatch) -> Tensor:
         # Taking a pyramid is linear, so that the pyramid of the difference is the difference of the pyramids.

@@ -1,1 +1,1 @@
-"""What `PatchRefiner` is made of: patches as lists, the tiles that are computed at once, what these see."""
+"""The fast path of `PatchRefiner`: `gather` reads tiles of patches with a halo, `tiled` convolves them."""

@@ -1,8 +1,7 @@
-"""Cut-outs kept on disk as they lie on the canvas.
+"""Cut-outs cached on disk as they lie on the canvas, so that large files are decoded and shrunk once.
 
-A worker spends most of its time decoding large files and shrinking them. Of a dataset that reads files, what comes out
-of that can be kept, one uncompressed file a cut-out, and read in the next epoch or run. It is bounded: only the first
-so many cut-outs are kept, and one whose source has changed replaces the old one.
+There is one uncompressed file a cut-out. Only the first cut-outs of a dataset are cached, up to a number, and a cut-out
+whose source has changed replaces the old one.
 """
 
 import numpy as np
@@ -16,16 +15,22 @@ VERSION = 1
 """Raise it whenever a canvas would look different."""
 
 
-class KeptMattes:
-    """The cut-outs of a dataset on a square canvas; the first ones are kept.
+class CachedMattes:
+    """The cut-outs of a dataset on a square canvas; the first ones are cached.
 
     Args:
-        dataset: where they come from.
+        dataset: reads them from files.
         canvas: its side in pixels.
-        count: how many are kept, at most, in `cutouts` under `ZOO_CACHE`.
+        count: how many are cached, at most, in `cutouts` under `ZOO_CACHE`.
 
     Raises:
-        ValueError: some are to be kept, of a dataset that reads no files.
+        ValueError: some are to be cached, of a dataset that reads no files.
+
+    Example:
+        >>> from zoo.core.registry import find_class
+        >>> mattes = CachedMattes(find_class("SyntheticMattes")(count=1, size=32), canvas=16)
+        >>> mattes.matte(0).alpha.shape
+        torch.Size([1, 16, 16])
     """
 
     def __init__(self, dataset: MattingDataset, canvas: int, count: int = 0) -> None:
@@ -42,20 +47,20 @@ class KeptMattes:
         self._cache = ArrayCache(directory, f"{type(dataset).__name__}-{canvas}", settings, compressed=False)
 
     def matte(self, index: int) -> Matte:
-        """Cut-out number `index`: (3, canvas, canvas) and (1, canvas, canvas)."""
+        """Return cut-out number `index`: (3, canvas, canvas) and (1, canvas, canvas)."""
         if index >= self.count:
             return self._on_canvas(index)
         fingerprint = self.dataset.fingerprint(index)
 
-        def usable(arrays: Arrays) -> bool:
+        def is_current(arrays: Arrays) -> bool:
             return set(arrays) == {*Matte._fields, "fingerprint"} and str(arrays["fingerprint"]) == fingerprint
 
-        def made() -> Arrays:
+        def decode() -> Arrays:
             matte = self._on_canvas(index)
-            pictures = {"foreground": matte.foreground.numpy(), "alpha": matte.alpha.numpy()}
-            return {**pictures, "name": np.array(matte.name), "fingerprint": np.array(fingerprint)}
+            images = {"foreground": matte.foreground.numpy(), "alpha": matte.alpha.numpy()}
+            return {**images, "name": np.array(matte.name), "fingerprint": np.array(fingerprint)}
 
-        arrays = self._cache.get_arrays(f"{index:06d}", usable, made)
+        arrays = self._cache.get_arrays(f"{index:06d}", is_current, decode)
         return Matte(torch.from_numpy(arrays["foreground"]), torch.from_numpy(arrays["alpha"]), str(arrays["name"]))
 
     def _on_canvas(self, index: int) -> Matte:
