@@ -26,6 +26,8 @@ import yaml
 from lightning.pytorch import Trainer
 from PIL import Image
 from torch import Tensor
+from zoo_plugins.synthetic.drawing.backgrounds import generate_background
+from zoo_plugins.synthetic.mattes.matte import MatteOptions, generate_matte
 
 import zoo
 from benchmarks.cases import Case, Values
@@ -38,8 +40,6 @@ from zoo.heads.parts import HeadBatch
 from zoo.matting.compose import apply_augmentations
 from zoo.matting.data import MattingData, TrainingStage, collate
 from zoo.matting.parts import MattingBatch
-from zoo.matting.synthetic.backgrounds import draw_background
-from zoo.matting.synthetic.mattes import MatteOptions, draw_matte
 from zoo.measure.timing import threads
 from zoo.runner.configs import shipped
 from zoo.training.data import unchanged
@@ -307,8 +307,8 @@ def draw_files(root: Path, side: int, drawn: int, copies: int) -> None:
     for folder in ("fgr", "pha", "bgr"):
         (root / folder).mkdir()
     for number in range(drawn):
-        matte = draw_matte(0, "train", number, MatteOptions(side, detail=0.3))
-        pictures = {"fgr": matte[..., :3], "pha": matte[..., 3], "bgr": draw_background(0, "train", number, side)}
+        matte = generate_matte(0, "train", number, MatteOptions(side, detail=0.3))
+        pictures = {"fgr": matte[..., :3], "pha": matte[..., 3], "bgr": generate_background(0, "train", number, side)}
         for folder, picture in pictures.items():
             image = Image.fromarray(picture)
             if number % 2:

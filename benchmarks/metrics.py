@@ -8,6 +8,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from zoo_plugins.synthetic.mattes.matte import MatteOptions, generate_matte
 
 from benchmarks.cases import Case, Values
 from benchmarks.metrics_references import (
@@ -35,7 +36,6 @@ from zoo.matting.metrics import (
 )
 from zoo.matting.metrics.base import quantise
 from zoo.matting.metrics.presets import PresetName
-from zoo.matting.synthetic.mattes import MatteOptions, draw_matte
 from zoo.matting.trimap import trimap
 
 MEASURED: tuple[PresetName, ...] = ("bgmv2", "rvm")
@@ -163,7 +163,7 @@ def draw_frame(extent: Extent) -> Frames:
     side = extent.height
     picture = np.zeros((side, extent.width, 4), np.uint8)
     left = (extent.width - side) // 2
-    picture[:, left : left + side] = draw_matte(0, "test", 0, MatteOptions(side))
+    picture[:, left : left + side] = generate_matte(0, "test", 0, MatteOptions(side))
     target_foreground, target_alpha = torch.from_numpy(picture).permute(2, 0, 1)[None].split([3, 1], dim=1)
     rng = np.random.default_rng(derive_seed("zoo bench metrics", extent.name))
     coarse = torch.from_numpy(rng.normal(size=(1, 1, max(2, side // 32), max(2, extent.width // 32)))).float()

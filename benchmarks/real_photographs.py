@@ -16,11 +16,11 @@ import scipy.sparse
 import scipy.sparse.linalg
 import skimage.draw
 from PIL import Image
+from zoo_plugins.synthetic.drawing import photographs
 
 import zoo
 from zoo.matting.base_scale import FittingScale, trained_side
 from zoo.matting.inference import NewBackground, matte, render
-from zoo.matting.synthetic import photographs
 from zoo.media.images import read_image, to_uint8
 from zoo.training.pictures import contact_sheet
 

@@ -87,7 +87,7 @@ before = set(sys.modules)
 import zoo.cli
 assert zoo.cli.main(["fit", "--help"]) == 0
 added = sorted(set(sys.modules) - before)
-import zoo.heads.render, zoo.heads.synthetic.painting, zoo.matting.metrics  # which numba compiles when they are called
+import zoo.heads.render, zoo.matting.metrics, zoo_plugins.synthetic.heads.rendering  # numba compiles them when called
 names = {name.split(".")[0] for name in sys.modules}
 print("MODULES", json.dumps([added, sorted(names)]), file=sys.stderr)
 """

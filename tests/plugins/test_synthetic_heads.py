@@ -130,7 +130,7 @@ def test_a_kept_picture_is_read_again_and_is_the_same(tmp_path, monkeypatch) -> 
     for heads in (drawn, kept, again):
         heads.build(HeadModel.load("open"))
     first = kept.picture(1)
-    monkeypatch.setattr("zoo_plugins.datasets.synthetic_heads.draw_head", lambda *_: pytest.fail("drawn again"))
+    monkeypatch.setattr("zoo_plugins.datasets.synthetic_heads.generate_head", lambda *_: pytest.fail("drawn again"))
     second = again.picture(1)
     monkeypatch.undo()
     for known in (first, second):

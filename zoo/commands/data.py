@@ -1,46 +1,71 @@
-"""Write a synthetic data set as files, or say what is wrong with a folder of your own.
+"""Write a synthetic data set, or any other, as files, or check a folder of your own.
 
 `zoo data synth --out DIR` writes mattes in the official folder layout, `zoo data synth heads --out DIR` heads in the
-format of DAD-3DHeads; `zoo data check DIR` opens every file below DIR, lists every fault, and prints the dataset that
-reads the folder, ready to be pasted into a config. `check` ends with exit code 0 when the folder can be used as it is.
+format of DAD-3DHeads. `zoo data synth DATASET --dataset.ARGUMENT=VALUE --out DIR` does so with any registered dataset.
+`zoo data check DIR` opens every file below DIR, lists every fault, and prints the dataset that reads the folder, ready
+to be pasted into a config. `check` ends with exit code 0 when the folder can be used as it is.
 """
 
 import argparse
 import re
 import sys
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from zoo.runner.help import Parser
+
 if TYPE_CHECKING:
-    from zoo.matting.folder_check import Inspector, Layout, Report
+    from zoo.matting.folder_check import Layout, Report
 
+DATASETS = {"matting": "SyntheticMattes", "heads": "SyntheticHeads"}
+"""Short names of datasets."""
 SPLITS = {"train": 64, "validation": 16, "test": 16}
-"""The splits that `synth` writes, and how many pictures each has when nothing is said."""
-
+"""The splits that `synth` writes, and their default counts for a dataset that generates as many as asked."""
 SIZES = {"matting": 512, "heads": 256}
-"""What `synth` makes pictures for, and how high and wide they are when nothing is said, in pixels."""
-
+"""Default height and width of generated images by task, in pixels."""
 VALIDATION = ("validation", "valid", "val")
-
 SHOWN = 20
 """How many problems of one part of the folder are printed."""
 
 
+class SynthParser(Parser):
+    """A parser that collects the options of the dataset (`--dataset.people=1`) unparsed."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As the base class, with `dataset_options` in the namespace."""
+        options: list[str] = []
+        others: list[str] = []
+        words = iter(args or [])
+        for word in words:
+            if word.startswith("--dataset."):
+                options.append(word if "=" in word else f"{word}={next(words, '')}")
+            else:
+                others.append(word)
+        parsed, unknown = super().parse_known_args(others, namespace)
+        parsed.dataset_options = options
+        return parsed, unknown
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare `synth` and `check`."""
-    actions = parser.add_subparsers(dest="action", required=True, metavar="{synth,check}")
-    synth = actions.add_parser("synth", help="write synthetic mattes or heads as files, in the official layout")
-    synth.add_argument("task", nargs="?", choices=list(SIZES), default="matting", help="what for (default: matting)")
+    actions = parser.add_subparsers(dest="action", required=True, metavar="{synth,check}", parser_class=SynthParser)
+    synth = actions.add_parser("synth", help="write a dataset as files, in the official layout of its task")
+    synth.add_argument(
+        "dataset",
+        nargs="?",
+        default="matting",
+        metavar="DATASET",
+        help="matting or heads for synthetic data, or a registered name, see `zoo list datasets` (default: matting); "
+        "--dataset.ARGUMENT=VALUE",
+    )
     synth.add_argument("--out", type=Path, required=True, metavar="DIR", help="the folder to write to")
     for split, count in SPLITS.items():
-        synth.add_argument(
-            f"--{split}", type=_count, default=count, metavar="N", help=f"pictures for {split} (default: {count})"
-        )
+        help_ = f"samples for {split} (default: {count}, or all of a dataset that generates none)"
+        synth.add_argument(f"--{split}", type=_count, metavar="N", help=help_)
     sizes = ", ".join(f"{size} for {task}" for task, size in SIZES.items())
     synth.add_argument("--size", type=_count, metavar="S", help=f"height and width, pixels (default: {sizes})")
-    synth.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="another seed gives other pictures (default: 0)"
-    )
+    synth.add_argument("--seed", type=int, metavar="N", help="another seed gives other images (default: 0)")
     synth.add_argument("--head-model", metavar="HEAD", help="for heads: a head model's name or file (default: open)")
     check = actions.add_parser("check", help="open every file of a folder and say what is wrong with it")
     check.add_argument("folder", type=Path, metavar="DIR", help="fgr/ and pha/ at any depth, or cut-outs")
@@ -48,85 +73,135 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the action; the exit code is 0 when all is well."""
-    from zoo.media.images import MediaError
+    from zoo.core.errors import ZooError
 
     try:
         return _synth(arguments) if arguments.action == "synth" else _check(arguments.folder)
-    except MediaError as error:
+    except ZooError as error:
         print(f"zoo data {arguments.action}: {error}", file=sys.stderr)
         return 1
 
 
 def _synth(arguments: argparse.Namespace) -> int:
+    from zoo.core.errors import ZooError
+    from zoo.core.registry import get_slot
+    from zoo.heads.parts import HeadDataset
     from zoo.matting.folder_check import find_layouts
+    from zoo.matting.parts import MattingDataset
 
-    if arguments.task == "matting" and arguments.head_model is not None:
-        print("zoo data synth: --head-model is for `zoo data synth heads`; mattes have no head model.", file=sys.stderr)
-        return 1
-    splits = {split: getattr(arguments, split) for split in SPLITS if getattr(arguments, split)}
-    if not splits:
-        print("zoo data synth: every split has 0 pictures; expected at least one: pass --train N.", file=sys.stderr)
-        return 1
-    size = SIZES[arguments.task] if arguments.size is None else arguments.size
-    made = (
-        _write_heads(arguments, splits, size) if arguments.task == "heads" else _write_mattes(arguments, splits, size)
-    )
-    counts = ", ".join(f"{count} {split}" for split, count in splits.items())
-    print(f"Wrote {made} of {size}×{size} pixels to {arguments.out}: {counts}.")
-    if arguments.task == "heads":
-        _print_data(_heads_config(arguments.out, splits))
+    name = DATASETS.get(arguments.dataset, arguments.dataset)
+    cls = get_slot("datasets").get(name)
+    if not issubclass(cls, MattingDataset | HeadDataset):
+        raise ZooError(
+            f"{name} is no dataset of mattes or heads; expected one of these tasks: see `zoo list datasets`."
+        )
+    heads = issubclass(cls, HeadDataset)
+    if not heads and arguments.head_model is not None:
+        raise ZooError("--head-model is for `zoo data synth heads`; mattes have no head model.")
+    datasets, counts = {}, {}
+    for split, count in _requested(cls, arguments).items():
+        dataset = _make(cls, "heads" if heads else "matting", split, count, arguments)
+        datasets[split], counts[split] = dataset, len(dataset) if count is None else count
+        if counts[split] > len(dataset):
+            raise ZooError(f"{name} has {len(dataset)} samples; expected at most as many, got --{split} {count}.")
+    if heads:
+        _write_heads(datasets, counts, arguments)
+    else:
+        from zoo.matting.folders import write_mattes
+
+        write_mattes(arguments.out, datasets, counts)
+    written = ", ".join(f"{count} {split}" for split, count in counts.items())
+    print(f"Wrote {'heads' if heads else 'mattes'} of {name} to {arguments.out}: {written}.")
+    if heads:
+        _print_data(_heads_config(arguments.out, list(counts)))
     else:
         _print_config(find_layouts(arguments.out).layouts)
     return 0
 
 
-def _write_mattes(arguments: argparse.Namespace, splits: dict[str, int], size: int) -> str:
-    """Write mattes, and say what was written."""
-    from zoo.matting.synthetic import write_dataset
-
-    write_dataset(arguments.out, splits=splits, size=size, seed=arguments.seed)
-    return "synthetic mattes"
-
-
-def _write_heads(arguments: argparse.Namespace, splits: dict[str, int], size: int) -> str:
-    """Write heads, and say what was written."""
+def _write_heads(datasets: dict[str, Any], counts: dict[str, int], arguments: argparse.Namespace) -> None:
+    from zoo.heads.dad_format import write_heads
     from zoo.heads.mesh import HeadModel
-    from zoo.heads.synthetic import write_heads
 
     head_model = HeadModel.load(arguments.head_model or "open")
-    write_heads(arguments.out, head_model, splits=splits, size=size, seed=arguments.seed)
-    return f"synthetic heads of the head model '{head_model.name}',"
+    for dataset in datasets.values():
+        dataset.build(head_model)
+    write_heads(arguments.out, datasets, counts)
+
+
+def _requested(cls: type, arguments: argparse.Namespace) -> dict[str, int | None]:
+    """Return the splits to write with their counts, None for all samples of a dataset."""
+    from zoo.core.errors import ZooError
+    from zoo.core.spec import type_hints
+
+    hints = type_hints(cls.__init__)  # type: ignore[misc]
+    passed = {split: getattr(arguments, split) for split in SPLITS if getattr(arguments, split) is not None}
+    if "split" in hints:
+        defaults: dict[str, int | None] = {split: SPLITS[split] if "count" in hints else None for split in SPLITS}
+        requested = {split: count for split, count in {**defaults, **passed}.items() if count != 0}
+    else:
+        requested = {split: count for split, count in (passed or {"train": None}).items() if count != 0}
+    if not requested:
+        raise ZooError("every split has 0 pictures; expected at least one: pass --train N.")
+    if "split" not in hints and len(requested) > 1:
+        raise ZooError(f"{cls.__name__} has no splits of its own; expected one of {', '.join(SPLITS)}: pass one count.")
+    return requested
+
+
+def _make(cls: type, task: str, split: str, count: int | None, arguments: argparse.Namespace) -> Any:
+    """Make the dataset of a split: it gets split, count, size and seed where it has such arguments."""
+    from zoo.core.errors import ZooError
+    from zoo.core.spec import type_hints
+    from zoo.study.resolve import make_from_options
+
+    hints = type_hints(cls.__init__)  # type: ignore[misc]
+    for name in ("size", "seed"):
+        if getattr(arguments, name) is not None and hints.get(name) is not int:
+            raise ZooError(f"{cls.__name__} has no whole number '{name}'; leave --{name} out.")
+    size = SIZES[task] if arguments.size is None else arguments.size
+    numbers = {"count": count, "backgrounds": count, "size": size, "seed": arguments.seed}
+    options = [f"{name}={value}" for name, value in numbers.items() if hints.get(name) is int and value is not None]
+    if "split" in hints:
+        known = getattr(hints["split"], "__args__", ())  # DADHeads calls the split `val`
+        options.append(
+            "split=" + next((word for word in VALIDATION if word in known), split)
+            if split == "validation"
+            else f"split={split}"
+        )
+    try:
+        return make_from_options(
+            cls, "dataset", [f"--dataset.{option}" for option in options] + arguments.dataset_options
+        )
+    except ZooError:
+        raise
+    except ValueError as error:
+        raise ZooError(str(error)) from error
 
 
 def _check(folder: Path) -> int:
-    from zoo.matting.folder_check import Inspector, find_layouts
+    from zoo.matting.folder_check import find_layouts, inspect, list_files
     from zoo.matting.folders import counted
+    from zoo.media.results import tracked
 
     findings = find_layouts(folder)
-    inspectors = [Inspector(layout.root, layout) for layout in findings.layouts]
-    inspectors += [Inspector(background, None) for background in findings.backgrounds]
-    _open_all(inspectors)
+    reports = [list_files(layout.root, layout) for layout in findings.layouts]
+    reports += [list_files(background, None) for background in findings.backgrounds]
+    for _ in tracked(
+        chain.from_iterable(map(inspect, reports)),
+        sum(len(report.tasks) for report in reports),
+        "Opening",
+        progress=True,
+    ):
+        pass
     for problem in findings.problems:
         print(f"problem: {problem}")
-    for inspector in inspectors:
-        _print_report(inspector.report)
+    for report in reports:
+        _print_report(report)
     _print_config(findings.layouts)
-    problems = len(findings.problems) + sum(len(inspector.report.problems) for inspector in inspectors)
+    problems = len(findings.problems) + sum(len(report.problems) for report in reports)
     if problems:
         print(f"{counted(problems, 'problem')} to correct first; then check again.")
     return 1 if problems else 0
-
-
-def _open_all(inspectors: "list[Inspector]") -> None:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        bar = progress.add_task("Opening", total=sum(map(len, inspectors)))
-        for inspector in inspectors:
-            for _ in inspector.run():
-                progress.advance(bar)
 
 
 def _print_report(report: "Report") -> None:
@@ -157,7 +232,7 @@ def _contents(report: "Report") -> str:
 
 
 def _sizes(report: "Report") -> str:
-    """`512×512`, or the smallest and the largest by area, width first."""
+    """Return `512×512`, or the smallest and the largest by area, width first."""
     from zoo.matting.folders import dimensions
 
     sizes = sorted(report.sizes, key=lambda size: size[0] * size[1])
@@ -167,7 +242,7 @@ def _sizes(report: "Report") -> str:
 
 
 def _print_config(layouts: "list[Layout]") -> None:
-    """What to paste into a config."""
+    """Print the data section of a config."""
     if not layouts:
         return
     _print_data(_config(layouts))
@@ -182,20 +257,20 @@ def _print_data(config: dict[str, Any]) -> None:
     print(yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
 
 
-def _heads_config(root: Path, splits: dict[str, int]) -> dict[str, Any]:
-    """The data module's `train`, `validation` and `test`, of those splits that were written."""
-    from zoo.heads.synthetic import FOLDERS
+def _heads_config(root: Path, splits: list[str]) -> dict[str, Any]:
+    """Return the data module's `train`, `validation` and `test` of the written splits."""
+    from zoo.heads.dad_format import FOLDERS
 
     parts: dict[str, Any] = {}
     for split in splits:
-        init_args = {"root": str(root.resolve()), "split": FOLDERS[split]}
+        init_args = {"root": str(root.resolve()), "split": FOLDERS.get(split, split)}
         entry = {"dataset": {"class_path": "DADHeads", "init_args": init_args}}
         parts[split] = {"synthetic": entry} if split == "test" else entry
     return {"data": parts}
 
 
 def _config(layouts: "list[Layout]") -> dict[str, Any]:
-    """The data module's `train`, `validation` and `test`, by what the layouts' folders are called."""
+    """Return the data module's `train`, `validation` and `test`, by the names of the layouts' folders."""
     train: dict[str, Any] = {}
     test: dict[str, Any] = {}
     validation: list[Any] = []
@@ -212,7 +287,7 @@ def _config(layouts: "list[Layout]") -> dict[str, Any]:
 
 
 def _unused_name(layout: "Layout", taken: dict[str, Any]) -> str:
-    """A name for a stage or test set, after the dataset's folder, fit to be typed in `--data.train.NAME.canvas`."""
+    """Return a name for a stage or test set, after the dataset's folder, that fits `--data.train.NAME.canvas`."""
     root = layout.root.resolve()
     folder = root.parent if root.name.lower() in ("train", "training", "test", *VALIDATION) else root
     name = re.sub(r"\W+", "_", folder.name).strip("_") or "mattes"

@@ -1,34 +1,33 @@
-"""What is wrong with a folder of mattes: every file is opened, and every fault is said.
+"""Check of a folder of mattes: which datasets read it, and every fault of every file.
 
-First the *layouts* are found, without looking into files: a layout is a part of the folder that one dataset reads, such
-as `train` with `fgr/` and `pha/` in it. Then each is inspected, which gives one *report* a layout.
+`find_layouts` looks for *layouts* without opening files: a layout is a part of the folder that one dataset reads, such
+as `train` with `fgr/` and `pha/` in it. `list_files` and `inspect` then fill one `Report` a layout.
 """
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from zoo.matting.folders import Pair, Pairing, counted, index_clips, pair_by_name, require_same_size
+from zoo.matting.folders import Pair, counted, index_clips, pair_by_name, require_same_size
 from zoo.media.frame_index import FrameReader, find_videos
-from zoo.media.images import EXTENSIONS, MediaError, find_images, read_image
+from zoo.media.images import EXTENSIONS, MediaError, Mode, find_images, read_image
 
 FOREGROUNDS = ("fgr", "fg", "foreground", "foregrounds")
-"""What a folder of foregrounds is called, the usual name first; upper and lower case alike. So for the next two."""
+"""Names of folders of foregrounds, the usual name first; upper and lower case alike. So for the next three."""
 ALPHAS = ("pha", "alpha", "alphas", "matte", "mattes")
 BACKGROUNDS = ("bgr", "bg", "background", "backgrounds")
 SPLITS = ("train", "training", "validation", "valid", "val", "test")
 
 COMPRESSED_GREY = 8
-"""How far the channels of a grey video may lie apart on average, of 255: what compression leaves."""
+"""Largest mean difference of the channels of a grey video, of 255: the effect of compression."""
 
-T = TypeVar("T")
 Reader = Literal["MatteFolder", "VideoMattes", "CutoutFolder"]
 
 
@@ -43,7 +42,7 @@ class Layout(NamedTuple):
 
     @property
     def spec(self) -> dict[str, Any]:
-        """The dataset's name and arguments, those left out that have the usual value."""
+        """Spec of the dataset, without the arguments that have their default value."""
         arguments = {"root": str(self.root), "backgrounds": str(self.backgrounds or "PATH/TO/BACKGROUNDS")}
         if self.foregrounds not in (None, FOREGROUNDS[0]):
             arguments["foregrounds"] = str(self.foregrounds)
@@ -52,9 +51,19 @@ class Layout(NamedTuple):
         return {"class_path": self.reader, "init_args": arguments}
 
 
+class Inspection(NamedTuple):
+    """Result of opening one item."""
+
+    name: str
+    problems: Sequence[str] = ()
+    size: tuple[int, int] | None = None
+    has_16_bits: bool = False
+    frames: int = 0
+
+
 @dataclass
 class Report:
-    """What was found in one layout, or in a folder of backgrounds (`layout` is None)."""
+    """State of one layout, or of a folder of backgrounds (`layout` is None)."""
 
     root: Path
     layout: Layout | None = None
@@ -63,27 +72,16 @@ class Report:
     frames: int = 0
     """Frames of all usable clips."""
     sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
-    """(height, width) → how many items have it."""
+    """(height, width) → number of items."""
     with_16_bits: list[str] = field(default_factory=list)
-    """Names of items that hold 16 bits a channel: no fault, they are read as fractions."""
+    """Names of items with 16 bits a channel: no fault, they are read as fractions."""
     problems: list[str] = field(default_factory=list)
-
-
-class Inspection(NamedTuple):
-    """What opening one item gave."""
-
-    name: str
-    problems: tuple[str, ...] = ()
-    size: tuple[int, int] | None = None
-    has_16_bits: bool = False
-    frames: int = 0
-
-
-Task = Callable[[], Inspection]
+    tasks: list[Callable[[], Inspection]] = field(default_factory=list)
+    """One task opens one item."""
 
 
 class Findings(NamedTuple):
-    """The layouts of a folder, its folders of backgrounds, and what is wrong with their arrangement."""
+    """The layouts of a folder, its folders of backgrounds, and problems of their arrangement."""
 
     layouts: list[Layout]
     backgrounds: list[Path]
@@ -91,10 +89,18 @@ class Findings(NamedTuple):
 
 
 def find_layouts(folder: Path) -> Findings:
-    """Look for fgr/ and pha/ side by side, at any depth; where there are none, for cut-outs.
+    """Search for fgr/ and pha/ side by side, at any depth; where there are none, for cut-outs.
 
     Raises:
         MediaError: there is no such folder.
+
+    Example:
+        >>> from tempfile import mkdtemp
+        >>> root = Path(mkdtemp())
+        >>> (root / "train/fgr").mkdir(parents=True), (root / "train/pha").mkdir()
+        (None, None)
+        >>> [(layout.reader, layout.root.name) for layout in find_layouts(root).layouts]
+        [('MatteFolder', 'train')]
     """
     if not folder.is_dir():
         raise MediaError(f"{folder} is not a folder; expected one with mattes in it: check the path.")
@@ -102,7 +108,9 @@ def find_layouts(folder: Path) -> Findings:
     named = folder.resolve()  # `.` has no name
     if _named(named, BACKGROUNDS):
         return findings._replace(backgrounds=[folder])
-    if _named(named, FOREGROUNDS + ALPHAS) and _is_one_of_two(named):
+    if _named(named, FOREGROUNDS + ALPHAS) and all(
+        _first_named(_subfolders(named.parent), names) for names in (FOREGROUNDS, ALPHAS)
+    ):
         findings.problems.append(f"{folder} is one of two folders that belong together: check {named.parent} instead.")
         return findings
     _search_pairs(folder, findings)
@@ -118,54 +126,62 @@ def find_layouts(folder: Path) -> Findings:
     )
 
 
-class Inspector:
-    """Inspects the files of one layout or one folder of backgrounds.
+def list_files(root: Path, layout: Layout | None) -> Report:
+    """List the files of a layout, or of a folder of backgrounds, and match their names; `inspect` opens them.
 
-    Making one lists the files and matches their names; `run` opens them.
+    Example:
+        >>> list_files(Path("no such folder"), None).problems
+        ['no such folder is not a folder; expected a folder of pictures: check the path.']
     """
-
-    def __init__(self, root: Path, layout: Layout | None) -> None:
-        self.report = Report(root, layout)
-        self._tasks: list[Task] = []
-        try:
-            self._list(root, layout)
-        except MediaError as error:
-            self.report.problems.append(str(error))
-
-    def __len__(self) -> int:
-        return len(self._tasks)
-
-    def run(self) -> Iterator[Inspection]:
-        """Open the files and fill in the report; yields what each gave, so that a progress bar can move."""
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            for found in pool.map(lambda task: task(), self._tasks):
-                self._add(found)
-                yield found
-
-    def _list(self, root: Path, layout: Layout | None) -> None:
-        if layout is None:
-            self._tasks = [partial(_inspect_background, file) for file in find_images(root)]
-        elif layout.reader == "CutoutFolder":
-            self._tasks = [partial(_inspect_cutout, file) for file in find_images(root)]
+    report = Report(root, layout)
+    try:
+        if layout is None or layout.reader == "CutoutFolder":
+            mode: Mode = "RGB" if layout is None else "RGBA"
+            report.tasks = [partial(_inspect_images, str(file), [(file, mode)]) for file in find_images(root)]
         else:
-            find, inspect = (
-                (find_images, _inspect_pair) if layout.reader == "MatteFolder" else (find_videos, _inspect_clip)
-            )
+            videos = layout.reader == "VideoMattes"
+            find, inspect_pair = (find_videos, _inspect_clip) if videos else (find_images, _inspect_pair)
             left, right = root / str(layout.foregrounds), root / str(layout.alphas)
             pairing = pair_by_name(left, right, find(left), find(right))
-            self.report.problems += _name_problems(pairing, left, right)
-            self._tasks = [partial(inspect, pair) for pair in pairing.pairs]
+            for name in pairing.repeated:
+                report.problems.append(
+                    f"{name}: several files have this name in {left} or {right}; expected one: remove the others."
+                )
+            for present, other, names, missing in (
+                (left, right, pairing.without_alpha, "alpha"),
+                (right, left, pairing.without_foreground, "foreground"),
+            ):
+                report.problems += [
+                    f"{present / name} has no {missing}; expected {other / name} with any ending." for name in names
+                ]
+            report.tasks = [partial(inspect_pair, pair) for pair in pairing.pairs]
+    except MediaError as error:
+        report.problems.append(str(error))
+    return report
 
-    def _add(self, found: Inspection) -> None:
-        report = self.report
-        report.problems += found.problems
-        if not found.problems:
-            report.items += 1
-            report.frames += found.frames
-        if found.size is not None:
-            report.sizes[found.size] += 1
-        if found.has_16_bits:
-            report.with_16_bits.append(found.name)
+
+def inspect(report: Report) -> Iterator[Inspection]:
+    """Open the listed files and fill in the report; yield each result, so that a progress bar can advance.
+
+    Example:
+        >>> from tempfile import mkdtemp
+        >>> from zoo.media.images import write_image
+        >>> path = write_image(Path(mkdtemp()) / "room.png", np.zeros((2, 3, 3), np.uint8))
+        >>> report = list_files(path.parent, None)
+        >>> [inspection.size for inspection in inspect(report)], report.items
+        ([(2, 3)], 1)
+    """
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for inspection in pool.map(lambda task: task(), report.tasks):
+            report.problems += inspection.problems
+            if not inspection.problems:
+                report.items += 1
+                report.frames += inspection.frames
+            if inspection.size is not None:
+                report.sizes[inspection.size] += 1
+            if inspection.has_16_bits:
+                report.with_16_bits.append(inspection.name)
+            yield inspection
 
 
 def _search_pairs(folder: Path, findings: Findings) -> None:
@@ -173,9 +189,13 @@ def _search_pairs(folder: Path, findings: Findings) -> None:
     children = _subfolders(folder)
     left, right = (_first_named(children, names) for names in (FOREGROUNDS, ALPHAS))
     if left and right:
-        findings.layouts.append(_paired(folder, left, right))
-    elif left or right:
-        findings.problems.append(_alone(folder, left, right))
+        videos = _holds(left, find_videos) and not _holds(left, find_images)
+        findings.layouts.append(Layout("VideoMattes" if videos else "MatteFolder", folder, left.name, right.name))
+    elif present := left or right:
+        missing = "alphas (pha)" if left else "foregrounds (fgr)"
+        findings.problems.append(
+            f"{folder} has {present.name}/ but no folder of {missing}; expected the two side by side."
+        )
     for child in children:
         if _named(child, BACKGROUNDS):
             findings.backgrounds.append(child)
@@ -183,23 +203,11 @@ def _search_pairs(folder: Path, findings: Findings) -> None:
             _search_pairs(child, findings)
 
 
-def _paired(root: Path, left: Path, right: Path) -> Layout:
-    reader: Reader = "VideoMattes" if _holds(left, find_videos) and not _holds(left, find_images) else "MatteFolder"
-    return Layout(reader, root, left.name, right.name)
-
-
-def _alone(folder: Path, left: Path | None, right: Path | None) -> str:
-    present, missing = (left, "alphas (pha)") if left else (right, "foregrounds (fgr)")
-    return f"{folder} has {present.name if present else ''}/ but no folder of {missing}; expected the two side by side."
-
-
 def _search_cutouts(folder: Path, findings: Findings) -> None:
-    """Add the cut-outs at and below this folder; a folder that also holds splits or backgrounds is taken apart."""
+    """Add the cut-outs at and below this folder; descend into a folder that also holds splits or backgrounds."""
     children = [child for child in _subfolders(folder) if not _named(child, BACKGROUNDS)]
-    apart = any(_named(child, SPLITS) for child in children) or any(
-        background.is_relative_to(folder) for background in findings.backgrounds
-    )
-    if not apart:
+    has_splits = any(_named(child, SPLITS) for child in children)
+    if not has_splits and not any(background.is_relative_to(folder) for background in findings.backgrounds):
         if _holds(folder, find_images):
             findings.layouts.append(Layout("CutoutFolder", folder))
         return
@@ -213,13 +221,8 @@ def _search_cutouts(folder: Path, findings: Findings) -> None:
         _search_cutouts(child, findings)
 
 
-def _is_one_of_two(folder: Path) -> bool:
-    beside = _subfolders(folder.parent)
-    return all(_first_named(beside, names) for names in (FOREGROUNDS, ALPHAS))
-
-
 def _with_backgrounds(layout: Layout, top: Path, backgrounds: list[Path]) -> Layout:
-    """The layout with the nearest folder of backgrounds: in its root, or beside it or one of its parents."""
+    """Return the layout with the nearest folder of backgrounds: in its root, or next to it or one of its parents."""
     for parent in (layout.root, *layout.root.parents):
         near = [background for background in backgrounds if background.parent == parent]
         if near:
@@ -230,92 +233,63 @@ def _with_backgrounds(layout: Layout, top: Path, backgrounds: list[Path]) -> Lay
     return layout
 
 
-def _name_problems(pairing: Pairing, left: Path, right: Path) -> Iterator[str]:
-    for name in pairing.repeated:
-        yield f"{name}: several files have this name in {left} or {right}; expected one: remove the others."
-    for name in pairing.without_alpha:
-        yield f"{left / name} has no alpha; expected {right / name} with any ending."
-    for name in pairing.without_foreground:
-        yield f"{right / name} has no foreground; expected {left / name} with any ending."
-
-
-def _inspect_background(file: Path) -> Inspection:
-    pixels, problems = _try(partial(read_image, file, "RGB"))
-    return _inspected(str(file), problems, pixels)
-
-
-def _inspect_cutout(file: Path) -> Inspection:
-    pixels, problems = _try(partial(read_image, file, "RGBA"))
-    if pixels is not None:
-        problems += _alpha_problems(file, pixels[:, :, 3])
-    return _inspected(str(file), problems, pixels)
+def _inspect_images(name: str, files: Sequence[tuple[Path, Mode]], pair: Pair | None = None) -> Inspection:
+    """Read the files of one item; check the alpha of an RGBA or grey image, and the sizes of a pair."""
+    images, problems, alpha_problems = [], [], []
+    for file, mode in files:
+        try:
+            image = read_image(file, mode)
+        except MediaError as error:
+            problems.append(str(error))
+            continue
+        images.append(image)
+        if mode != "RGB":
+            alpha_problems += _alpha_problems(file, image if mode == "L" else image[:, :, 3])
+    if pair and len(images) == 2:
+        try:
+            require_same_size(pair, *images)
+        except MediaError as error:
+            problems.append(str(error))
+    size = (images[0].shape[0], images[0].shape[1]) if images else None
+    return Inspection(name, problems + alpha_problems, size, any(image.dtype != np.uint8 for image in images))
 
 
 def _inspect_pair(pair: Pair) -> Inspection:
-    foreground, problems = _try(partial(read_image, pair.foreground, "RGB"))
-    alpha, alpha_problems = _try(partial(read_image, pair.alpha, "L"))
-    problems += alpha_problems
-    if foreground is not None and alpha is not None:
-        problems += _try(partial(require_same_size, pair, foreground, alpha))[1]
-    if alpha is not None:
-        problems += _alpha_problems(pair.alpha, alpha)
-    return _inspected(pair.name, problems, foreground, alpha)
+    return _inspect_images(pair.name, [(pair.foreground, "RGB"), (pair.alpha, "L")], pair)
 
 
 def _inspect_clip(pair: Pair) -> Inspection:
-    """Counts the frames of both videos and looks at the first, the middle and the last."""
-    clip, problems = _try(partial(_sample_clip, pair))
-    if clip is None:
-        return Inspection(pair.name, problems)
-    foregrounds, alphas, frames = clip
-    problems += _colour_problems(pair.alpha, alphas) or _alpha_problems(pair.alpha, alphas)
-    return _inspected(pair.name, problems, foregrounds[0])._replace(frames=frames)
-
-
-def _sample_clip(pair: Pair) -> tuple[np.ndarray, np.ndarray, int]:
-    """Three frames of the foreground, the same three of the alpha, each (3, H, W, 3), and how many frames there are."""
-    indices = index_clips(pair)
-    frames = len(indices[0].timestamps)
-    with FrameReader(pair.foreground, indices[0]) as foregrounds, FrameReader(pair.alpha, indices[1]) as alphas:
-        samples = [(foregrounds.read(number), alphas.read(number)) for number in (0, frames // 2, frames - 1)]
-    for foreground, alpha in samples:
-        require_same_size(pair, foreground, alpha)
-    return np.stack([foreground for foreground, _ in samples]), np.stack([alpha for _, alpha in samples]), frames
-
-
-def _try(read: Callable[[], T]) -> tuple[T | None, tuple[str, ...]]:
-    """What was read, or None and the sentence about why not."""
+    """Count the frames of both videos and check the first, the middle and the last."""
     try:
-        return read(), ()
+        indices = index_clips(pair)
+        frames = len(indices[0].timestamps)
+        with FrameReader(pair.foreground, indices[0]) as foregrounds, FrameReader(pair.alpha, indices[1]) as alphas:
+            samples = [(foregrounds.read(number), alphas.read(number)) for number in (0, frames // 2, frames - 1)]
+        for foreground, alpha in samples:
+            require_same_size(pair, foreground, alpha)
     except MediaError as error:
-        return None, (str(error),)
+        return Inspection(pair.name, [str(error)])
+    sampled = np.stack([alpha for _, alpha in samples])
+    problems = _alpha_problems(pair.alpha, sampled)
+    if (sampled.max(-1).astype(int) - sampled.min(-1)).mean() > COMPRESSED_GREY:
+        problems = [
+            f"{pair.alpha} is coloured; expected a grey video of the alpha: check that foregrounds and alphas are not "
+            "exchanged."
+        ]
+    height, width = samples[0][0].shape[:2]
+    return Inspection(pair.name, problems, (height, width), frames=frames)
 
 
-def _inspected(name: str, problems: tuple[str, ...], *pictures: np.ndarray | None) -> Inspection:
-    readable = [picture for picture in pictures if picture is not None]
-    size = (readable[0].shape[0], readable[0].shape[1]) if readable else None
-    return Inspection(name, problems, size, any(picture.dtype != np.uint8 for picture in readable))
-
-
-def _alpha_problems(file: Path, alpha: np.ndarray) -> tuple[str, ...]:
-    """One sentence about an alpha that says nothing; none when it is as it should be."""
+def _alpha_problems(file: Path, alpha: np.ndarray) -> list[str]:
+    """Return one sentence about an alpha without content; none when it is usable."""
     opaque = 255 if alpha.dtype == np.uint8 else 1
     if not alpha.any():
-        return (f"{file} is 0 everywhere; expected some foreground in the alpha: remove the matte or export it again.",)
+        return [f"{file} is 0 everywhere; expected some foreground in the alpha: remove the matte or export it again."]
     if (alpha == opaque).all():
-        return (f"{file} is 1 everywhere; expected some background in the alpha: remove the matte or export it again.",)
+        return [f"{file} is 1 everywhere; expected some background in the alpha: remove the matte or export it again."]
     if alpha.max() == 1 and opaque == 255:
-        return (f"{file} has no value above 1 of 255; expected 255 where opaque: multiply the alpha by 255.",)
-    return ()
-
-
-def _colour_problems(file: Path, frames: np.ndarray) -> tuple[str, ...]:
-    spread = (frames.max(-1).astype(int) - frames.min(-1)).mean()
-    if spread <= COMPRESSED_GREY:
-        return ()
-    return (
-        f"{file} is coloured; expected a grey video of the alpha: check that foregrounds and alphas are not exchanged.",
-    )
+        return [f"{file} has no value above 1 of 255; expected 255 where opaque: multiply the alpha by 255."]
+    return []
 
 
 def _subfolders(folder: Path) -> list[Path]:

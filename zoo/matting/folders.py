@@ -1,25 +1,45 @@
-"""Mattes in folders: which file belongs to which.
+"""Mattes in folders: matching files by name, reading pairs, and writing any dataset in the official layout.
 
 A *pair* is a foreground and an alpha of one name. The *name* of a file is its path below its folder without the ending,
-so that `fgr/anna/01.jpg` and `pha/anna/01.png` belong together. Nothing here looks into a file before a pair is read,
-and nothing needs torch.
+so that `fgr/anna/01.jpg` and `pha/anna/01.png` belong together. No file is opened before a pair is read, and nothing
+here imports torch.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from zoo.core.files import write_text
 from zoo.media.frame_index import FrameIndex, index_frames
-from zoo.media.images import MediaError, read_image
+from zoo.media.images import MediaError, read_image, write_image
+from zoo.media.results import tracked
+
+if TYPE_CHECKING:
+    from zoo.matting.parts import MattingDataset
 
 SHOWN = 3
 """How many names a sentence lists before it stops."""
+KINDS = ("fgr", "pha", "bgr")
+"""The folders of a split: straight foregrounds, alphas, backgrounds."""
+README = """{name}: mattes written by the Ablation Zoo (`zoo data synth`).
+
+<split>/fgr  straight (not premultiplied) foregrounds, RGB
+<split>/pha  alphas, grey, 255 is opaque
+<split>/bgr  backgrounds, RGB
+
+{notice}
+"""
 
 
 class Pair(NamedTuple):
-    """A foreground and its alpha."""
+    """A foreground and its alpha.
+
+    Example:
+        >>> Pair("anna/01", Path("fgr/anna/01.jpg"), Path("pha/anna/01.png")).name
+        'anna/01'
+    """
 
     name: str
     foreground: Path
@@ -27,7 +47,7 @@ class Pair(NamedTuple):
 
 
 class Pairing(NamedTuple):
-    """How the files of two folders match by name; all lists are sorted."""
+    """Result of matching the files of two folders by name; all lists are sorted."""
 
     pairs: list[Pair]
     without_alpha: list[str]
@@ -41,7 +61,14 @@ class Pairing(NamedTuple):
 def pair_by_name(
     foregrounds: Path, alphas: Path, foreground_files: Iterable[Path], alpha_files: Iterable[Path]
 ) -> Pairing:
-    """Match files by their path below `foregrounds` and `alphas`, endings aside."""
+    """Match files by their paths below `foregrounds` and `alphas`, without the endings.
+
+    Example:
+        >>> fgr, pha = Path("fgr"), Path("pha")
+        >>> pairing = pair_by_name(fgr, pha, [fgr / "a.jpg", fgr / "b.jpg"], [pha / "a.png"])
+        >>> [pair.name for pair in pairing.pairs], pairing.without_alpha
+        (['a'], ['b'])
+    """
     left, right = _by_name(foregrounds, foreground_files), _by_name(alphas, alpha_files)
     repeated = {name for side in (left, right) for name, files in side.items() if len(files) > 1}
     pairs = [Pair(name, left[name][0], right[name][0]) for name in sorted(left.keys() & right.keys() - repeated)]
@@ -49,7 +76,7 @@ def pair_by_name(
 
 
 def find_pairs(root: Path, foregrounds: str, alphas: str, find: Callable[[Path], list[Path]]) -> list[Pair]:
-    """The pairs of a dataset, sorted by name.
+    """Return the pairs of a dataset, sorted by name.
 
     Args:
         root: the dataset's folder.
@@ -58,6 +85,15 @@ def find_pairs(root: Path, foregrounds: str, alphas: str, find: Callable[[Path],
 
     Raises:
         MediaError: a folder is missing or empty, or the names do not match; up to three of them are listed.
+
+    Example:
+        >>> from tempfile import mkdtemp
+        >>> from zoo.media.images import find_images
+        >>> root = Path(mkdtemp())
+        >>> for kind in ("fgr", "pha"):
+        ...     _ = write_image(root / kind / "a.png", np.zeros((2, 2, 3), np.uint8))
+        >>> [pair.name for pair in find_pairs(root, "fgr", "pha", find_images)]
+        ['a']
     """
     left, right = root / foregrounds, root / alphas
     if not root.is_dir():
@@ -78,17 +114,21 @@ def find_pairs(root: Path, foregrounds: str, alphas: str, find: Callable[[Path],
 
 
 def mismatch(pairing: Pairing, foregrounds: Path, alphas: Path) -> str | None:
-    """One sentence about names that do not match, or None when all do."""
-    faults = []
-    if pairing.repeated:
-        faults.append(f"{counted(len(pairing.repeated), 'name')} of several files ({listed(pairing.repeated)})")
-    if pairing.without_alpha:
-        faults.append(
-            f"{counted(len(pairing.without_alpha), 'foreground')} without alpha ({listed(pairing.without_alpha)})"
+    """Return one sentence about names that do not match, or None when all do.
+
+    Example:
+        >>> mismatch(Pairing([], ["a"], [], []), Path("fgr"), Path("pha"))[:60]
+        'fgr and pha do not match: 1 foreground without alpha (a); ex'
+    """
+    faults = [
+        f"{counted(len(names), word)} {fault} ({listed(names)})"
+        for names, word, fault in (
+            (pairing.repeated, "name", "of several files"),
+            (pairing.without_alpha, "foreground", "without alpha"),
+            (pairing.without_foreground, "alpha", "without foreground"),
         )
-    if pairing.without_foreground:
-        left_over = pairing.without_foreground
-        faults.append(f"{counted(len(left_over), 'alpha')} without foreground ({listed(left_over)})")
+        if names
+    ]
     if not faults:
         return None
     return (
@@ -98,20 +138,37 @@ def mismatch(pairing: Pairing, foregrounds: Path, alphas: Path) -> str | None:
 
 
 def listed(names: list[str]) -> str:
-    """The first three names, and dots where there are more."""
+    """Return the first three names, and dots where there are more.
+
+    Example:
+        >>> listed(["a", "b", "c", "d"])
+        'a, b, c, …'
+    """
     return ", ".join(names[:SHOWN]) + (", …" if len(names) > SHOWN else "")
 
 
 def counted(count: int, word: str) -> str:
-    """`1 alpha`, `2 alphas`."""
+    """Return a number with its word in the singular or plural.
+
+    Example:
+        >>> counted(1, "alpha"), counted(2, "alpha")
+        ('1 alpha', '2 alphas')
+    """
     return f"{count} {word}" + ("" if count == 1 else "s")
 
 
 def read_pair(pair: Pair) -> tuple[np.ndarray, np.ndarray]:
-    """Foreground (H, W, 3) and alpha (H, W), each uint8, or float32 in [0, 1] where its file holds 16 bits.
+    """Read foreground (H, W, 3) and alpha (H, W), each uint8, or float32 in [0, 1] where its file holds 16 bits.
 
     Raises:
         MediaError: one of the files cannot be read, or the two differ in size.
+
+    Example:
+        >>> from tempfile import mkdtemp
+        >>> paths = [Path(mkdtemp()) / name for name in ("fgr.png", "pha.png")]
+        >>> pair = Pair("a", *(write_image(path, np.zeros((2, 3), np.uint8)) for path in paths))
+        >>> [pixels.shape for pixels in read_pair(pair)]
+        [(2, 3, 3), (2, 3)]
     """
     foreground, alpha = read_image(pair.foreground, "RGB"), read_image(pair.alpha, "L")
     require_same_size(pair, foreground, alpha)
@@ -119,10 +176,15 @@ def read_pair(pair: Pair) -> tuple[np.ndarray, np.ndarray]:
 
 
 def fingerprint(*files: Path) -> str:
-    """Where files are, their sizes and times of change: text that changes when they do.
+    """Return paths, sizes and times of change of files: text that changes when they do.
 
     Raises:
         MediaError: one of them is not there.
+
+    Example:
+        >>> fingerprint(Path("nowhere.png"))
+        Traceback (most recent call last):
+        zoo.media.images.MediaError: there is no file nowhere.png; expected a picture or video: check the path.
     """
     try:
         states = [(file.resolve(), file.stat()) for file in files]
@@ -132,7 +194,7 @@ def fingerprint(*files: Path) -> str:
 
 
 def index_clips(pair: Pair) -> tuple[FrameIndex, FrameIndex]:
-    """The frame indices of a pair of videos.
+    """Return the frame indices of a pair of videos.
 
     Raises:
         MediaError: one of the files cannot be read, or the two differ in their number of frames.
@@ -147,7 +209,12 @@ def index_clips(pair: Pair) -> tuple[FrameIndex, FrameIndex]:
 
 
 def require_same_size(pair: Pair, foreground: np.ndarray, alpha: np.ndarray) -> None:
-    """MediaError names both files and sizes when a foreground and an alpha differ in height or width."""
+    """Raise MediaError when a foreground and its alpha differ in height or width.
+
+    Example:
+        >>> pair = Pair("a", Path("fgr/a.png"), Path("pha/a.png"))
+        >>> require_same_size(pair, np.zeros((2, 3, 3)), np.zeros((2, 3)))
+    """
     if foreground.shape[:2] != alpha.shape[:2]:
         raise MediaError(
             f"{pair.foreground} is {dimensions(foreground.shape)} but {pair.alpha} is {dimensions(alpha.shape)}; "
@@ -156,12 +223,66 @@ def require_same_size(pair: Pair, foreground: np.ndarray, alpha: np.ndarray) -> 
 
 
 def dimensions(shape: tuple[int, ...]) -> str:
-    """(height, width, …) as people say it, width first: `1920×1080`."""
+    """Return (height, width, …) as text, width first.
+
+    Example:
+        >>> dimensions((1080, 1920, 3))
+        '1920×1080'
+    """
     return f"{shape[1]}×{shape[0]}"
 
 
+def write_mattes(directory: Path, datasets: Mapping[str, "MattingDataset"], counts: Mapping[str, int]) -> None:
+    """Write datasets as `DIR/SPLIT/{fgr,pha,bgr}/0000.png` with progress bars; an interrupted run may be repeated.
+
+    Each split has as many backgrounds as mattes, if its dataset has so many. A dataset may have a `notice`, lines about
+    sources and licences, which go into `README.txt`.
+
+    Args:
+        directory: created if it is missing.
+        datasets: by split.
+        counts: how many mattes of each split, the first ones.
+
+    Raises:
+        MediaError: a folder holds other files.
+
+    Example:
+        >>> from tempfile import mkdtemp
+        >>> from zoo.core.spec import build
+        >>> arguments = {"count": 1, "backgrounds": 1, "size": 32, "cache": mkdtemp()}
+        >>> root = Path(mkdtemp())
+        >>> write_mattes(root, {"test": build({"class_path": "SyntheticMattes", "init_args": arguments})}, {"test": 1})
+        >>> sorted(path.relative_to(root).as_posix() for path in root.rglob("*.png"))
+        ['test/bgr/0000.png', 'test/fgr/0000.png', 'test/pha/0000.png']
+    """
+    for split in datasets:
+        expected = {_file_name(index) for index in range(counts[split])}
+        for folder in (directory / split / kind for kind in KINDS):
+            others = [path.name for path in folder.glob("[!.]*") if path.name not in expected]
+            if others:
+                raise MediaError(
+                    f"{folder} holds {len(others)} other files, such as {others[0]}: choose an empty folder."
+                )
+    name = ", ".join(dict.fromkeys(type(dataset).__name__ for dataset in datasets.values()))
+    notice = dict.fromkeys(line for dataset in datasets.values() for line in getattr(dataset, "notice", ()))
+    write_text(directory / "README.txt", README.format(name=name, notice="\n".join(notice)))
+    for split, dataset in datasets.items():
+        count = counts[split]
+        for index in tracked(range(count), count, f"Writing {split}", progress=True):
+            folder, file_name = directory / split, _file_name(index)
+            matte = dataset.matte(index)
+            write_image(folder / "fgr" / file_name, matte.foreground)
+            write_image(folder / "pha" / file_name, matte.alpha)
+            if index < dataset.background_count:
+                write_image(folder / "bgr" / file_name, dataset.background(index))
+
+
+def _file_name(index: int) -> str:
+    return f"{index:04d}.png"
+
+
 def _by_name(folder: Path, files: Iterable[Path]) -> dict[str, list[Path]]:
-    found: dict[str, list[Path]] = {}
+    by_name: dict[str, list[Path]] = {}
     for file in files:
-        found.setdefault(file.relative_to(folder).with_suffix("").as_posix(), []).append(file)
-    return found
+        by_name.setdefault(file.relative_to(folder).with_suffix("").as_posix(), []).append(file)
+    return by_name

@@ -1,4 +1,4 @@
-"""DAD-3DHeads, or any data in its format, as a dataset of heads."""
+"""DAD-3DHeads, or any other data in its format."""
 
 from typing import Literal
 
@@ -6,7 +6,7 @@ import torch
 
 from zoo.core.errors import ZooError
 from zoo.heads.crop import check_box
-from zoo.heads.dad_format import Item, missing_files, read_annotation, read_items
+from zoo.heads.dad_format import Annotation, Item, missing_files, read_annotation, read_items
 from zoo.heads.mesh import HeadModel
 from zoo.heads.parts import HeadDataset, HeadPicture
 from zoo.media.images import read_image
@@ -17,7 +17,7 @@ SHOWN = 3
 
 
 class DADHeads(HeadDataset):
-    """Annotated heads: DAD-3DHeads, which the user downloads (CC BY-NC-SA 4.0), or what `zoo data synth heads` writes.
+    """Annotated heads: DAD-3DHeads, which the user downloads (CC BY-NC-SA 4.0), or the files of `zoo data synth heads`.
 
     Args:
         root: the folder with `train`, `val` and `test` in it.
@@ -27,6 +27,11 @@ class DADHeads(HeadDataset):
     Raises:
         ZooError: the split is missing or without annotations, its list is broken, files are missing, or no head
             has the attributes.
+
+    Example:
+        >>> DADHeads("nowhere", "val")  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        zoo.core.errors.ZooError: nowhere/val/val.json: there is no such file; expected the folder of DAD-3DHeads ...
     """
 
     def __init__(
@@ -69,7 +74,7 @@ class DADHeads(HeadDataset):
             check_box(item.box, (height, width))
         except ValueError as error:
             raise ZooError(f"{item.image}: {error}") from None
-        annotation = read_annotation(item.annotation, self.head_model.vertex_count)
+        annotation = self.annotation(index)
         return HeadPicture(
             image=as_tensor(pixels),
             box=torch.tensor(item.box),
@@ -80,16 +85,20 @@ class DADHeads(HeadDataset):
             name=item.name,
         )
 
+    def annotation(self, index: int) -> Annotation:
+        """Return vertices and camera of head number `index`, as its file has them."""
+        return read_annotation(self._items[index].annotation, self.head_model.vertex_count)
 
-def has_attributes(item: Item, wanted: dict[str, str | bool]) -> bool:
-    """Whether the item has all of these, upper and lower case alike."""
-    return all(item.attributes.get(name, "").lower() == str(value).lower() for name, value in wanted.items())
+
+def has_attributes(item: Item, attributes: dict[str, str | bool]) -> bool:
+    """Return whether the item has all attributes, upper and lower case alike."""
+    return all(item.attributes.get(name, "").lower() == str(value).lower() for name, value in attributes.items())
 
 
 def known_attributes(items: list[Item]) -> str:
-    """Every attribute of the items with its values, as a sentence lists them: `pose (front, sided)`."""
+    """Return every attribute of the items with its values, as in `pose (front, sided)`."""
     values: dict[str, set[str]] = {}
     for item in items:
         for name, value in item.attributes.items():
             values.setdefault(name, set()).add(value)
-    return ", ".join(f"{name} ({', '.join(sorted(found))})" for name, found in sorted(values.items())) or "none"
+    return ", ".join(f"{name} ({', '.join(sorted(known))})" for name, known in sorted(values.items())) or "none"

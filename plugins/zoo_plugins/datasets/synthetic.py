@@ -1,5 +1,6 @@
-"""Synthetic mattes: drawn persons and things with exact alpha, and rooms and photographs to set them in."""
+"""Synthetic mattes: rendered persons and things with exact alpha, and rooms and photographs as backgrounds."""
 
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Literal
 
@@ -7,19 +8,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from zoo.core.cache import ArrayCache
 from zoo.matting.parts import Matte, MattingDataset
-from zoo.matting.synthetic.backgrounds import draw_background
-from zoo.matting.synthetic.cache import PictureCache
-from zoo.matting.synthetic.layers import Picture
-from zoo.matting.synthetic.mattes import MatteOptions, draw_matte
+from zoo_plugins.synthetic import check_arguments, check_index
+from zoo_plugins.synthetic.drawing.backgrounds import generate_background
+from zoo_plugins.synthetic.drawing.layers import Image8
+from zoo_plugins.synthetic.drawing.photographs import attribution
+from zoo_plugins.synthetic.mattes.matte import MatteOptions, generate_matte
+
+VERSION = 3
+"""Version of the generator, part of the cache's key: raise it when the same seeds would give other images."""
 
 
 class SyntheticMattes(MattingDataset):
     """Procedural cut-outs with exact alpha, over procedural rooms and the photographs that scikit-image carries.
 
     Hair of thousands of strands, thin things, veils, holes, blur by motion and defocus, clothes in the colours of the
-    rooms. Everything follows from (seed, split, index). Pictures are drawn when they are first asked for and kept in a
-    cache on disk.
+    rooms. Everything follows from (seed, split, index). Images are generated on first use and cached on disk.
 
     Args:
         split: `train`, `validation` and `test` share no subject, no room and no photograph.
@@ -27,13 +32,20 @@ class SyntheticMattes(MattingDataset):
         backgrounds: how many backgrounds.
         size: height and width of both, in pixels.
         seed: another seed gives another dataset.
-        people: share of persons among the subjects, in [0, 1]; the others are things.
+        people: fraction of persons among the subjects, in [0, 1]; the others are things.
         detail: how many strands of hair and other thin parts: 1 is usual, 0.1 coarse.
         frames: so many consecutive cut-outs are frames of one clip; 1 gives stills.
-        cache: the folder to keep the pictures in; None is `$ZOO_CACHE/synthetic`, or the platform's cache folder.
+        cache: the folder of the cache; None is `$ZOO_CACHE/synthetic`, or the platform's cache folder.
 
     Raises:
         ValueError: an argument is out of its range.
+
+    Example:
+        >>> from tempfile import mkdtemp
+        >>> dataset = SyntheticMattes("test", count=2, size=32, backgrounds=1, cache=mkdtemp())
+        >>> matte = dataset.matte(1)
+        >>> matte.name, matte.foreground.shape, matte.alpha.dtype
+        ('synthetic_test_000001', torch.Size([3, 32, 32]), torch.uint8)
     """
 
     synthetic = True
@@ -50,18 +62,9 @@ class SyntheticMattes(MattingDataset):
         frames: int = 1,
         cache: str | None = None,
     ) -> None:
-        if split not in ("train", "validation", "test"):
-            raise ValueError(f"split is {split!r}: choose train, validation or test.")
-        for name, value, least in (
-            ("count", count, 1),
-            ("backgrounds", backgrounds, 1),
-            ("size", size, 32),
-            ("frames", frames, 1),
-        ):
-            if value < least:
-                raise ValueError(f"{name} is {value}: it must be at least {least}.")
+        check_arguments(split, count=(count, 1), backgrounds=(backgrounds, 1), size=(size, 32), frames=(frames, 1))
         if not 0 <= people <= 1:
-            raise ValueError(f"people is {people}: it is a share, choose a number from 0 to 1.")
+            raise ValueError(f"people is {people}: it is a fraction, choose a number from 0 to 1.")
         if detail <= 0:
             raise ValueError(f"detail is {detail}: it must be above 0.")
         self.split = split
@@ -70,42 +73,44 @@ class SyntheticMattes(MattingDataset):
         self.seed = seed
         self.options = MatteOptions(size, people, detail, frames)
         self._background_count = backgrounds
-        shared = {"split": split, "seed": seed}
-        self._mattes = PictureCache(cache, f"mattes-{split}-{size}", {**shared, **asdict(self.options)})
-        self._backgrounds = PictureCache(cache, f"backgrounds-{split}-{size}", {**shared, "size": size})
+        key = {"version": VERSION, "split": split, "seed": seed}
+        self._mattes = ArrayCache(cache, f"mattes-{split}-{size}", {**key, **asdict(self.options)})
+        self._backgrounds = ArrayCache(cache, f"backgrounds-{split}-{size}", {**key, "size": size})
+
+    @property
+    def notice(self) -> list[str]:
+        """Lines for the README of written files: what the images are, and whose photographs they show."""
+        return ["Every foreground is synthetic: no person or thing was photographed.", *attribution(self.split)]
 
     def __len__(self) -> int:
         return self.count
 
     def matte(self, index: int) -> Matte:
-        """Cut-out number `index`: uint8, (3, size, size) and (1, size, size)."""
-        _check(index, self.count, "cut-outs")
-        shape = (self.size, self.size, 4)
-        picture = self._mattes.get(
-            f"{index:06d}", shape, lambda: draw_matte(self.seed, self.split, index, self.options)
+        """Return cut-out number `index`: uint8, (3, size, size) and (1, size, size)."""
+        check_index(index, self.count, "cut-outs")
+        pixels = self._cached(
+            self._mattes, index, 4, lambda: generate_matte(self.seed, self.split, index, self.options)
         )
-        tensor = _channels_first(picture)
-        return Matte(tensor[:3], tensor[3:], f"synthetic_{self.split}_{index:06d}")
+        return Matte(pixels[:3], pixels[3:], f"synthetic_{self.split}_{index:06d}")
 
     @property
     def background_count(self) -> int:
         return self._background_count
 
     def background(self, index: int) -> Tensor:
-        """Background number `index`: uint8, (3, size, size)."""
-        _check(index, self._background_count, "backgrounds")
-        shape = (self.size, self.size, 3)
-        picture = self._backgrounds.get(
-            f"{index:06d}", shape, lambda: draw_background(self.seed, self.split, index, self.size)
+        """Return background number `index`: uint8, (3, size, size)."""
+        check_index(index, self._background_count, "backgrounds")
+        return self._cached(
+            self._backgrounds, index, 3, lambda: generate_background(self.seed, self.split, index, self.size)
         )
-        return _channels_first(picture)
 
+    def _cached(self, cache: ArrayCache, index: int, channels: int, generate: Callable[[], Image8]) -> Tensor:
+        """Return the image (C, H, W) from the cache, or generate and cache it."""
 
-def _channels_first(picture: Picture) -> Tensor:
-    """(H, W, C) → (C, H, W); by NumPy, since torch would start threads for it in every worker."""
-    return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))
+        def usable(arrays: dict[str, np.ndarray]) -> bool:
+            image = arrays.get("picture")
+            return image is not None and image.shape == (self.size, self.size, channels) and image.dtype == np.uint8
 
-
-def _check(index: int, count: int, what: str) -> None:
-    if not 0 <= index < count:
-        raise IndexError(f"index {index} is out of range: the dataset has {count} {what}.")
+        image = cache.get_arrays(f"{index:06d}", usable, lambda: {"picture": generate()})["picture"]
+        # NumPy transposes here, since torch would start threads for it in every worker.
+        return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))

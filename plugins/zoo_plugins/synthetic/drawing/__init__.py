@@ -1,0 +1,1 @@
+"""Shapes, colours, textures, layers and backgrounds: everything that mattes and heads share."""

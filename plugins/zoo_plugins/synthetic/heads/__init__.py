@@ -1,0 +1,1 @@
+"""Renderings of any head model with exact ground truth."""

@@ -1,0 +1,179 @@
+"""One image of a head: shape, pose and camera, the scene around it, rendered and captured.
+
+Each purpose ("shape", "pose", "look", …) has its own random numbers from (seed, split, index); the image depends on
+nothing else.
+"""
+
+import json
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from zoo.core.seeding import derive_seed
+from zoo.heads.dad_format import Annotation
+from zoo.heads.mesh import HeadModel, HeadParams
+from zoo_plugins.synthetic.drawing.backgrounds import generate_head_background
+from zoo_plugins.synthetic.heads.cameras import Camera, Pose, capture, sample_camera, sample_pose
+from zoo_plugins.synthetic.heads.hair import hair_meshes
+from zoo_plugins.synthetic.heads.looks import Look, head_mesh, sample_look
+from zoo_plugins.synthetic.heads.meshes import Mesh, Points, bounds, join_meshes
+from zoo_plugins.synthetic.heads.regions import Regions
+from zoo_plugins.synthetic.heads.rendering import occluded_fraction, rasterise_scene, render, sample_light
+from zoo_plugins.synthetic.heads.worn import Wearer, body_meshes, worn_meshes
+
+SHAPE_SPREAD, EXPRESSION_SPREAD, LIMIT = 0.8, 0.8, 2.0
+"""Standard deviations of shape and expression parameters, and how far from 0 any may be."""
+NEUTRAL_FRACTION = 0.25
+"""Fraction of the heads without expression."""
+OPEN_FRACTION, JAW = 0.6, 0.35
+"""Fraction of the others with an open mouth, and the widest angle of the jaw in radians."""
+OCCLUDED = 0.02
+"""Fraction of the head's visible vertices that things must hide for the head to count as occluded."""
+
+Generators = Callable[[str], np.random.Generator]
+
+
+class SyntheticHead(NamedTuple):
+    """An image of a head with its ground truth."""
+
+    image: NDArray[np.uint8]
+    """(S, S, 3) RGB."""
+    annotation: Annotation
+    """Vertices and matrices, as DAD-3DHeads has them."""
+    neutral: Points
+    """(V, 3) the same head without expression, its mouth closed."""
+    box: Points
+    """(4,) x, y, width, height of the subset `head` in pixels; may reach over the image's edge."""
+    attributes: dict[str, str]
+    """As in DAD-3DHeads."""
+
+
+class PlacedHead(NamedTuple):
+    """A head in front of a camera, before anything is rendered."""
+
+    annotation: Annotation
+    neutral: Points
+    expressive: bool
+    pose: Pose
+    camera: Camera
+
+
+def generate_head(
+    head_model: HeadModel, regions: Regions, seed: int, split: str, index: int, size: int
+) -> SyntheticHead:
+    """Return image number `index` of a split, S = `size` pixels high and wide.
+
+    Args:
+        head_model: on the CPU.
+        regions: of this head model.
+        seed: another seed gives other images.
+        split: `train`, `validation` or `test`: they share no room and no photograph.
+        index: number of the image.
+        size: side S of the image in pixels.
+    """
+    generators = _generators(seed, split, index)
+    annotation, neutral, expressive, pose, camera = place_head(head_model, seed, split, index, size)
+    look, light = sample_look(generators("look")), sample_light(generators("light"))
+    inside = head_model.subset("head").numpy()
+    scene = build_scene(generators, head_model, regions, look, pose, camera, annotation.vertices)
+    view = rasterise_scene(scene, camera, size)
+    background = generate_head_background(generators("background"), seed, split, size) * np.float32(light.brightness)
+    image, quality = capture(
+        generators("capture"), render(generators("texture"), view, regions, look, light, background)
+    )
+    low, high = bounds(view.pixels[inside])
+    attributes = {
+        "quality": quality,
+        "gender": "undefined",
+        "expression": str(expressive),
+        "age": "undefined",
+        "occlusions": str(occluded_fraction(view, inside) > OCCLUDED),
+        "pose": pose.kind,
+        "standard light": str(light.standard),
+    }
+    return SyntheticHead(image, annotation, neutral, np.append(low, high - low), attributes)
+
+
+def place_head(head_model: HeadModel, seed: int, split: str, index: int, size: int) -> PlacedHead:
+    """Sample shape, pose and camera of image number `index`; arguments as of `generate_head`."""
+    generators = _generators(seed, split, index)
+    vertices, neutral, expressive = sample_shape(generators("shape"), head_model)
+    pose = sample_pose(generators("pose"))
+    head = vertices[head_model.subset("head").numpy()]
+    camera = sample_camera(generators("camera"), pose.matrix, head, size)
+    annotation = Annotation(vertices, camera.model_view, camera.projection(size))
+    return PlacedHead(annotation, neutral, expressive, pose, camera)
+
+
+def to_arrays(head: SyntheticHead) -> dict[str, np.ndarray]:
+    """Return what takes long to compute as arrays; `restore_head` recomputes the rest."""
+    attributes = json.dumps(head.attributes).encode()
+    return {
+        "image": head.image,
+        "box": head.box,
+        "model_view": head.annotation.model_view,
+        "projection": head.annotation.projection,
+        "attributes": np.frombuffer(attributes, np.uint8),
+    }
+
+
+def restore_head(
+    arrays: dict[str, np.ndarray], head_model: HeadModel, seed: int, split: str, index: int
+) -> SyntheticHead:
+    """Return the head that `to_arrays` was given, its vertices recomputed."""
+    vertices, neutral, _ = sample_shape(_generators(seed, split, index)("shape"), head_model)
+    annotation = Annotation(vertices, arrays["model_view"], arrays["projection"])
+    attributes = json.loads(arrays["attributes"].tobytes())
+    return SyntheticHead(arrays["image"], annotation, neutral, arrays["box"], attributes)
+
+
+def sample_shape(rng: np.random.Generator, head_model: HeadModel) -> tuple[Points, Points, bool]:
+    """Sample vertices (V, 3) with and without expression, in the head frame, and whether there is an expression."""
+    shapes, expressions = head_model.sizes
+    params = torch.zeros(2, head_model.sizes.total)
+    params[:, :shapes] = torch.from_numpy((SHAPE_SPREAD * rng.standard_normal(shapes)).clip(-LIMIT, LIMIT))
+    expressive = rng.random() >= NEUTRAL_FRACTION
+    if expressive:
+        expression = (EXPRESSION_SPREAD * rng.standard_normal(expressions)).clip(-LIMIT, LIMIT)
+        jaw = [JAW * rng.random() ** 2 if rng.random() < OPEN_FRACTION else 0.0, *rng.normal(0, 0.015, 2)]
+        moved = np.append(expression, jaw)
+        params[0, shapes : shapes + len(moved)] = torch.from_numpy(moved)
+    with torch.inference_mode():
+        both = head_model.vertices(HeadParams.from_vector(params, shapes, expressions), rotated=False).numpy()
+    return both[0], both[1], expressive
+
+
+def build_scene(
+    generators: Generators,
+    head_model: HeadModel,
+    regions: Regions,
+    look: Look,
+    pose: Pose,
+    camera: Camera,
+    vertices: Points,
+) -> Mesh:
+    """Return everything in front of the background as one mesh in the picture frame; the head comes first."""
+    landmarks = head_model.landmarks(torch.from_numpy(vertices)[None])[0].numpy()
+    viewer = -camera.rotation.T @ camera.translation
+    wearer = Wearer(regions, look, vertices, landmarks, viewer / np.linalg.norm(viewer))
+    bodies = generators("body")
+    body, neck = (
+        camera.rotation.T @ pose.scaled(turned, bent).matrix
+        for turned, bent in ((bodies.uniform(0.3, 0.8), 0.3), (0.9, 0.5))
+    )
+    scene = join_meshes(
+        [
+            head_mesh(generators("skin"), regions, look, vertices),
+            *hair_meshes(generators("hair"), regions, look, vertices),
+            *body_meshes(bodies, vertices[regions.rim], body, neck, look.skin),
+            *worn_meshes(generators("things"), wearer),
+        ]
+    )
+    return scene._replace(points=camera.to_picture_frame(scene.points))
+
+
+def _generators(seed: int, split: str, index: int) -> Generators:
+    return lambda purpose: np.random.default_rng(derive_seed(seed, split, "head", index, purpose))

@@ -1,0 +1,245 @@
+"""Hair: thousands of strands that grow from a scalp and fall under gravity.
+
+A head is an ellipsoid: x to the right, y down, z towards the viewer, the height of the head as the unit, its centre
+as the origin. A strand starts on the scalp in the combed direction, then gravity bends it; it cannot enter the head.
+Strands behind the head are drawn before the body, strands in front of it after the face. Each piece of a strand has one
+of a few shades, by the direction of the light. The strands overlap to a solid mass near the scalp and thin out to
+single hairs at the tips: these make alpha soft.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zoo_plugins.synthetic.drawing.canvas import SAMPLES, Canvas, Light
+from zoo_plugins.synthetic.drawing.curves import ellipse, rotation
+from zoo_plugins.synthetic.drawing.textures import Colour
+
+HEAD = np.array([0.385, 0.505, 0.42])
+"""Radii of the head's ellipsoid."""
+
+SHADES = 10
+"""Number of shades of a hair colour."""
+
+POINTS = 16
+"""Points of a strand, 1 plus a multiple of `PIECES`."""
+
+PIECES = 3
+"""Pieces of a strand with a shade of their own, from the root to the tip."""
+
+Strands = NDArray[np.floating]
+"""Points (N, POINTS, 3)."""
+
+
+@dataclass(frozen=True)
+class HairStyle:
+    """Growth of hair.
+
+    Attributes:
+        length: of a strand, in heads.
+        lift: 0 lies on the head, 1 stands on end.
+        curl: radius of the curls, in heads; 0 is straight.
+        windings: how many curls a strand has.
+        fringe: fraction of the strands on the forehead that fall into it.
+        flyaway: fraction of strands that stray from the combed direction.
+        fullness: how many strands there are, 1 is usual.
+    """
+
+    length: float
+    lift: float
+    curl: float
+    windings: float
+    fringe: float
+    flyaway: float
+    fullness: float = 1.0
+
+
+def sample_style(rng: np.random.Generator) -> HairStyle:
+    """Sample one of the usual hair styles."""
+    kind = rng.choice(
+        ["cropped", "short", "bob", "long", "wavy", "curly", "afro"], p=[0.1, 0.2, 0.12, 0.2, 0.18, 0.12, 0.08]
+    )
+    u = rng.uniform
+    if kind == "cropped":
+        return HairStyle(u(0.06, 0.12), u(0.3, 0.9), 0, 0, 0, 0.02, 0.8)
+    if kind == "short":
+        return HairStyle(u(0.18, 0.4), u(0.1, 0.8), u(0, 0.02), 1, u(0, 0.8), u(0.02, 0.08))
+    if kind == "bob":
+        return HairStyle(u(0.75, 1.1), u(0, 0.2), u(0, 0.02), 1, u(0, 1), u(0.02, 0.06))
+    if kind == "long":
+        return HairStyle(u(1.3, 2.2), u(0, 0.2), u(0, 0.015), 2, u(0, 0.5), u(0.02, 0.08))
+    if kind == "wavy":
+        return HairStyle(u(1.0, 1.9), u(0.1, 0.4), u(0.03, 0.06), u(1.5, 3), u(0, 0.5), u(0.04, 0.12), 1.2)
+    if kind == "curly":
+        return HairStyle(u(0.5, 1.1), u(0.3, 0.7), u(0.04, 0.08), u(2, 3.5), u(0, 0.4), u(0.06, 0.15), 1.3)
+    return HairStyle(u(0.35, 0.8), 1.0, u(0.03, 0.06), u(2, 3.5), 0, 0.1, 1.5)
+
+
+class Hair:
+    """The hair of one head.
+
+    Args:
+        rng: generator of the subject.
+        style: its growth.
+        colour: its middle shade.
+        yaw: the head's yaw to the right, radians.
+        tilt: the head's tilt, radians, clockwise on the screen.
+        count: how many strands.
+        light: direction and strength of the light that shades it.
+    """
+
+    def __init__(
+        self,
+        rng: np.random.Generator,
+        style: HairStyle,
+        colour: Colour,
+        yaw: float,
+        tilt: float,
+        count: int,
+        light: Light,
+    ) -> None:
+        self.style = style
+        self.colour = colour
+        self.yaw, self.tilt = yaw, tilt
+        roots = scalp(rng, int(count * style.fullness))
+        strands = _comb(rng, roots, style)
+        chosen = _outside_face(rng, strands, style.fringe)
+        strands, roots = strands[chosen], roots[chosen]
+        shades = _shade(rng, strands, roots, light)
+        strands = strands @ _yaw_matrix(yaw).T
+        depth = strands[..., 2].mean(axis=1)
+        order = np.argsort(depth)
+        self.strands, self.shades, depth = strands[order], shades[order], depth[order]
+        self.front = depth > (0.02 if style.length > 0.5 else -0.2)
+        self._shade_paints: list[int] = []
+
+    def draw_back(self, canvas: Canvas) -> None:
+        """Draw the hair behind the head, with a mass of hair that hides the background between its strands."""
+        if self.style.length > 0.12:
+            grow = 1.0 + 0.25 * min(self.style.length, 0.6) * (0.3 + self.style.lift)
+            canvas.fill(self._tilt(ellipse((0, -0.04), HEAD[:2] * grow)), self._paints(canvas)[1])
+        self._draw(canvas, ~self.front)
+
+    def draw_front(self, canvas: Canvas) -> None:
+        """Draw the hair in front of the head: the scalp, in the colour of the hair's roots, and the strands on it."""
+        canvas.fill(self._tilt(_cap(self.yaw)), self._paints(canvas)[2])
+        self._draw(canvas, self.front)
+
+    def _draw(self, canvas: Canvas, which: NDArray[np.bool_]) -> None:
+        strands = self._tilt(self.strands[which][..., :2])
+        paints = np.array(self._paints(canvas))[self.shades[which]]
+        thickest = int(np.clip(round(0.0045 * canvas.view.scale * SAMPLES), 1, 4))
+        steps = (POINTS - 1) // PIECES
+        for piece, width in enumerate((thickest, thickest, max(1, thickest // 2))):
+            canvas.strands(strands[:, piece * steps : (piece + 1) * steps + 1], paints[:, piece], width)
+
+    def _paints(self, canvas: Canvas) -> list[int]:
+        if not self._shade_paints:
+            steps = np.linspace(0.45, 1.7, SHADES)[:, None]
+            gloss = (np.linspace(0, 1, SHADES)[:, None] ** 3) * 0.1
+            self._shade_paints = [canvas.paint(shade) for shade in (self.colour * steps + gloss).clip(0, 1)]
+        return self._shade_paints
+
+    def _tilt(self, points: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Tilt points as the head is tilted."""
+        return tilted(points, self.tilt)
+
+
+def _cap(yaw: float) -> NDArray[np.floating]:
+    """Return the scalp from the front, (N, 2): from ear to ear over the top of the head, back along the hairline."""
+    angles = np.linspace(np.pi + 0.1, 2 * np.pi - 0.1, 24)
+    top = np.stack([HEAD[0] * np.cos(angles), -0.01 + HEAD[1] * np.sin(angles)], axis=1)
+    hairline = np.array([(0.33, -0.13), (0.25, -0.26), (0.1, -0.33), (-0.1, -0.33), (-0.25, -0.26), (-0.33, -0.13)])
+    return np.concatenate([top, hairline + [0.14 * yaw, 0]])
+
+
+def tilted(points: NDArray[np.floating], tilt: float) -> NDArray[np.floating]:
+    """Rotate points (..., 2) of an upright head about the top of the neck."""
+    pivot = np.array([0.0, 0.45])
+    return (points - pivot) @ rotation(tilt).T + pivot
+
+
+def scalp(rng: np.random.Generator, count: int) -> NDArray[np.floating]:
+    """Sample directions (N, 3) from the centre of the head to roots of hair: neither in the face nor on the neck."""
+    directions = rng.normal(size=(3 * count, 3))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    x, y, z = directions.T
+    hairline = -0.62 + 0.35 * np.abs(x) + 0.9 * (np.abs(x) > 0.82)
+    face = (z > 0.12) & (y > hairline)
+    grows = ~face & (y < 0.45)
+    return directions[grows][:count]
+
+
+def _yaw_matrix(yaw: float) -> NDArray[np.floating]:
+    cosine, sine = np.cos(yaw), np.sin(yaw)
+    return np.array([[cosine, 0, sine], [0, 1, 0], [-sine, 0, cosine]])
+
+
+def _comb(rng: np.random.Generator, roots: NDArray[np.floating], style: HairStyle) -> Strands:
+    """Return the strands' points (N, POINTS, 3): combed, then bent by gravity."""
+    count = len(roots)
+    part = rng.uniform(-0.35, 0.35)
+    side = np.where(roots[:, 0] > part * (roots[:, 2] > 0), 1.0, -1.0)
+    combed = np.stack([side * 1.0, np.full(count, 0.35), np.full(count, -0.5)], axis=1)
+    combed = combed + rng.normal(0, 0.25, (count, 3))
+    fringe = (roots[:, 2] > 0.3) & (rng.random(count) < style.fringe)
+    forward = np.array([0.25, 1.0, 0.6]) * np.stack([side, side**2, side**2], axis=1)[fringe]
+    combed[fringe] = forward + rng.normal(0, 0.2, (fringe.sum(), 3))
+    combed -= (combed * roots).sum(axis=1, keepdims=True) * roots
+    velocity = combed * (1 - style.lift) + roots * (0.06 + style.lift) + rng.normal(0, 0.08, (count, 3))
+    wild = rng.random(count) < style.flyaway
+    velocity[wild] += rng.normal(0, 0.45, (wild.sum(), 3))
+    velocity /= np.linalg.norm(velocity, axis=1, keepdims=True)
+    length = style.length * rng.uniform(0.7, 1.1, count)
+    length[fringe] = np.minimum(length[fringe], rng.uniform(0.2, 0.38, fringe.sum()))
+    step = (length / (POINTS - 1))[:, None]
+    weight = (1.4 - 1.2 * style.lift) * np.where(wild, 0.4, 1.0)[:, None]
+    drift = rng.normal(0, 0.05, (count, 3))
+    points = [roots * HEAD]
+    for _ in range(POINTS - 1):
+        velocity = velocity + weight * step * np.array([0, 4.0, 0]) + drift * step * 4
+        velocity /= np.linalg.norm(velocity, axis=1, keepdims=True)
+        points.append(_keep_out(points[-1] + velocity * step))
+    return np.stack(points, axis=1) + _curls(rng, count, style)
+
+
+def _keep_out(points: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Push points out of the head and the neck."""
+    inside = np.linalg.norm(points / (HEAD * 1.02), axis=1, keepdims=True)
+    points = np.where(inside < 1, points / np.maximum(inside, 1e-6), points)
+    below = (points[:, 1] > 0.3) & (np.abs(points[:, 0]) < 0.24)
+    points[:, 0] = np.where(below, np.where(points[:, 0] < 0, -0.24, 0.24), points[:, 0])
+    return points
+
+
+def _curls(rng: np.random.Generator, count: int, style: HairStyle) -> Strands:
+    """Return helices (N, POINTS, 3) that widen towards the tip; neighbours differ in phase."""
+    along = np.linspace(0, 1, POINTS)
+    phase = rng.uniform(0, 2 * np.pi, (count, 1)) + 2 * np.pi * style.windings * along
+    radius = style.curl * rng.uniform(0.5, 1.3, (count, 1)) * along**0.5
+    return np.stack([radius * np.cos(phase), 0.4 * radius * np.sin(2 * phase), radius * np.sin(phase)], axis=-1)
+
+
+def _outside_face(rng: np.random.Generator, strands: Strands, fringe: float) -> NDArray[np.bool_]:
+    """Return which strands leave the eyes, the nose and the mouth free, and a few that do not."""
+    x, y, z = np.moveaxis(strands, -1, 0)
+    covers = ((np.abs(x) < 0.25) & (y > (-0.08 if fringe else -0.2)) & (y < 0.6) & (z > 0)).any(axis=1)
+    return ~covers | (rng.random(len(strands)) < 0.01)
+
+
+def _shade(rng: np.random.Generator, strands: Strands, roots: NDArray[np.floating], light: Light) -> NDArray[np.int64]:
+    """Return a shade for each piece of each strand (N, PIECES): Lambert's law, and a gloss across the light."""
+    steps = (POINTS - 1) // PIECES
+    towards = light.direction / np.linalg.norm(light.direction)
+    middle = strands[:, steps // 2 :: steps][:, :PIECES]
+    outwards = middle / np.linalg.norm(middle, axis=-1, keepdims=True)
+    tangents = strands[:, steps::steps] - strands[:, :-1:steps]
+    tangents /= np.maximum(np.linalg.norm(tangents, axis=-1, keepdims=True), 1e-6)
+    half = towards + np.array([0, 0, 1.0])
+    half /= np.linalg.norm(half)
+    gloss = (1 - (tangents @ half) ** 2).clip(0, 1) ** 8
+    diffuse = (outwards @ towards).clip(0, 1) * light.strength
+    hidden = np.where(middle[..., 2] < -0.1, -1.5, 0.0)
+    values = 2.0 + 3.5 * diffuse + 2.5 * gloss + hidden + rng.normal(0, 1.0, (len(strands), 1))
+    return np.rint(values).clip(0, SHADES - 1).astype(np.int64)

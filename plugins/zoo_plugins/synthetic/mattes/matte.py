@@ -1,0 +1,100 @@
+"""One matte: a subject, framed, rendered, blurred and converted to a straight foreground with its alpha.
+
+The subject and its placement have random numbers of their own: the frames of one clip share the subject, and each is a
+step further on its way.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from zoo.core.seeding import derive_seed
+from zoo_plugins.synthetic.drawing.canvas import Light, View
+from zoo_plugins.synthetic.drawing.layers import Image8, Layer, defocus, motion_blur, over, to_straight
+from zoo_plugins.synthetic.mattes.people import render_person
+from zoo_plugins.synthetic.mattes.things import render_thing
+
+COMPANION_FRACTION, MOTION_FRACTION, DEFOCUS_FRACTION = 0.12, 0.15, 0.2
+"""Fractions of the mattes with a second thing in front, with motion blur, and with defocus blur."""
+
+
+@dataclass(frozen=True)
+class MatteOptions:
+    """Options that the mattes of a dataset share.
+
+    Attributes:
+        size: height and width in pixels.
+        people: fraction of persons among the subjects; the others are things.
+        detail: how many strands of hair and other thin things, 1 is usual, 0.1 is coarse.
+        frames: how many consecutive mattes are frames of one clip; 1 gives stills.
+    """
+
+    size: int
+    people: float = 0.75
+    detail: float = 1.0
+    frames: int = 1
+
+
+def generate_matte(seed: int, split: str, index: int, options: MatteOptions) -> Image8:
+    """Return matte number `index` of a split: (size, size, 4) uint8, straight colours and alpha."""
+    clip, frame = divmod(index, options.frames)
+    subject = np.random.default_rng(derive_seed(seed, split, "subject", clip))
+    placement = np.random.default_rng(derive_seed(seed, split, "place", clip))
+    return to_straight(_blur(placement, _compose(subject, placement, split, frame, options)))
+
+
+def _compose(
+    subject: np.random.Generator, placement: np.random.Generator, split: str, frame: int, options: MatteOptions
+) -> Layer:
+    """Render a person or a thing, sometimes with another thing in front of it."""
+    size, detail = options.size, options.detail
+    light = Light(subject.uniform(-np.pi, 0), subject.uniform(0.25, 0.7))
+    if placement.random() < options.people:
+        layer = render_person(subject, size, _frame_person(placement, size, frame), light, split, detail)
+    else:
+        framing = placement.uniform(0.55, 1.15), placement.uniform(0.3, 0.7), placement.uniform(0.4, 0.65)
+        layer = render_thing(subject, size, _view(placement, *framing, size, frame), light, split, detail)
+    if placement.random() < COMPANION_FRACTION:
+        framing = placement.uniform(0.22, 0.5), placement.uniform(0.15, 0.85), placement.uniform(0.55, 0.9)
+        companion = _view(placement, *framing, size, frame)
+        layer = over(render_thing(subject, size, companion, light, split, detail), layer)
+    return layer
+
+
+def _frame_person(rng: np.random.Generator, size: int, frame: int) -> View:
+    """Frame a portrait (half of the time), a half-length portrait or a standing figure."""
+    kind = rng.choice(["portrait", "half", "standing"], p=[0.5, 0.28, 0.22])
+    ranges = {
+        "portrait": ((0.3, 0.44), (0.36, 0.64), (0.3, 0.42)),
+        "half": ((0.18, 0.26), (0.33, 0.67), (0.2, 0.3)),
+        "standing": ((0.1, 0.125), (0.25, 0.75), (0.1, 0.16)),
+    }[kind]
+    unit, x, y = (rng.uniform(*limits) for limits in ranges)
+    return _view(rng, unit, x, y, size, frame)
+
+
+def _view(rng: np.random.Generator, unit: float, x: float, y: float, size: int, frame: int) -> View:
+    """Convert a framing (fractions of the image's side) to pixels: a little rotated, perhaps mirrored, moved by frames.
+
+    The unit is the height of a person's head, or the side of a thing's square.
+    """
+    way = rng.normal(0, 0.012, 2) * frame
+    angle, swing = rng.normal(0, 0.04), rng.normal(0, 0.01)
+    return View(
+        scale=unit * size,
+        x=(x + float(way[0])) * size,
+        y=(y + float(way[1])) * size,
+        angle=float(angle + swing * frame),
+        flip=bool(rng.random() < 0.5),
+    )
+
+
+def _blur(rng: np.random.Generator, layer: Layer) -> Layer:
+    """Blur some of the subjects by motion, and some by defocus."""
+    size = layer.shape[0]
+    if rng.random() < MOTION_FRACTION:
+        way, angle = rng.uniform(0.01, 0.05) * size, rng.uniform(0, np.pi)
+        layer = motion_blur(layer, way * np.cos(angle), way * np.sin(angle))
+    if rng.random() < DEFOCUS_FRACTION:
+        layer = defocus(layer, rng.uniform(0.004, 0.011) * size)
+    return layer
