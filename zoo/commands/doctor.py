@@ -13,7 +13,6 @@ from urllib.request import url2pathname
 from zoo.core.distributions import announced
 from zoo.core.registry import slots
 from zoo.core.slots import PluginError, nearest
-from zoo.hub.catalogue import ambiguous_names
 
 PACKAGES = (
     "ablation-zoo",
@@ -37,7 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print versions, devices and problems; return 1 when there are any."""
+    """Print versions, devices and problems; return 1 when there are problems."""
+    from zoo.hub.catalogue import ambiguous_names
+
     print(f"python {platform.python_version()} on {platform.platform()}")
     for package in PACKAGES:
         print(f"{package} {installed(package)}")

@@ -1,5 +1,6 @@
-"""Show a plugin (arguments, documentation, distribution, licence), a checkpoint or published file, or weights of the
-catalogue.
+"""Show a plugin, weights of the catalogue, a checkpoint or a published file.
+
+A plugin is shown with its arguments, documentation, distribution and licence.
 """
 
 import argparse

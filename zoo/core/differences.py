@@ -1,9 +1,9 @@
-"""Differences between two resolved settings, by dotted keys as on the command line (see `zoo.core.spec.walk`)."""
+"""Differences between two resolved settings, by dotted keys as on the command line (see `zoo.core.nested.walk`)."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from zoo.core.spec import walk
+from zoo.core.nested import walk
 
 ABSENT = "absent"
 """Placeholder for the value of a key that one of two settings does not have."""

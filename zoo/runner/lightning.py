@@ -22,9 +22,9 @@ from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
 
 from zoo.core.files import write_json, write_text
+from zoo.core.nested import class_names
 from zoo.core.plain_yaml import from_yaml, to_yaml
 from zoo.core.registry import find_class, load_plugins, slots
-from zoo.core.spec import class_names
 from zoo.measure.environment import environment
 from zoo.runner.arguments import expanded
 from zoo.runner.help import ANYWHERE

@@ -82,5 +82,5 @@ class CatalogueContract:
                 raise AssertionError(f"{entry.name} has a source that can be used: {error}.") from error
             if path is not None:
                 assert path.is_file(), f"{entry.name} lies at {path}; there is no such file."
-                problem = difference(measured(path), expected(entry, anew=True))
+                problem = content_difference(file_content(path), expected_content(entry, ignore_pin=True))
                 assert problem is None, f"{path} is what the catalogue says of {entry.name}; it has {problem}."

@@ -15,9 +15,10 @@ import torch
 from torch import Tensor
 
 from zoo.core.errors import ZooError
+from zoo.core.nested import class_names
 from zoo.core.registry import find_class
 from zoo.core.slots import PluginError
-from zoo.core.spec import build, class_names, texts_for_parts
+from zoo.core.spec import build, texts_for_parts
 from zoo.weights import published
 from zoo.weights.record import EVALUATION_SETTINGS, TRAINING_SETTINGS, nameless, record, run_name
 from zoo.weights.state import check_fit, load_all

@@ -11,10 +11,11 @@ from typing import Any, Protocol
 from lightning.pytorch import Trainer
 
 from zoo.core.errors import ZooError
+from zoo.core.nested import class_names
 from zoo.core.registry import find_plugin
 from zoo.core.seeding import run_seed
 from zoo.core.slots import PluginError
-from zoo.core.spec import Part, Spec, class_names, is_spec, without_downloads
+from zoo.core.spec import Part, Spec, is_spec, without_downloads
 from zoo.measure.environment import versions
 
 FORMAT = 1
