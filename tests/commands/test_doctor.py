@@ -95,6 +95,6 @@ def test_entry_points_that_the_installed_metadata_does_not_know_are_problems(com
 def test_an_install_that_is_not_editable_cannot_be_stale(checkout: Path, tmp_path: Path) -> None:
     link = tmp_path / "site-packages" / "ablation_zoo-9.9.dist-info" / "direct_url.json"
     link.write_text(json.dumps({"url": "https://example.org/x.whl", "archive_info": {}}))
-    assert list(doctor.stale()) == []
+    assert list(doctor.stale_metadata()) == []
     link.unlink()
-    assert list(doctor.stale()) == []
+    assert list(doctor.stale_metadata()) == []

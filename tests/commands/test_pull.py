@@ -15,7 +15,7 @@ import zoo
 from zoo.core.errors import ZooError
 
 CONTENT = b"weights" * 1000
-KEYS = Path(__file__).parents[1] / "hub" / "bgmv2_keys.json.gz"
+KEYS = Path(__file__).parents[1] / "matting" / "bgmv2_keys.json.gz"
 
 
 @pytest.fixture

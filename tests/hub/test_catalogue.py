@@ -9,7 +9,7 @@ import zoo
 from zoo.core.errors import ZooError
 from zoo.core.registry import get_slot
 from zoo.core.slots import PluginError
-from zoo.hub.catalogue import all_entries, find_entry, knows, unusable
+from zoo.hub.catalogue import all_entries, catalogue_problems, find_entry, is_known
 from zoo.training.models import named_spec
 
 SOURCE = {"source": "https://a.org/x.ckpt"}
@@ -68,7 +68,7 @@ def test_the_weights_that_come_with_the_package() -> None:
             assert named_spec(entry.model, "x", entry.arguments)["init_args"]["checkpoint"] == "x"
         if entry.short_name is not None:
             assert find_entry(entry.short_name) == entry
-    assert not unusable()
+    assert not catalogue_problems()
     assert "ablation_zoo" in zoo.list_plugins("catalogues")
 
 
@@ -76,7 +76,10 @@ def test_the_weights_that_come_with_the_package() -> None:
     ("entry", "words"),
     [
         ({}, "'mine-v1' lacks source"),
-        ({"source": "ftp://a.org/x"}, "'mine-v1': 'ftp://a.org/x' is no source; expected one that begins with https"),
+        (
+            {"source": "ftp://a.org/x"},
+            "'mine-v1': source: 'ftp://a.org/x' is no source; expected one that begins with https",
+        ),
         (SOURCE | {"licenze": "MIT"}, "'mine-v1' has the unknown key 'licenze'; did you mean licence"),
         (SOURCE | {"licence": "MIT"}, "'mine-v1': licence is 'MIT'; expected a mapping"),
         (SOURCE | {"licence": {"name": "MIT"}}, "'mine-v1': licence lacks non_commercial"),
@@ -90,14 +93,14 @@ def test_the_weights_that_come_with_the_package() -> None:
         (SOURCE | {"metrics": ["good"]}, "'mine-v1': metrics is 'good'; expected a mapping with data, preset"),
         (
             SOURCE | {"metrics": [{"data": "d", "preset": "p", "source": "s", "values": {"sad": "low"}}]},
-            "'mine-v1': metrics: sad is 'low'; expected a number",
+            "'mine-v1': metrics: values: sad is 'low'; expected a number",
         ),
         ({"source": "package://lab_weights/x.ckpt"}, "'mine-v1' is bundled in a package but has no sha256"),
     ],
 )
 def test_an_entry_that_cannot_be_right_is_named_with_its_catalogue(catalogue, entry, words: str) -> None:
     catalogue({"mine-v1": entry})
-    (problem,) = unusable()
+    (problem,) = catalogue_problems()
     assert problem.startswith("the catalogue 'lab' of lab-weights 1.0: ")
     assert words in problem
     assert problem.count("\n") == 0
@@ -126,9 +129,9 @@ def test_a_broken_file_is_named_and_takes_nothing_down(catalogue, tmp_path, cont
     (tmp_path / "site-packages" / "lab_weights" / "catalogue.yaml").write_bytes(
         content.encode("utf-8", "surrogateescape")
     )
-    (problem,) = unusable()
+    (problem,) = catalogue_problems()
     assert words in problem
-    assert knows("bgmv2_resnet50")
+    assert is_known("bgmv2_resnet50")
 
 
 @pytest.mark.parametrize(
@@ -143,7 +146,7 @@ def test_an_entry_point_that_leads_nowhere_is_named(install, tmp_path, target: s
     (tmp_path / "site-packages" / "lab_weights").mkdir()
     (tmp_path / "site-packages" / "lab_weights" / "__init__.py").write_text("1 / 0")
     install("lab-weights", "1.0", {"zoo.catalogues": {"lab": target}})
-    (problem,) = unusable()
+    (problem,) = catalogue_problems()
     assert words in problem
 
 
@@ -158,7 +161,7 @@ def test_of_two_equal_names_neither_wins(catalogue) -> None:
         find_entry("mine-v1")
     with pytest.raises(ZooError, match=r"ablation-zoo .* and .*club-weights"):
         find_entry("bgmv2_resnet50-official")
-    assert knows("mine-v1")
+    assert is_known("mine-v1")
     assert find_entry("mine-v2").name == "mine-v2"
     assert find_entry("bgmv2_resnet101").name == "bgmv2_resnet101-official"
 
@@ -175,5 +178,5 @@ def test_two_catalogues_of_one_name_are_both_named(catalogue, install) -> None:
     install("other-weights", "3.0", {"zoo.catalogues": {"lab": "other_weights:catalogue.yaml"}})
     with pytest.raises(PluginError, match=r"the catalogue 'lab' is provided by .*other-weights 3\.0"):
         get_slot("catalogues").get("lab")
-    assert any("other-weights 3.0" in problem for problem in unusable())
-    assert knows("bgmv2_resnet50")
+    assert any("other-weights 3.0" in problem for problem in catalogue_problems())
+    assert is_known("bgmv2_resnet50")

@@ -8,7 +8,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from zoo.hub.download import CutError, DownloadError, WrongSizeError, check_redirects, download
+from zoo.core.errors import ZooError
+from zoo.hub.download import CutError, WrongSizeError, check_redirects, download
 
 CONTENT = os.urandom(200_000)
 OTHER = os.urandom(200_000)
@@ -100,7 +101,7 @@ def test_a_server_that_sends_another_part_is_refused(server, page, partial) -> N
         get(server, partial)
     before = partial.read_bytes()
     server.pages["/weights"].headers["Content-Range"] = "bytes 7-199999/200000"
-    with pytest.raises(DownloadError, match="the server sent from byte 7, which nobody asked for"):
+    with pytest.raises(ZooError, match="the server sent from byte 7, which nobody asked for"):
         get(server, partial)
     assert partial.read_bytes() == before
 
@@ -115,14 +116,14 @@ def test_a_server_that_sends_another_part_is_refused(server, page, partial) -> N
 )
 def test_an_answer_that_is_no_file_is_refused(server, page, partial, status: int, headers, words: str) -> None:
     server.pages["/weights"] = page(CONTENT, status=status, headers=headers)
-    with pytest.raises(DownloadError, match=words) as raised:
+    with pytest.raises(ZooError, match=words) as raised:
         get(server, partial)
     assert "\n" not in str(raised.value)
     assert not partial.exists()
 
 
 def test_what_is_not_there_is_not_found(server, partial) -> None:
-    with pytest.raises(DownloadError, match="/weights cannot be had: the server answers 404"):
+    with pytest.raises(ZooError, match="/weights cannot be had: the server answers 404"):
         get(server, partial)
 
 
@@ -159,7 +160,7 @@ def test_a_closed_port_is_one_sentence(partial) -> None:
 def test_a_full_disk_is_found_out_first(server, page, partial, monkeypatch) -> None:
     server.pages["/weights"] = page(CONTENT)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))
-    with pytest.raises(DownloadError, match=r"has room for 1,000 bytes, 200,000 are needed: .*ZOO_CACHE"):
+    with pytest.raises(ZooError, match=r"has room for 1,000 bytes, 200,000 are needed: .*ZOO_CACHE"):
         get(server, partial)
     assert not partial.exists()
 
@@ -168,5 +169,5 @@ def test_an_encrypted_address_leads_to_encrypted_ones_only() -> None:
     hop = SimpleNamespace(url="https://a.org/x")
     check_redirects("https://a.org/x", SimpleNamespace(url="https://b.org/x", history=[hop]))
     check_redirects("http://a.org/x", SimpleNamespace(url="http://b.org/x", history=[]))
-    with pytest.raises(DownloadError, match=r"redirects to http://b.org/x, which is not encrypted"):
+    with pytest.raises(ZooError, match=r"redirects to http://b.org/x, which is not encrypted"):
         check_redirects("https://a.org/x", SimpleNamespace(url="http://b.org/x", history=[hop]))

@@ -10,7 +10,7 @@ import pytest
 
 import zoo
 from zoo.core.errors import ZooError
-from zoo.hub.download import CutError, DownloadError
+from zoo.hub.download import CutError
 from zoo.hub.pull import LicenceError, remove, weights_file
 
 CONTENT = os.urandom(100_000)
@@ -141,7 +141,7 @@ def test_offline_is_enough_for_what_was_pulled(mine, server, monkeypatch) -> Non
 def test_no_network_is_one_sentence(mine, catalogue, cache) -> None:
     mine()
     catalogue({"mine-v1": {"source": "http://127.0.0.1:9/mine.ckpt"}})
-    with pytest.raises(DownloadError, match=r"^127\.0\.0\.1 could not be reached.*check the network\.$"):
+    with pytest.raises(ZooError, match=r"^127\.0\.0\.1 could not be reached.*check the network\.$"):
         zoo.pull("mine-v1")
     assert leftovers(cache) == []
 

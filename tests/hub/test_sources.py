@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from zoo.hub.download import DownloadError
-from zoo.hub.sources import fetch, in_place, package_file, parse_source
+from zoo.core.errors import ZooError
+from zoo.hub.sources import fetch, local_path, package_file, parse_source
 
 
 def nothing(done: int, total: int | None) -> None:
@@ -69,7 +69,7 @@ def test_repositories_and_artifacts_have_revisions() -> None:
 
 def test_a_bundled_file_is_found_without_importing_its_package(catalogue, tmp_path: Path) -> None:
     catalogue({})
-    path = in_place(parse_source("package://lab_weights/catalogue.yaml"))
+    path = local_path(parse_source("package://lab_weights/catalogue.yaml"))
     assert path == tmp_path / "site-packages" / "lab_weights" / "catalogue.yaml"
     assert "lab_weights" not in sys.modules
     assert package_file("zoo_plugins.assets", "open_head.md").is_file()
@@ -80,8 +80,8 @@ def test_a_bundled_file_is_found_without_importing_its_package(catalogue, tmp_pa
 
 
 def test_a_local_file_is_used_where_it_lies() -> None:
-    assert in_place(parse_source("file:///data/x.ckpt")) == Path("/data/x.ckpt")
-    assert in_place(parse_source("https://a.org/x.ckpt")) is None
+    assert local_path(parse_source("file:///data/x.ckpt")) == Path("/data/x.ckpt")
+    assert local_path(parse_source("https://a.org/x.ckpt")) is None
 
 
 def test_the_hub_s_own_library_fetches_from_the_hub(server, page, tmp_path, monkeypatch) -> None:
@@ -99,9 +99,7 @@ def test_the_hub_s_own_library_fetches_from_the_hub(server, page, tmp_path, monk
     fetch(parse_source("hf://ann/mattes/small/x.ckpt@v1"), partial, None, nothing)
     assert partial.read_bytes() == content
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith("x.")] == ["x.ckpt.part"]
-    with pytest.raises(
-        DownloadError, match=r"hf://ann/mattes/y\.ckpt@v1 could not be had from the Hugging Face Hub \("
-    ):
+    with pytest.raises(ZooError, match=r"hf://ann/mattes/y\.ckpt@v1 could not be had from the Hugging Face Hub \("):
         fetch(parse_source("hf://ann/mattes/y.ckpt@v1"), partial, None, nothing)
 
 
@@ -115,9 +113,7 @@ def test_without_a_network_the_hub_is_given_up_before_the_download_would_try_and
     monkeypatch.setattr(constants, "ENDPOINT", closed)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", lambda *given, **named: pytest.fail("began a download"))
-    with pytest.raises(
-        DownloadError, match=r"hf://ann/mattes/x\.ckpt could not be had from the Hugging Face Hub \(.+\)"
-    ):
+    with pytest.raises(ZooError, match=r"hf://ann/mattes/x\.ckpt could not be had from the Hugging Face Hub \(.+\)"):
         fetch(parse_source("hf://ann/mattes/x.ckpt"), tmp_path / "x.ckpt.part", None, nothing)
 
 
@@ -142,5 +138,5 @@ def test_an_artifact_is_fetched_by_wandb(tmp_path, monkeypatch) -> None:
         fetch(parse_source(f"wandb://lab/mattes/run/last.ckpt{address}"), partial, None, nothing)
         assert json.loads(partial.read_text()) == name
     monkeypatch.setattr(wandb, "Api", lambda: 1 / 0)
-    with pytest.raises(DownloadError, match=r"could not be had from W&B \(division by zero\)"):
+    with pytest.raises(ZooError, match=r"could not be had from W&B \(division by zero\)"):
         fetch(parse_source("wandb://lab/mattes/run/last.ckpt"), partial, None, nothing)

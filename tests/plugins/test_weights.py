@@ -16,7 +16,7 @@ from zoo.heads.inference import predict_head
 from zoo.hub.catalogue import Entry, all_entries
 from zoo.matting.data import EvaluationSamples, EvaluationSet
 from zoo.media.images import read_image, write_image
-from zoo.weights.published import CARD
+from zoo.weights.published import CARD_KEYS
 
 LARGEST = 12_000_000
 """Bytes."""
@@ -43,7 +43,7 @@ def test_they_are_what_the_catalogue_says(name: str) -> None:
     assert path.stat().st_size <= LARGEST
     with safe_open(path, framework="pt") as file:
         card = json.loads(file.metadata()["zoo"])["card"]
-    assert set(card) == set(CARD)
+    assert set(card) == set(CARD_KEYS)
     assert card["licence"] == entry.licence.name
     assert card["text"] == path.with_suffix(".md").read_text(encoding="utf-8")
 

@@ -74,7 +74,7 @@ class Mirrored(HeadDatasetContract):
     def make(self) -> Any:
         return None
 
-    def made(self) -> Any:
+    def prepare(self) -> Any:
         vertices = 5023
         mirror = torch.diag(torch.tensor([-1.0, 1, 1]))
         picture = HeadPicture(torch.rand(3, 8, 8), torch.ones(4), torch.zeros(vertices, 3), torch.zeros(vertices, 2),

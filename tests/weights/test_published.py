@@ -22,7 +22,7 @@ from zoo.core.registry import get_slot
 from zoo.core.spec import build
 from zoo.weights.checkpoint import read
 from zoo.weights.published import HEADER_LIMIT, is_safetensors, write
-from zoo.weights.record import describe, is_boundless, run_name
+from zoo.weights.record import describe, is_too_large, run_name
 
 
 @pytest.fixture
@@ -316,7 +316,7 @@ def test_a_description_that_never_ends_is_named(published: Path, small, tmp_path
     torch.save(content, tmp_path / "laughs.ckpt")
     with pytest.raises(ZooError, match="is damaged"):
         zoo.load(str(tmp_path / "laughs.ckpt"))
-    assert not is_boundless(read(str(small.checkpoint))["zoo"])
+    assert not is_too_large(read(str(small.checkpoint))["zoo"])
 
 
 @pytest.mark.parametrize("kind", ["seed", "name", "plugins", "trainer", "card"])

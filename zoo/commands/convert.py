@@ -1,7 +1,7 @@
-"""Convert files of others into our own format.
+"""Convert files of other projects to the formats of the zoo.
 
-`zoo convert head flame.pkl` reads a FLAME pickle, executing nothing in it, and stores the head model as safetensors
-with its licence and source. The file stays under FLAME's licence: keep it to yourself.
+`zoo convert head flame.pkl` reads a FLAME pickle without executing anything in it, and writes the head model as
+safetensors with its licence and source. The file stays under FLAME's licence: do not share it.
 """
 
 import argparse
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare `head`."""
+    """Declare the kinds of files and their arguments."""
     kinds = parser.add_subparsers(dest="kind", required=True, metavar="{head}")
-    head = kinds.add_parser("head", help="a FLAME pickle as a head model of ours")
+    head = kinds.add_parser("head", help="convert a FLAME pickle to a head model")
     head.add_argument("file", type=Path, metavar="FILE", help="FLAME's pickle, such as flame2023.pkl")
-    head.add_argument("-o", "--output", type=Path, metavar="OUT", help="default: FILE with .safetensors at its end")
+    head.add_argument("-o", "--output", type=Path, metavar="OUT", help="default: FILE with the suffix .safetensors")
     head.add_argument(
         "--landmarks",
         metavar="F",
@@ -29,18 +29,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="F",
         help="a folder or file of the vertex indices of face, head and face_with_ears (default: transferred likewise)",
     )
-    head.add_argument("--licence", metavar="TEXT", help="under which licence you have it (default: FLAME's own)")
-    head.add_argument("--source", metavar="TEXT", help="where you have it from (default: the name of FILE)")
+    head.add_argument("--licence", metavar="TEXT", help="the licence of your copy (default: FLAME's own)")
+    head.add_argument("--source", metavar="TEXT", help="the origin of your copy (default: the name of FILE)")
     head.add_argument("--force", action="store_true", help="replace OUT if it exists")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Convert; 0 when the file was written.
+    """Write the converted file; return 0.
 
     Raises:
-        ValueError: in one sentence, whatever is wrong with the input.
+        ValueError: the input cannot be converted, or the output exists.
     """
-    # Neither torch nor a plugin is needed, unless the open head is.
     from zoo.heads.asset import save
     from zoo.heads.flame import read_flame
 
@@ -50,8 +49,8 @@ def run(arguments: argparse.Namespace) -> int:
     if output.exists() and not arguments.force:
         raise ValueError(f"{output} exists already: pass --force to replace it, or another name with -o.")
     head = read_flame(arguments.file, arguments.landmarks, arguments.subsets, reference=open_head)
-    named = {name: getattr(arguments, name) for name in ("licence", "source") if getattr(arguments, name) is not None}
-    head = replace(head, **named)
+    origin = {"licence": arguments.licence, "source": arguments.source}
+    head = replace(head, **{name: value for name, value in origin.items() if value is not None})
     save(head, output)
     print(f"Wrote {output}.")
     print(summary(head, arguments.landmarks, arguments.subsets))
@@ -59,14 +58,14 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def open_head() -> "HeadAsset":
-    """The head that comes with the package."""
+    """Return the head model that comes with the package."""
     from zoo.core.registry import get_slot
 
     return get_slot("head_models").get("OpenHead")().asset()
 
 
 def summary(head: "HeadAsset", landmarks: str | None, subsets: str | None) -> str:
-    """What a head model has, a line each."""
+    """Return the properties of a head model, one in a line."""
     sizes = ", ".join(f"{name} {len(indices):,}" for name, indices in head.subsets.items())
     lines = [
         f"  vertices    {len(head.template):,}, {len(head.faces):,} triangles",

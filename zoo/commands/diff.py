@@ -1,9 +1,8 @@
-"""Compare two runs: what differs in settings, versions, device and data, and what both measured.
+"""Compare two runs: differences in settings, versions, device and data, and the metrics of both.
 
 A run is named by its folder (`runs/NAME/version_0`, or `STUDY/ROW/seed_0` of a study), by a checkpoint or published
-file, or by a name from `zoo pull --list`. Metrics are the last of validation and test, side by side; which one is
-better is said where that is known and both measured alike. Exit code 0 when the two were compared, whether they differ
-or not.
+file, or by a name from `zoo pull --list`. Metrics are the last of validation and test, side by side, with a verdict
+where both were measured in the same way. Exit code 0 when the two were compared, whether they differ or not.
 """
 
 import argparse
@@ -16,42 +15,46 @@ from zoo.core.differences import ABSENT, Difference, differences, unequal
 if TYPE_CHECKING:
     from zoo.study.recorded import Recorded
 
-ABOUT = ("versions", "device", "data")
-"""What is on record of a run besides settings and metrics."""
+SECTIONS = ("versions", "device", "data")
+"""Records of a run in addition to settings and metrics."""
 
 
 class Pair(NamedTuple):
-    """A metric of both runs; None where one did not measure it."""
+    """A metric of both runs, None where one did not measure it, and the verdict on the second run."""
 
     name: str
     before: float | None
     after: float | None
     verdict: str
-    """`better` or `worse`, of the second run; otherwise why that is not said, or nothing."""
 
     @property
     def difference(self) -> float | None:
-        """Second minus first; None where one is missing."""
+        """Second value minus first; None where one is missing."""
         return None if self.before is None or self.after is None else self.after - self.before
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data without what is missing."""
+        values = {"a": self.before, "b": self.after, "difference": self.difference, "verdict": self.verdict or None}
+        return {"name": self.name} | {key: value for key, value in values.items() if value is not None}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the two runs and `--json`."""
+    """Declare the arguments."""
     parser.add_argument("before", metavar="RUN_A", help="a folder, checkpoint, published file or name of weights")
-    parser.add_argument("after", metavar="RUN_B", help="what it is compared with, the same kind of thing or another")
+    parser.add_argument("after", metavar="RUN_B", help="the run to compare with, named in any of these ways")
     parser.add_argument(
         "--json",
         action="store_true",
-        help="print JSON: settings, versions, device, data and metrics, each a list with `a` and `b` in an entry; what "
-        "a run does not have is left out",
+        help="print JSON: settings, versions, device, data and metrics, each a list of entries with `a` and `b`; a "
+        "value that a run lacks is left out",
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Compare; 0 when both could be read.
+    """Print the comparison; return 0.
 
     Raises:
-        ValueError: in one sentence, why one of them could not.
+        ValueError: one of the runs cannot be read.
     """
     from zoo.study.recorded import read_recorded
 
@@ -64,10 +67,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def settings_of_both(before: "Recorded", after: "Recorded") -> tuple[dict[str, Any], dict[str, Any]]:
-    """The settings as far as both runs say them.
+    """Return the settings of both runs, restricted to those that both record.
 
-    A checkpoint holds some of the trainer's, and its model as it is rebuilt, without `checkpoint` and downloads; where
-    a run's folder says null, Lightning chose.
+    A checkpoint records some of the trainer's settings, and its model without `checkpoint` and downloads. Null in the
+    folder of a run means that Lightning chose the value.
     """
     if before.whole and after.whole:
         return before.settings, after.settings
@@ -77,45 +80,41 @@ def settings_of_both(before: "Recorded", after: "Recorded") -> tuple[dict[str, A
     keys = [key for key in sides[0] if key in sides[1]]
     first, second = ({key: side[key] for key in keys} for side in sides)
     if "trainer" in keys:
-        chosen = [
+        recorded = set.intersection(*(
             {name for name, value in side.settings["trainer"].items() if value is not None or not side.whole}
             for side in (before, after)
-        ]
+        ))  # fmt: skip
         for side in (first, second):
-            side["trainer"] = {name: value for name, value in side["trainer"].items() if name in chosen[0] & chosen[1]}
+            side["trainer"] = {name: value for name, value in side["trainer"].items() if name in recorded}
     return first, second
 
 
-def metrics_of_both(before: "Recorded", after: "Recorded", found: list[Difference]) -> list[Pair]:
-    """Every metric that one of the runs has, the first one's first.
-
-    Args:
-        found: in which settings they differ.
-    """
+def metrics_of_both(before: "Recorded", after: "Recorded", changes: list[Difference]) -> list[Pair]:
+    """Return every metric that one of the runs has, those of the first run first; `changes` are those of settings."""
     names = [*before.metrics, *(name for name in after.metrics if name not in before.metrics)]
     values = ((name, before.metrics.get(name), after.metrics.get(name)) for name in names)
-    return [Pair(name, first, second, verdict(name, first, second, found)) for name, first, second in values]
+    return [Pair(name, first, second, verdict(name, first, second, changes)) for name, first, second in values]
 
 
-def verdict(name: str, before: float | None, after: float | None, found: list[Difference]) -> str:
-    """Whether the second value is better, where that can be said."""
+def verdict(name: str, before: float | None, after: float | None, changes: list[Difference]) -> str:
+    """Return `better` or `worse` for the second value, `measured otherwise`, or nothing where it is unknown."""
     if before is None or after is None or before == after:
         return ""
-    if any(f"{difference.key}.".startswith(f"{place}.") for difference in found for place in places(name)):
+    if any(f"{change.key}.".startswith(f"{key}.") for change in changes for key in measurement_keys(name)):
         return "measured otherwise"
     lower = lower_is_better(name)
     return "" if lower is None else "better" if (after < before) == lower else "worse"
 
 
-def places(metric: str) -> list[str]:
-    """The keys below which settings decide how a metric is measured, and on what."""
-    where, _, rest = metric.partition("/")
-    on = {"validation": "data.validation", "test": f"data.test.{rest.rpartition('/')[0]}"}
-    return ["model.metrics", *([on[where]] if where in on else [])]
+def measurement_keys(metric: str) -> list[str]:
+    """Return the keys of the settings that decide how a metric is measured, and on which data."""
+    phase, _, rest = metric.partition("/")
+    data = {"validation": "data.validation", "test": f"data.test.{rest.rpartition('/')[0]}"}
+    return ["model.metrics", *([data[phase]] if phase in data else [])]
 
 
 def lower_is_better(metric: str) -> bool | None:
-    """Which way a metric is better, by the last word of its name; None where nobody said."""
+    """Return whether a lower value is better, by the last word of a metric's name; None where it is unknown."""
     from zoo.heads.measures import MEASURES
     from zoo.matting.measures import LOWER_IS_BETTER
 
@@ -126,38 +125,29 @@ def lower_is_better(metric: str) -> bool | None:
 
 
 def as_data(before: "Recorded", after: "Recorded") -> dict[str, Any]:
-    """The comparison as plain data."""
+    """Return the comparison as plain data."""
     first, second = settings_of_both(before, after)
-    found = differences(first, second)
-    about = {name: entries(unequal(getattr(before, name), getattr(after, name))) for name in ABOUT}
+    changes = differences(first, second)
     return {
         "a": {"run": before.place, "kind": before.kind},
         "b": {"run": after.place, "kind": after.kind},
-        "settings": entries(found),
-        "settings_compared": "all" if before.whole and after.whole else said_by_both(first),
-        **about,
-        "metrics": [
-            {
-                "name": pair.name,
-                **({"a": pair.before} if pair.before is not None else {}),
-                **({"b": pair.after} if pair.after is not None else {}),
-                **({"difference": pair.difference} if pair.difference is not None else {}),
-                **({"verdict": pair.verdict} if pair.verdict else {}),
-            }
-            for pair in metrics_of_both(before, after, found)
-        ],
+        "settings": entries(changes),
+        "settings_compared": "all" if before.whole and after.whole else compared_keys(first),
+        **{name: entries(unequal(getattr(before, name), getattr(after, name))) for name in SECTIONS},
+        "metrics": [pair.to_dict() for pair in metrics_of_both(before, after, changes)],
     }
 
 
-def entries(found: list[Difference]) -> list[dict[str, Any]]:
-    """Differences as plain data."""
+def entries(changes: list[Difference]) -> list[dict[str, Any]]:
+    """Return differences as plain data."""
     return [
-        {"key": key, **{side: value for side, value in (("a", a), ("b", b)) if value != ABSENT}} for key, a, b in found
+        {"key": key, **{side: value for side, value in (("a", a), ("b", b)) if value != ABSENT}}
+        for key, a, b in changes
     ]
 
 
-def said_by_both(settings: Mapping[str, Any]) -> list[str]:
-    """The keys that were compared."""
+def compared_keys(settings: Mapping[str, Any]) -> list[str]:
+    """Return the keys of the settings that were compared."""
     trainer = [f"trainer.{name}" for name in settings.get("trainer", {})]
     return [*(key for key in settings if key != "trainer"), *trainer]
 
@@ -166,35 +156,34 @@ def show(before: "Recorded", after: "Recorded") -> None:
     """Print the comparison."""
     print(f"A  {before.place} ({before.kind})\nB  {after.place} ({after.kind})\n")
     first, second = settings_of_both(before, after)
-    found = differences(first, second)
-    print_section("settings", [str(difference) for difference in found])
+    changes = differences(first, second)
+    print_section("settings", [str(change) for change in changes])
     if not (before.whole and after.whole):
-        print(f"  (compared was what both record: {', '.join(said_by_both(first))})")
-    for name in ABOUT:
-        known = getattr(before, name), getattr(after, name)
-        if any(known):
-            print_section(name, about_lines(*known))
+        print(f"  (compared was what both record: {', '.join(compared_keys(first))})")
+    for name in SECTIONS:
+        records = getattr(before, name), getattr(after, name)
+        if any(records):
+            print_section(name, section_lines(*records))
         else:
             print(f"{name}: neither records any")
-    pairs = metrics_of_both(before, after, found)
-    if pairs:
+    if pairs := metrics_of_both(before, after, changes):
         print_metrics(pairs)
     else:
         print("metrics: neither records any; `zoo test --ckpt_path` measures a checkpoint")
 
 
-def about_lines(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
-    """What differs between two records, and what only one of them has."""
-    found = unequal(before, after)
-    lines = [str(difference) for difference in found if ABSENT not in difference[1:]]
+def section_lines(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    """Return the differences between two records, and the keys that only one of them has."""
+    changes = unequal(before, after)
+    lines = [str(change) for change in changes if ABSENT not in change[1:]]
     for side, other in (("A", "after"), ("B", "before")):
-        if only := [difference.key for difference in found if getattr(difference, other) == ABSENT]:
+        if only := [change.key for change in changes if getattr(change, other) == ABSENT]:
             lines.append(f"only {side} records {', '.join(only)}")
     return lines
 
 
 def print_section(name: str, lines: list[str]) -> None:
-    """Print a part of the comparison."""
+    """Print one section of the comparison."""
     print(f"{name}, A → B" if lines else f"{name}: no difference")
     for line in lines:
         print(f"  {line}")

@@ -31,22 +31,27 @@ EXTRAS = {"av": "video"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare no arguments, but the exit code."""
     parser.epilog = "Exit code 1 when something is wrong."
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Print versions, devices and problems; return 1 when there are problems."""
+    from zoo.hub.catalogue import ambiguous_names
+
     print(f"python {platform.python_version()} on {platform.platform()}")
     for package in PACKAGES:
         print(f"{package} {installed(package)}")
     for package, extra in EXTRAS.items():
         print(f"{package} {installed(package)} (extra [{extra}])")
-    problems = [*announced().unreadable, *misplaced(), *ambiguous(), *ambiguous_weights(), *shadowing(), *stale()]
+    problems = [*announced().unreadable, *unknown_groups(), *ambiguous_plugins(), *ambiguous_names().values()]
+    problems += [*shared_names(), *stale_metadata()]
     try:
         print(f"devices: {', '.join(devices())}")
-    except Exception as error:  # torch lets others extend it, and fails with them
+    except Exception as error:  # torch imports extensions of others, and fails with them
         problems.append(f"torch cannot be imported, so no plugin was tried: {type(error).__name__}: {error}")
     else:
-        problems += broken()
+        problems += broken_plugins()
     for problem in problems:
         print(f"PROBLEM: {problem}")
     total = sum(len(slot.names()) for slot in slots().values())
@@ -56,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def installed(package: str) -> str:
-    """The version, or that it is missing."""
+    """Return the version of a package, or that it is not installed."""
     try:
         return version(package)
     except PackageNotFoundError:
@@ -64,7 +69,7 @@ def installed(package: str) -> str:
 
 
 def devices() -> list[str]:
-    """The CPU and every accelerator that torch sees."""
+    """Return the CPU and every accelerator that torch supports here."""
     import torch
 
     found = [f"cpu ({torch.get_num_threads()} threads)"]
@@ -72,8 +77,8 @@ def devices() -> list[str]:
     return found + (["mps"] if torch.backends.mps.is_available() else [])
 
 
-def broken() -> Iterator[str]:
-    """Plugins that cannot be loaded, with their owners."""
+def broken_plugins() -> Iterator[str]:
+    """Yield a sentence for each plugin that cannot be loaded."""
     for slot in slots().values():
         for name, claims in slot.plugins().items():
             if len(claims) == 1:
@@ -83,8 +88,8 @@ def broken() -> Iterator[str]:
                     yield str(error)
 
 
-def misplaced() -> Iterator[str]:
-    """Entry points in groups that are no slots, as after a slip of the pen."""
+def unknown_groups() -> Iterator[str]:
+    """Yield a sentence for each entry point whose group is no slot, for example misspelt."""
     for entry in announced().entries:
         slot = entry.group.removeprefix("zoo.")
         if slot not in ("slots", *slots()):
@@ -94,8 +99,8 @@ def misplaced() -> Iterator[str]:
             )
 
 
-def ambiguous() -> Iterator[str]:
-    """Names that two distributions claim in one slot."""
+def ambiguous_plugins() -> Iterator[str]:
+    """Yield a sentence for each name that two distributions claim in one slot."""
     for slot in slots().values():
         for name, claims in slot.plugins().items():
             if len(claims) > 1:
@@ -105,30 +110,19 @@ def ambiguous() -> Iterator[str]:
                 )
 
 
-def ambiguous_weights() -> Iterator[str]:
-    """Names of weights that two catalogues claim."""
-    from zoo.hub import catalogue
-
-    for name, claims in catalogue.all_entries().items():
-        if len(claims) > 1:
-            yield catalogue.ambiguous(name, claims)
-
-
-def shadowing() -> Iterator[str]:
-    """Names that stand in several slots: a checkpoint that holds one could mean either."""
+def shared_names() -> Iterator[str]:
+    """Yield a sentence for each name in several slots: a checkpoint that holds it could mean either."""
     owners: dict[str, list[str]] = {}
     for slot in slots().values():
         for name, claims in slot.plugins().items():
             owners.setdefault(name, []).append(f"zoo.{slot.name} ({claims[0].origin})")
-    for name, places in owners.items():
-        if len(places) > 1:
-            yield f"'{name}' stands in {' and '.join(places)}; checkpoints with it cannot be rebuilt, rename one."
+    for name, claims in owners.items():
+        if len(claims) > 1:
+            yield f"'{name}' stands in {' and '.join(claims)}; checkpoints with it cannot be rebuilt, rename one."
 
 
-def stale() -> Iterator[str]:
-    """Entry points in the pyproject.toml of an editable install that the installed metadata does not know yet, or no
-    longer should.
-    """
+def stale_metadata() -> Iterator[str]:
+    """Yield a sentence for each entry point that differs between an editable install's pyproject.toml and metadata."""
     try:
         ours = distribution("ablation-zoo")
     except PackageNotFoundError:
@@ -138,21 +132,18 @@ def stale() -> Iterator[str]:
     if source is None or not (source / "pyproject.toml").is_file():
         return
     declared = tomllib.loads((source / "pyproject.toml").read_text(encoding="utf-8"))["project"].get("entry-points", {})
-    known = {(entry.group, entry.name, entry.value) for entry in ours.entry_points if entry.group.startswith("zoo.")}
-    wanted = {
-        (group, name, value)
-        for group, entries in declared.items()
-        for name, value in entries.items()
-        if group.startswith("zoo.")
-    }
-    for group, name in sorted({(group, name) for group, name, _ in wanted ^ known}):
+    installed_entries = {(entry.group, entry.name, entry.value) for entry in ours.entry_points}
+    source_entries = {(group, *entry) for group, entries in declared.items() for entry in entries.items()}
+    for group, name in sorted({(group, name) for group, name, _ in source_entries ^ installed_entries}):
+        if not group.startswith("zoo."):
+            continue
         yield (
             f"pyproject.toml and the installed metadata differ in {name} ({group}): run `pip install -e .` in {source}."
         )
 
 
 def editable_source(ours: Distribution) -> Path | None:
-    """The checkout of an editable install."""
+    """Return the checkout of an editable install; None for any other."""
     text = ours.read_text("direct_url.json")
     if text is None:
         return None

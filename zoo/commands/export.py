@@ -1,8 +1,8 @@
-"""Turn a checkpoint into a file for others: a published file, or a network for other programs.
+"""Export a checkpoint: as a published file, or as a network for other programs.
 
-`--format safetensors` writes a published file: weights and a description of the model, which every command takes as it
-takes a checkpoint, and which can hold no code. The other formats are for programs that know nothing of this package;
-what was written is compared with PyTorch, on another batch and, where the size is dynamic, on another size.
+`--format safetensors` writes a published file: weights and a description of the model. It can hold no code, and every
+command accepts it in place of a checkpoint. The other formats are for programs without this package. Their output is
+compared with that of PyTorch, on another batch and, where the size is dynamic, on another size.
 """
 
 import argparse
@@ -17,7 +17,7 @@ SUFFIXES = {"safetensors": ".safetensors", "onnx": ".onnx", "torchscript": ".pt"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options."""
+    """Declare the arguments."""
     parser.add_argument("checkpoint", metavar="CKPT", help="a checkpoint, such as runs/.../last.ckpt, or a name")
     parser.add_argument("--format", required=True, choices=list(SUFFIXES), help="what to write")
     parser.add_argument("-o", "--output", type=Path, metavar="OUT", help="default: CKPT with the format's suffix")
@@ -28,29 +28,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs=2,
         type=int,
         metavar=("HEIGHT", "WIDTH"),
-        help="of the pictures, in pixels (default: as in training); the base network of a matting model sees them "
-        "about as large as those of its training, as in `zoo matte`",
+        help="of the images, in pixels (default: as in training); a matting model downsamples them for its base "
+        "network to about the size in training, as in `zoo matte`",
     )
-    network.add_argument("--dynamic-size", action="store_true", help="let the file take pictures of other sizes too")
+    network.add_argument("--dynamic-size", action="store_true", help="accept images of other sizes too")
     add_card_arguments(parser.add_argument_group("safetensors"))
 
 
 def add_card_arguments(group: Any) -> None:
-    """What a published file says of its model; as in `zoo push`."""
+    """Declare the arguments that describe a published model, here and in `zoo push`."""
     group.add_argument("--half", action="store_true", help="store weights in half precision: half the size")
-    group.add_argument("--licence", metavar="TEXT", help="under which licence the weights are")
-    group.add_argument("--training-data", metavar="TEXT", help="what the model was trained on")
+    group.add_argument("--licence", metavar="TEXT", help="licence of the weights")
+    group.add_argument("--training-data", metavar="TEXT", help="training data of the model")
     group.add_argument(
-        "--metrics", type=Path, metavar="FILE", help="JSON of what was measured: numbers by name, or a result.json"
+        "--metrics", type=Path, metavar="FILE", help="JSON with measured metrics: numbers by name, or a result.json"
     )
-    group.add_argument("--card", type=Path, metavar="FILE", help="Markdown for whoever uses the model")
+    group.add_argument("--card", type=Path, metavar="FILE", help="Markdown text for users of the model")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Export; 0 when the file was written.
+    """Write the file; return 0.
 
     Raises:
-        ValueError: in one sentence, whatever is wrong with the input, or a part that cannot be exported.
+        ValueError: the input is wrong, or a part cannot be exported.
     """
     suffix = SUFFIXES[arguments.format]
     output = arguments.output or Path(arguments.checkpoint).with_suffix(suffix)
@@ -58,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise ValueError(f"-o {output}: expected a name ending in {suffix} for --format {arguments.format}.")
     if output.exists() and not arguments.force:
         raise ValueError(f"{output} exists already: pass --force to replace it, or another name with -o.")
-    refuse_others(arguments)
+    check_options(arguments)
     if arguments.format == "safetensors":
         publish(arguments, output)
         print(f"Wrote {output} ({output.stat().st_size / 1e6:.1f} MB).")
@@ -66,21 +66,19 @@ def run(arguments: argparse.Namespace) -> int:
     return export_network(arguments, output)
 
 
-def refuse_others(arguments: argparse.Namespace) -> None:
-    """ValueError for options of the other formats, which would have no effect."""
-    publishing = {"half": arguments.half} | {name: getattr(arguments, name) for name in ("licence", "training_data")}
-    publishing |= {"metrics": arguments.metrics, "card": arguments.card}
-    running = {"size": arguments.size, "dynamic_size": arguments.dynamic_size}
-    for name, value in (running if arguments.format == "safetensors" else publishing).items():
-        if value:
+def check_options(arguments: argparse.Namespace) -> None:
+    """Raise ValueError for options of other formats, which would have no effect."""
+    publishing = ("half", "licence", "training_data", "metrics", "card")
+    for name in ("size", "dynamic_size") if arguments.format == "safetensors" else publishing:
+        if getattr(arguments, name):
             raise ValueError(f"--{name.replace('_', '-')} is not for --format {arguments.format}: leave it out.")
 
 
 def publish(arguments: argparse.Namespace, output: Path) -> None:
-    """Write a published file, having seen that it loads.
+    """Write a published file after checking that the model loads.
 
     Raises:
-        ValueError: a checkpoint that cannot be loaded, or a card that cannot be read.
+        ValueError: the checkpoint cannot be loaded, or the card cannot be read.
     """
     from zoo.hub.pull import weights_file
     from zoo.weights.checkpoint import read, rebuild
@@ -93,10 +91,10 @@ def publish(arguments: argparse.Namespace, output: Path) -> None:
 
 
 def read_card(arguments: argparse.Namespace) -> dict[str, Any]:
-    """What `add_card_arguments` says of the model.
+    """Return the card of the model from the arguments of `add_card_arguments`.
 
     Raises:
-        ValueError: a file that cannot be read, or metrics that are none.
+        ValueError: a file cannot be read, or holds no metrics.
     """
     card = {"licence": arguments.licence, "training_data": arguments.training_data}
     if arguments.metrics is not None:
@@ -107,19 +105,19 @@ def read_card(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def read_metrics(path: Path) -> dict[str, float]:
-    """Numbers by name; ValueError when there are none in the file."""
+    """Return numbers by name from a JSON file; ValueError when there are none."""
     try:
-        found = json.loads(read_text(path, "--metrics"))
+        content = json.loads(read_text(path, "--metrics"))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"--metrics {path} is not readable as JSON: {error}.") from error
-    found = found.get("metrics", found) if isinstance(found, dict) else found
-    if not isinstance(found, dict) or not found or not all(type(value) in (int, float) for value in found.values()):
+    metrics = content.get("metrics", content) if isinstance(content, dict) else None
+    if not isinstance(metrics, dict) or not metrics or not {type(value) for value in metrics.values()} <= {int, float}:
         raise ValueError(f'--metrics {path}: expected numbers by name, such as {{"test/one/sad": 1.2}}.')
-    return found
+    return metrics
 
 
 def read_text(path: Path, option: str) -> str:
-    """The text of a file that an option names."""
+    """Return the text of a file that an option names."""
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -127,15 +125,15 @@ def read_text(path: Path, option: str) -> str:
 
 
 def export_network(arguments: argparse.Namespace, output: Path) -> int:
-    """Write the network alone, and say what goes in, what comes out, and how far it is from PyTorch."""
+    """Write the network alone; print its inputs and outputs, and the largest difference from PyTorch; return 0."""
     from zoo.training.export import export
     from zoo.training.models import load
 
     module = load(arguments.checkpoint)
-    asked = None if arguments.size is None else (arguments.size[0], arguments.size[1])
-    if asked is not None and min(asked) < 1:
-        raise ValueError(f"--size {asked[0]} {asked[1]}: expected height and width in pixels, from 1 on.")
-    size = module.fit_size(asked)
+    size = None if arguments.size is None else (arguments.size[0], arguments.size[1])
+    if size is not None and min(size) < 1:
+        raise ValueError(f"--size {size[0]} {size[1]}: expected height and width in pixels, from 1 on.")
+    size = module.fit_size(size)
     exported = export(module, output, arguments.format, size, arguments.dynamic_size)
     print(f"Wrote {output} ({output.stat().st_size / 1e6:.1f} MB).")
     print(f"  inputs      {', '.join(exported.inputs)}: {sizes(module, size, arguments.dynamic_size)}")
@@ -146,9 +144,9 @@ def export_network(arguments: argparse.Namespace, output: Path) -> int:
 
 
 def sizes(module: "TrainingModule", size: tuple[int, int], dynamic: bool) -> str:
-    """Which pictures the file takes."""
-    pictures = "float RGB in [0, 1], any batch, "
-    if not dynamic:
-        return pictures + f"{size[0]}×{size[1]} pixels"
-    shape = "square, " if module.square else ""
-    return pictures + f"{shape}sides that are multiples of {module.size_step} pixels"
+    """Return a description of the images that the file accepts."""
+    if dynamic:
+        sides = f"{'square, ' if module.square else ''}sides that are multiples of {module.size_step} pixels"
+    else:
+        sides = f"{size[0]}×{size[1]} pixels"
+    return f"float RGB in [0, 1], any batch, {sides}"

@@ -8,19 +8,21 @@ from zoo.core.registry import get_slot, slots
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("slot", nargs="?", help=f"one of {', '.join(slots())}; all when left out")
+    """Declare the arguments."""
+    parser.add_argument("slot", nargs="?", help=f"one of {', '.join(slots())} (default: all)")
     parser.add_argument(
         "--json", action="store_true", help="print JSON: for each slot a list of name, target, distribution and version"
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Print the names; return 0."""
     chosen = [get_slot(arguments.slot)] if arguments.slot else list(slots().values())
     if arguments.json:
-        found = {
+        plugins = {
             slot.name: [asdict(plugin) for claims in slot.plugins().values() for plugin in claims] for slot in chosen
         }
-        print(json.dumps(found, indent=2))
+        print(json.dumps(plugins, indent=2))
         return 0
     for slot in chosen:
         print(slot.name)

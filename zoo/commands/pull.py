@@ -1,6 +1,6 @@
-"""Pull weights by name: download, check and keep them.
+"""Pull weights by name: download, check and cache them, and print the path of the file.
 
-What was pulled works offline. Prints where the file is.
+Pulled weights work offline.
 """
 
 import argparse
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's arguments."""
+    """Declare the arguments."""
     parser.add_argument(
         "name", metavar="NAME[@REVISION]", nargs="?", help="a name from `zoo pull --list`, such as bgmv2_resnet50"
     )
@@ -23,35 +23,39 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--accept-change",
         action="store_true",
-        help="take a file that has changed upstream since the first pull, and pin it instead",
+        help="accept a file that has changed upstream since the first pull, and pin it instead",
     )
-    parser.add_argument("--offline", action="store_true", help="ask no network (also where ZOO_OFFLINE is 1)")
+    parser.add_argument("--offline", action="store_true", help="use no network (also where ZOO_OFFLINE is 1)")
     parser.add_argument(
-        "--from", dest="file", metavar="FILE", type=Path, help="take this file, got in another way, instead"
+        "--from", dest="file", metavar="FILE", type=Path, help="copy this file, obtained in another way, instead"
     )
     others = parser.add_mutually_exclusive_group()
     others.add_argument("--list", action="store_true", help="list all weights that can be pulled")
-    others.add_argument("--remove", metavar="NAME", help="remove what was pulled under a name")
-    others.add_argument("--clear", action="store_true", help="remove everything that was pulled")
+    others.add_argument("--remove", metavar="NAME", help="remove the pulled files of a name")
+    others.add_argument("--clear", action="store_true", help="remove all pulled files")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Pull, list or remove; 0 when that was done.
+    """Pull, list or remove; return 0.
 
     Raises:
-        ValueError: in one sentence, whatever is wrong.
+        ValueError: the input is wrong, or the weights cannot be pulled.
     """
     if arguments.list or arguments.remove or arguments.clear:
         if arguments.name is not None:
             raise ValueError(
                 f"{arguments.name} was given beside --list, --remove NAME or --clear; expected one of them."
             )
-        return show_list() if arguments.list else remove_one(arguments.remove) if arguments.remove else clear()
+        if arguments.list:
+            print_list()
+        else:
+            remove_pulled(arguments.remove)
+        return 0
     from zoo.hub.catalogue import find_entry
 
     if arguments.name is None:
         raise ValueError("no name was given; expected one of `zoo pull --list`.")
-    path = pull_asking(arguments)
+    path = pull_interactively(arguments)
     entry = find_entry(arguments.name)
     if entry.note:
         print(f"{entry.name}: {entry.note}", file=sys.stderr)
@@ -59,16 +63,13 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def pull_asking(arguments: argparse.Namespace) -> Path:
-    """Pull; at a terminal, a licence that has to be accepted is asked for."""
+def pull_interactively(arguments: argparse.Namespace) -> Path:
+    """Pull and return the file; at a terminal, ask whether to accept a licence that has to be accepted."""
     from zoo.hub.catalogue import find_entry
     from zoo.hub.pull import LicenceError, pull
 
-    options = {
-        "accept_change": arguments.accept_change,
-        "offline": True if arguments.offline else None,
-        "file": arguments.file,
-    }
+    offline = True if arguments.offline else None
+    options = {"accept_change": arguments.accept_change, "offline": offline, "file": arguments.file}
     try:
         return pull(arguments.name, accept_licence=arguments.accept_licence, **options)
     except LicenceError:
@@ -81,60 +82,49 @@ def pull_asking(arguments: argparse.Namespace) -> Path:
     return pull(arguments.name, accept_licence=True, **options)
 
 
-def show_list() -> int:
-    """One line for each name, and what is wrong with others."""
-    from zoo.hub.catalogue import all_entries, ambiguous, unusable
+def print_list() -> None:
+    """Print a line for each name, and the problems with others."""
+    from zoo.hub.catalogue import all_entries, ambiguous_names, catalogue_problems
 
-    entries = all_entries()
     rows = [("name", "task", "licence", "size", "here", "short name")]
-    rows += [row(claims[0]) for name, claims in entries.items() if len(claims) == 1 and name == claims[0].name]
+    rows += [row(claims[0]) for name, claims in all_entries().items() if len(claims) == 1 and name == claims[0].name]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for cells in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip())
-    for problem in [*(ambiguous(name, claims) for name, claims in entries.items() if len(claims) > 1), *unusable()]:
+    for problem in [*ambiguous_names().values(), *catalogue_problems()]:
         print(f"PROBLEM: {problem}")
-    return 0
 
 
 def row(entry: "Entry") -> tuple[str, str, str, str, str, str]:
-    """What the list says of an entry."""
+    """Return the cells of an entry in the list."""
     from rich.filesize import decimal
 
     licence = f"{entry.licence.name}{', non-commercial' if entry.licence.non_commercial else ''}"
-    size, here = whereabouts(entry)
-    return entry.name, entry.task, licence, "unknown" if size is None else decimal(size), here, entry.short_name or ""
+    size, state = local_state(entry)
+    return entry.name, entry.task, licence, "unknown" if size is None else decimal(size), state, entry.short_name or ""
 
 
-def whereabouts(entry: "Entry") -> tuple[int | None, str]:
-    """The size of an entry's file as far as it is known, and whether it is here; its content is not looked at."""
-    from zoo.hub.pins import expected
-    from zoo.hub.pull import cached_file, located
+def local_state(entry: "Entry") -> tuple[int | None, str]:
+    """Return the size of an entry's file, None if unknown, and whether it is on this machine; do not read the file."""
+    from zoo.hub.pins import expected_content
+    from zoo.hub.pull import cached_file, usable_without_pull
 
     try:
-        path = located(entry) or cached_file(entry)
-        size = expected(entry).size
-    except ValueError:  # pulling it says what is wrong
+        path = usable_without_pull(entry) or cached_file(entry)
+        size = expected_content(entry).size
+    except ValueError:  # reported when it is pulled
         return entry.size, "no"
     if not path.is_file():
         return size, "no"
     return path.stat().st_size, "bundled" if entry.source.scheme == "package" else "yes"
 
 
-def remove_one(name: str) -> int:
-    """Remove what was pulled under a name."""
-    from zoo.hub.pull import remove
-
-    print(f"Removed {remove(name)}.")
-    return 0
-
-
-def clear() -> int:
-    """Remove everything that was pulled."""
+def remove_pulled(name: str | None) -> None:
+    """Remove the pulled files of a name, or all of them."""
     from zoo.hub.pull import pulled, remove
 
-    folders = pulled()
-    for folder in folders:
-        print(f"Removed {remove(folder.name)}.")
-    if not folders:
+    names = [folder.name for folder in pulled()] if name is None else [name]
+    for one in names:
+        print(f"Removed {remove(one)}.")
+    if not names:
         print("Nothing was pulled.")
-    return 0

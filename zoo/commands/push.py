@@ -1,7 +1,7 @@
-"""Put a model where others find it: a published file with its card, in a folder or on the Hugging Face hub.
+"""Publish a model: a published file with its card, in a folder or on the Hugging Face Hub.
 
-Writes NAME.safetensors, NAME.json (sum, size, licence, data, metrics, versions) and README.md: into a folder one after
-the other under temporary names, then all at once; to `hf://owner/repository` in one commit.
+Writes NAME.safetensors, NAME.json (checksum, size, licence, data, metrics, versions) and README.md: atomically to a
+folder, or in one commit to `hf://owner/repository`.
 """
 
 import argparse
@@ -12,20 +12,22 @@ from zoo.commands.export import add_card_arguments, publish
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options."""
+    """Declare the arguments."""
     parser.add_argument("checkpoint", metavar="CKPT", help="a checkpoint, or a published file of `zoo export`")
     parser.add_argument("destination", metavar="DESTINATION", help="a folder, or hf://owner/repository[/name]")
     parser.add_argument(
-        "--name", metavar="NAME", help="what the model is called there (default: the published file's, or the run's)"
+        "--name",
+        metavar="NAME",
+        help="name of the published model (default: that of the published file, or of the run)",
     )
     add_card_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Push; 0 when everything was written.
+    """Publish the model; return 0.
 
     Raises:
-        ValueError: in one sentence, whatever is wrong with the input or the destination.
+        ValueError: the input cannot be published, or the destination cannot be written.
     """
     from zoo.weights.push import check_name, push, split_hub
 
@@ -43,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def default_name(path: str) -> str:
-    """The name of a published file, or of the run that a checkpoint is of."""
+    """Return the name of a published file, or of the run that wrote a checkpoint."""
     from zoo.weights.checkpoint import read
     from zoo.weights.published import is_safetensors
     from zoo.weights.record import record

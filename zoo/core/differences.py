@@ -1,14 +1,12 @@
-"""Resolved settings compared: nested plain data, single values by dotted keys.
-
-Keys are written as on the command line, without the `init_args` between a part and its arguments; the class of a part
-stands at the part's own key.
-"""
+"""Differences between two resolved settings, by dotted keys as on the command line (see `zoo.core.nested.walk`)."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from zoo.core.nested import walk
+
 ABSENT = "absent"
-"""What stands for a key that one of two settings does not have."""
+"""Placeholder for the value of a key that one of two settings does not have."""
 
 
 class Difference(NamedTuple):
@@ -23,48 +21,48 @@ class Difference(NamedTuple):
 
 
 def is_part(value: Any) -> bool:
-    """Whether the value is a part with its arguments."""
+    """Return whether the value is a part with its arguments."""
     return isinstance(value, dict) and "class_path" in value
 
 
 def flat(settings: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    """Every single value by its dotted key; the class of a part stands at the part's own key."""
-    if is_part(settings):
-        yield key, settings["class_path"]
-        settings = settings.get("init_args") or {}
-        if not settings:
-            return
-    elif not isinstance(settings, dict) or not settings:
-        yield key, settings
-        return
-    for name, value in settings.items():
-        yield from flat(value, f"{key}.{name}" if key else str(name))
+    """Yield every single value with its dotted key; the class of a part has the part's own key.
+
+    Example:
+        >>> dict(flat({"selector": {"class_path": "TopK", "init_args": {"patches": 5}}, "steps": [1, 2]}))
+        {'selector': 'TopK', 'selector.patches': 5, 'steps': [1, 2]}
+    """
+    for path, value in walk(settings, key, lists=False):
+        if is_part(value):
+            yield path, value["class_path"]
+        elif not isinstance(value, dict) or not value:
+            yield path, value
 
 
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Difference]:
-    """The keys in which two settings differ, in the order of the first; one that it lacks stands where the second has
-    it, behind the same key.
+    """Return the keys in which two settings differ, in the order of the first.
+
+    A key that only the second has comes after the key that precedes it there.
     """
     return unequal(dict(flat(before)), dict(flat(after)))
 
 
 def unequal(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Difference]:
-    """As `differences`, of mappings without keys inside."""
+    """Return the keys in which two flat mappings differ, in the order of `differences`."""
     keys = list(before)
-    place = 0
+    position = 0
     for key in after:
         if key not in before:
-            keys.insert(place, key)
-        place = keys.index(key) + 1
+            keys.insert(position, key)
+        position = keys.index(key) + 1
     pairs = (Difference(key, before.get(key, ABSENT), after.get(key, ABSENT)) for key in keys)
     return [pair for pair in pairs if pair.before != pair.after]
 
 
 def unnamed(before: Mapping[str, Any], after: Mapping[str, Any], named: Iterable[str]) -> list[Difference]:
-    """The differences that lie under none of the named keys.
+    """Return the differences that lie under none of the named keys.
 
-    An entry that is new as a whole, such as another training stage, is named by any of its keys: the others are its
-    defaults.
+    A new entry, such as another training stage, is named by any of its keys: the others are its defaults.
     """
     known = {ancestor for key, _ in flat(before) for ancestor in ancestors(key)}
     covered = {next((ancestor for ancestor in ancestors(key) if ancestor not in known), key) for key in named}
@@ -76,6 +74,6 @@ def unnamed(before: Mapping[str, Any], after: Mapping[str, Any], named: Iterable
 
 
 def ancestors(key: str) -> list[str]:
-    """The keys above a key, outermost first: `model`, `model.selector`."""
+    """Return the keys above a key, outermost first: `model`, `model.selector`."""
     words = key.split(".")
     return [".".join(words[:count]) for count in range(1, len(words))]

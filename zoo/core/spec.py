@@ -1,11 +1,10 @@
 """Specs: every part remembers the plain arguments it was built from.
 
 A *spec* is plain data, `{"class_path": "TopK", "init_args": {"patches": 5000}}`: a registered name and its arguments,
-nested where a part holds parts. It is what YAML files, checkpoints and published models hold, and `build` turns it into
-the part again. A *part* is any object whose class derives from `Part`. The metaclass does two things when a part is
-made: it records the arguments, defaults included, and it initialises the part from the part's own random stream. (Doing
-this around the constructor, rather than inside one, also serves dataclasses and subclasses that have a constructor of
-their own, and leaves pickle and deepcopy alone, since these do not call the constructor.)
+nested where a part holds parts. YAML files, checkpoints and published models hold specs, and `build` makes the part
+again. A *part* is any object whose class derives from `Part`. Its metaclass records the arguments, defaults included,
+and initialises the part from the part's own random stream. The metaclass works around the constructor, so that it also
+serves dataclasses and subclasses with a constructor of their own. Pickle and deepcopy do not call the constructor.
 """
 
 import collections.abc
@@ -26,7 +25,7 @@ T = TypeVar("T")
 
 
 class PartType(ABCMeta):
-    """Records the arguments of each part that is made, and gives its initialisation a stream of its own."""
+    """Metaclass of parts: records the arguments and initialises each part from its own random stream."""
 
     def __call__(cls: type[T], *args: Any, **kwargs: Any) -> T:
         with random_stream(run_seed(), cls.__name__):
@@ -36,8 +35,9 @@ class PartType(ABCMeta):
 
 
 class Part(metaclass=PartType):
-    """Anything that a spec can describe: give the constructor explicit, typed arguments of plain data and other parts,
-    no `**kwargs`.
+    """Anything that a spec can describe.
+
+    The constructor takes explicit, typed arguments, which are plain data or parts; no `**kwargs`.
     """
 
     retired_arguments: ClassVar[frozenset[str]] = frozenset()
@@ -47,18 +47,17 @@ class Part(metaclass=PartType):
 
     @property
     def spec(self) -> Spec:
-        """This part as plain data: `{"class_path": name, "init_args": {...}}`, every argument listed."""
+        """Plain data: `{"class_path": name, "init_args": {...}}`, every argument listed."""
         return {"class_path": type(self).__name__, "init_args": copy_plain(self._arguments)}
 
 
 def plain_arguments(cls: type, part: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Every argument of a constructor call by name, defaults included, as plain data."""
+    """Return every argument of a constructor call by name, defaults included, as plain data."""
     signature = inspect.signature(cls.__init__)  # type: ignore[misc]
     bound = signature.bind(part, *args, **kwargs)
     for field in dataclasses.fields(cls) if dataclasses.is_dataclass(cls) else ():
-        if (
-            field.init and field.default_factory is not dataclasses.MISSING
-        ):  # its signature has a placeholder for this default
+        # The signature of a dataclass has a placeholder where the default comes from a factory.
+        if field.init and field.default_factory is not dataclasses.MISSING:
             bound.arguments.setdefault(field.name, field.default_factory())
     bound.apply_defaults()
     # A class without a constructor of its own inherits nn.Module's, which takes *args and **kwargs and uses neither.
@@ -71,13 +70,13 @@ def plain_arguments(cls: type, part: Any, args: tuple[Any, ...], kwargs: dict[st
 
 
 def to_plain(value: Any, where: str) -> Any:
-    """The value as data that YAML and JSON can hold, parts as specs; TypeError names an argument that is neither."""
+    """Return a value as data that YAML and JSON can hold, parts as specs; TypeError for any other argument."""
     if value is None or isinstance(value, bool):
         return value
     value = value.value if isinstance(value, Enum) else value
     for plain in (int, float, str):
         if isinstance(value, plain):
-            return plain(value)  # NumPy's floats derive from Python's, and would be pickled as what they are
+            return plain(value)  # NumPy's floats derive from Python's, but would be pickled as NumPy's
     if isinstance(value, Part):
         return value.spec
     if isinstance(value, PurePath):
@@ -90,13 +89,12 @@ def to_plain(value: Any, where: str) -> Any:
         return {str(key): to_plain(item, where) for key, item in value.items()}
     raise TypeError(
         f"{where} got {type(value).__name__}; an argument of a part is plain data (None, bool, int, float, str, list, "
-        "dict) "
-        "or another part, so that the part can be saved and rebuilt."
+        "dict) or another part, so that the part can be saved and rebuilt."
     )
 
 
 def copy_plain(value: Any) -> Any:
-    """A deep copy of plain data."""
+    """Return a deep copy of plain data."""
     if isinstance(value, dict):
         return {key: copy_plain(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -105,7 +103,7 @@ def copy_plain(value: Any) -> Any:
 
 
 def is_spec(value: Any) -> bool:
-    """Whether the value has the form of a spec."""
+    """Return whether a value has the form of a spec."""
     return (
         isinstance(value, dict)
         and isinstance(value.get("class_path"), str)
@@ -115,7 +113,7 @@ def is_spec(value: Any) -> bool:
 
 
 def build(spec: Spec) -> Any:
-    """The part that a spec describes. Names are looked up in the slots; nothing else is ever imported."""
+    """Return the part that a spec describes. Names are looked up in the slots; nothing else is ever imported."""
     cls = find_class(spec["class_path"])
     hints = type_hints(cls.__init__)  # type: ignore[misc]
     arguments = current_arguments(cls, spec.get("init_args", {}))
@@ -140,7 +138,7 @@ def without_retired(value: Any) -> Any:
 
 
 def build_nested(value: Any, annotation: Any = None) -> Any:
-    """Plain data with every spec inside it built, and every record (a dataclass) that its type names made."""
+    """Build every spec inside plain data, and every dataclass that its type names."""
     if is_spec(value):
         return build(value)
     if isinstance(value, dict):
@@ -155,20 +153,20 @@ def build_nested(value: Any, annotation: Any = None) -> Any:
 
 
 def record_of(annotation: Any) -> type | None:
-    """The dataclass that a type is, alone or beside None."""
+    """Return the dataclass in `annotation`, alone or in a union with None."""
     choices = [annotation, *get_args(annotation)] if get_origin(annotation) in (Union, UnionType) else [annotation]
     return next((one for one in choices if isinstance(one, type) and dataclasses.is_dataclass(one)), None)
 
 
 def values_of(annotation: Any) -> Any:
-    """The type of a mapping's values."""
+    """Return the type of a mapping's values."""
     choices = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else [annotation]
     mapping = next((one for one in choices if get_origin(one) in (dict, collections.abc.Mapping)), None)
     return get_args(mapping)[1] if mapping is not None else None
 
 
 def texts_for_parts(value: Any, annotation: Any) -> Iterator[str]:
-    """Every text that stands where a part belongs: we never write one, and a parser would import what it names."""
+    """Yield every text in place of a part: we never write one, and a parser would import the class that it names."""
     if isinstance(value, str):
         if holds_parts(annotation):
             yield value
@@ -189,7 +187,7 @@ def texts_for_parts(value: Any, annotation: Any) -> Iterator[str]:
 
 
 def holds_parts(annotation: Any) -> bool:
-    """Whether a value of this type is a part or has parts inside."""
+    """Return whether a value of this type is a part or contains parts."""
     if isinstance(annotation, type) and issubclass(annotation, Part):
         return True
     inside = [hint for record in records(annotation) for hint in type_hints(record).values()]
@@ -197,7 +195,7 @@ def holds_parts(annotation: Any) -> bool:
 
 
 def type_hints(owner: Any) -> dict[str, Any]:
-    """The types of arguments or fields; none where they name what only a type checker imports."""
+    """Return the types of arguments or fields; none where only a type checker imports them."""
     try:
         return get_type_hints(owner)
     except NameError:
@@ -205,7 +203,7 @@ def type_hints(owner: Any) -> dict[str, Any]:
 
 
 def records(annotation: Any) -> Iterator[type]:
-    """The dataclasses in a type, those in generics and unions too."""
+    """Yield the dataclasses in a type, those in generics and unions too."""
     if isinstance(annotation, type) and dataclasses.is_dataclass(annotation):
         yield annotation
     for inner in get_args(annotation):
@@ -213,21 +211,10 @@ def records(annotation: Any) -> Iterator[type]:
 
 
 def without_downloads(value: Any) -> Any:
-    """The spec as it is saved: no `checkpoint`, `pretrained` false; rebuilding needs neither file nor network."""
+    """Return a spec as it is saved, without `checkpoint` and with `pretrained` false: rebuilding needs no download."""
     if isinstance(value, dict):
         kept = {key: without_downloads(item) for key, item in value.items() if key != "checkpoint"}
         return {key: False if key == "pretrained" else item for key, item in kept.items()}
     if isinstance(value, list):
         return [without_downloads(item) for item in value]
     return value
-
-
-def class_names(value: Any) -> Iterator[str]:
-    """Every class_path in plain data."""
-    if isinstance(value, Mapping):
-        if isinstance(value.get("class_path"), str):
-            yield value["class_path"]
-        value = list(value.values())
-    if isinstance(value, list):
-        for item in value:
-            yield from class_names(item)

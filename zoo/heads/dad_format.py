@@ -23,7 +23,7 @@ from zoo.media.results import tracked
 if TYPE_CHECKING:
     from zoo.heads.parts import HeadDataset, HeadPicture
 
-PICTURE_FROM_CAMERA = np.diag([1.0, -1.0, -1.0])
+IMAGE_FROM_CAMERA = np.diag([1.0, -1.0, -1.0])
 """OpenGL's camera looks along −z with y up; the picture frame has y down and z away from the viewer."""
 ARCHIVE = "DAD-3DHeadsDataset"
 """The folder that the data set is unpacked to."""
@@ -70,7 +70,7 @@ class Annotation(NamedTuple):
     @property
     def rotation(self) -> np.ndarray:
         """(3, 3), head frame to picture frame."""
-        return PICTURE_FROM_CAMERA @ self.model_view[:3, :3]
+        return IMAGE_FROM_CAMERA @ self.model_view[:3, :3]
 
     def projected(self, height: int) -> np.ndarray:
         """Return the vertices' projections (V, 2) to an image of this height: pixels, x right, y down."""
@@ -198,7 +198,7 @@ def fit_annotation(head: "HeadPicture") -> Annotation:
     height = head.image.shape[-2]
     projection = np.array([[a, 0, -b, c], [0, a, d - height * s, height - e], [0, 0, -1, 0], [0, 0, -s, 1]])
     model_view = np.eye(4)
-    model_view[:3, :3] = PICTURE_FROM_CAMERA @ rotation
+    model_view[:3, :3] = IMAGE_FROM_CAMERA @ rotation
     return Annotation(vertices.astype(np.float32), model_view, projection)
 
 

@@ -1,1 +1,1 @@
-"""Weights from elsewhere: what there is to pull, and what others published, in our names."""
+"""Hub: the catalogue of weights and the files that it names; knows no checkpoint."""

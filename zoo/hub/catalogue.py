@@ -1,12 +1,11 @@
-"""The catalogue: which weights there are to pull, as data.
+"""The catalogue: the weights that can be pulled, as data.
 
 A *catalogue* is a YAML file in an installed package. Its entry point in the group `zoo.catalogues` names it as
-`package:file.yaml`; it is read without importing anything of the package. Its keys are names, `MODEL-WEIGHTS`, each
-with one *entry*:
+`package:file.yaml`; nothing of the package is imported. The file maps names, `MODEL-WEIGHTS`, to *entries*:
 
     bgmv2_resnet50-mine:
       task: matting
-      model: bgmv2_resnet50            # whose weights these are; left out for a file that says itself
+      model: bgmv2_resnet50            # the model of these weights; left out for a file that describes its own
       arguments: {base_scale: 0.125}   # of the model, in place of its own
       source: https://example.org/v1/mine.pth
       size: 161000000                  # bytes
@@ -15,18 +14,18 @@ with one *entry*:
       training_data: VideoMatte240K
       metrics:
         - {data: my test set, preset: bgmv2, source: https://example.org, values: {sad: 9.2}}
-      default: true                    # also meant by `bgmv2_resnet50` alone
-      note: One sentence that whoever uses these weights must know.
+      default: true                    # `bgmv2_resnet50` alone means these weights too
+      note: One sentence that every user of these weights must know.
 
-`model`, `arguments`, `size`, `sha256`, `metrics`, `default`, `note` and the licence's `url` may be left out. Weights of
-another origin are read by the model's own converter, which knows the official files. A file that is used where it lies
-in a package needs its sha256, since whoever writes the entry has it.
+The dataclasses below are the format: a field with a default may be left out. Weights of another origin are read by the
+model's own converter, which knows the official files. A file inside a package needs its sha256.
 """
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
+from types import UnionType
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from zoo.core.errors import ZooError
 from zoo.core.registry import get_slot
@@ -34,17 +33,20 @@ from zoo.core.slots import Plugin, nearest
 from zoo.core.strict_yaml import read_yaml
 from zoo.hub.sources import Source, package_file, parse_source
 
+T = TypeVar("T")
+
 NAME = re.compile(r"\w+-\w[\w.-]*")
+TYPE_NAMES = {str: "text", dict: "a mapping", tuple: "a list", int: "a whole number", bool: "true or false"}
 
 
 @dataclass(frozen=True)
 class Licence:
-    """Under which terms weights are published.
+    """Terms under which weights are published.
 
     Args:
-        name: `MIT`.
-        non_commercial: whether commercial use is forbidden; it is asked for then.
-        url: of its text.
+        name: such as `MIT`.
+        non_commercial: whether commercial use is forbidden; then the user has to accept the licence.
+        url: address of its text.
     """
 
     name: str
@@ -58,12 +60,12 @@ class Licence:
 
 @dataclass(frozen=True)
 class Metrics:
-    """What was measured with the weights.
+    """Published measurements of weights.
 
     Args:
-        data: on what.
-        preset: how; each toolbox measures differently.
-        source: by whom, where it is published.
+        data: the test set.
+        preset: the toolbox's way to measure; each measures differently.
+        source: who measured, and where it is published.
         values: by metric.
     """
 
@@ -75,11 +77,14 @@ class Metrics:
 
 @dataclass(frozen=True)
 class Entry:
-    """Weights that can be pulled; the fields are those of the file.
+    """Weights that can be pulled. All fields but `name` and `catalogue` are keys of the file.
 
     Args:
-        name: `MODEL-WEIGHTS`, with `@REVISION` behind it where another revision than the catalogue's was asked for.
-        catalogue: who provides it, for messages.
+        name: `MODEL-WEIGHTS`, followed by `@REVISION` for another revision than the catalogue's.
+        catalogue: the catalogue and its distribution, for messages.
+
+    Raises:
+        ValueError: two fields contradict each other, or one has an impossible value.
     """
 
     name: str
@@ -96,13 +101,23 @@ class Entry:
     default: bool = False
     note: str | None = None
 
+    def __post_init__(self) -> None:
+        if self.sha256 is not None and not re.fullmatch(r"[0-9a-f]{64}", self.sha256):
+            raise ValueError(
+                f"'{self.name}': sha256 is '{self.sha256}'; expected 64 hexadecimal digits in small letters"
+            )
+        if self.size is not None and self.size < 1:
+            raise ValueError(f"'{self.name}': size is {self.size}; expected the number of bytes")
+        if self.source.scheme == "package" and self.sha256 is None:
+            raise ValueError(f"'{self.name}' is bundled in a package but has no sha256; expected that of the file")
+
     @property
     def short_name(self) -> str | None:
-        """MODEL, where these are its default weights."""
+        """MODEL, for its default weights."""
         return self.name.partition("-")[0] if self.default else None
 
     def at(self, revision: str) -> "Entry":
-        """The same weights at another revision, of which neither size nor checksum is published here.
+        """Return the same weights at another revision, whose size and checksum are not published.
 
         Raises:
             ZooError: the source has no revisions.
@@ -117,10 +132,10 @@ class Entry:
 
 
 def read_catalogue(plugin: Plugin) -> dict[str, Entry]:
-    """The entries of a catalogue by name.
+    """Return the entries of a catalogue by name.
 
     Raises:
-        ZooError: no such file, or one that is not as described above; it says which entry.
+        ZooError: no such file, or one in another format; the message names the entry.
     """
     package, _, name = plugin.target.partition(":")
     try:
@@ -129,120 +144,124 @@ def read_catalogue(plugin: Plugin) -> dict[str, Entry]:
         content = read_yaml(package_file(package, name))
         if not isinstance(content, dict):
             raise ValueError(f"{name} holds {type(content).__name__}; expected entries by name")
-        return {str(key): read_entry(str(key), value, plugin) for key, value in content.items()}
+        catalogue = f"{plugin.name} of {plugin.origin}"
+        return {str(key): read_entry(str(key), value, catalogue) for key, value in content.items()}
     except (ValueError, TypeError, OSError) as error:
         message = str(error).rstrip(".")
         raise ZooError(f"the catalogue '{plugin.name}' of {plugin.origin}: {message}.") from error
 
 
-ENTRY: dict[str, type] = {
-    "task": str,
-    "source": str,
-    "licence": dict,
-    "training_data": str,
-    "model": str,
-    "arguments": dict,
-    "metrics": list,
-    "size": int,
-    "sha256": str,
-    "default": bool,
-    "note": str,
-}
-LICENCE: dict[str, type] = {"name": str, "non_commercial": bool, "url": str}
-METRICS: dict[str, type] = {"data": str, "preset": str, "source": str, "values": dict}
-WORDS = {str: "text", dict: "a mapping", list: "a list", int: "a whole number", bool: "true or false"}
-
-
-def read_entry(name: str, content: Any, plugin: Plugin) -> Entry:
-    """One entry; ValueError says what is wrong with it."""
+def read_entry(name: str, content: Any, catalogue: str) -> Entry:
+    """Return an entry read from its mapping; ValueError says what is wrong with it."""
     if not NAME.fullmatch(name):
         raise ValueError(f"'{name}' is no name for weights; expected MODEL-WEIGHTS, such as bgmv2_resnet50-mine")
-    values = checked(content, ENTRY, ("task", "source", "licence", "training_data"), f"'{name}'")
-    if "arguments" in values and "model" not in values:
+    if isinstance(content, Mapping) and "arguments" in content and "model" not in content:
         raise ValueError(f"'{name}' has arguments but no model; expected both, or neither for a file that says itself")
-    if not re.fullmatch(r"[0-9a-f]{64}", values.get("sha256", "0" * 64)):
-        raise ValueError(f"'{name}': sha256 is '{values['sha256']}'; expected 64 hexadecimal digits in small letters")
-    if values.get("size", 1) < 1:
-        raise ValueError(f"'{name}': size is {values['size']}; expected the number of bytes")
-    try:
-        values["source"] = parse_source(values["source"])
-    except ValueError as error:
-        raise ValueError(f"'{name}': {error}") from error
-    if values["source"].scheme == "package" and "sha256" not in values:
-        raise ValueError(f"'{name}' is bundled in a package but has no sha256; expected that of the file")
-    licence = checked(values["licence"], LICENCE, ("name", "non_commercial"), f"'{name}': licence")
-    values["licence"] = Licence(**licence)
-    values["metrics"] = tuple(read_metrics(item, f"'{name}': metrics") for item in values.get("metrics", []))
-    return Entry(name=name, catalogue=f"{plugin.name} of {plugin.origin}", **values)
+    return read_record(Entry, content, f"'{name}'", name=name, catalogue=catalogue)
 
 
-def read_metrics(content: Any, where: str) -> Metrics:
-    """One measurement; ValueError says what is wrong with it."""
-    values = checked(content, METRICS, tuple(METRICS), where)
-    for metric, value in values["values"].items():
-        if not isinstance(value, int | float) or isinstance(value, bool):
-            raise ValueError(f"{where}: {metric} is {value!r}; expected a number")
-    return Metrics(**values)
+def read_record(record: type[T], content: Any, where: str, **known: Any) -> T:
+    """Return a dataclass read from a mapping, each value checked against the type of its field.
 
-
-def checked(content: Any, types: Mapping[str, type], required: tuple[str, ...], where: str) -> dict[str, Any]:
-    """The content if it has the keys that it must have, no unknown ones, and values of the right types."""
-    if not isinstance(content, dict):
+    Args:
+        record: the dataclass.
+        content: plain data of a YAML file.
+        where: begins each message.
+        known: fields that are not read from the mapping.
+    """
+    types = {name: hint for name, hint in get_type_hints(record).items() if name not in known}
+    required = [one.name for one in fields(record)  # type: ignore[arg-type]
+                if one.name in types and one.default is MISSING and one.default_factory is MISSING]  # fmt: skip
+    if not isinstance(content, Mapping):
         raise ValueError(f"{where} is {content!r}; expected a mapping with {', '.join(required)}")
+    values: dict[str, Any] = {}
     for key, value in content.items():
         if key not in types:
             raise ValueError(f"{where} has the unknown key '{key}'{nearest(str(key), list(types))}")
-        if not isinstance(value, types[key]) or (isinstance(value, bool) and types[key] is not bool) or value == "":
-            raise ValueError(f"{where}: {key} is {value!r}; expected {WORDS[types[key]]}")
+        values[key] = read_value(types[key], value, f"{where}: {key}")
     if missing := [key for key in required if key not in content]:
         raise ValueError(f"{where} lacks {', '.join(missing)}")
-    return dict(content)
+    return record(**known, **values)
+
+
+def read_value(annotation: Any, value: Any, where: str) -> Any:
+    """Return a value of a YAML file as the type of its field; ValueError where it is another."""
+    if isinstance(annotation, UnionType):  # with None, which stands for a key that was left out
+        annotation = get_args(annotation)[0]
+    if annotation is Source:
+        address = read_value(str, value, where)
+        try:
+            return parse_source(address)
+        except ValueError as error:
+            raise ValueError(f"{where}: {error}") from error
+    if is_dataclass(annotation):
+        return read_record(annotation, value, where)  # type: ignore[arg-type]
+    kind, arguments = get_origin(annotation) or annotation, get_args(annotation)
+    if kind is float:
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            raise ValueError(f"{where} is {value!r}; expected a number")
+    elif (
+        not isinstance(value, list if kind is tuple else kind)
+        or (kind is int and isinstance(value, bool))
+        or value == ""
+    ):
+        raise ValueError(f"{where} is {value!r}; expected {TYPE_NAMES[kind]}")
+    if kind is tuple:
+        return tuple(read_value(arguments[0], item, where) for item in value)
+    if kind is dict and arguments[1] is not Any:
+        return {name: read_value(arguments[1], item, f"{where}: {name}") for name, item in value.items()}
+    return value
 
 
 def all_entries() -> dict[str, list[Entry]]:
-    """Every name, and every model with default weights, with the entries that claim it (more than one: ambiguous),
-    sorted. What cannot be used is left out; see `unusable`.
+    """Return every name, and every model with default weights, with the entries that claim it, sorted.
+
+    More than one entry makes a name ambiguous. Catalogues that cannot be read are left out, see `catalogue_problems`.
     """
-    found: dict[str, list[Entry]] = {}
+    claims: dict[str, list[Entry]] = {}
     for catalogue in get_slot("catalogues").load_all().values():
         for entry in catalogue.values():
-            found.setdefault(entry.name, []).append(entry)
-            if entry.short_name is not None:
-                found.setdefault(entry.short_name, []).append(entry)
-    return dict(sorted(found.items()))
+            for name in filter(None, (entry.name, entry.short_name)):
+                claims.setdefault(name, []).append(entry)
+    return dict(sorted(claims.items()))
 
 
-def unusable() -> list[str]:
-    """A sentence for each catalogue that cannot be read."""
+def catalogue_problems() -> list[str]:
+    """Return a sentence for each catalogue that cannot be read."""
     slot = get_slot("catalogues")
     slot.load_all()
     return [str(error) for error in slot.failures.values()]
 
 
-def ambiguous(name: str, claims: list[Entry]) -> str:
-    """The sentence about a name that several entries claim."""
-    owners = " and ".join(f"{entry.name} ({entry.catalogue})" for entry in claims)
-    way_out = "give the whole name" if len({entry.name for entry in claims}) > 1 else "uninstall one of the catalogues"
-    return f"'{name}' stands for {owners}: {way_out}, none is preferred."
+def ambiguous_names() -> dict[str, str]:
+    """Return every name that several entries claim, with the sentence about it."""
+    sentences = {}
+    for name, claims in all_entries().items():
+        if len(claims) > 1:
+            owners = " and ".join(f"{entry.name} ({entry.catalogue})" for entry in claims)
+            same = len({entry.name for entry in claims}) == 1
+            advice = "uninstall one of the catalogues" if same else "give the whole name"
+            sentences[name] = f"'{name}' stands for {owners}: {advice}, none is preferred."
+    return sentences
 
 
-def knows(name: str) -> bool:
-    """Whether a catalogue has this name, with a revision or without; one that several claim counts as well."""
+def is_known(name: str) -> bool:
+    """Return whether a catalogue has this name, with a revision or without; an ambiguous one counts too."""
     return name.partition("@")[0] in all_entries()
 
 
 def find_entry(name: str) -> Entry:
-    """The one entry of this name, `MODEL-WEIGHTS`, `MODEL` or either with `@REVISION`.
+    """Return the one entry of this name: `MODEL-WEIGHTS`, `MODEL` or either with `@REVISION`.
 
     Raises:
-        ZooError: unknown (nearest names are given), claimed by two, or its source has no revisions.
+        ZooError: the name is unknown (the message gives the nearest ones) or ambiguous, or its source has no revisions.
     """
     plain, _, revision = name.partition("@")
     entries = all_entries()
     claims = entries.get(plain, [])
     if not claims:
         message = f"the catalogue has no weights named '{plain}'{nearest(plain, list(entries))}"
-        raise ZooError(" ".join([message, *unusable()]))
+        raise ZooError(" ".join([message, *catalogue_problems()]))
     if len(claims) > 1:
-        raise ZooError(ambiguous(plain, claims))
+        raise ZooError(ambiguous_names()[plain])
     return claims[0].at(revision) if revision else claims[0]

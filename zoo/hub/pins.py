@@ -1,6 +1,6 @@
-"""What a file must be: the checksum that its publisher names, or else the one that the first pull pinned.
+"""Sizes and checksums of pulled files: as published, or else as pinned by the first pull.
 
-Pins are the only record of what an upstream file was, so they stay when pulled files are removed.
+A pin is the only record of the upstream file, so it stays when the pulled file is removed.
 """
 
 import hashlib
@@ -11,33 +11,27 @@ from typing import NamedTuple
 
 from zoo.core.cache import cache_directory
 from zoo.core.errors import ZooError
-from zoo.core.files import replacing
+from zoo.core.files import write_json
 from zoo.hub.catalogue import Entry
 
 
 class Content(NamedTuple):
-    """What is in a file, or should be.
-
-    Args:
-        size: in bytes, None if nobody says.
-        sha256: 64 hexadecimal digits, None if nobody says.
-        said_by: who says so, for messages.
-    """
+    """Size in bytes and checksum of a file, None where they are unknown, and their `origin` for messages."""
 
     size: int | None
     sha256: str | None
-    said_by: str
+    origin: str
 
 
-def expected(entry: Entry, anew: bool = False) -> Content:
-    """What the file of an entry must be, as far as it is known; `anew` leaves its pin out.
+def expected_content(entry: Entry, ignore_pin: bool = False) -> Content:
+    """Return the content that the file of an entry must have, as far as it is known.
 
     Raises:
         ZooError: its pin is damaged.
     """
     published = Content(entry.size, entry.sha256, "published in the catalogue")
     path = pin_file(entry)
-    if published.sha256 is not None or anew or not path.is_file():
+    if published.sha256 is not None or ignore_pin or not path.is_file():
         return published
     try:
         pin = json.loads(path.read_text(encoding="utf-8"))
@@ -51,43 +45,38 @@ def expected(entry: Entry, anew: bool = False) -> Content:
 
 
 def pin(entry: Entry, content: Content) -> None:
-    """Record what the first pull of an entry gave."""
-    record = {
-        "source": entry.source.address,
-        "size": content.size,
-        "sha256": content.sha256,
-        "date": date.today().isoformat(),
-    }
-    with replacing(pin_file(entry)) as temporary:
-        temporary.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    """Pin the content of the first pull of an entry."""
+    today = date.today().isoformat()
+    record = {"source": entry.source.address, "size": content.size, "sha256": content.sha256, "date": today}
+    write_json(pin_file(entry), record)
 
 
 def pin_file(entry: Entry) -> Path:
-    """Where the pin of an entry is kept."""
+    """Return the path of the pin of an entry."""
     return weights_directory() / "pins" / f"{folder_name(entry.name)}.json"
 
 
-def measured(path: Path) -> Content:
-    """What is in a file."""
+def file_content(path: Path) -> Content:
+    """Return the content of a file."""
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return Content(path.stat().st_size, digest, "found")
 
 
-def difference(found: Content, wanted: Content) -> str | None:
-    """How a file differs from what it must be, as the end of a sentence; None if it does not."""
-    if wanted.size is not None and found.size != wanted.size:
-        return f"{found.size:,} bytes, {wanted.size:,} are {wanted.said_by}"
-    if wanted.sha256 is not None and found.sha256 != wanted.sha256:
-        return f"sha256 {found.sha256}, {wanted.sha256} is {wanted.said_by}"
+def content_difference(found: Content, expected: Content) -> str | None:
+    """Return how a file differs from its expected content, as the end of a sentence; None if it does not."""
+    if expected.size is not None and found.size != expected.size:
+        return f"{found.size:,} bytes, {expected.size:,} are {expected.origin}"
+    if expected.sha256 is not None and found.sha256 != expected.sha256:
+        return f"sha256 {found.sha256}, {expected.sha256} is {expected.origin}"
     return None
 
 
 def weights_directory() -> Path:
-    """Where pulled files and pins are."""
+    """Return the folder of pulled files and pins."""
     return cache_directory() / "weights"
 
 
 def folder_name(name: str) -> str:
-    """The name of an entry as that of a folder; revisions may have slashes."""
+    """Return the name of an entry as a folder name; revisions may contain slashes."""
     return name.replace("/", "%2F")

@@ -1,8 +1,7 @@
-"""Pulling weights: a name becomes a file on this machine that is what it should be.
+"""Pull weights: download, check and cache the file that a name stands for.
 
-A file lies in the cache, `weights/NAME/FILE`, under its own name only when it is whole and checked; it is checked again
-each time that it is asked for. One process at a time pulls a name, the others wait and find it there. Without network,
-everything that has been pulled works.
+A file lies in the cache as `weights/NAME/FILE` only when it is complete and checked, and it is checked again on each
+use. One process at a time pulls a name; the others wait and use its file. Pulled weights work without a network.
 """
 
 import os
@@ -15,14 +14,22 @@ from pathlib import Path
 from zoo.core.errors import ZooError
 from zoo.core.files import replacing
 from zoo.core.slots import nearest
-from zoo.hub.catalogue import Entry, all_entries, find_entry, knows
+from zoo.hub.catalogue import Entry, all_entries, find_entry, is_known
 from zoo.hub.download import Report, WrongSizeError, version_file
-from zoo.hub.pins import Content, difference, expected, folder_name, measured, pin, weights_directory
-from zoo.hub.sources import fetch, in_place
+from zoo.hub.pins import (
+    Content,
+    content_difference,
+    expected_content,
+    file_content,
+    folder_name,
+    pin,
+    weights_directory,
+)
+from zoo.hub.sources import fetch, local_path
 
 
 class LicenceError(ZooError):
-    """The licence has to be accepted first."""
+    """The user has to accept the licence first."""
 
 
 def pull(
@@ -33,26 +40,26 @@ def pull(
     offline: bool | None = None,
     file: str | Path | None = None,
 ) -> Path:
-    """The file with the weights of this name; downloaded if it is not here yet, and checked in any case.
+    """Return the file with the weights of this name, downloaded if necessary and checked in any case.
 
     Args:
         name: `MODEL-WEIGHTS`, `MODEL` for its default weights, either with `@REVISION` where the source has revisions.
-        accept_licence: accept a licence that forbids commercial use; without it such weights are not downloaded.
-        accept_change: take an upstream file that is not the one that was pinned at the first pull, and pin it instead.
-        offline: ask no network; None does as the environment variable ZOO_OFFLINE says.
-        file: take this file, got in another way, instead of downloading it.
+        accept_licence: accept a licence that forbids commercial use; otherwise such weights are not downloaded.
+        accept_change: accept an upstream file that differs from the one pinned at the first pull, and pin it instead.
+        offline: use no network; None reads the environment variable ZOO_OFFLINE.
+        file: copy this file, obtained in another way, instead of downloading.
 
     Raises:
-        ZooError: no such name, or one that two catalogues claim.
         LicenceError: the licence is not accepted.
-        ZooError: the file is not what it should be; offline and not here; the cache cannot be written.
-        DownloadError: no connection, or no such file there.
+        ZooError: unknown or ambiguous name; unexpected content; offline and not cached; no connection; no such file;
+            the cache cannot be written.
     """
     entry = find_entry(name)
     try:
-        if (path := located(entry)) is not None:
-            return checked_in_place(entry, path, accept_change)
-        if file is None and not accept_change and (path := kept(entry)) is not None:
+        if (path := usable_without_pull(entry)) is not None:
+            return check_local(entry, path, accept_change)
+        use_cache = file is None and not accept_change
+        if use_cache and (path := cached(entry)) is not None:
             return path
         if file is None and is_offline(offline):
             raise ZooError(
@@ -65,10 +72,10 @@ def pull(
                 f"`zoo pull {entry.name} --accept-licence`, in Python zoo.pull('{entry.name}', accept_licence=True)."
             )
         with locked(entry.name):
-            if file is None and not accept_change and (path := kept(entry)) is not None:
+            if use_cache and (path := cached(entry)) is not None:
                 return path  # another process was faster
-            wanted = expected(entry, anew=accept_change)
-            return downloaded(entry, wanted) if file is None else taken(entry, wanted, Path(file))
+            expected = expected_content(entry, ignore_pin=accept_change)
+            return download_to_cache(entry, expected) if file is None else copy_to_cache(entry, expected, Path(file))
     except OSError as error:
         raise ZooError(
             f"{entry.name}: {error.filename or weights_directory()} cannot be read or written "
@@ -78,14 +85,14 @@ def pull(
 
 
 def catalogued(source: str) -> Entry | None:
-    """What the catalogue says of a name; None for a file, which comes first, and for what it does not know.
+    """Return the catalogue entry of a name; None for a file, which takes precedence, and for an unknown name.
 
     Raises:
-        ZooError: two catalogues claim the name; or it is no file, and nearly a name.
+        ZooError: the name is ambiguous; or it is no file, and nearly a name.
     """
     if Path(source).is_file():
         return None
-    if knows(source):
+    if is_known(source):
         return find_entry(source)
     hint = nearest(source, list(all_entries()), listed=False) if "/" not in source else "."
     if hint != ".":
@@ -94,11 +101,12 @@ def catalogued(source: str) -> Entry | None:
 
 
 def weights_file(source: str) -> str:
-    """The file that a path or, where there is no such file, a catalogue name stands for; pulled if need be. Whether a
-    file is there at all is for its reader to say.
+    """Return the file that a path or a catalogue name stands for; pull it if necessary.
+
+    A path is returned as it is, even where there is no file: its reader reports that.
 
     Raises:
-        ZooError, ZooError, DownloadError: as `catalogued` and `pull`.
+        ZooError: as `catalogued` and `pull`.
     """
     entry = catalogued(source)
     if entry is None:
@@ -109,37 +117,33 @@ def weights_file(source: str) -> str:
     return str(path)
 
 
-def located(entry: Entry) -> Path | None:
-    """Where the file of an entry lies without being pulled; None if it has to be."""
+def usable_without_pull(entry: Entry) -> Path | None:
+    """Return the path of a file that is used without a copy; None if it has to be pulled."""
     try:
-        return in_place(entry.source)
+        return local_path(entry.source)
     except ValueError as error:
         raise ZooError(f"{entry.name} ({entry.catalogue}) cannot be used: {error}.") from error
 
 
-def checked_in_place(entry: Entry, path: Path, anew: bool) -> Path:
-    """The path of a file that is used where it lies, once it is known to be the right one."""
+def check_local(entry: Entry, path: Path, accept_change: bool) -> Path:
+    """Return the path of a file that is used without a copy, after checking its content."""
     if not path.is_file():
         raise ZooError(f"{entry.name} should lie at {path}, but there is no such file.")
-    wanted, found = expected(entry, anew), measured(path)
-    if problem := difference(found, wanted):
-        raise ZooError(f"{path} is not {entry.name}: it has {problem}. {advice(entry)}")
-    if wanted.sha256 is None:
-        pinned(entry, found)
+    check_content(entry, file_content(path), expected_content(entry, accept_change), f"{path} is not {entry.name}")
     return path
 
 
 def cached_file(entry: Entry) -> Path:
-    """Where the file of an entry is once it has been pulled."""
+    """Return the path of the file of an entry in the cache."""
     return weights_directory() / folder_name(entry.name) / entry.source.file_name
 
 
-def kept(entry: Entry) -> Path | None:
-    """The file of an entry if it has been pulled already; ZooError if it was changed since."""
-    path, wanted = cached_file(entry), expected(entry)
-    if not path.is_file() or wanted.sha256 is None:  # nobody knows any more what that file should be
+def cached(entry: Entry) -> Path | None:
+    """Return the file of an entry if it has been pulled already; ZooError if it was changed since."""
+    path, expected = cached_file(entry), expected_content(entry)
+    if not path.is_file() or expected.sha256 is None:  # without a checksum the file cannot be trusted
         return None
-    if problem := difference(measured(path), wanted):
+    if problem := content_difference(file_content(path), expected):
         raise ZooError(
             f"{path} was altered since it was pulled: it has {problem}; `zoo pull --remove {entry.name}`, then pull it "
             "again."
@@ -147,7 +151,7 @@ def kept(entry: Entry) -> Path | None:
     return path
 
 
-def downloaded(entry: Entry, wanted: Content) -> Path:
+def download_to_cache(entry: Entry, expected: Content) -> Path:
     """Download the file of an entry into the cache, and check it."""
     path = cached_file(entry)
     partial = path.with_name(f"{path.name}.part")
@@ -155,89 +159,85 @@ def downloaded(entry: Entry, wanted: Content) -> Path:
     say(f"{entry.name}: licence {entry.licence}; from {entry.source.address}")
     try:
         with progress(entry) as report:
-            fetch(entry.source, partial, wanted.size, report)
-        problem = difference(found := measured(partial), wanted)
+            fetch(entry.source, partial, expected.size, report)
+        found = file_content(partial)
     except WrongSizeError as error:
-        problem = difference(Content(error.size, None, "found"), wanted)
-    if problem is not None:
+        found = Content(error.size, None, "found")
+    try:
+        check_content(entry, found, expected, f"{entry.source.address} is not what it should be and was not kept")
+    except ZooError:
         partial.unlink(missing_ok=True)
         version_file(partial).unlink(missing_ok=True)
-        raise ZooError(
-            f"{entry.source.address} is not what it should be and was not kept: it has {problem}. {advice(entry)}"
-        )
-    if wanted.sha256 is None:
-        pinned(entry, found)
+        raise
     os.replace(partial, path)
     return path
 
 
-def taken(entry: Entry, wanted: Content, file: Path) -> Path:
-    """Copy a file that was got in another way into the cache, and check it."""
+def copy_to_cache(entry: Entry, expected: Content, file: Path) -> Path:
+    """Copy a file that was obtained in another way into the cache, and check it."""
     if not file.is_file():
         raise ZooError(f"--from {file}: there is no such file.")
     path = cached_file(entry)
     with replacing(path) as temporary:
         shutil.copyfile(file, temporary)
-        found = measured(temporary)
-        if problem := difference(found, wanted):
-            raise ZooError(f"{file} is not {entry.name}: it has {problem}. {advice(entry)}")
-        if wanted.sha256 is None:
-            pinned(entry, found)
+        check_content(entry, file_content(temporary), expected, f"{file} is not {entry.name}")
     return path
 
 
-def pinned(entry: Entry, found: Content) -> None:
-    """Pin what the first pull gave, and say so."""
-    pin(entry, found)
-    say(
-        f"{entry.name}: no checksum is published for this file; pinned what came, {found.size:,} bytes with sha256 "
-        f"{found.sha256}: from now on nothing else is taken for it."
-    )
+def check_content(entry: Entry, found: Content, expected: Content, complaint: str) -> None:
+    """Raise ZooError, beginning with the complaint, for unexpected content; pin content whose checksum is unknown."""
+    if problem := content_difference(found, expected):
+        raise ZooError(f"{complaint}: it has {problem}. {advice(entry)}")
+    if expected.sha256 is None:
+        pin(entry, found)
+        say(
+            f"{entry.name}: no checksum is published for this file; pinned what came, {found.size:,} bytes with sha256 "
+            f"{found.sha256}: from now on nothing else is taken for it."
+        )
 
 
 def advice(entry: Entry) -> str:
-    """What to do about a file that is not the right one."""
+    """Return what to do about a file with unexpected content."""
     if entry.sha256 is not None:
         return f"Pull again; if that does not help, tell whoever provides the catalogue {entry.catalogue}."
     return "If you know why the file has changed, and trust this one, pull it with --accept-change."
 
 
-def is_offline(given: bool | None = None) -> bool:
-    """Whether the network is left alone."""
-    return os.environ.get("ZOO_OFFLINE", "") not in ("", "0") if given is None else given
+def is_offline(choice: bool | None = None) -> bool:
+    """Return whether the network is not used: as chosen, otherwise as ZOO_OFFLINE says."""
+    return os.environ.get("ZOO_OFFLINE", "") not in ("", "0") if choice is None else choice
 
 
 def remove(name: str) -> Path:
-    """Remove what was pulled under a name; its pin stays. Returns the folder that is gone.
+    """Remove the pulled files of a name and return their former folder. The pin stays.
 
     Raises:
-        ZooError: nothing was pulled under it, or it is being pulled now.
+        ZooError: nothing is pulled under the name, or it is being pulled now.
     """
     folder = weights_directory() / folder_name(name)
-    if not is_pulled(folder) and knows(name):
+    if not is_pulled(folder) and is_known(name):
         folder = weights_directory() / folder_name(find_entry(name).name)
     if not is_pulled(folder):
-        known = [path.name for path in pulled()]
-        raise ZooError(f"nothing is pulled under the name {name}{nearest(name, known)}")
+        raise ZooError(f"nothing is pulled under the name {name}{nearest(name, [path.name for path in pulled()])}")
     with locked(folder.name, wait=False):
         shutil.rmtree(folder)
     return folder
 
 
 def pulled() -> list[Path]:
-    """The folder of each name that something was pulled under, parts of files as well."""
+    """Return the folder of each pulled name, also where only a part of the file has arrived."""
     directory = weights_directory()
     return sorted(path for path in directory.iterdir() if is_pulled(path)) if directory.is_dir() else []
 
 
 def is_pulled(folder: Path) -> bool:
-    """Whether this is a folder of pulled weights: their names have a hyphen."""
+    """Return whether this is a folder of pulled weights, whose names have a hyphen."""
     return "-" in folder.name and folder.is_dir() and any(folder.iterdir())
 
 
 @contextmanager
 def locked(name: str, wait: bool = True) -> Iterator[None]:
-    """Alone with a name: another process that pulls it is waited for."""
+    """Hold the lock of a name in the block; wait for another process that pulls it, or raise ZooError."""
     from filelock import FileLock, Timeout
 
     weights_directory().mkdir(parents=True, exist_ok=True)
@@ -257,7 +257,7 @@ def locked(name: str, wait: bool = True) -> Iterator[None]:
 
 @contextmanager
 def progress(entry: Entry) -> Iterator[Report]:
-    """A bar of how much has arrived, where there is a terminal; the libraries of other sources show their own."""
+    """Show a progress bar at a terminal, except for libraries that show their own."""
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
@@ -270,5 +270,5 @@ def progress(entry: Entry) -> Iterator[Report]:
 
 
 def say(message: str) -> None:
-    """A line for whoever waits."""
+    """Print a message to the user on standard error."""
     print(message, file=sys.stderr, flush=True)

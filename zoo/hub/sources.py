@@ -1,10 +1,10 @@
-"""Where weights are: the addresses that a catalogue may give.
+"""Sources of weights: the addresses that a catalogue may give.
 
 https://HOST/FILE                             a web server; http:// as well
 hf://OWNER/REPO/FILE@REVISION                 the Hugging Face Hub; the main branch where no revision is given
 wandb://ENTITY/PROJECT/ARTIFACT/FILE@VERSION  a W&B artifact; the latest version where none is given
-package://PACKAGE/FILE                        bundled in an installed distribution, and used where it lies
-file:///FOLDER/FILE                           on this machine or a shared drive, and used where it lies
+package://PACKAGE/FILE                        bundled in an installed distribution, used without a copy
+file:///FOLDER/FILE                           on this machine or a shared drive, used without a copy
 """
 
 import importlib.util
@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from zoo.hub.download import DownloadError, Report, download
+from zoo.core.errors import ZooError
+from zoo.hub.download import Report, download
 
 SCHEMES = ("https", "http", "hf", "wandb", "package", "file")
 
-PLACES = {
+HOLDERS = {
     "hf": (
         re.compile(r"([\w.-]+/[\w.-]+)/([^@]+)(?:@([\w./-]+))?"),
         "hf://OWNER/REPO/FILE or hf://OWNER/REPO/FILE@REVISION",
@@ -29,21 +30,21 @@ PLACES = {
     ),
     "package": (re.compile(r"(\w+)/([^@]+)()"), "package://PACKAGE/FILE"),
 }
-"""What stands behind the scheme of these: a holder, a file in it and perhaps a revision."""
+"""Pattern and form of these addresses after the scheme: a holder, a file in it and perhaps a revision."""
 
 HUB_TIMEOUT = 5
-"""Seconds to wait for the Hugging Face Hub to say that it has a file."""
+"""Seconds to wait for the Hugging Face Hub to confirm that it has a file."""
 
 FILE_NAME = re.compile(r"\w[\w.+-]*")
-"""What a file may be called: as a name in the cache it is safe on every platform."""
+"""File names that are safe in the cache on every platform."""
 
 
 class Source(NamedTuple):
-    """An address, taken apart.
+    """A parsed address.
 
     Args:
-        address: as the catalogue gives it.
-        scheme: what kind it is.
+        address: as in the catalogue.
+        scheme: one of `SCHEMES`.
         holder: repository, artifact or package; empty for the others.
         file: path within the holder; for the others the path.
         revision: of the repository or artifact, None where the address names none.
@@ -57,11 +58,11 @@ class Source(NamedTuple):
 
     @property
     def file_name(self) -> str:
-        """What the file is called."""
+        """Name of the file without folders."""
         return self.file.rpartition("/")[2]
 
     def at(self, revision: str) -> "Source":
-        """The same file at another revision.
+        """Return the same file at another revision.
 
         Raises:
             ValueError: sources of this kind have no revisions.
@@ -72,16 +73,16 @@ class Source(NamedTuple):
 
 
 def parse_source(address: str) -> Source:
-    """An address taken apart.
+    """Parse an address.
 
     Raises:
-        ValueError: it is none of ours, or could lead out of where it belongs.
+        ValueError: it has none of the forms above, or its path could leave the folder it belongs to.
     """
-    scheme, found, rest = address.partition("://")
-    if not found or scheme not in SCHEMES:
+    scheme, separator, rest = address.partition("://")
+    if not separator or scheme not in SCHEMES:
         raise ValueError(f"'{address}' is no source; expected one that begins with {', '.join(SCHEMES)} and ://")
-    if scheme in PLACES:
-        pattern, form = PLACES[scheme]
+    if scheme in HOLDERS:
+        pattern, form = HOLDERS[scheme]
         match = pattern.fullmatch(rest)
         if match is None:
             raise ValueError(f"'{address}' is no source; expected {form}")
@@ -101,8 +102,8 @@ def parse_source(address: str) -> Source:
     return source
 
 
-def in_place(source: Source) -> Path | None:
-    """Where the file lies already; None for a source that it has to be fetched from.
+def local_path(source: Source) -> Path | None:
+    """Return the path of a file that is used without a copy; None for a source to download from.
 
     Raises:
         ValueError: the package is not installed.
@@ -113,10 +114,10 @@ def in_place(source: Source) -> Path | None:
 
 
 def package_file(package: str, name: str) -> Path:
-    """A file that an installed package carries, found without importing anything of it; whether it exists is not asked.
+    """Return the path of a file in an installed package, without importing the package; the file may be missing.
 
     Args:
-        package: its import name; within another, `outer.inner`.
+        package: its import name, `outer.inner` for a package in another.
         name: of the file, relative to the package.
 
     Raises:
@@ -134,16 +135,16 @@ def package_file(package: str, name: str) -> Path:
 
 
 def fetch(source: Source, partial: Path, size: int | None, report: Report) -> None:
-    """Bring a file here, going on where an earlier attempt was cut.
+    """Download a file, resuming after a cut.
 
     Args:
-        source: one that is not `in_place`.
-        partial: where it lands; whether it is what it should be is for the caller to find out.
+        source: one without a `local_path`.
+        partial: the file to write; the caller checks its content.
         size: in bytes, if it is known beforehand.
-        report: told how much has arrived.
+        report: called with the progress.
 
     Raises:
-        DownloadError: it could not be had; what has arrived is kept for the next attempt.
+        ZooError: the download failed; the bytes received so far are kept for the next attempt.
     """
     if source.scheme in ("https", "http"):
         download(source.address, partial, size, report)
@@ -151,25 +152,25 @@ def fetch(source: Source, partial: Path, size: int | None, report: Report) -> No
     library, get = {"hf": ("the Hugging Face Hub", from_hub), "wandb": ("W&B", from_wandb)}[source.scheme]
     folder = partial.with_name(f"{partial.name}.{source.scheme}")
     try:
-        found = get(source, folder)
-    except Exception as error:  # both libraries fail in many ways, some of them those of the network
+        downloaded = get(source, folder)
+    except Exception as error:  # both libraries raise errors of many kinds
         reason = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
-        raise DownloadError(f"{source.address} could not be had from {library} ({reason.rstrip('.')}).") from error
-    found.replace(partial)
+        raise ZooError(f"{source.address} could not be had from {library} ({reason.rstrip('.')}).") from error
+    downloaded.replace(partial)
     shutil.rmtree(folder, ignore_errors=True)
 
 
 def from_hub(source: Source, folder: Path) -> Path:
-    """A file of a repository on the Hugging Face Hub, with the token of this machine if there is one."""
+    """Download a file from the Hugging Face Hub, with the token of this machine if there is one."""
     from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
 
-    # Asked for once beforehand: where there is no network, the download would go on trying for half a minute.
+    # Without a network the download would retry for half a minute; this request fails at once.
     get_hf_file_metadata(hf_hub_url(source.holder, source.file, revision=source.revision), timeout=HUB_TIMEOUT)
     return Path(hf_hub_download(source.holder, source.file, revision=source.revision, local_dir=folder))
 
 
 def from_wandb(source: Source, folder: Path) -> Path:
-    """A file of a W&B artifact, with the API key of this machine."""
+    """Download a file of a W&B artifact, with the API key of this machine."""
     import wandb
 
     artifact = wandb.Api().artifact(f"{source.holder}:{source.revision or 'latest'}")

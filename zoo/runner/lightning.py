@@ -22,6 +22,7 @@ from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
 
 from zoo.core.files import write_json, write_text
+from zoo.core.nested import class_names
 from zoo.core.plain_yaml import from_yaml, to_yaml
 from zoo.core.registry import find_class, load_plugins, slots
 from zoo.measure.environment import environment
@@ -255,7 +256,7 @@ def check_registered(settings: Namespace) -> None:
         CommandLineError: a class that no slot has.
         PluginError: the name of a class is ambiguous.
     """
-    paths = [(key, path) for key in ("model", "data") for path in class_paths(settings.get(key))]
+    paths = [(key, path) for key in ("model", "data") for path in class_names(settings.get(key))]
     if not {path for _, path in paths} <= names_by_path().keys():
         load_plugins()  # a class that was given by its import path may have a name
     known = names_by_path()
@@ -269,15 +270,3 @@ def check_registered(settings: Namespace) -> None:
             f"{path} is used in {key} but not registered as a plugin: add an entry point for it, or give its file "
             "with --plugin."
         )
-
-
-def class_paths(value: Any) -> list[str]:
-    """Every class_path in parsed settings."""
-    if isinstance(value, Namespace):
-        value = vars(value)
-    if isinstance(value, dict):
-        own = [value["class_path"]] if isinstance(value.get("class_path"), str) else []
-        return own + [path for item in value.values() for path in class_paths(item)]
-    if isinstance(value, list):
-        return [path for item in value for path in class_paths(item)]
-    return []

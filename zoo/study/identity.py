@@ -15,8 +15,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from zoo.core.nested import class_names
 from zoo.core.registry import find_plugin
-from zoo.core.spec import class_names
 
 PLACES = ("name", "runs", "ckpt_path", "weights_only", "seed_everything")
 """Settings that say where a run is or how it is read; the seed is a part of its own."""

@@ -25,13 +25,13 @@ class AugmentationContract(PartContract):
     sizes: ClassVar[tuple[tuple[int, int], ...]]
 
     @abstractmethod
-    def drawn(self, seeds: list[int], size: tuple[int, int]) -> Any:
+    def random_batch(self, seeds: list[int], size: tuple[int, int]) -> Any:
         """A batch in which each sample follows from its seed."""
 
     def build(self, step: Any) -> None:
         """Do what the data module does before the first call."""
 
-    def made(self) -> Augmentation:
+    def prepare(self) -> Augmentation:
         """The augmentation, ready to be called."""
         step = self.make()
         self.build(step)
@@ -43,10 +43,10 @@ class AugmentationContract(PartContract):
             return step(batch, RandomStream(batch.seed, purpose))
 
     def test_pictures_of_any_size_keep_size_and_range(self) -> None:
-        step = self.made()
+        step = self.prepare()
         for size in self.sizes:
             for seeds in ([1], [1, 2, 3]):
-                batch = self.drawn(seeds, size)
+                batch = self.random_batch(seeds, size)
                 after = self.changed(step, batch)
                 assert type(after) is type(batch), f"{self.name()} gives a {type(batch).__name__}; got {type(after)}."
                 for field, value in tensors(batch).items():
@@ -63,7 +63,7 @@ class AugmentationContract(PartContract):
                     )
 
     def test_changes_nothing_in_place(self) -> None:
-        step, batch = self.made(), self.drawn(list(range(8)), self.sizes[0])
+        step, batch = self.prepare(), self.random_batch(list(range(8)), self.sizes[0])
         before = {field: value.clone() for field, value in tensors(batch).items()}
         after = self.changed(step, batch)
         for field, value in before.items():
@@ -74,16 +74,16 @@ class AugmentationContract(PartContract):
         assert torch.equal(after.seed, batch.seed), f"{self.name()} keeps the samples' seeds."
 
     def test_a_sample_s_fate_is_its_own(self) -> None:
-        step, seeds = self.made(), list(range(6))
-        together = tensors(self.changed(step, self.drawn(seeds, self.sizes[0])))
+        step, seeds = self.prepare(), list(range(6))
+        together = tensors(self.changed(step, self.random_batch(seeds, self.sizes[0])))
         for index in (0, 3, 5):
-            alone = tensors(self.changed(step, self.drawn([seeds[index]], self.sizes[0])))
+            alone = tensors(self.changed(step, self.random_batch([seeds[index]], self.sizes[0])))
             for field, value in alone.items():
                 promise = f"{self.name()} changes a sample alike in whatever batch it is ({field})"
                 check_close([value], [together[field][index : index + 1]], promise, tolerance=1e-3)
 
     def test_the_draws_decide_and_nothing_else(self) -> None:
-        step, batch = self.made(), self.drawn(list(range(8)), self.sizes[0])
+        step, batch = self.prepare(), self.random_batch(list(range(8)), self.sizes[0])
         results = []
         for seed in (1, 2):
             with run_seed(seed):
@@ -94,7 +94,14 @@ class AugmentationContract(PartContract):
 
 
 class MattingAugmentationContract(AugmentationContract):
-    """The contract of an augmentation of background matting."""
+    """Contract tests of an augmentation of background matting.
+
+    Example:
+        >>> from zoo_plugins.augmentations.geometry import HorizontalFlip
+        >>> class TestHorizontalFlip(MattingAugmentationContract):
+        ...     def make(self): return HorizontalFlip("foreground")
+        >>> TestHorizontalFlip().test_changes_nothing_in_place()
+    """
 
     pictures = ("source", "background", "alpha", "foreground")
     sizes = ((32, 40), (33, 47), (8, 8))
@@ -104,7 +111,7 @@ class MattingAugmentationContract(AugmentationContract):
         phase = getattr(self.make(), "phase", None)
         assert phase in phases, f"{self.name()}.phase is one of {', '.join(phases)}; got {phase!r}."
 
-    def drawn(self, seeds: list[int], size: tuple[int, int]) -> MattingBatch:
+    def random_batch(self, seeds: list[int], size: tuple[int, int]) -> MattingBatch:
         draws = RandomStream(seeds, "pictures")
         soft = [draws.normal(channels, *size).sigmoid() for channels in (3, 1, 3)]
         background, alpha, foreground = soft
@@ -126,7 +133,7 @@ class HeadAugmentationContract(AugmentationContract):
         if isinstance(step, HeadAugmentation):
             step.build(head_named(self.head_model))
 
-    def drawn(self, seeds: list[int], size: tuple[int, int]) -> HeadBatch:
+    def random_batch(self, seeds: list[int], size: tuple[int, int]) -> HeadBatch:
         head, side, draws = head_named(self.head_model), size[0], RandomStream(seeds, "heads")
         vertices = head.template + head.offset + 0.002 * draws.normal(head.vertex_count, 3)
         rotation = matrix_from_euler(torch.stack([draws.uniform(-40, 40) for _ in range(3)], dim=1))
@@ -149,8 +156,8 @@ class HeadAugmentationContract(AugmentationContract):
         )
 
     def test_vertices_rotation_and_places_still_belong_together(self) -> None:
-        batch = self.drawn(list(range(6)), self.sizes[0])
-        after = self.changed(self.made(), batch)
+        batch = self.random_batch(list(range(6)), self.sizes[0])
+        after = self.changed(self.prepare(), batch)
         determinants = torch.linalg.det(after.rotation)
         check_close([torch.ones(6)], [determinants], f"{self.name()} keeps rotations, of determinant 1", tolerance=1e-4)
         # Seen by an orthographic camera, places are the turned vertices, scaled by one number and moved.

@@ -9,7 +9,14 @@ from zoo.testing.networks import Inputs, NetworkPartContract, check_close, check
 
 
 class BackboneContract(NetworkPartContract):
-    """What a backbone promises: features of a picture of any size at the strides that were asked for."""
+    """Contract tests of a backbone: features of images of any size at the requested strides.
+
+    Example:
+        >>> from zoo_plugins.backbones import TimmBackbone
+        >>> class TestTimmBackbone(BackboneContract):
+        ...     def make(self): return TimmBackbone("test_efficientnet")
+        >>> TestTimmBackbone().test_strides_that_it_lacks_are_refused()
+    """
 
     slot = "backbones"
     in_channels = 6
@@ -27,12 +34,12 @@ class BackboneContract(NetworkPartContract):
         return tuple(part(*inputs))
 
     def test_features_of_pictures_of_any_size(self) -> None:
-        part = self.made()
+        part = self.prepare()
         assert list(part.strides) == list(self.strides), (
             f"{self.name()}.strides are those that were asked for, {list(self.strides)}; got {part.strides}."
         )
         for height, width in self.sizes:
-            features = self.computed(part, self.drawn(1, (height, width)))
+            features = self.evaluate(part, self.seeded_inputs(1, (height, width)))
             assert len(features) == len(self.strides), (
                 f"{self.name()} gives a map a stride, finest first; got {len(features)} for {list(self.strides)}."
             )
@@ -41,10 +48,10 @@ class BackboneContract(NetworkPartContract):
                 check_shape(feature, expected, f"{self.name()}'s map at stride {stride} for a picture {height}×{width}")
 
     def test_stops_on_the_way_and_goes_on(self) -> None:
-        part, (image,) = self.made(), self.drawn()
+        part, (image,) = self.prepare(), self.seeded_inputs()
         if type(part).until is Backbone.until:  # it runs only as a whole, and says so
             return
-        expected = self.computed(part, (image,))
+        expected = self.evaluate(part, (image,))
         with torch.no_grad():
             begun = part.until(image, self.strides[-2])
             promise = f"{self.name()}.until gives the first features of forward"

@@ -8,8 +8,8 @@ from zoo.core.registry import get_slot
 from zoo.core.slots import PluginError
 from zoo.core.spec import is_spec
 from zoo.hub.catalogue import Entry, all_entries
-from zoo.hub.pins import difference, expected, measured
-from zoo.hub.sources import in_place
+from zoo.hub.pins import content_difference, expected_content, file_content
+from zoo.hub.sources import local_path
 from zoo.training.models import named_spec
 
 
@@ -77,10 +77,10 @@ class CatalogueContract:
     def test_files_that_are_here_are_what_it_says(self) -> None:
         for entry in self.entries().values():
             try:
-                path = in_place(entry.source)
+                path = local_path(entry.source)
             except ValueError as error:
                 raise AssertionError(f"{entry.name} has a source that can be used: {error}.") from error
             if path is not None:
                 assert path.is_file(), f"{entry.name} lies at {path}; there is no such file."
-                problem = difference(measured(path), expected(entry, anew=True))
+                problem = content_difference(file_content(path), expected_content(entry, ignore_pin=True))
                 assert problem is None, f"{path} is what the catalogue says of {entry.name}; it has {problem}."

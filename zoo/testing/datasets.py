@@ -29,7 +29,7 @@ class DatasetContract(PartContract):
     def build(self, dataset: Any) -> None:
         """Do what the data module does before it asks for a sample."""
 
-    def made(self) -> Any:
+    def prepare(self) -> Any:
         """The dataset, ready to be asked."""
         dataset = self.make()
         self.build(dataset)
@@ -41,7 +41,7 @@ class DatasetContract(PartContract):
         return sorted({0, count // 2, count - 1})
 
     def test_has_samples(self) -> None:
-        dataset = self.made()
+        dataset = self.prepare()
         count = len(dataset)
         assert type(count) is int and count > 0, f"{self.name()} has at least one sample; got {count!r}."  # noqa: PT018
         assert isinstance(dataset.synthetic, bool), (
@@ -49,7 +49,7 @@ class DatasetContract(PartContract):
         )
 
     def test_a_sample_is_the_same_whenever_it_is_asked_for(self) -> None:
-        dataset, other = self.made(), self.made()
+        dataset, other = self.prepare(), self.prepare()
         with run_seed(1):
             first = {index: self.sample(dataset, index) for index in self.indices(dataset)}
         with run_seed(2):
@@ -58,7 +58,7 @@ class DatasetContract(PartContract):
                     self.check_same(first[index], self.sample(again, index), f"sample {index} asked for {whom}")
 
     def test_asking_leaves_global_streams_alone(self) -> None:
-        dataset = self.made()
+        dataset = self.prepare()
         with run_seed(1):
             before = torch.get_rng_state()
             self.sample(dataset, 0)
@@ -75,13 +75,20 @@ class DatasetContract(PartContract):
 
 
 class MattingDatasetContract(DatasetContract):
-    """The contract of a dataset of background matting."""
+    """Contract tests of a dataset of background matting.
+
+    Example:
+        >>> from zoo_plugins.datasets.synthetic import SyntheticMattes
+        >>> class TestSyntheticMattes(MattingDatasetContract):
+        ...     def make(self): return SyntheticMattes(count=1, size=32)
+        >>> TestSyntheticMattes().test_has_samples()
+    """
 
     def sample(self, dataset: MattingDataset, index: int) -> Sequence[Any]:
         return (*dataset.matte(index), dataset.background(index % dataset.background_count))
 
     def test_mattes(self) -> None:
-        dataset = self.made()
+        dataset = self.prepare()
         names = []
         for index in self.indices(dataset):
             matte = dataset.matte(index)
@@ -97,9 +104,9 @@ class MattingDatasetContract(DatasetContract):
         assert len(set(names)) == len(names), f"{self.name()} gives each sample a name of its own; got {names}."
 
     def test_fingerprints(self) -> None:
-        dataset = self.made()
+        dataset = self.prepare()
         fingerprints = [dataset.fingerprint(index) for index in self.indices(dataset)]
-        again = [self.made().fingerprint(index) for index in self.indices(dataset)]
+        again = [self.prepare().fingerprint(index) for index in self.indices(dataset)]
         of_files = [fingerprint for fingerprint in fingerprints if fingerprint is not None]
         assert fingerprints == again, (
             f"{self.name()}.fingerprint gives the same while no file changes; got {fingerprints}, then {again}."
@@ -112,7 +119,7 @@ class MattingDatasetContract(DatasetContract):
         )
 
     def test_backgrounds(self) -> None:
-        dataset = self.made()
+        dataset = self.prepare()
         count = dataset.background_count
         assert type(count) is int and count >= 1, f"{self.name()} has at least one background; got {count!r}."  # noqa: PT018
         for index in sorted({0, count - 1}):
@@ -120,7 +127,14 @@ class MattingDatasetContract(DatasetContract):
 
 
 class HeadDatasetContract(DatasetContract):
-    """The contract of a dataset of 3D heads."""
+    """Contract tests of a dataset of 3D heads.
+
+    Example:
+        >>> from zoo_plugins.datasets.synthetic_heads import SyntheticHeads
+        >>> class TestSyntheticHeads(HeadDatasetContract):
+        ...     def make(self): return SyntheticHeads(count=1, size=32)
+        >>> TestSyntheticHeads().test_has_samples()
+    """
 
     head_model = "ProceduralHead"
     """Name of the head model that the data was made for."""
@@ -132,7 +146,7 @@ class HeadDatasetContract(DatasetContract):
         return dataset.picture(index)
 
     def test_pictures(self) -> None:
-        dataset = self.made()
+        dataset = self.prepare()
         head: HeadModel = head_named(self.head_model)
         for index in self.indices(dataset):
             picture = dataset.picture(index)

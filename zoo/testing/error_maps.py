@@ -7,7 +7,14 @@ from zoo.testing.networks import Inputs, NetworkPartContract
 
 
 class ErrorMapContract(NetworkPartContract):
-    """What an error map promises: a map ≥ 0 with one channel, of any size, for pictures of any size."""
+    """Contract tests of an error map: values ≥ 0 in one channel, for images of any size.
+
+    Example:
+        >>> from zoo_plugins.error_maps import AlphaUncertainty
+        >>> class TestAlphaUncertainty(ErrorMapContract):
+        ...     def make(self): return AlphaUncertainty()
+        >>> TestAlphaUncertainty().test_a_map_for_pictures_of_any_size()
+    """
 
     slot = "error_maps"
 
@@ -29,9 +36,9 @@ class ErrorMapContract(NetworkPartContract):
         return (part(Coarse(*coarse), source, background, target if part.needs_target else None),)
 
     def test_a_map_for_pictures_of_any_size(self) -> None:
-        part = self.made()
+        part = self.prepare()
         for size in self.sizes:
-            (error,) = self.computed(part, self.drawn(2, size))
+            (error,) = self.evaluate(part, self.seeded_inputs(2, size))
             got = tuple(error.shape)
             assert error.ndim == 4 and got[:2] == (2, 1), (  # noqa: PT018
                 f"{self.name()} gives a map (B, 1, h, w); got shape {got} for pictures of {size}."
@@ -40,8 +47,8 @@ class ErrorMapContract(NetworkPartContract):
             assert error.min() >= 0, f"{self.name()}'s map is never negative; got {error.min():.3g}."
 
     def test_says_whether_it_knows_anything(self) -> None:
-        part = self.made()
-        one, other = (self.computed(part, self.drawn(seed=seed))[0] for seed in (1, 2))
+        part = self.prepare()
+        one, other = (self.evaluate(part, self.seeded_inputs(seed=seed))[0] for seed in (1, 2))
         varies = not torch.equal(one, other)
         assert varies == part.informative, (
             f"{self.name()}.informative says whether the map ranks patches, since selectors that rank by error refuse "
@@ -49,10 +56,10 @@ class ErrorMapContract(NetworkPartContract):
         )
 
     def test_what_needs_the_true_alpha_refuses_training_and_its_absence(self) -> None:
-        part = self.made()
+        part = self.prepare()
         if not part.needs_target:
             return
-        *coarse, source, background, target = self.drawn()
+        *coarse, source, background, target = self.seeded_inputs()
         for given, training in ((target, True), (None, False)):
             try:
                 part.train(training)(Coarse(*coarse), source, background, given)

@@ -9,7 +9,14 @@ from zoo.testing.networks import Inputs, NetworkPartContract, check_shape
 
 
 class FusionContract(NetworkPartContract):
-    """What a fusion promises: a pyramid of the backbone's features, and features like c4 that go on."""
+    """Contract tests of a fusion: a pyramid of the backbone's features, and merged features of c4's shape.
+
+    Example:
+        >>> from zoo_plugins.fusions import ConcatFusion
+        >>> class TestConcatFusion(FusionContract):
+        ...     def make(self): return ConcatFusion(channels=8)
+        >>> TestConcatFusion().test_works_without_heatmaps()
+    """
 
     slot = "fusions"
     channels: Sequence[int] = (6, 10, 18)
@@ -36,10 +43,10 @@ class FusionContract(NetworkPartContract):
         return (*pyramid, part.merge(inputs[2], pyramid, inputs[3] if len(inputs) > 3 else None))
 
     def test_a_pyramid_and_merged_features_of_crops_of_any_size(self) -> None:
-        part = self.made()
+        part = self.prepare()
         for size in self.sizes:
-            c2, c3, c4, *drawn = self.drawn(2, size)
-            *pyramid, merged = self.computed(part, (c2, c3, c4, *drawn))
+            c2, c3, c4, *drawn = self.seeded_inputs(2, size)
+            *pyramid, merged = self.evaluate(part, (c2, c3, c4, *drawn))
             assert len(pyramid) >= 3, f"{self.name()}'s pyramid has strides 4, 8 and 16; got {len(pyramid)} levels."
             for level, feature in zip(pyramid, (c2, c3, c4), strict=False):
                 promise = f"{self.name()}'s pyramid has pyramid_channels={part.pyramid_channels} at the features' sizes"
@@ -52,7 +59,7 @@ class FusionContract(NetworkPartContract):
         self.test_every_parameter_gets_a_gradient()
 
     def test_gradients_reach_features_and_heatmaps(self) -> None:
-        part, given = self.made().train(), tuple(value.requires_grad_() for value in self.drawn(4))
+        part, given = self.prepare().train(), tuple(value.requires_grad_() for value in self.seeded_inputs(4))
         merged = self.compute(part, given)[-1]
         (merged * torch.linspace(-1, 1, merged.numel()).view_as(merged)).sum().backward()
         lacking = [

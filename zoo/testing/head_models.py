@@ -49,8 +49,8 @@ class HeadModelContract(NetworkPartContract):
         )
 
     def test_meshes_and_landmarks(self) -> None:
-        part = self.made()
-        (params,) = self.drawn(2)
+        part = self.prepare()
+        (params,) = self.seeded_inputs(2)
         with torch.no_grad():
             vertices, projected = self.compute(part, (params,))
             landmarks = part.landmarks(projected)
@@ -59,7 +59,7 @@ class HeadModelContract(NetworkPartContract):
         check_shape(landmarks, (2, 68, 2), f"{self.name()}.landmarks gives the 68 of them")
 
     def test_without_parameters_it_is_the_template(self) -> None:
-        part = self.made()
+        part = self.prepare()
         neutral = torch.zeros(1, part.sizes.total, dtype=torch.float64)
         neutral[:, -10:-4] = matrix_to_6d(torch.tensor(FRONTAL)).double()
         (expected,) = (part.template + part.offset)[None]
@@ -67,8 +67,8 @@ class HeadModelContract(NetworkPartContract):
         check_close([expected], [got], f"{self.name()} without shape and expression is its template, at its offset")
 
     def test_every_parameter_moves_the_mesh(self) -> None:
-        part = self.made()
-        params = self.drawn(1)[0].requires_grad_()
+        part = self.prepare()
+        params = self.seeded_inputs(1)[0].requires_grad_()
         vertices = part.vertices(params)
         (vertices * torch.linspace(-1, 1, vertices.numel()).view_as(vertices)).sum().backward()
         gradient: Tensor = params.grad  # type: ignore[assignment]

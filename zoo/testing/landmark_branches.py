@@ -7,7 +7,14 @@ from zoo.testing.networks import Inputs, NetworkPartContract, check_shape
 
 
 class LandmarkBranchContract(NetworkPartContract):
-    """What a landmark branch promises: heatmaps and points of the 68 landmarks, or one of them, or none, as it says."""
+    """Contract tests of a landmark branch: heatmaps and points of the 68 landmarks, as it declares.
+
+    Example:
+        >>> from zoo_plugins.landmark_branches import PointLandmarks
+        >>> class TestPointLandmarks(LandmarkBranchContract):
+        ...     def make(self): return PointLandmarks()
+        >>> TestPointLandmarks().test_finds_what_it_says()
+    """
 
     slot = "landmark_branches"
     pyramid_channels = 12
@@ -30,9 +37,9 @@ class LandmarkBranchContract(NetworkPartContract):
         return tuple(value for value in found if value is not None) or (last,)
 
     def test_finds_what_it_says(self) -> None:
-        part = self.made()
+        part = self.prepare()
         for size in self.sizes:
-            *pyramid, last = self.drawn(2, size)
+            *pyramid, last = self.seeded_inputs(2, size)
             with torch.no_grad():
                 heatmaps, points = part.heatmaps(pyramid), part.points(last)
             assert part.heatmap_count in (0, LANDMARKS), (

@@ -29,7 +29,7 @@ class LossContract(PartContract):
     batch_type: type
 
     @abstractmethod
-    def drawn(self, size: tuple[int, int], count: int = 2) -> tuple[Fields, Fields]:
+    def random_fields(self, size: tuple[int, int], count: int = 2) -> tuple[Fields, Fields]:
         """Fields of an output that a network might give, and of a batch, for pictures of a size."""
 
     @property
@@ -40,7 +40,7 @@ class LossContract(PartContract):
     def build(self, term: Any) -> None:
         """Do what the training module does before the first call."""
 
-    def made(self) -> LossTerm:
+    def prepare(self) -> LossTerm:
         """The term, ready to be called."""
         with run_seed(0):
             term = self.make()
@@ -64,8 +64,8 @@ class LossContract(PartContract):
         assert term.reads, f"{self.name()}.reads names at least one field; otherwise there is nothing to train."
 
     def test_reads_nothing_else(self) -> None:
-        term = self.made()
-        output, batch = self.drawn(self.sizes[0])
+        term = self.prepare()
+        output, batch = self.random_fields(self.sizes[0])
         expected = self.value(term, output, batch)
         hidden = [{name: spoilt(value) if name not in seen else value for name, value in fields.items()}
                   for fields, seen in ((output, term.reads), (batch, term.targets))]  # fmt: skip
@@ -73,24 +73,24 @@ class LossContract(PartContract):
         check_equal([expected], [got], f"{self.name()} reads only {sorted(term.reads)} and {sorted(term.targets)}")
 
     def test_a_finite_scalar_for_pictures_of_any_size(self) -> None:
-        term = self.made()
+        term = self.prepare()
         for size in self.sizes:
             for count in (1, 2):
-                value = self.value(term, *self.drawn(size, count))
+                value = self.value(term, *self.random_fields(size, count))
                 assert value.shape == (), f"{self.name()} gives a scalar; got shape {tuple(value.shape)}."
                 assert value.isfinite(), f"{self.name()} gives a finite number; got {value.item()} at size {size}."
 
     def test_the_weight_is_left_to_the_training_module(self) -> None:
-        term = self.made()
-        given = self.drawn(self.sizes[0])
+        term = self.prepare()
+        given = self.random_fields(self.sizes[0])
         before = self.value(term, *given)
         assert isinstance(term.weight, int | float), f"{self.name()} has a weight; got {term.weight!r}."
         term.weight = 7.0 * term.weight + 1
         check_equal([before], [self.value(term, *given)], f"{self.name()} gives its value without the weight")
 
     def test_what_it_reads_is_trained(self) -> None:
-        term = self.made()
-        output, batch = self.drawn(self.sizes[0])
+        term = self.prepare()
+        output, batch = self.random_fields(self.sizes[0])
         for name in term.reads:
             output[name].requires_grad_()
         value = self.value(term, output, batch)
@@ -101,8 +101,8 @@ class LossContract(PartContract):
         assert all(gradient.isfinite().all() for gradient in gradients), f"{self.name()}'s gradients are finite."
 
     def test_gradients_are_finite_where_nothing_is_wrong(self) -> None:
-        term = self.made()
-        output, batch = self.drawn(self.sizes[0])
+        term = self.prepare()
+        output, batch = self.random_fields(self.sizes[0])
         output |= self.perfect(output, batch)
         for name in term.reads:
             output[name] = output[name].detach().clone().requires_grad_()
@@ -120,8 +120,8 @@ class LossContract(PartContract):
         """Fields of an output that agree with the batch."""
 
     def test_changes_nothing_in_place(self) -> None:
-        term = self.made()
-        given = self.drawn(self.sizes[0])
+        term = self.prepare()
+        given = self.random_fields(self.sizes[0])
         before = [value.clone() for fields in given for value in fields.values() if isinstance(value, Tensor)]
         with torch.no_grad():
             first = self.value(term, *given)
@@ -132,12 +132,19 @@ class LossContract(PartContract):
 
 
 class MattingLossContract(LossContract):
-    """The contract of a loss term of background matting."""
+    """Contract tests of a loss term of background matting.
+
+    Example:
+        >>> from zoo_plugins.losses.matting import AlphaL1
+        >>> class TestAlphaL1(MattingLossContract):
+        ...     def make(self): return AlphaL1()
+        >>> TestAlphaL1().test_reads_nothing_else()
+    """
 
     output_type, batch_type = MattingOutput, MattingBatch
     sizes = [(32, 48), (33, 47), (8, 12)]
 
-    def drawn(self, size: tuple[int, int], count: int = 2) -> tuple[Fields, Fields]:
+    def random_fields(self, size: tuple[int, int], count: int = 2) -> tuple[Fields, Fields]:
         height, width = size
         small, cells = (height // 2, width // 2), (-(-height // PATCH), -(-width // PATCH))
         with run_seed(0):
@@ -166,7 +173,14 @@ class MattingLossContract(LossContract):
 
 
 class HeadLossContract(LossContract):
-    """The contract of a loss term of 3D heads."""
+    """Contract tests of a loss term of 3D heads.
+
+    Example:
+        >>> from zoo_plugins.losses.heads import LandmarkL1
+        >>> class TestLandmarkL1(HeadLossContract):
+        ...     def make(self): return LandmarkL1()
+        >>> TestLandmarkL1().test_says_what_it_reads()
+    """
 
     output_type, batch_type = HeadOutput, HeadBatch
     sizes = [(64, 64), (32, 32), (96, 96)]
@@ -177,7 +191,7 @@ class HeadLossContract(LossContract):
         if isinstance(term, HeadLoss):
             term.build(head_named(self.head_model))
 
-    def drawn(self, size: tuple[int, int], count: int = 2) -> tuple[Fields, Fields]:
+    def random_fields(self, size: tuple[int, int], count: int = 2) -> tuple[Fields, Fields]:
         side, head = size[0], head_named(self.head_model)
         with run_seed(0):
             params = (0.3 * torch.randn(2 * count, head.sizes.total)).double()

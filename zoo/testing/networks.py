@@ -1,4 +1,4 @@
-"""The contract of the parts that networks are built from: they compute on tensors of any size and batch."""
+"""Contract of the parts of networks: they compute on tensors of any size and batch."""
 
 import copy
 import io
@@ -16,98 +16,105 @@ Inputs = tuple[Tensor, ...]
 
 
 class NetworkPartContract(PartContract):
-    """What a part of a network promises, whatever it computes.
+    """Contract tests of a part of a network: seeds, saving, copies, batches, precision, gradients, export.
 
-    A slot's contract says how the part is built, what it is given and how it is called; all of this is tested alike.
+    The contract of a slot defines how the part is built (`build`) and called (`inputs`, `compute`).
+
+    Example:
+        >>> class TestChannelNorm(NetworkPartContract):
+        ...     def make(self): return nn.InstanceNorm2d(3)
+        ...     def inputs(self, batch, size): return (torch.rand(batch, 3, *size),)
+        ...     def compute(self, part, inputs): return (part(*inputs),)
+        >>> TestChannelNorm().test_an_image_does_not_depend_on_its_neighbours()
     """
 
     sizes: Sequence[tuple[int, int]] = ((32, 48), (33, 47), (8, 12))
-    """Heights and widths of the pictures that the part is tried on."""
+    """Heights and widths of the test images."""
     trains = True
-    """Whether it can be called in training mode."""
+    """Whether the part can be called in training mode."""
     exported = True
-    """Whether it is a part of what is exported."""
+    """Whether the part belongs to an exported network."""
 
     def build(self, part: Any) -> None:
-        """Do what the network does before the first call."""
+        """Prepare the part as the network does before the first call."""
 
     @abstractmethod
     def inputs(self, batch: int, size: tuple[int, int]) -> Inputs:
-        """Random floats for pictures of a size, the batch in the first dimension of each."""
+        """Return random floats for images of a size, the batch in the first dimension of each."""
 
     @abstractmethod
     def compute(self, part: Any, inputs: Inputs) -> Inputs:
-        """Call the part."""
+        """Call the part and return its tensors."""
 
-    def made(self, seed: int = 0) -> Any:
-        """The part, built, in double precision, so that equal means equal, with statistics of a first batch."""
+    def prepare(self, seed: int = 0) -> Any:
+        """Return the part, built, in double precision and with the batch statistics of one batch."""
         with run_seed(seed):
             part = self.make()
             self.build(part)
             part.double()
             if self.trains:
                 with torch.no_grad():
-                    self.compute(part.train(), self.drawn(2))
+                    self.compute(part.train(), self.seeded_inputs(2))
         return part.eval()
 
-    def drawn(self, batch: int = 2, size: tuple[int, int] | None = None, seed: int = 0) -> Inputs:
-        """Inputs in double precision."""
+    def seeded_inputs(self, batch: int = 2, size: tuple[int, int] | None = None, seed: int = 0) -> Inputs:
+        """Return random inputs in double precision."""
         with run_seed(seed):
             return tuple(value.double() for value in self.inputs(batch, size or self.sizes[0]))
 
     def test_same_seed_same_weights(self) -> None:
-        first, second = self.made(seed=3).state_dict(), self.made(seed=3).state_dict()
+        first, second = self.prepare(seed=3).state_dict(), self.prepare(seed=3).state_dict()
         for key, value in first.items():
             assert torch.equal(value, second[key]), f"{self.name()} is initialised alike under one seed; {key} differs."
 
     def test_weights_are_saved_and_loaded(self) -> None:
-        part, other, given = self.made(seed=1), self.made(seed=2), self.drawn()
+        part, other, given = self.prepare(seed=1), self.prepare(seed=2), self.seeded_inputs()
         file = io.BytesIO()
         torch.save(part.state_dict(), file)
         file.seek(0)
         fit = other.load_state_dict(torch.load(file, weights_only=True), strict=False)
         assert not any(fit), f"{self.name()} has the same weights whenever it is built; {fit}."
-        check_equal(self.computed(part, given), self.computed(other, given), f"{self.name()} computes from its weights")
+        check_equal(self.evaluate(part, given), self.evaluate(other, given), f"{self.name()} computes from its weights")
 
     def test_copies_compute_the_same(self) -> None:
-        part, given = self.made(), self.drawn()
-        expected = self.computed(part, given)
+        part, given = self.prepare(), self.seeded_inputs()
+        expected = self.evaluate(part, given)
         for way, copied in (("pickle", pickle.loads(pickle.dumps(part))), ("deepcopy", copy.deepcopy(part))):
-            check_equal(expected, self.computed(copied, given), f"{self.name()} computes the same after {way}")
+            check_equal(expected, self.evaluate(copied, given), f"{self.name()} computes the same after {way}")
 
     def test_evaluation_changes_nothing(self) -> None:
-        part, given = self.made(), self.drawn()
+        part, given = self.prepare(), self.seeded_inputs()
         before, state = [value.clone() for value in given], copy.deepcopy(part.state_dict())
-        expected = self.computed(part, given)
+        expected = self.evaluate(part, given)
         check_equal(before, given, f"{self.name()} leaves its inputs as they are")
         with run_seed(7):
-            check_equal(expected, self.computed(part, given), f"{self.name()} gives the same again in evaluation")
+            check_equal(expected, self.evaluate(part, given), f"{self.name()} gives the same again in evaluation")
         for key, value in part.state_dict().items():
             assert torch.equal(value, state[key]), f"{self.name()} keeps its weights in evaluation; {key} changed."
 
     def test_an_image_does_not_depend_on_its_neighbours(self) -> None:
-        part, given = self.made(), self.drawn(3)
-        together = self.computed(part, given)
+        part, given = self.prepare(), self.seeded_inputs(3)
+        together = self.evaluate(part, given)
         for index in range(3):
-            alone = self.computed(part, tuple(value[index : index + 1] for value in given))
+            alone = self.evaluate(part, tuple(value[index : index + 1] for value in given))
             cut = [value[index : index + 1] for value in together]
             check_close(cut, alone, f"{self.name()} treats each image of a batch as if it were alone, in evaluation")
 
     def test_single_precision_is_enough(self) -> None:
         with run_seed(0):
-            part = self.made().float()
-            given = tuple(value.float() for value in self.drawn())
-        for value in self.computed(part, given):
+            part = self.prepare().float()
+            given = tuple(value.float() for value in self.seeded_inputs())
+        for value in self.evaluate(part, given):
             assert value.is_floating_point(), f"{self.name()} gives floats; got {value.dtype}."
             assert value.isfinite().all(), f"{self.name()} gives finite numbers."
 
     def test_every_parameter_gets_a_gradient(self) -> None:
-        part = self.made()
+        part = self.prepare()
         parameters = {key: value for key, value in part.named_parameters() if value.requires_grad}
         if not parameters or not self.trains:
             return
         with run_seed(0):
-            results = [value for value in self.compute(part.train(), self.drawn(4)) if value.requires_grad]
+            results = [value for value in self.compute(part.train(), self.seeded_inputs(4)) if value.requires_grad]
             torch.stack([(value * torch.randn_like(value)).sum() for value in results]).sum().backward()
         lacking = [key for key, value in parameters.items() if value.grad is None]
         assert not lacking, f"{self.name()} gives each parameter a gradient, as DDP needs it; {lacking} got none."
@@ -117,39 +124,39 @@ class NetworkPartContract(PartContract):
     def test_training_draws_follow_the_seed(self) -> None:
         if not self.trains:
             return
-        given = self.drawn()
-        first, second = (self.made().train() for _ in range(2))
+        given = self.seeded_inputs()
+        first, second = (self.prepare().train() for _ in range(2))
         with run_seed(5):
-            expected = self.computed(first, given)
+            expected = self.evaluate(first, given)
         with run_seed(5):
-            got = self.computed(second, given)
+            got = self.evaluate(second, given)
         check_equal(expected, got, f"{self.name()} draws alike in training under one seed")
 
     def test_can_be_exported(self) -> None:
         if not self.exported:
             return
-        part, given = self.made(), self.drawn()
+        part, given = self.prepare(), self.seeded_inputs()
         batch = torch.export.Dim("batch", min=1, max=64)
         with torch.no_grad():
             program = torch.export.export(
-                Called(part, self.compute), given, dynamic_shapes=(tuple({0: batch} for _ in given),), strict=False
+                CalledPart(part, self.compute), given, dynamic_shapes=(tuple({0: batch} for _ in given),), strict=False
             )
             for count in (2, 3):
-                given = self.drawn(count)
+                given = self.seeded_inputs(count)
                 check_close(
-                    self.computed(part, given),
+                    self.evaluate(part, given),
                     program.module()(*given),
                     f"{self.name()} exported by torch.export computes the same, for any batch",
                 )
 
-    def computed(self, part: Any, inputs: Inputs) -> Inputs:
+    def evaluate(self, part: Any, inputs: Inputs) -> Inputs:
         """Call the part without gradients."""
         with torch.no_grad():
             return self.compute(part, inputs)
 
 
-class Called(nn.Module):
-    """A part with what calls it, as one module."""
+class CalledPart(nn.Module):
+    """Module that calls a part by a function."""
 
     def __init__(self, part: nn.Module, call: Callable[[Any, Inputs], Inputs]) -> None:
         super().__init__()
@@ -161,7 +168,13 @@ class Called(nn.Module):
 
 
 def check_equal(expected: Sequence[Tensor], got: Sequence[Tensor], promise: str) -> None:
-    """AssertionError with the promise unless the tensors are equal."""
+    """Raise AssertionError with the promise unless the tensors are equal.
+
+    Example:
+        >>> check_equal([torch.ones(2)], [torch.zeros(2)], "the layer returns ones")
+        Traceback (most recent call last):
+        AssertionError: the layer returns ones; it differs by up to 1.
+    """
     assert len(expected) == len(got), f"{promise}; got {len(got)} results, expected {len(expected)}."
     for one, other in zip(expected, got, strict=True):
         assert one.shape == other.shape, f"{promise}; the shape was {tuple(one.shape)} and is {tuple(other.shape)}."
@@ -169,7 +182,11 @@ def check_equal(expected: Sequence[Tensor], got: Sequence[Tensor], promise: str)
 
 
 def check_close(expected: Sequence[Tensor], got: Sequence[Tensor], promise: str, tolerance: float = 1e-6) -> None:
-    """AssertionError with the promise unless the tensors agree but for roundings."""
+    """Raise AssertionError with the promise unless the tensors agree within a tolerance.
+
+    Example:
+        >>> check_close([torch.ones(2)], [torch.ones(2) + 1e-7], "the layer returns ones")
+    """
     assert len(expected) == len(got), f"{promise}; got {len(got)} results, expected {len(expected)}."
     for one, other in zip(expected, got, strict=True):
         assert one.shape == other.shape, f"{promise}; the shape was {tuple(one.shape)} and is {tuple(other.shape)}."
@@ -178,13 +195,17 @@ def check_close(expected: Sequence[Tensor], got: Sequence[Tensor], promise: str,
 
 
 def check_shape(value: Tensor, expected: tuple[int, ...], promise: str) -> None:
-    """AssertionError with the promise unless the tensor has the shape."""
+    """Raise AssertionError with the promise unless the tensor has the shape.
+
+    Example:
+        >>> check_shape(torch.ones(2, 3), (2, 3), "the layer returns one row for each image")
+    """
     assert isinstance(value, Tensor), f"{promise}; got a {type(value).__name__}."
     assert tuple(value.shape) == expected, f"{promise}; got shape {tuple(value.shape)}, expected {expected}."
 
 
 def largest_difference(one: Tensor, other: Tensor) -> float:
-    """Of all entries; infinite where only one is no number."""
+    """Return the largest absolute difference; infinite where only one of two numbers is NaN."""
     if not one.numel():
         return 0.0
     difference = (one.double() - other.double()).abs()

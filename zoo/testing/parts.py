@@ -1,4 +1,4 @@
-"""The contract of every part, whatever its slot: a name, explicit arguments, a spec, copies."""
+"""Contract of the parts of every slot: name, explicit arguments, spec, copies."""
 
 import copy
 import inspect
@@ -20,16 +20,25 @@ from zoo.core.spec import build
 
 
 class PartContract(ABC):
-    """What every part promises; a subclass says in `slot` where the part plugs in."""
+    """Contract tests of a part: its name, arguments, spec and copies.
+
+    Example:
+        >>> from zoo_plugins.selectors import TopK
+        >>> class TestTopK(PartContract):
+        ...     slot = "selectors"
+        ...     def make(self): return TopK(patches=5)
+        >>> TestTopK().test_is_rebuilt_from_its_spec()
+    """
 
     slot: str
+    """Name of the part's slot; the contracts of slots set it."""
 
     @abstractmethod
     def make(self) -> Any:
-        """The part with arguments of your choice, made anew at every call."""
+        """Return the part with arguments of your choice, a new one at every call."""
 
     def name(self) -> str:
-        """Of the part's class."""
+        """Return the name of the part's class."""
         if not hasattr(self, "_name"):
             self._name = type(self.make()).__name__
         return self._name
@@ -38,14 +47,14 @@ class PartContract(ABC):
         cls = type(self.make())
         try:
             plugin = find_plugin(cls.__name__)
-            found = get_slot(plugin.slot).get(plugin.name)
+            registered = get_slot(plugin.slot).get(plugin.name)
         except PluginError as error:
             raise AssertionError(
                 f"{cls.__name__} is found by its name: add the entry point {cls.__name__} = "
                 f"'{cls.__module__}:{cls.__name__}' in the group zoo.{self.slot} and install the distribution ({error})"
             ) from error
         assert plugin.slot == self.slot, f"{cls.__name__} is registered in zoo.{plugin.slot}; expected zoo.{self.slot}."
-        assert found is cls, f"the name {cls.__name__} stands for {found}; expected {cls}."
+        assert registered is cls, f"the name {cls.__name__} stands for {registered}; expected {cls}."
 
     def test_arguments_are_explicit_and_typed(self) -> None:
         cls = type(self.make())
@@ -75,7 +84,16 @@ class PartContract(ABC):
 
 @contextmanager
 def run_seed(seed: int) -> Iterator[None]:
-    """What is made inside the block is made as in a run with this seed; torch, NumPy and Python draw from it."""
+    """Seed the block as in a run: parts, torch, NumPy and Python; restore all generators afterwards.
+
+    Example:
+        >>> with run_seed(1):
+        ...     first = torch.rand(2)
+        >>> with run_seed(1):
+        ...     check = bool((torch.rand(2) == first).all())
+        >>> check
+        True
+    """
     before = os.environ.get("PL_GLOBAL_SEED")
     os.environ["PL_GLOBAL_SEED"] = str(seed)
     states = random.getstate(), np.random.get_state()

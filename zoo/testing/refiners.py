@@ -8,7 +8,14 @@ from zoo.testing.networks import Inputs, NetworkPartContract, check_close, check
 
 
 class RefinerContract(NetworkPartContract):
-    """What a refiner promises: it computes the selected patches anew, these and no others."""
+    """Contract tests of a refiner: it recomputes the selected patches and no others.
+
+    Example:
+        >>> from zoo_plugins.refiners import PatchRefiner
+        >>> class TestPatchRefiner(RefinerContract):
+        ...     def make(self): return PatchRefiner()
+        >>> TestPatchRefiner().test_results_for_pictures_of_any_size()
+    """
 
     slot = "refiners"
     sizes = ((16, 24), (8, 8), (20, 12))
@@ -33,10 +40,10 @@ class RefinerContract(NetworkPartContract):
         return part(source, background, Coarse(*coarse), score, patches)
 
     def test_results_for_pictures_of_any_size(self) -> None:
-        part = self.made()
+        part = self.prepare()
         for height, width in self.sizes if part.refines else (*self.sizes, (18, 23)):
             for training in (False, True):
-                given = self.drawn(2, (height, width))
+                given = self.seeded_inputs(2, (height, width))
                 with torch.no_grad():
                     alpha, foreground, cells = self.compute(part.train(training), given)
                 check_shape(alpha, (2, 1, height, width), f"{self.name()} gives alpha at the size of the source")
@@ -44,7 +51,7 @@ class RefinerContract(NetworkPartContract):
                 check_shape(cells, tuple(given[-1].shape), f"{self.name()} says of each patch whether it was refined")
 
     def test_refines_the_highest_scores_above_zero_and_no_others(self) -> None:
-        part, given = self.made(), self.drawn()
+        part, given = self.prepare(), self.seeded_inputs()
         score = given[-1]
         for patches in (None, 0, 1, 5, score[0].numel()):
             for training in (False, True):
@@ -57,7 +64,7 @@ class RefinerContract(NetworkPartContract):
                 )
 
     def test_alpha_alone_is_the_alpha_that_it_gives(self) -> None:
-        part, given = self.made(), self.drawn()
+        part, given = self.prepare(), self.seeded_inputs()
         *coarse, source, background, score = given
         for patches in (None, 0, 5):
             with torch.no_grad():
@@ -71,8 +78,8 @@ class RefinerContract(NetworkPartContract):
 
     def test_every_parameter_gets_a_gradient_when_no_patch_is_selected(self) -> None:
         for patches in (None, 5):
-            part = self.made().train()
-            *given, score = self.drawn()
+            part = self.prepare().train()
+            *given, score = self.seeded_inputs()
             alpha, foreground, cells = self.refined(part, (*given, torch.zeros_like(score)), patches)
             assert not cells.any(), f"{self.name()} refines no patch whose score is 0; it refined {int(cells.sum())}."
             parameters = dict(part.named_parameters())

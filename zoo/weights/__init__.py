@@ -1,1 +1,1 @@
-"""Reading, writing, describing and publishing weights."""
+"""Weights: read, write, describe and publish checkpoints."""

@@ -1,8 +1,8 @@
-"""Checkpoints that rebuild themselves: read safely, described by specs, loaded without YAML.
+"""Read checkpoints safely and rebuild their modules without YAML.
 
-A checkpoint of ours is Lightning's plus one entry, `zoo` (see `zoo.weights.record`). It loads with `weights_only=True`,
-whether the command line made it, Python did, or it was loaded and saved again. Names in it are looked up in the slots;
-nothing that a file says is ever imported. A published file (`zoo.weights.published`) is read to the same content.
+Our checkpoints are those of Lightning with one more entry, `zoo` (see `zoo.weights.record`). They load with
+`weights_only=True`. Names in them are looked up in the slots, and no import path in a file is ever imported. A
+published file (`zoo.weights.published`) is read to the same content.
 """
 
 import re
@@ -15,11 +15,12 @@ import torch
 from torch import Tensor
 
 from zoo.core.errors import ZooError
+from zoo.core.nested import class_names
 from zoo.core.registry import find_class
 from zoo.core.slots import PluginError
-from zoo.core.spec import build, class_names, texts_for_parts, without_retired
+from zoo.core.spec import build, texts_for_parts, without_retired
 from zoo.weights import published
-from zoo.weights.record import EVALUATION_SETTINGS, TRAINING_SETTINGS, nameless, record, run_name
+from zoo.weights.record import EVALUATION_SETTINGS, TRAINING_SETTINGS, record, run_name, unknown_model_error
 from zoo.weights.state import check_fit, load_all
 from zoo.weights.torchscript import is_torchscript
 
@@ -32,29 +33,29 @@ NUMPY_NUMBERS: list[Any] = [
     np.dtype,
     *(type(np.dtype(name)) for name in ("f4", "f8", "i4", "i8")),
 ]
-"""NumPy's numbers, which the DeepLabV3 files carry beside their weights: plain data as well."""
+"""NumPy's numbers: plain data, which the DeepLabV3 files hold in addition to their weights."""
 
 
 def read(path: str) -> dict[str, Any]:
-    """What a checkpoint or published file holds: tensors and plain data, nothing else is let in.
+    """Return the content of a checkpoint or published file, which may hold only tensors and plain data.
 
     Raises:
-        ZooError: no such file, not a checkpoint, or one that holds more than tensors and plain data.
+        ZooError: there is no such file, it is no checkpoint, or it holds anything else.
     """
     if not Path(path).is_file():
         raise ZooError(f"there is no checkpoint at {path}.")
     if published.is_safetensors(path):
         return published.read(path)
     if is_torchscript(path):
-        raise nameless(path)
+        raise unknown_model_error(path)
     try:
         with torch.serialization.safe_globals(NUMPY_NUMBERS):
             content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # the reader fails in many ways on files of another kind
-        if wanted := re.search(r"GLOBAL ([\w.]+)", str(error)):
+    except Exception as error:  # torch raises errors of many kinds for other files
+        if forbidden := re.search(r"GLOBAL ([\w.]+)", str(error)):
             raise ZooError(
-                f"{path} was refused: it holds something other than tensors and plain data ({wanted[1]}); nothing of "
-                "it was run."
+                f"{path} was refused: it holds something other than tensors and plain data ({forbidden[1]}); nothing "
+                "of it was run."
             ) from error
         raise ZooError(f"{path} is not a readable checkpoint (truncated, or another kind of file).") from error
     if not isinstance(content, dict):
@@ -63,25 +64,25 @@ def read(path: str) -> dict[str, Any]:
 
 
 def rebuild(path: str) -> Any:
-    """The module that a checkpoint describes, with its weights, in training mode.
+    """Return the module that a checkpoint describes, with its weights, in training mode.
 
     Raises:
-        ZooError: unreadable, of another origin, a plugin is missing (it says which distribution provided it), or
-            the weights do not fit.
+        ZooError: the file is unreadable or does not describe a model, a plugin is missing (the message names its
+            distribution), or the weights do not fit.
     """
     content = read(path)
     entry = record(content, path)
-    check_plugins(entry, [entry["model"]], path)  # the data it was trained on is not needed
+    check_plugins(entry, [entry["model"]], path)  # its data set may be missing
     check_sizes(entry, content["state_dict"], path)
-    module = build_described(entry, path)
+    module = build_module(entry, path)
     module.check_identity(entry, path)
     load_all(module, content["state_dict"], path)
     module.record = entry
     return module
 
 
-def build_described(entry: Mapping[str, Any], path: str) -> Any:
-    """The module that a record describes; ZooError where its parts do not take the arguments given there."""
+def build_module(entry: Mapping[str, Any], path: str) -> Any:
+    """Return the module that a `zoo` entry describes; ZooError where a part does not accept its arguments."""
     try:
         return build(entry["model"])
     except (TypeError, AttributeError, KeyError, IndexError) as error:
@@ -92,44 +93,46 @@ def build_described(entry: Mapping[str, Any], path: str) -> Any:
 
 
 def check_sizes(entry: Mapping[str, Any], state: Mapping[str, Tensor], path: str) -> None:
-    """ZooError when the weights do not fit the described module, before anything of its size is allocated: a
-    description may ask for more memory than there is.
+    """Raise ZooError when the weights do not fit the described module, before allocating memory for it.
+
+    A damaged description could ask for more memory than there is.
     """
     try:
         with torch.device("meta"):
-            twin = build(entry["model"])
-    except Exception:  # a part that cannot do without values, or is wrong: building it in earnest says so
+            meta_copy = build(entry["model"])
+    except Exception:  # a part needs values, or is wrong, which building it on the CPU reports
         return
-    twin.check_identity(entry, path)
-    check_fit(twin, state, path)
+    meta_copy.check_identity(entry, path)
+    check_fit(meta_copy, state, path)
 
 
 def configuration(path: str, command: str) -> dict[str, Any]:
-    """A checkpoint's settings in the form of a configuration file.
+    """Return a checkpoint's settings in the form of a configuration file.
 
     Args:
         path: the checkpoint.
-        command: `fit` also gets how it was being trained, to go on with that; `validate`, `test` and `predict` only the
-            data that they measure on, since the training data may not be at hand.
+        command: `fit` also gets the settings of training, to resume it; `validate`, `test` and `predict` get only their
+            own data, since the training data may be missing.
     """
     content = read(path)
     entry = record(content, path)
     check_plugins(entry, [entry["model"], entry.get("data")], path)
     check_sizes(entry, content["state_dict"], path)
     if "data" in entry and command != "fit":
-        kept = {"validate": "validation", "test": "test"}.get(command)
+        own = {"validate": "validation", "test": "test"}.get(command)
         arguments = entry["data"].get("init_args", {})
-        arguments |= {name: None for name in ("train", "validation", "test") if name in arguments and name != kept}
-    wanted = (*EVALUATION_SETTINGS, *TRAINING_SETTINGS) if command == "fit" else EVALUATION_SETTINGS
-    trainer = {name: value for name, value in entry["trainer"].items() if name in wanted}
-    seed = entry["seed"] % 2**32  # Python's own may be larger than what seed_everything takes
+        arguments |= {name: None for name in ("train", "validation", "test") if name in arguments and name != own}
+    names = (*EVALUATION_SETTINGS, *TRAINING_SETTINGS) if command == "fit" else EVALUATION_SETTINGS
+    trainer = {name: value for name, value in entry["trainer"].items() if name in names}
+    seed = entry["seed"] % 2**32  # Python's own seeds may be larger than those of seed_everything
     specs = without_retired({key: entry[key] for key in ("model", "data") if key in entry})
     return {"name": run_name(entry["name"]), "seed_everything": seed, "trainer": trainer, **specs}
 
 
 def check_plugins(entry: Mapping[str, Any], specs: list[Any], path: str) -> None:
-    """ZooError for the first class named in the specs that no slot has: it says who provided it. Only what slots
-    have is imported.
+    """Raise ZooError for a class in the specs that no slot has, naming its distribution.
+
+    Only classes of the slots are imported.
     """
     for name in class_names(specs):
         try:
@@ -144,7 +147,7 @@ def check_plugins(entry: Mapping[str, Any], specs: list[Any], path: str) -> None
 
 
 def read_weights(path: str) -> dict[str, Tensor]:
-    """The state dict in a file: a checkpoint of ours or Lightning's, a DeepLabV3 file, or a bare state dict."""
+    """Return the state dict in a file: a checkpoint of ours or Lightning's, a DeepLabV3 file, or a bare state dict."""
     content = read(path)
     for key in ("state_dict", "model_state"):
         if isinstance(content.get(key), Mapping):

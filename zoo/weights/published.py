@@ -1,9 +1,9 @@
 """Published files: a model's weights and its description in one safetensors file.
 
-The tensors are those of a checkpoint's state dict. The file's metadata has one entry, `zoo`: as JSON, what the `zoo`
-entry of a checkpoint says (see `zoo.weights.checkpoint`), and a *card* beside it: licence, training data, metrics and a
-text. Nothing in such a file can execute; names in it are looked up in the slots, as those of a checkpoint are. The
-state of the training is left out, so a training does not resume from it but begins with its weights.
+The tensors are those of a checkpoint's state dict. The metadata has one entry, `zoo`: the `zoo` entry of a checkpoint
+(see `zoo.weights.record`) as JSON, with a *card*: licence, training data, metrics and a text. Such a file holds no
+code, and names in it are looked up in the slots. The state of training is left out: training can start from the weights
+of such a file, but not resume.
 """
 
 import json
@@ -25,15 +25,14 @@ from zoo.core.spec import without_downloads
 from zoo.weights.record import record
 
 HEADER_LIMIT = 16 * 2**20
-"""Bytes that a header may have; the largest of ours has a hundredth of it."""
+"""Bytes that a header may have; the largest of ours has a hundredth of them."""
 
-HALVES = (torch.float16, torch.bfloat16)
-CARD = ("licence", "training_data", "metrics", "text")
-"""What a card says; a part of it that is not known is left out."""
+CARD_KEYS = ("licence", "training_data", "metrics", "text")
+"""Keys of a card; unknown ones are left out."""
 
 
 def is_safetensors(path: str | Path) -> bool:
-    """Whether the file begins as a safetensors file does, whatever its name; false as well where there is none."""
+    """Return whether a file begins like a safetensors file; False where there is none."""
     try:
         with open(path, "rb") as file:
             return file.read(9)[8:] == b"{"
@@ -42,17 +41,18 @@ def is_safetensors(path: str | Path) -> bool:
 
 
 def read(path: str) -> dict[str, Any]:
-    """What a safetensors file holds, in the form of a checkpoint: `zoo` and `state_dict`, weights in float32; without a
-    description of ours, the weights alone.
+    """Return the content of a safetensors file in the form of a checkpoint: `zoo` and `state_dict`, in float32.
+
+    Where the file does not describe its model, only the weights are returned, by name.
 
     Raises:
-        ZooError: truncated or damaged, or a header that is none.
+        ZooError: the file is truncated or damaged.
     """
     check_header_size(path)
     try:
-        with safe_open(path, framework="pt") as file:  # checks every size against the file's before it reads a tensor
+        with safe_open(path, framework="pt") as file:  # checks all sizes before reading tensors
             description = (file.metadata() or {}).get("zoo")
-            weights = {name: widened(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118
+            weights = {name: as_float32(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError) as error:
         raise ZooError(f"{path} is not a readable safetensors file (truncated or altered: {error}).") from error
     if description is None:
@@ -64,7 +64,7 @@ def read(path: str) -> dict[str, Any]:
 
 
 def check_header_size(path: str) -> None:
-    """ZooError when a safetensors header claims to be larger than its file, or than any header has to be."""
+    """Raise ZooError when a safetensors header claims to be larger than its file, or than any of ours."""
     with open(path, "rb") as file:
         (claimed,) = struct.unpack("<Q", file.read(8))
     if claimed > HEADER_LIMIT:
@@ -76,37 +76,37 @@ def check_header_size(path: str) -> None:
 
 
 def write(path: Path, content: Mapping[str, Any], card: Mapping[str, Any], half: bool = False) -> None:
-    """Write a checkpoint's content as a published file. Nothing half-written is left.
+    """Write a checkpoint's content as a published file, atomically.
 
     Args:
         path: the file to write.
-        content: what `zoo.weights.checkpoint.read` gave.
-        card: what is said of the model, see `CARD`; it is laid over the card that `content` has.
-        half: store weights in half precision, which halves the file; they are loaded as float32 again. What was
-            published so once stays so.
+        content: from `zoo.weights.checkpoint.read`.
+        card: description of the model, see `CARD_KEYS`; it updates the card in `content`.
+        half: store weights in half precision; they are loaded as float32 again. Weights that were published in half
+            precision stay so.
 
     Raises:
-        ZooError: a checkpoint of another origin, or weights too large for half precision.
+        ZooError: the checkpoint does not describe its model, or weights are too large for half precision.
     """
-    described = record(content, str(path))
-    card = {**described.get("card", {}), **card}
-    half = half or described.get("half") is True
-    last = {"model": without_downloads(content["zoo"]["model"]), "card": card, "half": half}
-    described = {key: shareable(value) for key, value in described.items() if key not in last} | last
+    entry = record(content, str(path))
+    card = {**entry.get("card", {}), **card}
+    half = half or entry.get("half") is True
+    last = {"model": without_downloads(entry["model"]), "card": card, "half": half}
+    entry = {key: without_folders(value) for key, value in entry.items() if key not in last} | last
     weights = {name: value.contiguous() for name, value in content["state_dict"].items()}
     if half:
-        weights = {name: halved(name, value) for name, value in weights.items()}
-    metadata = {"zoo": json.dumps(described, ensure_ascii=False)}
+        weights = {name: as_float16(name, value) for name, value in weights.items()}
+    metadata = {"zoo": json.dumps(entry, ensure_ascii=False)}
     with replacing(path) as temporary:
-        temporary.write_bytes(save(weights, metadata))  # not safetensors' own writing, which lets nobody else read it
+        temporary.write_bytes(save(weights, metadata))  # safetensors' save_file makes files that only the owner reads
 
 
-def shareable(value: Any) -> Any:
-    """Plain data in which absolute paths, which tell of the machine it was made on, are reduced to their last part."""
+def without_folders(value: Any) -> Any:
+    """Return plain data with absolute paths, which identify a machine or user, reduced to their last part."""
     if isinstance(value, dict):
-        return {key: shareable(item) for key, item in value.items()}
+        return {key: without_folders(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [shareable(item) for item in value]
+        return [without_folders(item) for item in value]
     if isinstance(value, str):
         for path in (PurePosixPath(value), PureWindowsPath(value)):
             if path.is_absolute():
@@ -114,8 +114,8 @@ def shareable(value: Any) -> Any:
     return value
 
 
-def halved(name: str, value: Tensor) -> Tensor:
-    """A float tensor in half precision; ZooError when a number in it has no place there."""
+def as_float16(name: str, value: Tensor) -> Tensor:
+    """Return a float tensor in half precision, any other as it is; ZooError for numbers out of its range."""
     if not value.is_floating_point():
         return value
     half = value.to(torch.float16)
@@ -127,14 +127,14 @@ def halved(name: str, value: Tensor) -> Tensor:
     return half
 
 
-def widened(value: Tensor) -> Tensor:
-    """A tensor in half precision as float32, any other as it is."""
-    return value.float() if value.dtype in HALVES else value
+def as_float32(value: Tensor) -> Tensor:
+    """Return a tensor in half precision as float32, any other as it is."""
+    return value.float() if value.dtype in (torch.float16, torch.bfloat16) else value
 
 
 class PublishedCheckpointIO(TorchCheckpointIO):
-    """Lets Lightning take a published file as the checkpoint of a trainer: weights, and a training not yet begun."""
+    """Checkpoint reader for Lightning that accepts a published file: its weights, at the start of training."""
 
     def load_checkpoint(self, path: Any, *arguments: Any, **named: Any) -> dict[str, Any]:
-        begun = {"epoch": 0, "global_step": 0, "optimizer_states": [], "lr_schedulers": []}
-        return read(str(path)) | begun | {"pytorch-lightning_version": lightning.pytorch.__version__}
+        start = {"epoch": 0, "global_step": 0, "optimizer_states": [], "lr_schedulers": []}
+        return read(str(path)) | start | {"pytorch-lightning_version": lightning.pytorch.__version__}

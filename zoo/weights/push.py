@@ -1,7 +1,7 @@
-"""Putting a published file where others find it: a folder, or a repository of the Hugging Face hub.
+"""Put a published file into a folder or a repository of the Hugging Face Hub.
 
-A model's file `NAME.safetensors` comes with `NAME.json`, its card as data, and `README.md`, the cards of all models of
-the folder for people. All three appear at once, or none.
+`NAME.safetensors` comes with `NAME.json`, its card as data, and `README.md`, the cards of all models of the folder for
+readers. The three files are written atomically.
 """
 
 import hashlib
@@ -17,13 +17,13 @@ from zoo.core.files import replacing
 from zoo.weights.checkpoint import read
 from zoo.weights.record import record
 
-NAMES = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 REPOSITORY = re.compile(r"hf://(?P<repository>[\w.-]+/[\w.-]+)(?:/(?P<name>[^/]+))?")
 
 
 def check_name(name: str) -> str:
-    """The name, or ZooError when it is none for a file."""
-    if not NAMES.fullmatch(name):
+    """Return the name of a model; ZooError when it cannot name a file."""
+    if not NAME.fullmatch(name):
         raise ZooError(
             f"'{name}' is no name for a model: expected letters, digits, '.', '_' and '-', such as "
             "bgmv2_mobilenetv2-mine; give one with --name."
@@ -32,16 +32,16 @@ def check_name(name: str) -> str:
 
 
 def make_card(path: Path, name: str) -> dict[str, Any]:
-    """The card of a published file as plain data: what the file says of itself, with its size in bytes and its sum."""
-    described = record(read(str(path)), str(path))
+    """Return the card of a published file as plain data, with the file's size in bytes and checksum."""
+    entry = record(read(str(path)), str(path))
     content = path.read_bytes()
     card = {"name": name, "file": f"{name}.safetensors", "size": len(content)}
-    card |= {"sha256": hashlib.sha256(content).hexdigest(), **described.get("card", {})}
-    return card | {key: described[key] for key in ("model", "plugins", "versions", "seed") if key in described}
+    card |= {"sha256": hashlib.sha256(content).hexdigest(), **entry.get("card", {})}
+    return card | {key: entry[key] for key in ("model", "plugins", "versions", "seed") if key in entry}
 
 
 def readme(cards: Mapping[str, Mapping[str, Any]]) -> str:
-    """The cards of models by name, for people; a licence that all share is named at the head, as the hub reads it."""
+    """Return the cards of models, by name, as Markdown; its metadata names the licence if all share one."""
     licences = {str(card.get("licence", "")) for card in cards.values()}
     (licence,) = licences if len(licences) == 1 else ("",)
     head = ["---", "library_name: ablation-zoo", *([f"license: {json.dumps(licence)}"] if licence else []), "---", ""]
@@ -49,15 +49,11 @@ def readme(cards: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def section(card: Mapping[str, Any]) -> Iterator[str]:
-    """One model's lines."""
-    name = card["name"]
-    yield f"# {name}"
-    yield ""
+    """Yield the lines of one model's card."""
+    yield from (f"# {card['name']}", "")
     if card.get("text"):
-        yield str(card["text"]).strip()
-        yield ""
-    yield "| | |"
-    yield "|---|---|"
+        yield from (str(card["text"]).strip(), "")
+    yield from ("| | |", "|---|---|")
     facts = {
         "file": f"`{card['file']}`, {card['size'] / 1e6:.1f} MB",
         "sha256": f"`{card['sha256']}`",
@@ -68,28 +64,22 @@ def section(card: Mapping[str, Any]) -> Iterator[str]:
     facts |= {key: f"{value:g}" for key, value in card.get("metrics", {}).items()}
     for key, value in facts.items():
         yield f"| {key} | {' '.join(str(value).split()).replace('|', '/')} |"
-    yield ""
-    yield "```python"
-    yield "import zoo"
-    yield ""
-    yield f'model = zoo.load("{card["file"]}")'
-    yield "```"
-    yield ""
+    yield from ("", "```python", "import zoo", "", f'model = zoo.load("{card["file"]}")', "```", "")
 
 
 def push(path: Path, name: str, destination: str) -> list[str]:
-    """Put a published file at its destination.
+    """Write a published file, its card and the README to a destination.
 
     Args:
         path: the published file.
-        name: what it is called there.
+        name: of the model at the destination.
         destination: a folder, or `hf://owner/repository`.
 
     Returns:
-        Where each file is now.
+        The address of each written file.
 
     Raises:
-        ZooError: a destination that cannot be written.
+        ZooError: the destination cannot be written.
     """
     card = make_card(path, check_name(name))
     if destination.startswith("hf://"):
@@ -98,12 +88,12 @@ def push(path: Path, name: str, destination: str) -> list[str]:
 
 
 def push_to_folder(path: Path, card: Mapping[str, Any], folder: Path) -> list[str]:
-    """Write the three files into a folder, which is made where there is none."""
+    """Write the three files to a folder, which is created where there is none."""
     others = (read_card(file.read_bytes()) for file in (sorted(folder.glob("*.json")) if folder.is_dir() else ()))
     files = contents(path, card, [other for other in others if other is not None])
     try:
         with ExitStack() as stack:
-            for name, content in reversed(files.items()):  # renamed when all are written, the last one first
+            for name, content in reversed(files.items()):  # renamed after all are written, the last first
                 stack.enter_context(replacing(folder / name)).write_bytes(content)
     except OSError as error:
         raise ZooError(f"{folder} cannot be written: {error.strerror or error}.") from error
@@ -111,7 +101,7 @@ def push_to_folder(path: Path, card: Mapping[str, Any], folder: Path) -> list[st
 
 
 def push_to_hub(path: Path, card: Mapping[str, Any], destination: str) -> list[str]:
-    """Write the three files in one commit to a repository of the hub, which is made where there is none."""
+    """Write the three files in one commit to a repository of the hub, which is created where there is none."""
     from huggingface_hub import CommitOperationAdd, HfApi
 
     repository = split_hub(destination)[0]
@@ -123,7 +113,7 @@ def push_to_hub(path: Path, card: Mapping[str, Any], destination: str) -> list[s
         files = contents(path, card, [other for other in others if other is not None])
         operations = [CommitOperationAdd(name, content) for name, content in files.items()]
         api.create_commit(repository, operations, commit_message=f"Add {card['name']}")
-    except Exception as error:  # the hub's own, and those of the connection to it
+    except Exception as error:  # of the hub, or of the connection
         reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
         raise ZooError(
             f"{destination} cannot be written: {reason}; log in with `hf auth login` as one who may write there."
@@ -132,15 +122,15 @@ def push_to_hub(path: Path, card: Mapping[str, Any], destination: str) -> list[s
 
 
 def split_hub(destination: str) -> tuple[str, str | None]:
-    """Repository and name in `hf://owner/repository[/name]`; ZooError when it is none."""
-    found = REPOSITORY.fullmatch(destination)
-    if not found:
+    """Return repository and name of `hf://owner/repository[/name]`; ZooError for another form."""
+    match = REPOSITORY.fullmatch(destination)
+    if match is None:
         raise ZooError(f"{destination}: expected hf://owner/repository or hf://owner/repository/name.")
-    return found["repository"], found["name"]
+    return match["repository"], match["name"]
 
 
 def contents(path: Path, card: Mapping[str, Any], others: list[dict[str, Any]]) -> dict[str, bytes]:
-    """The three files by name."""
+    """Return the content of the three files by name."""
     cards = {other["name"]: other for other in others} | {card["name"]: card}
     return {
         card["file"]: path.read_bytes(),
@@ -150,12 +140,11 @@ def contents(path: Path, card: Mapping[str, Any], others: list[dict[str, Any]]) 
 
 
 def read_card(content: bytes) -> dict[str, Any] | None:
-    """A card as data; None for any other JSON."""
+    """Return a card from its JSON; None for any other JSON."""
     try:
         card = json.loads(content)
     except (ValueError, RecursionError):
         return None
-    kinds = {"name": str, "file": str, "size": int, "sha256": str}
-    return (
-        card if isinstance(card, dict) and all(isinstance(card.get(key), kind) for key, kind in kinds.items()) else None
-    )
+    types = {"name": str, "file": str, "size": int, "sha256": str}
+    is_card = isinstance(card, dict) and all(isinstance(card.get(key), kind) for key, kind in types.items())
+    return card if is_card else None

@@ -1,4 +1,4 @@
-"""The `zoo` entry of a checkpoint: what it says about the model, and the checks that a foreign one passes.
+"""The `zoo` entry of a checkpoint: write it, and check one that comes from elsewhere.
 
 The entry is plain data: the specs of the module and of its data, the seed, versions, and the origin of each plugin.
 """
@@ -11,20 +11,21 @@ from typing import Any, Protocol
 from lightning.pytorch import Trainer
 
 from zoo.core.errors import ZooError
+from zoo.core.nested import class_names
 from zoo.core.registry import find_plugin
 from zoo.core.seeding import run_seed
 from zoo.core.slots import PluginError
-from zoo.core.spec import Part, Spec, class_names, is_spec, without_downloads
+from zoo.core.spec import Part, Spec, is_spec, without_downloads
 from zoo.measure.environment import versions
 
 FORMAT = 1
-"""Version of the `zoo` entry; raised when an older reader could not understand it."""
+"""Version of the `zoo` entry, increased when older readers could not understand it."""
 
-DESCRIBED = {"name", "model", "seed", "trainer", "plugins"}
-"""What the `zoo` entry always says, besides its format."""
+REQUIRED_KEYS = {"name", "model", "seed", "trainer", "plugins"}
+"""Keys that every `zoo` entry has in addition to `format`."""
 
 EVALUATION_SETTINGS = ("precision", "limit_val_batches", "limit_test_batches")
-"""Trainer settings that change what validation gives; a checkpoint carries them so that it can be repeated."""
+"""Trainer settings that change the result of an evaluation; a checkpoint holds them so that it can be repeated."""
 
 TRAINING_SETTINGS = (
     "max_epochs",
@@ -36,28 +37,32 @@ TRAINING_SETTINGS = (
     "limit_train_batches",
     "check_val_every_n_epoch",
 )
-"""Trainer settings that change what training gives; a checkpoint carries them so that it can be resumed."""
+"""Trainer settings that change the result of training; a checkpoint holds them so that training can be resumed."""
 
-DEEPEST = 50
-"""How many levels a description may be nested; those of the shipped models have 9."""
+MAX_DEPTH = 50
+"""Levels that an entry may be nested; those of the shipped models have 9."""
 
-MOST = 100_000
-"""How many values a description may have; those of the shipped models have about 100."""
+MAX_VALUES = 100_000
+"""Values that an entry may have; those of the shipped models have about 100."""
 
 
 def record(content: Mapping[str, Any], path: str) -> dict[str, Any]:
-    """The `zoo` entry of a checkpoint's content; ZooError when it has none or is too new for this version."""
+    """Return the `zoo` entry of a checkpoint's content.
+
+    Raises:
+        ZooError: there is no entry, it is damaged, or it is too new for this version.
+    """
     entry = content.get("zoo")
     if entry is None:
-        raise nameless(path)
+        raise unknown_model_error(path)
     damaged = ZooError(f"{path} is damaged: its description of the model is not what this program writes.")
-    if not isinstance(entry, dict) or not isinstance(entry.get("format"), int) or is_boundless(entry):
+    if not isinstance(entry, dict) or not isinstance(entry.get("format"), int) or is_too_large(entry):
         raise damaged
     if entry["format"] > FORMAT:
         raise ZooError(f"{path} has format {entry['format']}, this version reads up to {FORMAT}: upgrade ablation-zoo.")
     kinds = {"name": str, "seed": int, "trainer": dict, "plugins": dict, "card": dict}
     if (
-        not set(entry) >= DESCRIBED
+        not set(entry) >= REQUIRED_KEYS
         or not all(is_spec(entry[key]) for key in ("model", "data") if key in entry)
         or not all(isinstance(entry[key], kind) for key, kind in kinds.items() if key in entry)
         or not isinstance(content.get("state_dict"), Mapping)
@@ -66,8 +71,8 @@ def record(content: Mapping[str, Any], path: str) -> dict[str, Any]:
     return entry
 
 
-def nameless(path: str) -> ZooError:
-    """The error about a file of weights alone, where it has to say whose they are."""
+def unknown_model_error(path: str) -> ZooError:
+    """Return the error about a file of weights that does not describe its model."""
     return ZooError(
         f"{path} does not say which model it holds (weights of another origin?): name the model as well, with "
         f"`--model bgmv2_resnet50 --checkpoint {path}` for zoo matte and zoo head, `--model=bgmv2_resnet50 "
@@ -76,16 +81,19 @@ def nameless(path: str) -> ZooError:
     )
 
 
-def is_boundless(entry: Any) -> bool:
-    """Whether plain data is nested so deep, or so often within itself, that whoever walks through it would not end."""
-    waiting, seen = [(entry, 0)], 0
-    while waiting:
-        value, depth = waiting.pop()
-        seen += 1
-        if depth > DEEPEST or seen > MOST:
+def is_too_large(entry: Any) -> bool:
+    """Return whether plain data is nested too deeply, or has too many values, for recursive functions.
+
+    Unlike them, this one neither recurses nor follows data that contains itself without end.
+    """
+    queue, count = [(entry, 0)], 0
+    while queue:
+        value, depth = queue.pop()
+        count += 1
+        if depth > MAX_DEPTH or count > MAX_VALUES:
             return True
-        inside = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
-        waiting += [(item, depth + 1) for item in inside]
+        items = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
+        queue += [(item, depth + 1) for item in items]
     return False
 
 
@@ -94,27 +102,25 @@ class Describable(Protocol):
 
     @property
     def spec(self) -> Spec:
-        """Its registered name and arguments."""
+        """Registered name and arguments."""
 
     def identity(self) -> dict[str, Any]:
-        """Further entries that say which model this is."""
+        """Return further entries that identify the model."""
 
 
 def describe(module: Describable, trainer: Trainer | None) -> dict[str, Any]:
-    """The `zoo` entry for a module and the trainer it is attached to."""
+    """Return the `zoo` entry for a module and the trainer it is attached to."""
     data = getattr(trainer, "datamodule", None)
     specs = {"model": without_downloads(module.spec)}
     if isinstance(data, Part):
         specs["data"] = data.spec
-    wanted = (*EVALUATION_SETTINGS, *TRAINING_SETTINGS)
-    settings = {name: getattr(trainer, name) for name in wanted} if trainer is not None else {}
-    settings = {name: getattr(value, "value", value) for name, value in settings.items()}  # members of enumerations
-    # 1.0 is all batches, the default; 1 is one batch.
-    settings = {
-        name: value
-        for name, value in settings.items()
-        if not (name.startswith("limit_") and isinstance(value, float) and value == 1.0)
-    }
+    settings = {}
+    for name in (*EVALUATION_SETTINGS, *TRAINING_SETTINGS) if trainer is not None else ():
+        value = getattr(trainer, name)
+        value = getattr(value, "value", value)  # of a member of an enumeration
+        # The limit 1.0 is the default, all batches; the limit 1 is one batch.
+        if not (name.startswith("limit_") and isinstance(value, float) and value == 1.0):
+            settings[name] = value
     return {
         "format": FORMAT,
         "name": str(getattr(getattr(trainer, "logger", None), "name", None) or "run"),
@@ -128,13 +134,13 @@ def describe(module: Describable, trainer: Trainer | None) -> dict[str, Any]:
 
 
 def run_name(name: str) -> str:
-    """A run's name by a file, as one that stays inside the folder of runs: neither absolute nor with `..`."""
+    """Return a run's name from a file so that it stays inside the folder of runs: neither absolute nor with `..`."""
     parts = (part.strip() for part in re.split(r"[/\\:\x00-\x1f]", name))
     return "/".join(part for part in parts if part.strip(".")) or "run"
 
 
 def origin(name: str) -> str:
-    """Who provides a plugin, for the record: `ablation-zoo 0.1.0`, or that it is not registered."""
+    """Return the distribution and version of a plugin, such as `ablation-zoo 0.1.0`, or that it is not registered."""
     try:
         return find_plugin(name).origin
     except PluginError:

@@ -1,8 +1,7 @@
-"""Weights in TorchScript files, read without running anything.
+"""Read the weights in TorchScript files without running their code, which `torch.jit.load` would do.
 
-`torch.jit.load` compiles and runs the code that such a file holds. Here only its tensors are read: the archive is a zip
-file whose `data.pkl` describes the modules as a tree of attributes, and whose other entries hold the tensors' numbers.
-The unpickler knows tensors, plain data and modules; a module is whatever the file says it is, without its code.
+The archive is a zip file. Its `data.pkl` describes the modules as a tree of attributes, and other entries hold the
+numbers of the tensors. The unpickler accepts only tensors, plain data and modules, without the code of the modules.
 """
 
 import pickle
@@ -21,7 +20,7 @@ from zoo.core.errors import ZooError
 
 
 def is_torchscript(path: str | Path) -> bool:
-    """Whether the file is a TorchScript archive; false as well where there is none."""
+    """Return whether a file is a TorchScript archive; False where there is none."""
     if not zipfile.is_zipfile(path):
         return False
     with zipfile.ZipFile(path) as archive:
@@ -29,10 +28,10 @@ def is_torchscript(path: str | Path) -> bool:
 
 
 def read_torchscript(path: str | Path) -> dict[str, Tensor]:
-    """The weights in a TorchScript archive, under the names of the state dict it was made from. Its code is not run.
+    """Return the weights in a TorchScript archive, by their names in the original state dict.
 
     Raises:
-        ZooError: not a readable archive, one that holds more than tensors, plain data and modules, or none.
+        ZooError: the archive is unreadable, holds anything but tensors, plain data and modules, or has no weights.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -40,7 +39,7 @@ def read_torchscript(path: str | Path) -> dict[str, Tensor]:
             weights = dict(named_tensors(reader.load(), "", set()))
     except ZooError as error:
         raise ZooError(f"{path} {error}") from error
-    except Exception as error:  # a damaged file fails in many ways
+    except Exception as error:  # a damaged file raises errors of many kinds
         raise ZooError(f"{path} is not a readable TorchScript archive (truncated or damaged).") from error
     if not weights:
         raise ZooError(
@@ -51,7 +50,7 @@ def read_torchscript(path: str | Path) -> dict[str, Tensor]:
 
 
 class ScriptObject:
-    """A module of the archive: its attributes, without its code."""
+    """Module of an archive: its attributes without its code."""
 
     attributes: Any = None
 
@@ -60,19 +59,19 @@ class ScriptObject:
 
 
 class ArchiveReader(pickle.Unpickler):
-    """Reads a TorchScript archive's `data.pkl`; lets nothing in but tensors, plain data and modules without code."""
+    """Unpickler of `data.pkl` that accepts only tensors, plain data and modules without code."""
 
     def __init__(self, archive: zipfile.ZipFile) -> None:
-        (described,) = (name for name in archive.namelist() if re.fullmatch(r"[^/]+/data\.pkl", name))
+        (tree,) = (name for name in archive.namelist() if re.fullmatch(r"[^/]+/data\.pkl", name))
         self.archive = archive
-        self.root = described.removesuffix("data.pkl")
+        self.root = tree.removesuffix("data.pkl")
         if archive.NameToInfo.get(f"{self.root}byteorder") and self.entry("byteorder").decode() != sys.byteorder:
             raise ZooError("was written on a machine with another byte order; convert it there to a state dict.")
         self.storages: dict[str, Tensor] = {}
-        super().__init__(archive.open(described))
+        super().__init__(archive.open(tree))
 
     def entry(self, name: str) -> bytes:
-        """The content of an entry. TorchScript stores them as they are: a compressed one might hold any amount."""
+        """Return the content of an entry; refuse compressed ones, which could expand to any size."""
         info = self.archive.getinfo(f"{self.root}{name}")
         if info.compress_type != zipfile.ZIP_STORED:
             raise ZooError("was refused: it is compressed, which no TorchScript archive is.")
@@ -84,7 +83,7 @@ class ArchiveReader(pickle.Unpickler):
         if module == "torch" and name in STORAGES:
             return STORAGES[name]
         if module == "torch.jit._pickle":
-            return first  # lists and dicts with their type, which the archive states behind them
+            return first_argument  # lists and dicts, followed by their types
         if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
             return rebuild_tensor
         if (module, name) == ("collections", "OrderedDict"):
@@ -95,7 +94,7 @@ class ArchiveReader(pickle.Unpickler):
         )
 
     def persistent_load(self, pid: Any) -> Tensor:
-        """The numbers that a tensor refers to, one-dimensional."""
+        """Return the storage of a tensor, one-dimensional."""
         _, dtype, key, _, count = pid
         if key not in self.storages:
             content = bytearray(self.entry(f"data/{key}"))
@@ -117,21 +116,21 @@ STORAGES = {
     "ByteStorage": torch.uint8,
     "BoolStorage": torch.bool,
 }
-"""What a tensor's numbers are, by the names that archives use."""
+"""dtype of each storage class in archives."""
 
 
 def rebuild_tensor(numbers: Tensor, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *_: Any) -> Tensor:
-    """A tensor over stored numbers; torch refuses one that reaches past their end."""
+    """Return a tensor over stored numbers; torch refuses one that reaches beyond their end."""
     return numbers.as_strided(size, stride, offset)
 
 
-def first(value: Any, *_: Any) -> Any:
-    """The first of the arguments."""
+def first_argument(value: Any, *_: Any) -> Any:
+    """Return the first argument."""
     return value
 
 
 def named_tensors(stored: Any, prefix: str, seen: set[int]) -> Iterator[tuple[str, Tensor]]:
-    """Every tensor among a module's attributes and those of the modules inside it, each module once."""
+    """Yield the tensors of a module and of the modules inside it with their names, each module once."""
     if id(stored) in seen or not isinstance(stored, ScriptObject) or not isinstance(stored.attributes, dict):
         return
     seen.add(id(stored))
