@@ -9,14 +9,12 @@ import pytest
 
 from zoo.core.errors import ZooError
 from zoo.runner.configs import CONFIGS
-from zoo.study import plan as planning
-from zoo.study.engine import make_engine
 from zoo.study.file import NOISE_FLOOR, Row, Study, read_study
-from zoo.study.job import read_job
-from zoo.study.plan import Plan, make_plan
-from zoo.study.resolve import Resolver
-from zoo.study.results import read_result
-from zoo.study.run import run_study
+from zoo.study.plan import planner as planning
+from zoo.study.plan.planner import Plan, make_plan
+from zoo.study.plan.resolve import Resolver
+from zoo.study.record import read_job, read_result
+from zoo.study.run.start import make_engine, run_study
 
 STUDIES = sorted(f"studies/{file.stem}" for file in (CONFIGS / "studies").glob("*.yaml"))
 PROFILES = ("smoke", "cpu", "full")

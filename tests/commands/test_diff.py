@@ -12,8 +12,7 @@ import pytest
 import yaml
 
 from zoo.commands.diff import lower_is_better
-from zoo.study.job import CONFIG, RESULT, read_job
-from zoo.study.results import Result
+from zoo.study.record import CONFIG, RESULT, Result, read_job
 from zoo.testing.engines import write_run
 
 ENVIRONMENT = {

@@ -16,9 +16,9 @@ from zoo_plugins.engines import local
 from zoo_plugins.engines.local import Local
 from zoo_plugins.engines.printed import Print
 
-from zoo.study import worker
+from zoo.study import parts as worker
 from zoo.study.parts import Task, waves
-from zoo.study.results import read_result
+from zoo.study.record import read_result
 
 STUDY = """
 base: tiny.yaml

@@ -15,7 +15,7 @@ from zoo.runner.help import Parser
 
 if TYPE_CHECKING:
     from zoo.study.file import Study
-    from zoo.study.plan import Plan
+    from zoo.study.plan.planner import Plan
 
 
 class RunParser(Parser):
@@ -86,7 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
         return _speed(study, arguments.runs)
     if arguments.action == "report":
         return _report(study, arguments.runs, arguments.output)
-    from zoo.study.plan import make_plan
+    from zoo.study.plan.planner import make_plan
 
     if arguments.action == "plan":
         return _plan(make_plan(study), arguments.measure)
@@ -95,11 +95,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _execute(directory: str) -> int:
     if directory == "-":
-        from zoo.study.worker import execute_each
+        from zoo.study.parts import execute_each
 
         execute_each()
         return 0
-    from zoo.study.execute import execute
+    from zoo.study.run.execute import execute
 
     result = execute(Path(directory).resolve())
     if result.status == "failed":
@@ -108,11 +108,10 @@ def _execute(directory: str) -> int:
 
 
 def _run(study: "Study", arguments: argparse.Namespace) -> int:
-    from zoo.study.engine import make_engine
-    from zoo.study.plan import make_plan
-    from zoo.study.results import read_result
-    from zoo.study.run import run_study
-    from zoo.study.wandb_group import wandb_loggers
+    from zoo.study.plan.planner import make_plan
+    from zoo.study.record import read_result
+    from zoo.study.run.start import make_engine, run_study
+    from zoo.study.run.wandb import wandb_loggers
 
     engine = make_engine(arguments.engine, arguments.engine_options)
     plan = make_plan(study)
@@ -134,11 +133,11 @@ def _run(study: "Study", arguments: argparse.Namespace) -> int:
 
 
 def _plan(plan: "Plan", measure: bool) -> int:
-    from zoo.study.show import show_plan
+    from zoo.study.report.tables import show_plan
 
     seconds = None
     if measure:
-        from zoo.study.estimate import training_seconds
+        from zoo.study.run.timing import training_seconds
 
         seconds = training_seconds(plan)
     show_plan(plan, seconds)
@@ -146,14 +145,14 @@ def _plan(plan: "Plan", measure: bool) -> int:
 
 
 def _status(study: "Study", runs: Path) -> int:
-    from zoo.study.show import show_status
+    from zoo.study.report.tables import show_status
 
     return int(show_status(study, runs))
 
 
 def _speed(study: "Study", runs: Path) -> int:
     from zoo.core.errors import ZooError
-    from zoo.study.speed import measure_speed
+    from zoo.study.run.timing import measure_speed
 
     if not study.sizes:
         raise ZooError(f"the study {study.name} has no sizes of pictures to time networks on: add `sizes`.")
@@ -164,9 +163,9 @@ def _speed(study: "Study", runs: Path) -> int:
 
 
 def _report(study: "Study", runs: Path, output: Path | None) -> int:
-    from zoo.study.publish import write_report
-    from zoo.study.report import make_report
-    from zoo.study.wandb_report import upload_report
+    from zoo.study.report.forms import write_report
+    from zoo.study.report.report import make_report
+    from zoo.study.report.wandb import upload_report
 
     report = make_report(study, runs)
     for entry in report.missing:

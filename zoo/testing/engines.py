@@ -5,9 +5,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from zoo.core.files import write_json
-from zoo.study.job import JOB, RESULT, Job
 from zoo.study.parts import Engine, Task
-from zoo.study.results import read_result
+from zoo.study.record import JOB, RESULT, Job, read_result
 from zoo.testing.parts import PartContract
 
 

@@ -8,8 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from zoo.study.parts import Engine, Task, announce
-from zoo.study.worker import Worker
+from zoo.study.parts import Engine, Task, Worker, announce
 
 GLANCE = 0.1
 """Seconds between two looks at the processes."""
@@ -45,7 +44,7 @@ class Local(Engine):
 
 def one_after_another(tasks: Sequence[Task]) -> None:
     """All runs in this process."""
-    from zoo.study.execute import execute
+    from zoo.study.run.execute import execute
 
     for number, task in enumerate(tasks, 1):
         execute(task.directory)
