@@ -1,131 +1,133 @@
-"""Runs as they are written down: what is to be done, and what came of it."""
+"""Runs and their directories: what a run is to do, its identity, its result and its state. No torch.
 
-import ast
+    STUDY/ROW/seed_0/
+      job.json       what is to be done, and how it differs from the baseline
+      config.yaml    resolved settings of `zoo fit` and `zoo test`
+      fit/, test/    Lightning's own run directories
+      fitted.json    once training has finished
+      samples.csv    one line per image of the test sets
+      pictures/      the first test samples as images
+      result.json    once everything has finished, or has failed
+
+A first stage, which several rows start from, lies in STUDY/first_stage/ROW/seed_0 and is not tested.
+"""
+
 import csv
-import fcntl
 import hashlib
-import importlib.util
 import json
-import os
+import re
+import shlex
 import sys
-import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import Any, Literal
+
+from filelock import FileLock, Timeout
 
 from zoo.core.errors import ZooError
 from zoo.core.registry import find_plugin
-from zoo.core.spec import class_names
 
 JOB, CONFIG, FITTED, SAMPLES, RESULT = "job.json", "config.yaml", "fitted.json", "samples.csv", "result.json"
 
-
-@dataclass(frozen=True)
-class Job:
-    """One row with one seed.
-
-    Args:
-        study: the study's title.
-        row: the row's name.
-        seed: of the run.
-        pair: place of the seed in the study's list: runs of one place are compared with one another.
-        id: see `zoo.study.identity`.
-        evaluate_only: whether the baseline's checkpoint is tested instead of training.
-        first_stage: whether it is only trained, for other runs to start from.
-        after: directory, relative to the study's, of the run whose checkpoint is tested or started from.
-        after_id: the id of that run.
-        note: of the row.
-        metrics: names of those that the result must have.
-        differences: what the row changes against the baseline, `[key, before, after]` each.
-        parameters: of the network.
-        multiply_adds: of one picture by the name of its size.
-        data: which datasets there are, and whether they are synthetic.
-        plugins: Python files with parts.
-        threads: of the CPU, or None.
-        gpus: how many.
-        settings_hash: of config.yaml without the seed and the places.
-        written: hash of what the study file said of the row, see `Study.written`.
-    """
-
-    study: str
-    row: str
-    seed: int
-    pair: int
-    id: str
-    evaluate_only: bool
-    first_stage: bool
-    after: str | None
-    after_id: str | None
-    note: str
-    metrics: list[str]
-    differences: list[list[Any]]
-    parameters: int
-    multiply_adds: dict[str, int]
-    data: dict[str, Any]
-    plugins: list[str]
-    threads: int | None
-    gpus: int
-    settings_hash: str
-    written: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """As plain data."""
-        return asdict(self)
-
-
-def read_job(directory: Path) -> Job:
-    """The job of a run's directory; ZooError where there is none."""
-    try:
-        return Job(**json.loads((directory / JOB).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        raise ZooError(
-            f"{directory} holds no readable {JOB}: expected a directory that `zoo study run` made."
-        ) from error
-
-
-def study_directory(directory: Path, job: Job) -> Path:
-    """The study's directory, from that of one of its runs."""
-    return directory.parents[2 if job.first_stage else 1]
-
+FIRST_STAGE = "first_stage"
+"""The folder of the first stages, in the study's folder."""
 
 FORMAT = 1
 """Version of result.json; raised when an older reader could not understand it."""
 
-LOCK = ".lock"
-
 METRICS = "metrics.csv"
-"""What Lightning logs, in each of its run directories."""
+"""The metrics that Lightning logs, in each of its run directories."""
 
-GLANCE = 1.0
-"""Seconds that a run waits for those who look whether its directory is held."""
+LOCK, TRAINING_LOCK = ".lock", ".training.lock"
+"""Held by the process that carries out a run, and by a process of its own that trains on several devices."""
+
+LOCK_TIMEOUT, PROBE_TIMEOUT = 1.0, 0.1
+"""Seconds that a run waits for its lock, which others take for a moment to probe it, and that a probe waits."""
+
+PLACES = ("name", "runs", "ckpt_path", "weights_only", "seed_everything")
+"""Settings that say where a run is or how it is read; the seed is a part of its own."""
+
+ON_DISK = {"metric_names": "metrics", "needs": "after", "needs_id": "after_id", "used_threads": "threads"}
+"""Keys in job.json and result.json of fields that have another name here."""
 
 State = Literal["missing", "begun", "running", "failed", "stale", "done"]
 
 
 @dataclass(frozen=True)
-class Result:
-    """The end of a run; `metrics` and what follows are empty after a failure.
+class Run:
+    """One row with one seed: what is to be done and, once it has finished, what came of it.
+
+    Fields before `status` are in job.json, those before `directory` in result.json.
 
     Args:
-        job: what was to be done.
-        status: `done`, or `failed`.
+        study: the study's title.
+        row: the row's name.
+        seed: of the run.
+        pair: index of the seed in the study's list; runs of one index are compared with one another.
+        id: see `run_id`.
+        evaluate_only: whether the baseline's checkpoint is tested instead of training.
+        first_stage: whether it is only trained, for other runs to start from.
+        needs: directory, relative to the study's, of the run whose checkpoint is tested or started from.
+        needs_id: the id of that run.
+        note: of the row.
+        metric_names: of the metrics that the result must have.
+        differences: what the row changes compared with the baseline, `[key, before, after]` each.
+        parameters: of the network.
+        multiply_adds: for one image by the name of its size.
+        data: which datasets there are, and whether they are synthetic.
+        plugins: Python files with parts.
+        threads: CPU threads that it may use; None leaves the choice to torch.
+        gpus: how many it needs.
+        settings_hash: of config.yaml without the seed and the places.
+        written: hash of everything that the study file says about the row, see `Study.written`.
+        status: `done`, `failed`, `stale` where the result belongs to another id, `planned` where there is none.
         reason: why it failed, one sentence.
         checkpoint: the tested checkpoint, relative to the study's directory.
         metrics: each metric of the test sets and of the last validation.
-        curve: what was logged in training, a dict an epoch.
-        samples: how many pictures `samples.csv` has.
+        curve: the means that training and validation logged, a dict per epoch.
+        samples: number of images in `samples.csv`.
         seconds: of `fit` and `test`; of a resumed `fit` only of its last part.
         resumed_at: the epoch that the last part began with, or None.
         peak_memory: bytes, of the device in training (of this process on a CPU); None where it was not measured.
-        device, threads: where it ran.
+        device, used_threads: where it ran.
         versions: of packages, and the commit where there is one.
+        directory: of the run; relative to the study's in a plan, absolute for an engine.
+        settings: resolved settings of a planned run.
+        after: directories of the runs that must have finished before this one begins.
+
+    Example:
+        >>> run = Run("small", "by error", seed=0, directory=Path("studies/small/by_error/seed_0"), threads=2)
+        >>> run.line
+        'zoo study execute studies/small/by_error/seed_0'
+        >>> run.folder, run.trains, run.status
+        ('by_error/seed_0', True, 'planned')
     """
 
-    job: Job
-    status: Literal["done", "failed"]
+    study: str
+    row: str
+    seed: int
+    pair: int = 0
+    id: str = ""
+    evaluate_only: bool = False
+    first_stage: bool = False
+    needs: str | None = None
+    needs_id: str | None = None
+    note: str = ""
+    metric_names: list[str] = field(default_factory=list)
+    differences: list[list[Any]] = field(default_factory=list)
+    parameters: int = 0
+    multiply_adds: dict[str, int] = field(default_factory=dict)
+    data: dict[str, Any] = field(default_factory=dict)
+    plugins: list[str] = field(default_factory=list)
+    threads: int | None = None
+    gpus: int = 0
+    settings_hash: str = ""
+    written: str = ""
+    status: Literal["planned", "stale", "done", "failed"] = "planned"
     reason: str = ""
     checkpoint: str | None = None
     metrics: dict[str, float] = field(default_factory=dict)
@@ -135,16 +137,105 @@ class Result:
     resumed_at: int | None = None
     peak_memory: int | None = None
     device: str = ""
-    threads: int | None = None
+    used_threads: int | None = None
     versions: dict[str, str] = field(default_factory=dict)
+    directory: Path = Path()
+    settings: dict[str, Any] = field(default_factory=dict)
+    after: tuple[Path, ...] = ()
 
-    def to_dict(self) -> dict[str, Any]:
-        """As plain data."""
-        return {"format": FORMAT, **asdict(self)}
+    @property
+    def command(self) -> list[str]:
+        """The command that carries it out in a process of its own, with this Python.
+
+        It ends with exit code 0, or 1 after a failure; either way the result is in the directory.
+        """
+        return [sys.executable, "-c", "import zoo.cli; zoo.cli.run()", "study", "execute", str(self.directory)]
+
+    @property
+    def line(self) -> str:
+        """The command as a user types it."""
+        return shlex.join(["zoo", "study", "execute", str(self.directory)])
+
+    @property
+    def title(self) -> str:
+        """Row and seed, for messages."""
+        return f"{self.row}{', first stage' if self.first_stage else ''}, seed {self.seed}"
+
+    @property
+    def trains(self) -> bool:
+        """Whether it trains anything."""
+        return self.first_stage or not self.evaluate_only
+
+    @property
+    def folder(self) -> str:
+        """Its directory, relative to the study's."""
+        place = f"{folder_name(self.row)}/seed_{self.seed}"
+        return f"{FIRST_STAGE}/{place}" if self.first_stage else place
+
+    @property
+    def study_directory(self) -> Path:
+        """The study's directory."""
+        return self.directory.parents[2 if self.first_stage else 1]
+
+    def job_data(self) -> dict[str, Any]:
+        """Return the content of job.json."""
+        return {ON_DISK.get(name, name): getattr(self, name) for name in JOB_FIELDS}
+
+    def result_data(self) -> dict[str, Any]:
+        """Return the content of result.json."""
+        outcome = {ON_DISK.get(name, name): getattr(self, name) for name in RESULT_FIELDS}
+        return {"format": FORMAT, "job": self.job_data(), **outcome}
 
 
-def read_result(directory: Path) -> Result | None:
-    """The result in a run's directory; None where there is none yet.
+NAMES = [each.name for each in fields(Run)]
+JOB_FIELDS, RESULT_FIELDS = (
+    NAMES[: NAMES.index("status")],
+    NAMES[NAMES.index("status") : NAMES.index("directory")],
+)
+
+
+def folder_name(name: str) -> str:
+    """Return a row's name as a folder: what is awkward in paths or shells becomes `_`."""
+    return re.sub(r"[^\w.=+-]+", "_", name).strip("_") or "_"
+
+
+def read_job(directory: Path) -> Run:
+    """Return the run that a directory's job.json describes, without its result; ZooError where there is none."""
+    try:
+        content = json.loads((directory / JOB).read_text(encoding="utf-8"))
+        return replace(run_of_job(content), directory=directory)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise ZooError(
+            f"{directory} holds no readable {JOB}: expected a directory that `zoo study run` made."
+        ) from error
+
+
+def run_of_job(content: Mapping[str, Any]) -> Run:
+    """Return the run of a job's plain data; TypeError for a key that does not belong there, KeyError for a missing
+    one.
+    """
+    named = {name: content[ON_DISK.get(name, name)] for name in JOB_FIELDS}
+    if len(content) != len(named):
+        raise TypeError("unknown keys")
+    return Run(**named)
+
+
+def read_run(directory: Path) -> Run:
+    """Return the run of a directory, with its result where there is one for its id.
+
+    Raises:
+        ZooError: there is no readable job.json, or the result is damaged or written by a newer version.
+    """
+    job, result = read_job(directory), read_result(directory)
+    if result is None:
+        return job
+    if result.id != job.id:
+        return replace(job, status="stale")
+    return replace(job, **{name: getattr(result, name) for name in RESULT_FIELDS})
+
+
+def read_result(directory: Path) -> Run | None:
+    """Return the run as result.json describes it, whatever job.json says by now; None where there is no result.
 
     Raises:
         ZooError: it is damaged, or written by a newer version.
@@ -154,18 +245,26 @@ def read_result(directory: Path) -> Result | None:
         return None
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
-        written = content.pop("format")
+        written = content["format"]
         if written > FORMAT:
             raise ZooError(f"{file} has format {written}, this version reads up to {FORMAT}: upgrade ablation-zoo.")
-        return Result(**content | {"job": Job(**content["job"])})
+        outcome = {name: content[key] for name in RESULT_FIELDS if (key := ON_DISK.get(name, name)) in content}
+        return replace(run_of_job(content["job"]), directory=directory, **outcome)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         if isinstance(error, ZooError):
             raise
         raise ZooError(f"{file} is damaged: delete it, and `zoo study run` makes it again.") from error
 
 
+def all_runs(study: Path) -> Iterator[Path]:
+    """Yield every run's directory below a study's; those that were moved aside are left out."""
+    for file in sorted(study.glob(f"*/seed_*/{JOB}")):
+        if "." not in file.parent.name:
+            yield file.parent
+
+
 def state(directory: Path, wanted: str | None = None) -> State:
-    """What is the matter with a run.
+    """Return the state of a run.
 
     Args:
         directory: of the run.
@@ -174,148 +273,145 @@ def state(directory: Path, wanted: str | None = None) -> State:
     if not (directory / JOB).is_file():
         return "missing"
     job = read_job(directory)
-    if is_held(directory):  # before all else: what another process writes into must not be moved aside
+    if is_held(directory):  # before all else: a directory that another process writes to must not be moved aside
         return "running"
     if wanted is not None and job.id != wanted:
         return "stale"
-    result = read_result(directory)
-    if result is None:
+    status = read_run(directory).status
+    if status == "planned":
         return "begun" if checkpoints(directory) else "missing"
-    return result.status if result.job.id == job.id else "stale"
+    return status
 
 
-def all_jobs(study: Path) -> Iterator[tuple[Path, Job]]:
-    """Every run's directory below a study's, with its job; those that were moved aside as stale are left out."""
-    for file in sorted(study.glob(f"*/seed_*/{JOB}")):
-        if "." not in file.parent.name:
-            yield file.parent, read_job(file.parent)
+@contextmanager
+def held(directory: Path, lock: str = LOCK) -> Iterator[bool]:
+    """Lock a run's directory against other processes; yields False where another one holds it.
+
+    A process that dies lets go of its lock.
+    """
+    own = FileLock(directory / lock, timeout=LOCK_TIMEOUT)
+    try:
+        own.acquire()
+    except Timeout:
+        yield False
+        return
+    try:
+        yield lock == TRAINING_LOCK or not is_locked(directory / TRAINING_LOCK)
+    finally:
+        own.release()
+
+
+def is_held(directory: Path) -> bool:
+    """Return whether some process is carrying out this run."""
+    return is_locked(directory / LOCK) or is_locked(directory / TRAINING_LOCK)
+
+
+def is_locked(file: Path) -> bool:
+    """Return whether a process holds a lock file."""
+    if not file.is_file():
+        return False
+    try:
+        with FileLock(file, timeout=PROBE_TIMEOUT):
+            return False
+    except Timeout:
+        return True
 
 
 def checkpoints(directory: Path) -> list[Path]:
-    """The last checkpoint of each part of a run's training, newest last."""
-    versions = sorted((directory / "fit").glob("version_*"), key=lambda path: int(path.name.removeprefix("version_")))
-    return [path for version in versions if (path := version / "checkpoints" / "last.ckpt").is_file()]
+    """Return the last checkpoint of each part of a run's training, newest last."""
+    return [file for path in versions_of(directory / "fit") if (file := path / "checkpoints" / "last.ckpt").is_file()]
+
+
+def versions_of(directory: Path) -> list[Path]:
+    """Return Lightning's run directories in a folder, oldest first."""
+    return sorted(directory.glob("version_*"), key=lambda path: int(path.name.removeprefix("version_")))
 
 
 def fitted(directory: Path) -> dict[str, Any] | None:
-    """What is known of a training that is over; None while it is not."""
+    """Return the content of fitted.json; None while training has not finished."""
     file = directory / FITTED
     return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
 
 
 def learning_curve(directory: Path) -> list[dict[str, float]]:
-    """The means that training and validation logged, a dict an epoch.
+    """Return the means that training and validation logged, a dict per epoch.
 
     Where a part of the training was repeated after an interruption, its repetition counts.
     """
     epochs: dict[int, dict[str, float]] = {}
-    for line in logged(directory / "fit"):
-        epochs.setdefault(int(line["epoch"]), {}).update(line)
+    for path in versions_of(directory / "fit"):
+        for line in logged_lines(path):
+            epochs.setdefault(int(line["epoch"]), {}).update(line)
     return [epochs[epoch] for epoch in sorted(epochs)]
 
 
 def tested(directory: Path) -> dict[str, float]:
-    """What the last test logged."""
-    found: dict[str, float] = {}
-    for line in logged(directory / "test"):
-        found |= {name: value for name, value in line.items() if name.startswith("test/")}
-    return found
+    """Return the metrics that the last test logged."""
+    lines = [line for path in versions_of(directory / "test") for line in logged_lines(path)]
+    return {name: value for line in lines for name, value in line.items() if name.startswith("test/")}
 
 
-def logged(directory: Path) -> Iterator[dict[str, float]]:
-    """Every line of the metrics files of Lightning's run directories, oldest first."""
-    for version in sorted(directory.glob("version_*"), key=lambda path: int(path.name.removeprefix("version_"))):
-        yield from logged_lines(version)
-
-
-def logged_lines(version: Path) -> Iterator[dict[str, float]]:
-    """Every line of the metrics file of one of Lightning's run directories, with what it has values for."""
-    file = version / METRICS
+def logged_lines(directory: Path) -> Iterator[dict[str, float]]:
+    """Yield every line of the metrics file of one of Lightning's run directories, without empty cells."""
+    file = directory / METRICS
     if file.is_file():
         with file.open(encoding="utf-8", newline="") as stream:
             for line in csv.DictReader(stream):
                 yield {name: float(value) for name, value in line.items() if value}
 
 
-@contextmanager
-def held(directory: Path) -> Iterator[bool]:
-    """Hold a run's directory against other processes; gives False where another one holds it. A process that dies lets
-    go of it, once those that inherited it are over too.
-    """
-    with (directory / LOCK).open("w") as file:
-        os.set_inheritable(file.fileno(), True)
-        until = time.monotonic() + GLANCE
-        while not (mine := locked(file, fcntl.LOCK_EX)) and time.monotonic() < until:
-            time.sleep(GLANCE / 20)  # somebody who only looks is gone in a moment
-        yield mine
+def run_id(settings: Mapping[str, Any], seed: int, needs: str | None = None) -> str:
+    """Return the id of a run, 16 hexadecimal digits: a hash of everything that its result follows from.
 
-
-def locked(file: IO[str], kind: int) -> bool:
-    """Whether the lock could be had; it is held until the file is closed."""
-    try:
-        fcntl.flock(file, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def is_held(directory: Path) -> bool:
-    """Whether some process is carrying out this run."""
-    if not (directory / LOCK).is_file():
-        return False
-    with (directory / LOCK).open() as file:
-        return not locked(file, fcntl.LOCK_SH)
-
-
-PLACES = ("name", "runs", "ckpt_path", "weights_only", "seed_everything")
-"""Settings that say where a run is or how it is read; the seed is a part of its own."""
-
-OTHER_ROOTS = ("zoo.runner.lightning",)
-"""Modules that shape every run although no part imports them."""
-
-
-def run_id(settings: Mapping[str, Any], seed: int, after: str | None = None) -> str:
-    """The id of a run, 16 hexadecimal digits.
+    That is the resolved settings, the seed, the files of the data, the version of this package and of each distribution
+    that a part is from, and the content of plugin files. This package's source code is not read: the commit is recorded
+    in each result, and `zoo study run --force` runs again.
 
     Args:
         settings: resolved.
         seed: of the run.
-        after: id of the run whose checkpoint this one only evaluates.
+        needs: id of the run whose checkpoint this one tests or starts from.
     """
+    from zoo.core.spec import class_names  # which imports torch
+
+    parts = [settings["model"], settings.get("data")]
+    plugins = [find_plugin(name) for name in sorted(set(class_names(parts)))]
     content = {
         "settings": {key: value for key, value in settings.items() if key not in PLACES},
         "seed": seed,
-        "after": after,
-        "data": data_files([settings["model"], settings.get("data")]),
-        "code": code_version(frozenset(class_names([settings["model"], settings.get("data")]))),
+        "after": needs,
+        "data": data_files(parts),
+        "versions": {plugin.distribution: plugin.version for plugin in plugins if not plugin.file}
+        | {"ablation-zoo": version("ablation-zoo")},
+        "plugin files": {plugin.name: listing(Path(plugin.file)) for plugin in plugins if plugin.file},
     }
     return digest(json.dumps(content))  # not sorted: the order of stages and augmentations counts
 
 
+def settings_hash(settings: Mapping[str, Any]) -> str:
+    """Return a hash of settings, wherever the run is and whatever its seed."""
+    return digest(json.dumps({key: value for key, value in settings.items() if key not in PLACES}))
+
+
 def digest(text: str) -> str:
-    """16 hexadecimal digits of SHA-256."""
+    """Return 16 hexadecimal digits of SHA-256."""
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def data_files(settings: Any) -> dict[str, str]:
-    """Every file or folder that settings name by a path with a slash, with a hash of what lies there.
+    """Return every file or folder that settings name by a path with a slash, with a hash of its content.
+
     A `cache` is left out, since it fills as it is used.
     """
-    found: dict[str, str] = {}
-    for text in texts(settings):
-        path = Path(text)
-        if "/" in text and path.exists():
-            found[text] = listing(path)
-    return found
+    named = (text for text in texts(settings) if "/" in text and Path(text).exists())
+    return {text: listing(Path(text)) for text in named}
 
 
 def texts(settings: Any) -> Iterator[str]:
-    """Every text in plain data, but for those called `cache`."""
+    """Yield every text in plain data, except those called `cache`."""
     if isinstance(settings, Mapping):
-        for key, value in settings.items():
-            if key != "cache":
-                yield from texts(value)
-    elif isinstance(settings, list):
+        settings = [value for key, value in settings.items() if key != "cache"]
+    if isinstance(settings, list):
         for value in settings:
             yield from texts(value)
     elif isinstance(settings, str):
@@ -324,100 +420,11 @@ def texts(settings: Any) -> Iterator[str]:
 
 @cache
 def listing(path: Path) -> str:
-    """A hash of a file's content, since all weights of one network have one size; of a folder, of the names and sizes
-    of all files in it.
+    """Return a hash of a file's content, since all weights of one network have one size; of a folder, of the names and
+    sizes of all files in it.
     """
     if path.is_file():
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()[:16]
     files = sorted(file for file in path.rglob("*") if file.is_file())
     return digest("\n".join(f"{file.relative_to(path)} {file.stat().st_size}" for file in files))
-
-
-@cache
-def code_version(classes: frozenset[str]) -> str:
-    """A hash of the code behind registered classes: their modules, and all that these import from the same packages, or
-    from beside a plugin file.
-    """
-    plugins = [find_plugin(name) for name in sorted(classes)]
-    modules = [plugin.target.partition(":")[0] for plugin in plugins]
-    packages = {"zoo"} | {module.split(".")[0] for module in modules}
-    beside = {Path(plugin.file).parent for plugin in plugins if plugin.file}
-    known: dict[str, str] = {}
-    seen: set[str] = set()
-    waiting = [*modules, *OTHER_ROOTS]
-    while waiting:
-        module = waiting.pop()
-        if module in seen:
-            continue
-        seen.add(module)
-        file = source_file(module)
-        if file is None:
-            continue
-        package = module if file.name == "__init__.py" else module.rpartition(".")[0]
-        known[module], imported = understood(file.read_text(encoding="utf-8"), package)
-        for name in imported:
-            root = name.split(".")[0]
-            if root in packages or (beside and is_in(root, beside)):
-                waiting.append(name)
-    return digest(json.dumps(known, sort_keys=True))
-
-
-@cache
-def understood(source: str, package: str) -> tuple[str, tuple[str, ...]]:
-    """Of the source of a module in a package, a hash of what it does, and what it imports.
-
-    It takes seconds for all modules that a row reaches, of which the rows of a study have most in common.
-    """
-    tree = ast.parse(source)
-    imported = tuple(dict.fromkeys(imports(tree, package)))
-    return digest(ast.dump(without_docstrings(tree))), imported
-
-
-def source_file(module: str) -> Path | None:
-    """The Python file of a module; None where it is no module, or has no source."""
-    if module in sys.modules:
-        name = getattr(sys.modules[module], "__file__", None)
-    else:
-        try:
-            found = importlib.util.find_spec(module)
-        except (ModuleNotFoundError, ValueError):
-            return None
-        name = found.origin if found else None
-    return Path(name) if name and name.endswith(".py") else None
-
-
-def is_in(module: str, folders: Iterable[Path]) -> bool:
-    """Whether a module's source is in one of the folders, or is a package there."""
-    file = source_file(module)
-    return file is not None and (file.parent.parent if file.name == "__init__.py" else file.parent) in folders
-
-
-def imports(tree: ast.AST, package: str) -> Iterator[str]:
-    """The modules that are imported anywhere in a module of a package; what may be a module or a name in one is given
-    as both.
-    """
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            dots = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
-            start = ".".join([*dots, *([node.module] if node.module else [])])
-            if start:
-                yield start
-                yield from (f"{start}.{alias.name}" for alias in node.names)
-
-
-def without_docstrings(tree: ast.Module) -> ast.Module:
-    """The tree without texts that stand alone: docstrings of modules, classes, functions and attributes."""
-    for node in ast.walk(tree):
-        body: Iterable[ast.stmt] = getattr(node, "body", [])
-        if isinstance(body, list):
-            kept = [step for step in body if not (isinstance(step, ast.Expr) and is_text(step.value))]
-            node.body = kept  # type: ignore[attr-defined]
-    return tree
-
-
-def is_text(node: ast.expr) -> bool:
-    """Whether an expression is a text and nothing else."""
-    return isinstance(node, ast.Constant) and isinstance(node.value, str)

@@ -81,7 +81,7 @@ def test_rows_that_differ_in_it_have_their_own_and_the_others_share_one(written)
         "five/seed_0",
         "A_A/seed_1",
     ]
-    after = {run.folder: run.after.folder if run.after else None for run in runs}
+    after = {run.folder: run.needs for run in runs}
     assert after["at_random/seed_0"] == after["by_error/seed_0"] == "first_stage/by_error/seed_0"
     assert after["half_the_loss/seed_0"] == "first_stage/half_the_loss/seed_0"
     assert after["five/seed_0"] == "by_error/seed_0"
@@ -98,7 +98,7 @@ def test_rows_start_from_its_weights_and_only_they_are_reported(staged, command)
     assert any(not torch.equal(other[name], stage[name]) for name in parameters)
     result = read_result(staged.folder / "first_stage/by_error/seed_0")
     assert result is not None
-    assert (result.status, result.job.first_stage, list(result.seconds)) == ("done", True, ["fit"])
+    assert (result.status, result.first_stage, list(result.seconds)) == ("done", True, ["fit"])
     assert result.checkpoint == "first_stage/by_error/seed_0/fit/version_0/checkpoints/last.ckpt"
     outcome = command("study", "report", staged.file, "--runs", staged.folder.parent)
     assert outcome.code == 0, outcome.err
@@ -109,7 +109,7 @@ def test_rows_start_from_its_weights_and_only_they_are_reported(staged, command)
     assert "half the loss, first stage │ 0 done" in said
 
     outcome = command("study", "run", staged.file, "--runs", staged.folder.parent)
-    assert "8 runs, 8 over already, 0 to do" in outcome.out
+    assert "8 runs, 8 finished already, 0 to do" in outcome.out
 
 
 def test_another_first_stage_makes_other_runs_of_all_rows(written) -> None:

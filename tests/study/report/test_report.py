@@ -16,12 +16,12 @@ from PIL import Image
 import zoo.cli
 from zoo.core.errors import ZooError
 from zoo.study.file import NOISE_FLOOR, Study, read_study
-from zoo.study.record import Job, Result
+from zoo.study.record import Run
 from zoo.study.report.forms import latex_text, markdown_text, to_csv, to_html, to_latex, to_markdown, write_report
 from zoo.study.report.numbers import number
 from zoo.study.report.plots import Point, Styles, front
 from zoo.study.report.report import Report, make_report
-from zoo.study.report.rows import wanted
+from zoo.study.report.rows import expected_rows
 from zoo.study.run.samples import Sample, write_tiles
 
 FILE = """
@@ -51,7 +51,7 @@ class Made:
         self.file = folder / "made.yaml"
         self.file.write_text(FILE)
         self.runs = folder / "studies"
-        self.written = {row.name: self.study.written(row) for row, _ in wanted(self.study)}
+        self.written = {row.name: self.study.written(row) for row, _ in expected_rows(self.study)}
         for row, seed in RUNS:
             self.write(row, seed, self.sad(seed) + (row == "worse"))
 
@@ -75,32 +75,25 @@ class Made:
         self, row: str, seed: int, sad: Iterable[float] | None, synthetic: str = "all", **changed: object
     ) -> None:
         """The directory of a run that is done; without values by picture where `sad` is None."""
-        job = Job(
+        run = Run(
             study="made",
             row=row,
             seed=seed,
             pair=seed % 3,
             id=f"{row} {seed}",
             evaluate_only=row == "same",
-            first_stage=False,
-            after=None,
-            after_id=None,
-            note="",
-            metrics=["test/one/sad", "test/one/score"],
-            differences=[],
+            metric_names=["test/one/sad", "test/one/score"],
             parameters=2_500_000,
             multiply_adds={"HD": 20_000_000_000 + len(row) * 10**9},
             data={"datasets": {}, "synthetic": synthetic},
-            plugins=[],
             threads=1,
-            gpus=0,
             settings_hash=row,
             written=self.written.get(row, ""),
         )
         values = [10.0 + seed] if sad is None else list(sad)
-        result = Result(
-            job,
-            "done",
+        run = replace(
+            run,
+            status="done",
             metrics={"test/one/sad": float(np.mean(values)), "test/one/score": 50.0 + seed},
             curve=[]
             if row == "same"
@@ -108,19 +101,19 @@ class Made:
             seconds={"fit": 0.0 if row == "same" else 60.0, "test": 5.0},
             peak_memory=None if row == "same" else 2**30,
             device="CPU (made up)",
-            threads=1,
+            used_threads=1,
             versions={"torch": "2.6"},
         )
-        self.put(replace(result, **changed))  # type: ignore[arg-type]
+        self.put(replace(run, **changed))  # type: ignore[arg-type]
         if sad is not None:
             lines = [f"one,{index},picture{index},{value}" for index, value in enumerate(values)]
             (self.directory(row, seed) / "samples.csv").write_text("\n".join(["set,index,name,sad", *lines]))
 
-    def put(self, result: Result) -> None:
-        directory = self.directory(result.job.row, result.job.seed)
+    def put(self, run: Run) -> None:
+        directory = self.directory(run.row, run.seed)
         directory.mkdir(parents=True, exist_ok=True)
-        (directory / "job.json").write_text(json.dumps(result.job.to_dict()))
-        (directory / "result.json").write_text(json.dumps(result.to_dict()))
+        (directory / "job.json").write_text(json.dumps(run.job_data()))
+        (directory / "result.json").write_text(json.dumps(run.result_data()))
 
     def time(self, **seconds: float) -> None:
         """Frames a second of rows, spaces in whose names are underscores here, each on a device of its own where its
@@ -279,14 +272,14 @@ class TestMissing:
         file = made.directory("worse", 2) / "job.json"
         file.write_text(json.dumps(json.loads(file.read_text()) | {"id": "newer"}))
         assert [(entry.row, entry.seed, entry.reason) for entry in made.report().missing] == [
-            ("worse", 2, "it is not over")
+            ("worse", 2, "it has not finished")
         ]
 
     def test_runs_of_what_the_file_said_before_do_not_count(self, made: Made) -> None:
         made.file.write_text(FILE.replace("model.a: 1", "model.a: 2"))
         report = made.report()
         assert {entry.row for entry in report.missing} == {"worse"}
-        assert "the study file says something else of it since" in report.missing[0].reason
+        assert "the study file says something else about it since" in report.missing[0].reason
         made.file.write_text(
             FILE.replace("worse: {changes: {model.a: 1}, note: a question}", "worse: {changes: {model.a: 1}}")
         )
@@ -370,7 +363,7 @@ class TestSpeed:
         line = lines(report)["worse", "test/one/sad"]
         assert (line["fps_HD"], line["fps_HD_device"]) == ("2.0", "CPU")
         assert float(line["fps_HD_lower_quartile"]) == pytest.approx(1 / 0.51)
-        assert "<h2>Quality against frames a second</h2>" in to_html(report)
+        assert "<h2>Quality against frames per second</h2>" in to_html(report)
 
     def test_where_none_was_measured_there_is_no_column(self, made: Made) -> None:
         assert "FPS" not in to_markdown(made.report())
@@ -381,7 +374,7 @@ class TestSpeed:
         report = made.report()
         assert "FPS were measured on different devices and do not compare" in to_markdown(report)
         assert "on: CPU; GPU." in to_markdown(report)
-        assert "<h2>Quality against frames a second</h2>" not in to_html(report)
+        assert "<h2>Quality against frames per second</h2>" not in to_html(report)
 
 
 class TestRobustness:
@@ -420,7 +413,7 @@ class TestManyRows:
     def many(self, made: Made) -> Report:
         rows = "".join(f"  row {worse}: {{changes: {{model.c: {worse}}}}}\n" for worse in range(12))
         made.file.write_text(FILE + rows + "noise_floor: false\n")
-        made.written = {row.name: made.study.written(row) for row, _ in wanted(made.study)}
+        made.written = {row.name: made.study.written(row) for row, _ in expected_rows(made.study)}
         for worse in range(12):
             for seed in (0, 1, 2):
                 metrics = {"test/one/sad": 10.0 + seed + worse, "test/one/score": 50.0 + seed}

@@ -1,7 +1,6 @@
 """Running a study: what it leaves, what it repeats, and what survives an interruption."""
 
 import csv
-import fcntl
 import json
 import math
 import os
@@ -14,9 +13,10 @@ from typing import Any
 
 import pytest
 import yaml
+from filelock import FileLock
 
 import zoo
-from zoo.study.record import all_jobs, read_result, state
+from zoo.study.record import LOCK, all_runs, held, read_result, read_run, state
 from zoo.study.run import execute as executing
 from zoo.study.run.samples import read_samples
 
@@ -44,10 +44,10 @@ class Breaks(LossTerm):
 def results(runs: Path) -> dict[str, dict[str, float]]:
     """The metrics of every run below a folder."""
     found = {}
-    for directory, job in all_jobs(runs / "small"):
-        result = read_result(directory)
-        assert result is not None
-        found[f"{job.row} {job.seed}"] = result.metrics
+    for directory in all_runs(runs / "small"):
+        run = read_run(directory)
+        assert run.status == "done"
+        found[f"{run.row} {run.seed}"] = run.metrics
     return found
 
 
@@ -55,17 +55,17 @@ class TestResult:
     def test_it_holds_what_a_report_needs(self, finished) -> None:
         result = read_result(finished.run("at_random"))
         assert result is not None
-        assert (result.status, result.job.row, result.job.note) == ("done", "at random", "a question")
-        assert result.job.differences[0] == ["model.selector", "TopK", "RandomPatches"]
-        assert result.job.data == {
+        assert (result.status, result.row, result.note) == ("done", "at random", "a question")
+        assert result.differences[0] == ["model.selector", "TopK", "RandomPatches"]
+        assert result.data == {
             "datasets": {"train.squares": "Tiny", "validation": "Tiny", "test.one": "Tiny"},
             "synthetic": "none",
         }
         assert {"test/one/sad", "test/one/conn", "validation/sad"} <= set(result.metrics)
         assert [epoch["epoch"] for epoch in result.curve] == [0, 1]
         assert all(epoch["validation/sad"] > 0 and epoch["train/loss"] > 0 for epoch in result.curve)
-        assert result.job.parameters > 1e6
-        assert result.job.multiply_adds["square"] > 1e6
+        assert result.parameters > 1e6
+        assert result.multiply_adds["square"] > 1e6
         assert result.seconds["fit"] > 0
         assert result.versions["torch"]
 
@@ -97,7 +97,7 @@ class TestResult:
     def test_a_row_without_training_tests_the_checkpoint_of_the_baseline(self, finished) -> None:
         result = read_result(finished.run("five"))
         assert result is not None
-        assert result.job.evaluate_only
+        assert result.evaluate_only
         assert result.checkpoint == "by_error/seed_0/fit/version_0/checkpoints/last.ckpt"
         assert not (finished.run("five") / "fit").exists()
         assert result.metrics["test/one/sad"] != read_result(finished.run("by_error")).metrics["test/one/sad"]
@@ -105,7 +105,7 @@ class TestResult:
     def test_the_noise_floor_is_the_baseline_with_another_seed(self, finished) -> None:
         result = read_result(finished.run("A_A", 1))
         assert result is not None
-        assert (result.job.row, result.job.pair, result.job.differences) == ("A/A", 0, [])
+        assert (result.row, result.pair, result.differences) == ("A/A", 0, [])
         assert result.metrics["test/one/sad"] != read_result(finished.run("by_error")).metrics["test/one/sad"]
 
 
@@ -114,7 +114,7 @@ class TestAgain:
         before = {path: path.stat().st_mtime_ns for path in small.runs.rglob("result.json")}
         outcome = command("study", "run", *small.options)
         assert outcome.code == 0, outcome.err
-        assert "4 runs, 4 over already, 0 to do" in outcome.out
+        assert "4 runs, 4 finished already, 0 to do" in outcome.out
         assert {path: path.stat().st_mtime_ns for path in small.runs.rglob("result.json")} == before
 
     def test_only_what_is_missing_is_made_and_comes_out_the_same(self, small, finished, command) -> None:
@@ -133,11 +133,19 @@ class TestAgain:
         assert outcome.code == 0, outcome.err
         old = read_result(next(small.run("at_random").parent.glob("seed_0.*")))
         assert (
-            f"at random, seed 0: settings, data or code have changed; the old run is now seed_0.{old.job.id}"
-            in outcome.out
+            "at random, seed 0: settings, data, plugin files or the version have changed; the old run is now "
+            f"seed_0.{old.id}" in outcome.out
         )
         assert "1 to do" in outcome.out
-        assert read_result(small.run("at_random")).job.id != old.job.id
+        assert read_result(small.run("at_random")).id != old.id
+
+    def test_force_repeats_every_run_and_keeps_the_old_ones(self, small, command) -> None:
+        outcome = command("study", "run", *small.options, "--force")
+        assert outcome.code == 0, outcome.err
+        assert "4 runs, 0 finished already, 4 to do" in outcome.out
+        old = next(small.run("five").parent.glob("seed_0.*"))
+        assert f"five, seed 0: it is run again; the old run is now {old.name}." in outcome.out
+        assert read_result(old).metrics == read_run(small.run("five")).metrics
 
     def test_a_damaged_result_is_named(self, small, command) -> None:
         (small.run("five") / "result.json").write_text('{"format": 1, "status"')
@@ -299,8 +307,6 @@ class TestFailures:
         assert not (small.run("five") / "result.json").exists()
 
     def test_two_processes_do_not_run_one_study(self, small, command) -> None:
-        from zoo.study.record import held
-
         with held(small.run("five")):
             assert state(small.run("five")) == "running"
             outcome = command("study", "run", *small.options)
@@ -308,13 +314,11 @@ class TestFailures:
         assert "five/seed_0 is being run by another process" in outcome.complaint
 
     def test_a_look_at_a_run_does_not_keep_it_from_beginning(self, small) -> None:
-        from zoo.study.record import held
-
-        with (small.run("five") / ".lock").open("w") as looking:
-            fcntl.flock(looking, fcntl.LOCK_SH)
-            threading.Timer(0.2, fcntl.flock, (looking, fcntl.LOCK_UN)).start()
-            with held(small.run("five")) as mine:
-                assert mine
+        probe = FileLock(small.run("five") / LOCK, thread_local=False)
+        probe.acquire()
+        threading.Timer(0.2, probe.release).start()
+        with held(small.run("five")) as mine:
+            assert mine
 
     def test_a_run_gets_the_gpus_that_the_study_names(self, written, command) -> None:
         study = written("seeds: [0]", "seeds: [0]\nnoise_floor: false\nresources: {gpus: 2}")
@@ -322,8 +326,6 @@ class TestFailures:
         assert yaml.safe_load(Path("studies/small/by_error/seed_0/config.yaml").read_text())["trainer"]["devices"] == 2
 
     def test_a_run_in_progress_is_not_moved_aside_when_the_study_has_changed(self, small) -> None:
-        from zoo.study.record import held
-
         with held(small.run("five")):
             assert state(small.run("five"), wanted="of another study") == "running"
         assert state(small.run("five"), wanted="of another study") == "stale"

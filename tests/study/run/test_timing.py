@@ -11,7 +11,6 @@ import torch
 from zoo.core import registry
 from zoo.matting.module import BackgroundMatting
 from zoo.measure import timing
-from zoo.study import record as identity
 from zoo.study.run import timing as speed
 from zoo.study.run.timing import Speed, read_speed, repeated
 
@@ -27,7 +26,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def few_repeats(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(speed, "BUDGET", 0.0)
-    monkeypatch.setattr(speed, "LEAST", 2)
+    monkeypatch.setattr(speed, "MIN_REPEATS", 2)
     monkeypatch.setattr(timing, "SHORTEST", 1e-12)  # one call a repeat, also where a network takes next to nothing
 
 
@@ -126,7 +125,7 @@ class TestMeasured:
         study = changed(small, "sizes:", "frames_per_second: true\nsizes:")
         outcome = command("study", "run", study, "--runs", small.runs)
         assert outcome.code == 0, outcome.err
-        assert "4 over already, 0 to do" in outcome.out
+        assert "4 finished already, 0 to do" in outcome.out
         assert read_speed(small.runs / "small")["five"]["square"].frames_per_second > 0
         assert not (small.runs / "small" / "report.html").exists()
 
@@ -166,7 +165,7 @@ class TestNotMeasured:
     def test_a_study_without_sizes_is_one_sentence(self, small, command) -> None:
         outcome = command("study", "speed", changed(small, "sizes: {square: [64, 64]}\n", ""), "--runs", small.runs)
         assert outcome.code == 1
-        assert "has no sizes of pictures" in outcome.complaint
+        assert "has no sizes of images" in outcome.complaint
 
     def test_a_damaged_file_is_named(self, small, command) -> None:
         (small.runs / "small" / "speed.json").write_text('{"format": 1, "ro')
@@ -181,11 +180,11 @@ class TestNotMeasured:
 def test_slow_calls_are_repeated_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
     paces = {"fast": 0.01, "slow": 0.5, "slowest": 4.0}
     monkeypatch.setattr(speed, "BUDGET", 3.0)
-    monkeypatch.setattr(speed, "LEAST", 3)
+    monkeypatch.setattr(speed, "MIN_REPEATS", 3)
     monkeypatch.setattr(
         speed, "by_turns", lambda names, repeats: [speed.Timing([paces[name]] * repeats, 1) for name in names]
     )
-    timings = repeated(list(paces), most=20)  # type: ignore[arg-type]
+    timings = repeated(list(paces), 20)  # type: ignore[arg-type]
     assert [len(timing.seconds) for timing in timings] == [20, 6, 3]
 
 
@@ -216,16 +215,3 @@ class TestDrawnExample:
         assert 0 <= image.min() < 0.3 < 0.6 < image.max() <= 1
         with pytest.raises(ValueError, match="square crops, not at 32×64"):
             HeadAlignment.drawn_example(Given(), 64, 32)  # type: ignore[arg-type]
-
-    def test_how_it_is_drawn_does_not_make_runs_stale(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        reached: list[str] = []
-        source_file = identity.source_file
-
-        def noted(module: str) -> Path | None:
-            reached.append(module)
-            return source_file(module)
-
-        monkeypatch.setattr(identity, "source_file", noted)
-        identity.code_version.__wrapped__(frozenset({"BackgroundMatting", "HeadAlignment"}))
-        assert {"zoo.matting.module", "zoo.heads.module"} <= set(reached)
-        assert not [module for module in reached if "synthetic" in module.split(".")]

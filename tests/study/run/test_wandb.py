@@ -9,20 +9,16 @@ from typing import Any
 
 import pytest
 
-from zoo.study.record import Job, read_result
-from zoo.study.run.wandb import Guard, Nothing, reachable, wandb_group
+from zoo.study.record import Run, read_result
+from zoo.study.run.wandb import Nothing, StudyWandbLogger, attempt, reachable, study_loggers, wandb_group
 from zoo.training.module import TrainingModule
 
 LOGGER = {"class_path": "lightning.pytorch.loggers.WandbLogger", "init_args": {}}
 
 
 @pytest.fixture
-def job() -> Job:
-    return Job(
-        study="small", row="at random", seed=0, pair=0, id="0123", evaluate_only=False,
-        first_stage=False, after=None, after_id=None, note="", metrics=[], differences=[], parameters=0,
-        multiply_adds={}, data={}, plugins=[], threads=None, gpus=0, settings_hash="", written="",
-    )  # fmt: skip
+def job() -> Run:
+    return Run(study="small", row="at random", seed=0, id="0123")
 
 
 @pytest.fixture(autouse=True)
@@ -36,14 +32,14 @@ def closed_port(monkeypatch: pytest.MonkeyPatch) -> str:
     return address
 
 
-def seen(job: Job, logger: Any) -> dict[str, str]:
+def seen(job: Run, logger: Any) -> dict[str, str]:
     """W&B's variables that the block sets."""
     before = dict(os.environ)
     with wandb_group(job, {"trainer": {"logger": logger}}):
         return {name: value for name, value in os.environ.items() if before.get(name) != value}
 
 
-def test_a_run_belongs_to_its_study_and_row_and_is_offline_without_a_server(job: Job) -> None:
+def test_a_run_belongs_to_its_study_and_row_and_is_offline_without_a_server(job: Run) -> None:
     assert seen(job, [LOGGER]) == {
         "WANDB_RUN_GROUP": "small",
         "WANDB_JOB_TYPE": "at random",
@@ -56,17 +52,17 @@ def test_a_run_belongs_to_its_study_and_row_and_is_offline_without_a_server(job:
     assert "WANDB_MODE" not in os.environ
 
 
-def test_how_long_to_wait_at_the_end_is_the_user_s_choice(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_how_long_to_wait_at_the_end_is_the_user_s_choice(job: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_FINISH_TIMEOUT", "7")
     assert "WANDB_FINISH_TIMEOUT" not in seen(job, LOGGER)
 
 
-def test_nothing_is_set_or_asked_where_no_configuration_logs_there(job: Job) -> None:
+def test_nothing_is_set_or_asked_where_no_configuration_logs_there(job: Run) -> None:
     assert seen(job, None) == {}
     assert seen(job, {"class_path": "TensorBoardLogger"}) == {}
 
 
-def test_a_server_that_answers_is_used(job: Job, monkeypatch: pytest.MonkeyPatch, closed_port: str) -> None:
+def test_a_server_that_answers_is_used(job: Run, monkeypatch: pytest.MonkeyPatch, closed_port: str) -> None:
     assert not reachable(closed_port)
     with socket.create_server(("127.0.0.1", 0)) as server:
         monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{server.getsockname()[1]}")
@@ -103,13 +99,13 @@ def test_its_service_may_die_and_the_next_run_has_another(written, command, monk
     assert outcome.code == 0, outcome.err
     (lost,) = [line for line in outcome.out.splitlines() if "W&B failed" in line]
     assert lost.startswith("by error, seed 0: W&B failed (")
-    assert lost.endswith("); the run goes on without it.")
+    assert lost.endswith("); the run continues without it.")
     for row in ("by_error", "five"):
         directory = Path("studies/small", row, "seed_0")
         result = read_result(directory)
         assert result is not None
         (file,) = directory.rglob("run-*.wandb")
-        assert file.name == f"run-{result.job.id}.wandb", "each run is one of its own there"
+        assert file.name == f"run-{result.id}.wandb", "each run is one of its own there"
 
     assert "W&B: the report was logged offline; `wandb sync " in outcome.out
     (logged,) = Path("studies/small/wandb").glob("offline-run-*")
@@ -133,16 +129,25 @@ def test_it_may_refuse_to_begin(written, command, monkeypatch) -> None:
     monkeypatch.setattr(wandb, "init", refuse)
     outcome = command("study", "run", written("seeds: [0]", LOGGED, RANDOM, "", FIVE, ""))
     assert outcome.code == 0, outcome.err
-    assert "by error, seed 0: W&B failed (CommError: the server is on fire); the run goes on without it." in outcome.out
+    assert (
+        "by error, seed 0: W&B failed (CommError: the server is on fire); the run continues without it." in outcome.out
+    )
     assert "W&B: the report was not uploaded (CommError: the server is on fire)." in outcome.out
 
 
-def test_what_is_lost_takes_every_call() -> None:
-    guard = Guard()
+def test_what_is_lost_takes_every_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(StudyWandbLogger, "failure", None)
 
     def fail() -> None:
         raise BrokenPipeError("gone")
 
-    guard.guarded(fail)().config.update({"a": 1})
-    assert guard.said == "W&B failed (BrokenPipeError: gone); the run goes on without it."
-    assert isinstance(guard.guarded(lambda: 1)(), Nothing), "it is left alone after the first error"
+    attempt(fail).config.update({"a": 1})
+    assert StudyWandbLogger.failure == "W&B failed (BrokenPipeError: gone); the run continues without it."
+    assert isinstance(attempt(lambda: 1), Nothing), "it is left alone after the first error"
+
+
+def test_runs_get_the_logger_that_cannot_break_them() -> None:
+    settings = {"trainer": {"logger": [LOGGER, {"class_path": "CSVLogger"}]}}
+    names = [logger["class_path"] for logger in study_loggers(settings)]
+    assert names == ["zoo.study.run.wandb.StudyWandbLogger", "CSVLogger"]
+    assert settings["trainer"]["logger"][0] is LOGGER

@@ -1,11 +1,10 @@
-"""What a row's network costs, and whether it runs at all, without computing anything: on torch's meta device."""
+"""The cost of a row's network, and whether it runs at all, without computing anything: on torch's meta device."""
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from unittest.mock import patch
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -17,17 +16,17 @@ ONLY_TRAINING = ("losses", "learning_rates", "schedule")
 """Arguments of a training module that its forward pass does not depend on."""
 
 CHECKED = (256, 256)
-"""The picture that a network is tried with where no size is named."""
+"""Height and width of the image that a network is tried with where no size is named."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What is known of a module before it is trained.
+    """A module before it is trained, and what it costs.
 
     Args:
         module: built, in evaluation mode.
-        parameters: of the network, all that training changes.
-        multiply_adds: of one forward pass for one picture, by the name of its size.
+        parameters: number of all parameters of the network.
+        multiply_adds: of one forward pass for one image, by the name of its size.
     """
 
     module: TrainingModule
@@ -41,7 +40,7 @@ class Cost:
 
 
 def network_spec(spec: Spec) -> Spec:
-    """What the forward pass of a module depends on: its spec without what only training reads."""
+    """Return the spec of a module without arguments that only training reads."""
     kept = {key: value for key, value in without_downloads(spec)["init_args"].items() if key not in ONLY_TRAINING}
     return {"class_path": spec["class_path"], "init_args": kept}
 
@@ -77,18 +76,15 @@ def measure(spec: Spec, sizes: Mapping[str, tuple[int, int]], known: dict[str, d
 
 
 def multiply_adds(module: TrainingModule, height: int, width: int) -> int:
-    """Multiply-adds of one forward pass for one picture, in convolutions and matrix products.
+    """Return the multiply-adds of one forward pass for one image, in convolutions and matrix products.
 
-    Work that depends on the picture counts at its most: `patches` patches where there is such a bound, otherwise the
-    whole picture.
+    Work that depends on the image counts at its most: `patches` patches where there is such a bound, otherwise the
+    whole image.
     """
-    with data_independent(), torch.no_grad(), FlopCounterMode(display=False) as counter:
+    for part in module.modules():
+        if hasattr(part, "static_shapes"):
+            part.static_shapes = True  # no shape may depend on values: on the meta device there are none
+    with warnings.catch_warnings(), torch.no_grad(), FlopCounterMode(display=False) as counter:
+        warnings.simplefilter("ignore")  # about a size that is only counted
         module(*module.example(height, width))
     return counter.get_total_flops() // 2
-
-
-@contextmanager
-def data_independent() -> Iterator[None]:
-    """Parts take the path that they take under a compiler, where no shape depends on values: here there are none."""
-    with patch("torch.compiler.is_compiling", return_value=True):
-        yield

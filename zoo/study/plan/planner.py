@@ -5,18 +5,27 @@ key they did not name, rows that are the same, metrics that nobody measures and 
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
 
 from zoo.core.differences import Difference, differences, flat, unnamed
 from zoo.core.errors import ZooError
 from zoo.core.registry import get_slot
 from zoo.core.slots import nearest
+from zoo.core.spec import build
 from zoo.study.file import NOISE_FLOOR, FirstStage, Row, Study
 from zoo.study.plan.cost import Cost, measure
-from zoo.study.plan.resolve import Resolver, changed, make_data
-from zoo.study.record import PLACES, digest, run_id
+from zoo.study.plan.resolve import Resolver, changed
+from zoo.study.record import Run, run_id, settings_hash
+from zoo.training.data import DataModule
+from zoo.training.module import TrainingModule
+
+Made = TypeVar("Made")
+
+Shape = tuple[int, ...]
 
 ONLY_TRAINING = (
     "model.losses",
@@ -35,95 +44,73 @@ ONLY_TRAINING = (
 )
 """Keys that only training reads: a row that needs no training would silently be the baseline."""
 
-FIRST_STAGE = "first_stage"
-"""The folder of the first stages, in the study's."""
-
-
-class PlannedRow(NamedTuple):
-    """One row, resolved.
-
-    `settings` are those of `zoo fit`, `differences` those against the baseline; `first_stage` are the settings of what
-    is trained before, None where nothing is.
-    """
-
-    row: Row
-    settings: dict[str, Any]
-    differences: list[Difference]
-    cost: Cost
-    data: dict[str, Any]
-    first_stage: dict[str, Any] | None
-
-
-class PlannedRun(NamedTuple):
-    """One row with one seed, or its first stage.
-
-    `after` is the run whose checkpoint it tests, if it is evaluate_only, or whose weights its training starts from.
-    """
-
-    planned: PlannedRow
-    settings: dict[str, Any]
-    seed: int
-    pair: int
-    id: str
-    after: "PlannedRun | None"
-    first_stage: bool = False
-
-    @property
-    def trains(self) -> bool:
-        """Whether there is something to train in it."""
-        return self.first_stage or not self.planned.row.evaluate_only
-
-    @property
-    def folder(self) -> str:
-        """Its directory, relative to the study's."""
-        place = f"{self.planned.row.folder}/seed_{self.seed}"
-        return f"{FIRST_STAGE}/{place}" if self.first_stage else place
-
 
 @dataclass(frozen=True)
 class Plan:
-    """A study that can be run; the baseline is one of the rows, the noise floor is not."""
+    """A study that can be run; the baseline is one of the rows, the A/A baseline is not."""
 
     study: Study
-    rows: tuple[PlannedRow, ...]
+    rows: tuple[Row, ...]
 
     @property
-    def baseline(self) -> PlannedRow:
+    def baseline(self) -> Row:
         """The row that the others are compared with."""
-        return next(planned for planned in self.rows if planned.row.name == self.study.baseline)
+        return next(row for row in self.rows if row.name == self.study.baseline)
 
-    def runs(self) -> list[PlannedRun]:
-        """Every run; one that needs another's checkpoint comes after it."""
-        rows = [(planned, self.study.seeds) for planned in sorted(self.rows, key=lambda row: row is not self.baseline)]
+    def runs(self) -> list[Run]:
+        """Return every run; one that needs another's checkpoint comes after it."""
+        baseline_first = sorted(self.rows, key=lambda row: row.name != self.study.baseline)
+        rows = [(row, self.study.seeds) for row in baseline_first]
         if self.study.noise_floor:
-            noise = self.baseline._replace(row=Row(NOISE_FLOOR, note="the baseline with other seeds"))
-            rows.append((noise, tuple(other_seeds(self.study.seeds))))
-        runs: dict[tuple[str, int], PlannedRun] = {}
-        stages: dict[str, PlannedRun] = {}
-        for planned, seeds in rows:
+            noise = replace(self.baseline, name=NOISE_FLOOR, note="the baseline with other seeds", published={})
+            rows.append((noise, self.study.other_seeds))
+        runs: dict[tuple[str, int], Run] = {}
+        stages: dict[str, Run] = {}
+        for row, seeds in rows:
             for pair, seed in enumerate(seeds):
-                after = (
-                    runs[self.study.baseline, seed]
-                    if planned.row.evaluate_only
-                    else self._first_stage(planned, seed, pair, stages)
-                )
-                runs[planned.row.name, seed] = self._run(planned, planned.settings, seed, pair, after)
+                needed = None
+                if row.evaluate_only:
+                    needed = runs[self.study.baseline, seed]
+                elif row.first_stage is not None:
+                    stage = self._run(row, row.first_stage, seed, pair, first_stage=True)
+                    needed = stages.setdefault(stage.id, stage)
+                runs[row.name, seed] = self._run(row, row.settings, seed, pair, needed)
         return [*stages.values(), *runs.values()]
 
-    def _first_stage(
-        self, planned: PlannedRow, seed: int, pair: int, known: dict[str, PlannedRun]
-    ) -> PlannedRun | None:
-        """The first stage that a row starts from: a known one if it is the same, otherwise one more."""
-        if planned.first_stage is None:
-            return None
-        stage = self._run(planned, planned.first_stage, seed, pair)._replace(first_stage=True)
-        return known.setdefault(stage.id, stage)
-
     def _run(
-        self, planned: PlannedRow, settings: dict[str, Any], seed: int, pair: int, after: PlannedRun | None = None
-    ) -> PlannedRun:
-        identity = run_id(settings, seed, after.id if after else None)
-        return PlannedRun(planned, settings, seed, pair, identity, after)
+        self,
+        row: Row,
+        settings: dict[str, Any],
+        seed: int,
+        pair: int,
+        needed: Run | None = None,
+        first_stage: bool = False,
+    ) -> Run:
+        resources = self.study.resources
+        run = Run(
+            study=self.study.title,
+            row=row.name,
+            seed=seed,
+            pair=pair,
+            id=run_id(settings, seed, needed.id if needed else None),
+            evaluate_only=row.evaluate_only,
+            first_stage=first_stage,
+            needs=needed.folder if needed else None,
+            needs_id=needed.id if needed else None,
+            note=row.note,
+            metric_names=[] if first_stage else self.study.measured,
+            differences=[list(difference) for difference in row.differences],
+            parameters=row.parameters,
+            multiply_adds=row.multiply_adds,
+            data=row.data,
+            plugins=[str(path) for path in self.study.plugins],
+            threads=resources.threads,
+            gpus=resources.gpus,
+            settings_hash=settings_hash(settings),
+            written=self.study.written(row),
+            settings=settings,
+        )
+        return replace(run, directory=Path(run.folder))
 
 
 def make_plan(study: Study) -> Plan:
@@ -138,31 +125,31 @@ def make_plan(study: Study) -> Plan:
     settings = {row.name: resolve_row(row, start, resolver) for row in study.rows}
     refuse_equal_rows(study.rows, settings)
     stages = resolve_first_stages(study, resolver)
-    baseline = settings[study.baseline]
-    data = describe_data(settings)
-    costs = build_networks(settings, study.sizes)
-    rows = [
-        PlannedRow(
+    modules = data_modules(settings)
+    networks = build_networks(settings, study.sizes)
+    rows = tuple(
+        replace(
             row,
-            settings[row.name],
-            differences(baseline, settings[row.name]),
-            costs[row.name],
-            data[row.name],
-            stages.get(row.name),
+            settings=settings[row.name],
+            differences=tuple(differences(settings[study.baseline], settings[row.name])),
+            parameters=networks[row.name].parameters,
+            multiply_adds=networks[row.name].multiply_adds,
+            data=datasets(settings[row.name]["data"]),
+            first_stage=stages.get(row.name),
         )
         for row in study.rows
-    ]
-    check_metrics(study, rows)
-    check_first_stages(rows)
-    plan = Plan(study, tuple(rows))
-    for planned in rows:
-        if planned.row.evaluate_only:
-            check_evaluate_only(planned, plan.baseline)
-    return plan
+    )
+    for row in rows:
+        check_metrics(row, study.measured, networks[row.name].module, modules[row.name])
+    check_first_stages(rows, networks)
+    for row in rows:
+        if row.evaluate_only:
+            check_evaluate_only(row, networks[row.name].shapes, networks[study.baseline].shapes)
+    return Plan(study, rows)
 
 
 def resolve_base(stage: Study | FirstStage, resolver: Resolver, where: str = "") -> dict[str, Any]:
-    """The settings that all rows begin with, or their first stages."""
+    """Return the settings that all rows, or their first stages, begin with."""
     with about(f"{where}base {', '.join(stage.base)}"):
         base = resolver.files(stage.base)
     with about(f"{where}set"):
@@ -172,7 +159,7 @@ def resolve_base(stage: Study | FirstStage, resolver: Resolver, where: str = "")
 
 
 def resolve_first_stages(study: Study, resolver: Resolver) -> dict[str, dict[str, Any]]:
-    """The settings of the first stage of each row that is trained; a row changes there what the first stage takes."""
+    """Return the settings of the first stage of each row that is trained: there, a row changes only keys of `takes`."""
     if study.first_stage is None:
         return {}
     start = resolve_base(study.first_stage, resolver, "first_stage: ")
@@ -186,34 +173,31 @@ def resolve_first_stages(study: Study, resolver: Resolver) -> dict[str, dict[str
 
 
 def is_under(key: str, takes: Iterable[str]) -> bool:
-    """Whether a dotted key is one of these, or below one."""
+    """Return whether a dotted key is one of these, or below one."""
     return any(f"{key}.".startswith(f"{taken}.") for taken in takes)
 
 
 def resolve_row(row: Row, start: Mapping[str, Any], resolver: Resolver) -> dict[str, Any]:
-    """The settings of a row."""
+    """Return the settings of a row."""
+    if not row.changes:
+        return dict(start)
     with about(f"row '{row.name}'"):
         resolved = resolver.settings(changed(start, row.changes))
         refuse_unnamed(unnamed(start, resolved, row.changes))
     return resolved
 
 
-class about:
-    """Errors inside the block say what they are about."""
-
-    def __init__(self, what: str) -> None:
-        self.what = what
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
-        if isinstance(error, ValueError | LookupError | OSError):
-            raise ZooError(f"{self.what}: {error}") from error
+@contextmanager
+def about(subject: str) -> Iterator[None]:
+    """Let errors inside the block begin with their subject."""
+    try:
+        yield
+    except (ValueError, LookupError, OSError) as error:
+        raise ZooError(f"{subject}: {error}") from error
 
 
 def refuse_unnamed(hidden: list[Difference]) -> None:
-    """ValueError for a difference under no key that was named: it would hide in the comparison."""
+    """Raise ValueError for a difference under no named key: it would hide in the comparison."""
     if hidden:
         raise ValueError(
             f"it changes {hidden[0].key} from {hidden[0].before} to {hidden[0].after} without naming it: name that key "
@@ -222,7 +206,7 @@ def refuse_unnamed(hidden: list[Difference]) -> None:
 
 
 def refuse_equal_rows(rows: tuple[Row, ...], settings: Mapping[str, dict[str, Any]]) -> None:
-    """ZooError for two rows that would be the same runs."""
+    """Raise ZooError for two rows that would be the same runs."""
     seen: dict[str, str] = {}
     for row in rows:
         key = f"{row.evaluate_only} {settings_hash(settings[row.name])}"
@@ -234,26 +218,19 @@ def refuse_equal_rows(rows: tuple[Row, ...], settings: Mapping[str, dict[str, An
 
 
 def build_networks(settings: Mapping[str, dict[str, Any]], sizes: Mapping[str, tuple[int, int]]) -> dict[str, Cost]:
-    """For each row what its network costs; equal ones are built once."""
+    """Return the network of each row with its cost; equal ones are built once."""
     counts: dict[str, dict[str, int]] = {}
-    known: dict[str, Cost] = {}
-    result = {}
-    for name, resolved in settings.items():
-        key = json.dumps(resolved["model"])
-        if key not in known:
-            known[key] = build_network(f"row '{name}'", resolved, sizes, counts)
-        result[name] = known[key]
-    return result
+    return each_once(settings, "model", lambda name, row: build_network(f"row '{name}'", row, sizes, counts))
 
 
 def build_network(
-    what: str,
+    subject: str,
     settings: dict[str, Any],
     sizes: Mapping[str, tuple[int, int]],
     counts: dict[str, dict[str, int]] | None = None,
 ) -> Cost:
-    """Build a network and try it, without memory; errors say of `what` it is. For `counts` see `measure`."""
-    with about(what):
+    """Build a network and try it, without memory; errors begin with `subject`. For `counts` see `measure`."""
+    with about(subject):
         try:
             return measure(settings["model"], sizes, counts)
         except (RuntimeError, TypeError) as error:
@@ -261,21 +238,32 @@ def build_network(
             raise ValueError(f"its network does not run: {first.rstrip('.')}.") from error
 
 
-def describe_data(settings: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """For each row what its data is, and what can be measured on it; each data module is made once."""
-    known: dict[str, Any] = {}
+def data_modules(settings: Mapping[str, dict[str, Any]]) -> dict[str, DataModule]:
+    """Return the data module of each row; equal ones are built once."""
+
+    def make(name: str, row: dict[str, Any]) -> DataModule:
+        with about(f"row '{name}'"):
+            return build(row["data"])
+
+    return each_once(settings, "data", make)
+
+
+def each_once(
+    settings: Mapping[str, dict[str, Any]], key: str, make: Callable[[str, dict[str, Any]], Made]
+) -> dict[str, Made]:
+    """Return what `make` returns for each row's name and settings, called once for equal values of a key."""
+    known: dict[str, Made] = {}
     result = {}
-    for name, resolved in settings.items():
-        key = json.dumps(resolved["data"])
-        if key not in known:
-            with about(f"row '{name}'"):
-                known[key] = make_data(resolved["data"])
-        result[name] = {"module": known[key], **datasets(resolved["data"])}
+    for name, row in settings.items():
+        text = json.dumps(row[key])
+        if text not in known:
+            known[text] = make(name, row)
+        result[name] = known[text]
     return result
 
 
 def datasets(settings: dict[str, Any]) -> dict[str, Any]:
-    """The datasets by where they are used, and whether all, some or none are synthetic."""
+    """Return the datasets by where they are used, and whether all, some or none are synthetic."""
     found = {
         key.removeprefix("data.").removesuffix(".dataset"): value
         for key, value in flat(settings, "data")
@@ -285,70 +273,59 @@ def datasets(settings: dict[str, Any]) -> dict[str, Any]:
     return {"datasets": found, "synthetic": "all" if all(synthetic) else "some" if any(synthetic) else "none"}
 
 
-def check_metrics(study: Study, rows: list[PlannedRow]) -> None:
-    """ZooError for a metric that some row would not measure."""
-    for planned in rows:
-        with about(f"row '{planned.row.name}'"):
-            try:
-                measured = planned.cost.module.metric_names(planned.data["module"])
-            except NotImplementedError as error:
-                raise ValueError(str(error)) from error
-        for name in study.measured:
-            if planned.row.evaluate_only and name.startswith("validation/"):
-                raise ZooError(f"row '{planned.row.name}' needs no training, so it has no {name}: compare test sets.")
-            if name not in measured:
-                raise ZooError(f"row '{planned.row.name}' does not measure '{name}'{nearest(name, sorted(measured))}")
+def check_metrics(row: Row, names: Iterable[str], module: TrainingModule, data: DataModule) -> None:
+    """Raise ZooError for a metric that a row would not measure."""
+    with about(f"row '{row.name}'"):
+        try:
+            measured = module.metric_names(data)
+        except NotImplementedError as error:
+            raise ValueError(str(error)) from error
+    for name in names:
+        if row.evaluate_only and name.startswith("validation/"):
+            raise ZooError(f"row '{row.name}' needs no training, so it has no {name}: compare test sets.")
+        if name not in measured:
+            raise ZooError(f"row '{row.name}' does not measure '{name}'{nearest(name, sorted(measured))}")
 
 
-def check_first_stages(rows: list[PlannedRow]) -> None:
-    """ZooError for a first stage that cannot be built, or whose weights do not fit the row that starts from them."""
-    known: dict[str, Cost] = {}
-    for planned in rows:
-        if planned.first_stage is None:
-            continue
-        key = json.dumps(planned.first_stage["model"])
-        if key not in known:
-            known[key] = build_network(f"first stage of row '{planned.row.name}'", planned.first_stage, {})
-        own, before = planned.cost.shapes, known[key].shapes
-        parts = {part_of(name) for name in before}
-        for name in [*own, *before]:
+def check_first_stages(rows: Iterable[Row], networks: Mapping[str, Cost]) -> None:
+    """Raise ZooError for a first stage that cannot be built, or whose weights do not fit its row."""
+    settings = {row.name: row.first_stage for row in rows if row.first_stage is not None}
+    stages = each_once(settings, "model", lambda name, stage: build_network(f"first stage of row '{name}'", stage, {}))
+    for name, stage in stages.items():
+        own, before = networks[name].shapes, stage.shapes
+        parts = {part_of(key) for key in before}
+        for key in [*own, *before]:
             # A part that the first stage lacks as a whole begins afresh.
-            if own.get(name) != before.get(name) and (name in before or part_of(name) in parts):
+            if own.get(key) != before.get(key) and (key in before or part_of(key) in parts):
                 raise ZooError(
-                    f"row '{planned.row.name}' cannot start from its first stage: {name} is {own.get(name, 'absent')} "
-                    f"here and {before.get(name, 'absent')} there; add the key that changes it to first_stage.takes."
+                    f"row '{name}' cannot start from its first stage: {key} is {own.get(key, 'absent')} "
+                    f"here and {before.get(key, 'absent')} there; add the key that changes it to first_stage.takes."
                 )
 
 
 def part_of(name: str) -> str:
-    """The part of a network that a weight belongs to: `network.refiner` of `network.refiner.conv1.weight`."""
+    """Return the part of a network that a weight belongs to: `network.refiner` of `network.refiner.conv1.weight`."""
     return ".".join(name.split(".")[:2])
 
 
-def check_evaluate_only(planned: PlannedRow, baseline: PlannedRow) -> None:
-    """ZooError for a row that cannot, or need not, test the baseline's checkpoint."""
-    name = planned.row.name
-    if not planned.differences:
-        raise ZooError(f"row '{name}' is evaluate_only and changes nothing: remove it, it is the baseline.")
-    for difference in planned.differences:
+def check_evaluate_only(row: Row, own: Mapping[str, Shape], trained: Mapping[str, Shape]) -> None:
+    """Raise ZooError for a row that cannot, or need not, test the baseline's checkpoint.
+
+    Args:
+        row: a test-time row.
+        own, trained: shapes of the weights of its network and of the baseline's.
+    """
+    if not row.differences:
+        raise ZooError(f"row '{row.name}' is evaluate_only and changes nothing: remove it, it is the baseline.")
+    for difference in row.differences:
         if is_under(difference.key, ONLY_TRAINING):
             raise ZooError(
-                f"row '{name}' is evaluate_only but changes {difference.key}, which only training reads: let it train."
+                f"row '{row.name}' is evaluate_only but changes {difference.key}, which only training reads: let it "
+                "train."
             )
-    own, trained = planned.cost.shapes, baseline.cost.shapes
     for key in [*own, *trained]:
         if own.get(key) != trained.get(key):
             raise ZooError(
-                f"row '{name}' cannot test the baseline's checkpoint: {key} is {own.get(key, 'absent')} here and "
+                f"row '{row.name}' cannot test the baseline's checkpoint: {key} is {own.get(key, 'absent')} here and "
                 f"{trained.get(key, 'absent')} there; let it train."
             )
-
-
-def settings_hash(settings: Mapping[str, Any]) -> str:
-    """A hash of what the settings say, wherever the run is and whatever its seed."""
-    return digest(json.dumps({key: value for key, value in settings.items() if key not in PLACES}))
-
-
-def other_seeds(seeds: tuple[int, ...]) -> Iterator[int]:
-    """As many other seeds."""
-    return (max(seeds) + 1 + index for index in range(len(seeds)))

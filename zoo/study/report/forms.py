@@ -1,4 +1,4 @@
-"""A report in all its forms: CSV, Markdown, LaTeX and HTML files."""
+"""A report as CSV, Markdown, LaTeX and HTML files; the page needs no scripts and no other files."""
 
 import csv
 import io
@@ -25,11 +25,11 @@ from zoo.study.report.rows import ReportedRow
 from zoo.study.report.tables import Table, tables
 
 SHEET = "samples.png"
-"""The file with sample pictures, beside the report."""
+"""The file with sample pictures, next to the report."""
 
 
 def to_markdown(report: Report) -> str:
-    """Headings, pipe tables, notes, and a link to the sample pictures where there are some."""
+    """Return headings, pipe tables, notes, and a link to the sample pictures where there are some."""
     parts = [f"# {markdown_text(report.title)}"]
     for table in tables(report):
         alignment = ["---"] * table.left + ["---:"] * (len(table.header) - table.left)
@@ -39,29 +39,29 @@ def to_markdown(report: Report) -> str:
             "\n".join(f"| {' | '.join(line)} |" for line in [header, alignment, *lines]),
         ]
     if report.pictures:
-        parts += ["## Sample pictures", f"![source, truth and results of some rows]({SHEET})"]
+        parts += ["## Sample pictures", f"![source, ground truth and outputs of some rows]({SHEET})"]
     parts += ["## Notes", "\n".join(f"- {markdown_text(note)}" for note in report.notes)]
     return "\n\n".join(parts) + "\n"
 
 
 def markdown_text(text: str) -> str:
-    """Text that Markdown shows as it is, on one line."""
+    """Return text that Markdown shows as it is, on one line."""
     return re.sub(r"([\\`*_|]|<(?! )|(?<=\])\()", r"\\\1", " ".join(text.split()))
 
 
 WIDE = 90
-"""Letters in the longest line of a table from which on it is shrunk to the width of the text."""
+"""A table with more letters in its longest line is shrunk to the width of the text."""
 
 
 def to_latex(report: Report) -> str:
-    r"""One `table` after another, for `\usepackage{booktabs,graphicx}`; notes as comments."""
+    r"""Return one `table` after another, for `\usepackage{booktabs,graphicx}`; notes as comments."""
     said = [report.title, *report.notes, r"needs \usepackage{booktabs,graphicx}"]
     comments = "\n".join(f"% {' '.join(note.split())}" for note in said)
     return "\n\n".join([comments, *(table_latex(table, report.title) for table in tables(report))]) + "\n"
 
 
 def table_latex(table: Table, title: str) -> str:
-    """One table, with the report's title in its caption."""
+    """Return one table, with the report's title in its caption."""
     columns = "l" * table.left + "r" * (len(table.header) - table.left)
     lines = [
         rf"\begin{{tabular}}{{{columns}}}",
@@ -80,7 +80,7 @@ def table_latex(table: Table, title: str) -> str:
 
 
 def line_latex(cells: list[str]) -> str:
-    """One line of a table."""
+    """Return one line of a table."""
     return " & ".join(map(latex_text, cells)) + r" \\"
 
 
@@ -116,7 +116,7 @@ LATEX = {
 
 
 def latex_text(text: str) -> str:
-    """Text that LaTeX shows as it is; a bracket first in a cell would be an argument of the line before."""
+    """Return text that LaTeX shows as it is; a bracket first in a cell would be an argument of the line before."""
     shown = "".join(LATEX.get(sign, sign) for sign in " ".join(text.split()))
     return f"{{}}{shown}" if shown.startswith(("[", "*")) else shown
 
@@ -142,11 +142,11 @@ PLOTS = (
     (
         "Differences to the baseline",
         "Points are mean differences, lines their 95 % intervals, hollow points have none; red is significant after "
-        "correction; the grey band is the noise floor.",
+        "correction; the grey band is the A/A baseline.",
         forest_plot,
     ),
     ("Quality against multiply-adds", TRADE_OFF, quality_against_multiply_adds),
-    ("Quality against frames a second", TRADE_OFF, quality_against_speed),
+    ("Quality against frames per second", TRADE_OFF, quality_against_speed),
     (
         "Robustness",
         "Mean ± standard deviation over seeds of the rows that were trained. " + COLOURS,
@@ -157,7 +157,7 @@ PLOTS = (
 
 
 def to_html(report: Report) -> str:
-    """The whole page."""
+    """Return the page."""
     title = escape(report.title)
     parts = [
         "<!DOCTYPE html>",
@@ -175,7 +175,7 @@ def to_html(report: Report) -> str:
 
 
 def table_html(table: Table) -> str:
-    """A heading and a table."""
+    """Return a heading and a table."""
     kind = ' class="text"' if table.left == len(table.header) else ""
     header = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in table.header)
     lines = "\n".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in line)}</tr>" for line in table.lines)
@@ -186,7 +186,7 @@ def table_html(table: Table) -> str:
 
 
 def figure_html(name: str, caption: str, picture: str) -> str:
-    """A heading and an SVG picture; as an image of its own, so that names inside two pictures cannot collide."""
+    """Return a heading and an SVG picture, embedded as an image so that names inside two pictures cannot collide."""
     data = b64encode(picture.encode()).decode()
     return (
         f'<h2>{escape(name)}</h2>\n<figure><img alt="{escape(name)}" src="data:image/svg+xml;base64,{data}">'
@@ -195,13 +195,13 @@ def figure_html(name: str, caption: str, picture: str) -> str:
 
 
 def pictures_html(pictured: list[PicturedSample]) -> str:
-    """The sample pictures; nothing where there are none."""
+    """Return the sample pictures; nothing where there are none."""
     if not pictured:
         return ""
     parts = [
         "<h2>Sample pictures</h2>",
-        "<p>The first pictures of the test sets: what every network was given, the truth, and each row's result with "
-        "its first seed; of many rows those that differ most from the baseline.</p>",
+        "<p>The first images of the test sets: inputs, ground truth, and the output of each row with its first seed; "
+        "of many rows those that differ most from the baseline.</p>",
     ]
     for sample in pictured:
         tiles = "\n".join(
@@ -214,8 +214,8 @@ def pictures_html(pictured: list[PicturedSample]) -> str:
 
 
 def to_csv(report: Report) -> str:
-    """A line for each row and metric, then one for each row and severity of the robustness plots; every number with all
-    its digits, empty where there is none.
+    """Return a line for each row and metric, then one for each row and severity of the robustness plots; every number
+    with all its digits, empty where there is none.
     """
     lines = [
         {**labels(row), "metric": metric.name, "better": metric.direction, **measured(row, metric.name)}
@@ -226,7 +226,7 @@ def to_csv(report: Report) -> str:
         {**labels(row), "metric": name, **measured(row, name), "robustness": robustness.name, "severity": severity}
         for robustness in report.study.robustness
         for row in report.rows
-        if row.trained
+        if not row.evaluate_only
         for severity, name in robustness.metrics.items()
     ]
     costs = {row.name: cost(row, list(report.study.sizes)) for row in report.rows}
@@ -239,18 +239,18 @@ def to_csv(report: Report) -> str:
 
 
 def labels(row: ReportedRow) -> dict[str, object]:
-    """Which row a line is about, and how much of it is there."""
+    """Return the columns that name a line's row and the number of its seeds."""
     return {
         "row": row.name,
         "marks": "; ".join(row.marks),
         "data": None if row.job is None else row.job.data["synthetic"] + " synthetic",
         "seeds": len(row.runs),
-        "seeds_missing": row.wanted - len(row.runs),
+        "seeds_missing": len(row.seeds) - len(row.runs),
     }
 
 
 def measured(row: ReportedRow, name: str) -> dict[str, object]:
-    """One metric of a row; `significant` only where there is a p-value."""
+    """Return one metric of a row; `significant` only where there is a p-value."""
     cell = row.cells[name]
     found = cell.difference
     return {
@@ -270,7 +270,7 @@ def measured(row: ReportedRow, name: str) -> dict[str, object]:
 
 
 def cost(row: ReportedRow, sizes: list[str]) -> dict[str, object]:
-    """What a row's network and runs cost."""
+    """Return the costs of a row's network and runs."""
     known: dict[str, object] = {"parameters": None if row.job is None else row.job.parameters}
     for size in sizes:
         known[f"multiply_adds_{size}"] = None if row.job is None else row.job.multiply_adds.get(size)
@@ -291,8 +291,8 @@ FORMS = {"report.csv": to_csv, "report.md": to_markdown, "report.tex": to_latex,
 
 
 def write_report(report: Report, folder: Path) -> list[Path]:
-    """Write `report.csv`, `.md`, `.tex` and `.html`, and `samples.png` where there are sample pictures; each whole or
-    not at all. Returns their paths.
+    """Write `report.csv`, `.md`, `.tex` and `.html`, and `samples.png` where there are sample pictures; returns the
+    paths.
 
     Raises:
         ZooError: the folder cannot be written.

@@ -1,4 +1,7 @@
-"""The plots of a report."""
+"""The plots of a report as SVG, the same for the same results.
+
+Of many rows only those that differ most from the baseline have a colour and a name; the others are grey.
+"""
 
 import io
 from collections.abc import Callable, Sequence
@@ -15,10 +18,10 @@ from zoo.study.report.rows import ReportedRow
 from zoo.study.report.tables import heading, plotted_metric
 
 NAMED = 8
-"""Rows with a colour of their own, besides the baseline."""
+"""Rows with a colour of their own, in addition to the baseline."""
 
 BASELINE, NOISE, OTHERS = "black", "#7b8190", "#d0d3da"
-"""Colours of the baseline, of the noise floor, and of rows without one of their own."""
+"""Colours of the baseline, of the A/A baseline, and of rows without one of their own."""
 
 
 class Style(NamedTuple):
@@ -51,11 +54,11 @@ class Styles:
 
 
 def panelled(count: int, columns: int, width: float, height: float, share_y: bool = False) -> tuple[Figure, list[Axes]]:
-    """A figure with this many panels, side by side and below one another.
+    """Return a figure with this many panels, side by side and below one another.
 
     Args:
         count: of panels.
-        columns: at most so many side by side.
+        columns: the largest number side by side.
         width, height: of a panel, inches.
         share_y: whether the panels of a line have one vertical axis.
     """
@@ -69,7 +72,7 @@ def panelled(count: int, columns: int, width: float, height: float, share_y: boo
 
 
 def add_legend(figure: Figure, panels: Sequence[Axes]) -> None:
-    """One legend for all panels, below them."""
+    """Add one legend for all panels, below them."""
     entries = {
         label: handle for axes in panels for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
     }
@@ -77,12 +80,12 @@ def add_legend(figure: Figure, panels: Sequence[Axes]) -> None:
 
 
 def plain(text: str) -> str:
-    """Text that matplotlib shows as it is: a dollar sign would begin a formula."""
+    """Return text that matplotlib shows as it is: a dollar sign would begin a formula."""
     return text.replace("$", r"\$")
 
 
 def svg(figure: Figure) -> str:
-    """The figure as SVG, without the date, and with names that are the same each time."""
+    """Return the figure as SVG, without the date, and with names that are the same each time."""
     text = io.StringIO()
     with matplotlib.rc_context({"svg.hashsalt": "zoo"}):
         figure.savefig(text, format="svg", metadata={"Date": None})
@@ -90,11 +93,11 @@ def svg(figure: Figure) -> str:
 
 
 NEUTRAL, MARKED, BAND = "#4c566a", "#b3261e", "#d8dee9"
-"""Colours of differences, of those that are significant, and of the noise floor's interval."""
+"""Colours of differences, of significant ones, and of the A/A baseline's interval."""
 
 
 def forest_plot(report: Report) -> str | None:
-    """Each row's difference to the baseline with its interval, a panel a metric; the noise floor's interval is a band.
+    """Plot each row's difference to the baseline with its interval, a panel per metric; the A/A baseline's is a band.
 
     None where nothing can be compared.
     """
@@ -116,7 +119,7 @@ def forest_plot(report: Report) -> str | None:
 
 
 def draw_difference(axes: Axes, height: int, row: ReportedRow, metric: Metric) -> None:
-    """One point of the forest plot, hollow where it has no interval."""
+    """Draw one point of the forest plot, hollow where it has no interval."""
     cell = row.cells[metric.name]
     found = cell.difference
     if found is None:
@@ -132,11 +135,9 @@ def draw_difference(axes: Axes, height: int, row: ReportedRow, metric: Metric) -
 
 
 def learning_curves(report: Report) -> str | None:
-    """What training and validation logged by epoch, a thin line a seed and a thick one their mean; None where nothing
-    was.
-    """
-    rows = [row for row in report.rows if any(run.result.curve for run in row.runs.values())]
-    logged = {name for row in rows for run in row.runs.values() for epoch in run.result.curve for name in epoch}
+    """Plot logged metrics by epoch: thin lines for seeds, a thick one for the mean. None without any."""
+    rows = [row for row in report.rows if any(run.curve for run in row.runs.values())]
+    logged = {name for row in rows for run in row.runs.values() for epoch in run.curve for name in epoch}
     measured = [f"validation/{metric.name.rpartition('/')[2]}" for metric in report.study.metrics]
     names = [name for name in dict.fromkeys(["train/loss", "validation/loss", *measured]) if name in logged]
     if not names:
@@ -154,8 +155,8 @@ def learning_curves(report: Report) -> str | None:
 
 
 def draw_learning(axes: Axes, row: ReportedRow, name: str, style: Style) -> None:
-    """The mean of one row over the epochs that every seed has, and where it has a name also the seeds."""
-    curves = [{epoch["epoch"]: epoch[name] for epoch in run.result.curve if name in epoch} for run in row.runs.values()]
+    """Draw the mean of one row over the epochs that every seed has, and for a named row also the seeds."""
+    curves = [{epoch["epoch"]: epoch[name] for epoch in run.curve if name in epoch} for run in row.runs.values()]
     for curve in curves if style.label else []:
         axes.plot(list(curve), list(curve.values()), color=style.colour, linewidth=0.5, alpha=0.4, zorder=style.order)
     common = sorted(set.intersection(*map(set, curves)))
@@ -165,9 +166,7 @@ def draw_learning(axes: Axes, row: ReportedRow, name: str, style: Style) -> None
 
 
 def robustness_curves(report: Report) -> str | None:
-    """Each trained row's mean ± standard deviation by severity, a panel a kind of severity; None where there is no
-    kind.
-    """
+    """Plot each trained row's mean ± standard deviation by severity, a panel per kind of severity; None without any."""
     plots = report.study.robustness
     if not plots:
         return None
@@ -175,7 +174,7 @@ def robustness_curves(report: Report) -> str | None:
     figure, panels = panelled(len(plots), columns=2, width=5.2, height=3.8)
     for axes, robustness in zip(panels, plots, strict=True):
         for row in report.rows:
-            if row.trained and row.runs:
+            if row.runs and not row.evaluate_only:
                 draw_robustness(axes, row, robustness, styles[row])
         axes.set_xticks(list(robustness.metrics))
         axes.set_xlabel(plain(robustness.name))
@@ -185,7 +184,7 @@ def robustness_curves(report: Report) -> str | None:
 
 
 def draw_robustness(axes: Axes, row: ReportedRow, robustness: Robustness, style: Style) -> None:
-    """The curve of one row; rows without a name have no deviations, which would hide the others."""
+    """Draw the curve of one row; rows without a name have no deviations, which would hide the others."""
     cells = [row.cells[name] for name in robustness.metrics.values()]
     axes.errorbar(
         list(robustness.metrics),
@@ -200,8 +199,8 @@ def draw_robustness(axes: Axes, row: ReportedRow, robustness: Robustness, style:
     )
 
 
-ROOM = 0.4, 0.08
-"""Shares of a panel's width and height that a name takes."""
+NAME_SIZE = 0.4, 0.08
+"""Fractions of a panel's width and height that a name takes."""
 
 
 class Point(NamedTuple):
@@ -214,9 +213,7 @@ class Point(NamedTuple):
 
 
 def quality_against_multiply_adds(report: Report) -> str | None:
-    """Each metric's mean ± standard deviation against the multiply-adds of the first size; None where no size is
-    counted.
-    """
+    """Plot each metric's mean ± standard deviation against the multiply-adds of the first size; None without a size."""
     size = first_size(report)
 
     def billions(row: ReportedRow) -> float | None:
@@ -227,8 +224,8 @@ def quality_against_multiply_adds(report: Report) -> str | None:
 
 
 def quality_against_speed(report: Report) -> str | None:
-    """Each metric's mean ± standard deviation against frames a second of the first size; None where these were not
-    measured, or on several devices.
+    """Plot each metric's mean ± standard deviation against frames per second of the first size; None where these were
+    not measured, or on several devices.
     """
     size = first_size(report)
 
@@ -239,14 +236,14 @@ def quality_against_speed(report: Report) -> str | None:
 
 
 def first_size(report: Report) -> str:
-    """The name of the study's first size; empty where it has none."""
+    """Return the name of the study's first size; empty where it has none."""
     return next(iter(report.study.sizes), "")
 
 
 def trade_off(
     report: Report, cost: Callable[[ReportedRow], float | None], label: str, less_is_better: bool
 ) -> str | None:
-    """A panel a metric; rows that no other row beats in both are joined by a line. None where no row has a cost."""
+    """Plot a panel per metric; a line joins rows that no other row beats in both. None where no row has a cost."""
     metrics, styles = report.study.metrics, Styles(report)
     rows = [(row, found) for row in report.rows if row.name != NOISE_FLOOR and (found := cost(row)) is not None]
     if not any(row.runs for row, _ in rows):
@@ -268,7 +265,7 @@ def trade_off(
 
 
 def draw_point(axes: Axes, point: Point, styles: Styles) -> None:
-    """A row with its deviation."""
+    """Draw a row with its deviation."""
     style = styles[point.row]
     axes.errorbar(
         point.cost,
@@ -283,7 +280,7 @@ def draw_point(axes: Axes, point: Point, styles: Styles) -> None:
 
 
 def front(points: list[Point], less_is_better: bool, metric: Metric) -> list[Point]:
-    """The points that no other one beats in cost and quality, from the cheapest on."""
+    """Return the points that no other one beats in cost and quality, the cheapest first."""
     towards = 1 if less_is_better else -1
     better = 1 if metric.direction == "lower" else -1
     best: list[Point] = []
@@ -294,16 +291,15 @@ def front(points: list[Point], less_is_better: bool, metric: Metric) -> list[Poi
 
 
 def draw_front(axes: Axes, points: list[Point], styles: Styles) -> None:
-    """The front as a dotted line; those of its rows that the legend does not name are named here, where there is room
-    for it.
-    """
+    """Draw the front as a dotted line, with the names of rows that are not in the legend where there is room."""
     axes.plot([p.cost for p in points], [p.quality for p in points], ":", color="#888888", linewidth=1, zorder=0)
     axes.autoscale_view()  # which otherwise waits until the panel is drawn
-    to_panel = axes.transLimits.transform  # to shares of the panel's width and height
+    to_panel = axes.transLimits.transform  # to fractions of the panel's width and height
     named: list[tuple[float, float]] = []
+    width, height = NAME_SIZE
     for point in points:
         x, y = to_panel((point.cost, point.quality))
-        if styles[point.row].label is None and all(abs(x - u) > ROOM[0] or abs(y - v) > ROOM[1] for u, v in named):
+        if styles[point.row].label is None and all(abs(x - u) > width or abs(y - v) > height for u, v in named):
             named.append((x, y))
             axes.annotate(
                 plain(point.row.name),

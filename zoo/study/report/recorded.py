@@ -1,7 +1,6 @@
-"""What is on record of a run, wherever it left something: in its folder, in a checkpoint or published file, in the
-catalogue.
+"""Records of runs for `zoo diff`: of a folder, a checkpoint, a published file, or weights in the catalogue.
 
-Nothing is built, and torch is imported only for what holds tensors.
+Nothing is built, and torch is imported only for files that hold tensors.
 """
 
 import json
@@ -14,33 +13,33 @@ from zoo.core.errors import ZooError
 from zoo.core.strict_yaml import read_yaml
 from zoo.hub.catalogue import Entry
 from zoo.hub.pull import catalogued, weights_file
-from zoo.study.record import CONFIG, JOB, METRICS, Job, Result, logged_lines, read_job, read_result
+from zoo.study.record import CONFIG, JOB, METRICS, Run, logged_lines, read_run
 
 ENVIRONMENT = "environment.json"
 
 SETTINGS = ("trainer", "model", "data", "name")
-"""Keys that every config.yaml has; the last one stands behind all that matters."""
+"""Keys that every config.yaml has; a file without the last one was cut."""
 
 PLACES = ("name", "runs", "weights_only")
 """Settings that say where a run is, or how its checkpoint is read."""
 
 MEASURED = ("validation/", "test/")
-"""What the names of metrics begin with; what training logs are losses of single batches."""
+"""Beginnings of the names of metrics; training logs losses of single batches."""
 
 
 @dataclass(frozen=True)
 class Recorded:
-    """What is known of a run.
+    """The record of a run.
 
     Args:
-        place: as it was named.
-        kind: what it is.
+        place: its folder, file or name, as the user typed it.
+        kind: of record, for messages.
         settings: resolved, registered names only.
-        whole: whether these are all settings; a checkpoint has those that matter for it, weights their model's.
+        whole: whether these are all settings; a checkpoint has those that matter for it, weights those of their model.
         versions: of packages, and the commit where there is one.
         device: where it ran.
-        data: what is said of the data besides the settings.
-        metrics: by name; one that was not measured, or is no finite number, is not there.
+        data: information about the data besides the settings.
+        metrics: by name, without those that were not measured or are not finite.
     """
 
     place: str
@@ -54,17 +53,14 @@ class Recorded:
 
 
 def read_recorded(place: str) -> Recorded:
-    """What is on record of a run.
+    """Return the record of a run.
 
     Args:
         place: the folder of a run (`runs/NAME/version_N`) or of a study's (`STUDY/ROW/seed_N`), a checkpoint, a
             published file, or a name from `zoo pull --list`.
 
     Raises:
-        ZooError: nothing of the kind, no config.yaml in it, or a damaged file.
-        ZooError: a damaged file of a study's run.
-        ZooError: a file that cannot be read, or does not say which model it holds.
-        ZooError, ZooError, DownloadError: weights that nobody knows, or that cannot be had.
+        ZooError: there is no such run, a file is damaged, or weights are unknown or not available.
     """
     path = Path(place)
     if path.is_dir():
@@ -73,7 +69,7 @@ def read_recorded(place: str) -> Recorded:
 
 
 def of_folder(folder: Path) -> Recorded:
-    """A run of `zoo fit`, `validate`, `test` or `predict`."""
+    """Return a run of `zoo fit`, `validate`, `test` or `predict`."""
     settings, environment = read_settings(folder), read_environment(folder / ENVIRONMENT)
     versions = environment["versions"] | {"plugins": environment["plugins"]}
     if environment["commit"] is not None:
@@ -83,27 +79,22 @@ def of_folder(folder: Path) -> Recorded:
 
 
 def of_study(folder: Path) -> Recorded:
-    """A run of a study, with its result if there is one."""
-    job, settings, result = read_job(folder), read_settings(folder), read_result(folder)
-    if result is not None and result.job.id != job.id:  # it is of an earlier run in this place
-        result = None
-    recorded = Recorded(str(folder), told(job, result), settings, True, data={"synthetic": job.data.get("synthetic")})
-    if result is None:
-        return recorded
-    device = {"device": result.device, "threads": result.threads} if result.device else {}
-    return replace(recorded, versions=result.versions, device=device, metrics=result.metrics)
+    """Return a run of a study, with its result if there is one for this run."""
+    run, settings = read_run(folder), read_settings(folder)
+    device = {"device": run.device, "threads": run.used_threads} if run.device else {}
+    data = {"synthetic": run.data.get("synthetic")}
+    return Recorded(str(folder), description(run), settings, True, run.versions, device, data, run.metrics)
 
 
-def told(job: Job, result: Result | None) -> str:
-    """What a study's run is, and whether it is over."""
-    said = f"row '{job.row}' of {job.study}, seed {job.seed}" + (", first stage" if job.first_stage else "")
-    if result is None:
-        return f"{said}; not over"
-    return f"{said}; failed: {result.reason}" if result.status == "failed" else said
+def description(run: Run) -> str:
+    """Return which run of a study it is, and whether it has finished."""
+    stage = ", first stage" if run.first_stage else ""
+    outcome = {"done": "", "failed": f"; failed: {run.reason}"}.get(run.status, "; not finished")
+    return f"row '{run.row}' of {run.study}, seed {run.seed}{stage}{outcome}"
 
 
 def of_file(path: str) -> Recorded:
-    """A checkpoint or published file: what it says of its model."""
+    """Return what a checkpoint or published file says about its model."""
     from zoo.weights.checkpoint import read
     from zoo.weights.published import is_safetensors
     from zoo.weights.record import EVALUATION_SETTINGS, TRAINING_SETTINGS, record
@@ -129,7 +120,7 @@ def of_file(path: str) -> Recorded:
 
 
 def of_weights(name: str) -> Recorded:
-    """Weights in the catalogue; a file is pulled only where it alone says which model it holds."""
+    """Return weights in the catalogue; a file is pulled only where it alone says which model it holds."""
     entry = catalogued(name)
     if entry is None:
         raise ZooError(
@@ -148,7 +139,7 @@ def of_weights(name: str) -> Recorded:
 
 
 def published(entry: Entry) -> dict[str, float]:
-    """What the catalogue says that weights measure, each by data, preset and metric."""
+    """Return the metrics in the catalogue, each by data, preset and metric."""
     return {
         f"{metrics.data}, {metrics.preset}/{name}": float(value)
         for metrics in entry.metrics
@@ -157,7 +148,7 @@ def published(entry: Entry) -> dict[str, float]:
 
 
 def read_settings(folder: Path) -> dict[str, Any]:
-    """The settings in a run's folder, without the places."""
+    """Return the settings in a run's folder, without the places."""
     file = folder / CONFIG
     if not file.is_file():
         raise ZooError(no_run(folder))
@@ -173,7 +164,7 @@ def read_settings(folder: Path) -> dict[str, Any]:
 
 
 def no_run(folder: Path) -> str:
-    """The sentence about a folder without config.yaml."""
+    """Return the sentence about a folder without config.yaml."""
     inside = sorted(file.parent.name for file in folder.glob(f"*/{CONFIG}"))
     if inside:
         return f"{folder} is no run but holds {', '.join(inside)}: name one of them, such as {folder / inside[0]}."
@@ -181,7 +172,7 @@ def no_run(folder: Path) -> str:
 
 
 def read_environment(file: Path) -> dict[str, Any]:
-    """What a run noted down of its surroundings."""
+    """Return the content of a run's environment.json."""
     try:
         environment = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -197,7 +188,7 @@ def read_environment(file: Path) -> dict[str, Any]:
 
 
 def last_values(folder: Path) -> dict[str, float]:
-    """The last value of each metric that validation and test logged in a run's folder."""
+    """Return the last value of each metric that validation and test logged in a run's folder."""
     file = folder / METRICS
     if not file.is_file():
         return {}
@@ -213,12 +204,12 @@ def last_values(folder: Path) -> dict[str, float]:
 
 
 def damaged(file: Path) -> ZooError:
-    """The error about a file that ends too early, or is no longer what was written."""
+    """Return the error about a file that ends too early, or was changed."""
     return ZooError(
         f"{file} is half-written or damaged: compare a run that wrote all of it, or try again if it is under way."
     )
 
 
 def mapping(value: Any) -> dict[str, Any]:
-    """The value if it has keys, otherwise nothing: a published file may come from anywhere."""
+    """Return the value if it is a mapping, otherwise an empty one: a published file may come from anywhere."""
     return value if isinstance(value, dict) else {}

@@ -1,6 +1,6 @@
-"""The report of a study: what its runs measured, and how sure the differences to the baseline are.
+"""The report of a study: the results of its runs, how sure the differences to the baseline are, and notes.
 
-Everything comes from the runs' directories. Tables and plots show a `Report`; nothing is computed from one again.
+Everything comes from the runs' directories. Tables and plots show a `Report` and compute nothing.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ import numpy as np
 
 from zoo.core.errors import ZooError
 from zoo.study.file import NOISE_FLOOR, Study
-from zoo.study.record import Result
+from zoo.study.record import Run
 from zoo.study.report.pictures import ROWS, PicturedSample, gather_pictures
 from zoo.study.report.rows import SIGNIFICANT, Missing, ReportedRow, compare, gather_rows
 from zoo.study.report.statistics import ENOUGH_SEEDS
@@ -19,7 +19,7 @@ from zoo.study.report.statistics import ENOUGH_SEEDS
 
 @dataclass(frozen=True)
 class Report:
-    """All that the tables and plots show."""
+    """Everything that the tables and plots show."""
 
     study: Study
     title: str
@@ -39,21 +39,21 @@ class Report:
 
     @property
     def devices(self) -> list[str]:
-        """What frames a second were measured on: speeds on different devices do not compare."""
+        """Devices that networks were timed on: speeds on different ones do not compare."""
         return sorted({speed.device for row in self.rows for speed in row.speeds.values()})
 
     @cached_property
     def pictures(self) -> list[PicturedSample]:
-        """Samples of the metrics' test sets, with the results of the baseline and the rows that differ most from it."""
+        """Samples of the metrics' test sets, with outputs of the baseline and of the rows that differ most from it."""
         tested = [metric.name.split("/") for metric in self.study.metrics]
         sets = dict.fromkeys("/".join(parts[1:-1]) for parts in tested if parts[0] == "test")
         return gather_pictures(self.most_different(ROWS), list(sets))
 
     def most_different(self, count: int) -> list[ReportedRow]:
-        """The baseline, and of the rows that have results the `count` that differ most from it; in the table's order.
+        """Return the baseline and the `count` rows with results that differ most from it, in the table's order.
 
-        How much a row differs is the largest of its metrics' differences, each in standard deviations of that metric
-        over the rows. The noise floor is left out.
+        The distance of a row is the largest of its metrics' differences, each in standard deviations of that metric
+        over the rows. The A/A baseline is left out.
         """
         rows = [row for row in self.others if row.runs and row.name != NOISE_FLOOR]
         largest = {row.name: 0.0 for row in rows}
@@ -72,7 +72,7 @@ def make_report(study: Study, root: Path) -> Report:
     """Gather and compare a study's results.
 
     Args:
-        study: what is reported.
+        study: to report.
         root: the folder that the study's folder is in.
 
     Raises:
@@ -82,47 +82,47 @@ def make_report(study: Study, root: Path) -> Report:
     if not any(row.runs for row in rows):
         raise ZooError(f"{root / study.title} has no finished run: expected `zoo study run` first, or another --runs.")
     compare(study, rows)
-    results = [run.result for row in rows for run in row.runs.values()]
-    return Report(study, title(study, results), rows, missing, notes(study, rows, results))
+    runs = [run for row in rows for run in row.runs.values()]
+    return Report(study, title(study, runs), rows, missing, notes(study, rows, runs))
 
 
-def title(study: Study, results: list[Result]) -> str:
-    """The study's name, and that its data is synthetic where it is."""
-    kinds = {result.job.data["synthetic"] for result in results}
+def title(study: Study, runs: list[Run]) -> str:
+    """Return the study's name, marked where its data is synthetic."""
+    kinds = {run.data["synthetic"] for run in runs}
     if kinds == {"none"}:
         return study.title
     return f"{study.title} ({'synthetic data' if kinds == {'all'} else 'partly synthetic data'})"
 
 
-def notes(study: Study, rows: list[ReportedRow], results: list[Result]) -> list[str]:
-    """How to read the tables, and what the runs ran on."""
+def notes(study: Study, rows: list[ReportedRow], runs: list[Run]) -> list[str]:
+    """Return how to read the tables, and devices and versions of the runs."""
     said = [
         "Values are mean ± standard deviation over seeds. Differences are row minus baseline, paired by seed and "
-        "picture, with a 95 % bootstrap interval; p is two-sided, from the same bootstrap, "
+        "image, with a 95 % bootstrap interval; p is two-sided, from the same bootstrap, "
         f"Holm-corrected over the rows of each metric; * marks p < {SIGNIFICANT}."
     ]
-    return [*said, *about_intervals(rows), *about_columns(study, rows), *surroundings(results)]
+    return [*said, *about_intervals(rows), *about_columns(study, rows), *surroundings(runs)]
 
 
 def about_intervals(rows: list[ReportedRow]) -> list[str]:
-    """What the intervals and p-values of these rows do and do not say."""
+    """Return what the intervals and p-values of these rows do and do not say."""
     said = []
     compared = [cell.difference for row in rows for cell in row.cells.values() if cell.difference is not None]
     resampled = {difference.over for difference in compared}
     if "seeds and pictures" in resampled:
-        said.append("Intervals resample seeds and pictures, unless labelled otherwise.")
+        said.append("Intervals resample seeds and images, unless labelled otherwise.")
     if "pictures only" in resampled:
         said.append(
             "Intervals labelled 'pictures only' have fewer than 3 seeds: they say how sure the difference is for these "
-            "trained networks, and nothing of what another seed would give."
+            "trained networks, and nothing about other seeds."
         )
     if "seeds only" in resampled:
-        said.append("Intervals labelled 'seeds only' belong to metrics without a value for each picture.")
+        said.append("Intervals labelled 'seeds only' belong to metrics without a value for each image.")
     if "nothing" in resampled:
-        said.append("Differences without an interval have fewer than 3 seeds and no values for each picture.")
+        said.append("Differences without an interval have fewer than 3 seeds and no values for each image.")
     if any(difference.p is not None for difference in compared):
         said.append(
-            "Intervals of few seeds or pictures are widened for their number as Student's are, and no p-value is "
+            "Intervals of few seeds or images are widened for their number as Student's are, and no p-value is "
             "smaller than Student's with the degrees of freedom of the fewer of both."
         )
     if any(difference.p is None for difference in compared):
@@ -133,12 +133,10 @@ def about_intervals(rows: list[ReportedRow]) -> list[str]:
 
 
 def about_columns(study: Study, rows: list[ReportedRow]) -> list[str]:
-    """What the noise floor, published values and frames a second are."""
+    """Return what the A/A baseline, published values and frames per second are."""
     said = []
     if study.noise_floor:
-        said.append(
-            f"{NOISE_FLOOR} is the baseline with other seeds: what it differs by is noise, and is not corrected."
-        )
+        said.append(f"{NOISE_FLOOR} is the baseline with other seeds: its difference is noise, and is not corrected.")
     if any(metric.name in row.published for row in rows for metric in study.metrics):
         said.append(f"Published values are from {study.source}, and were not measured here.")
     speeds = [speed for row in rows for speed in row.speeds.values()]
@@ -147,22 +145,26 @@ def about_columns(study: Study, rows: list[ReportedRow]) -> list[str]:
         counted = str(repeats[0]) if len(repeats) == 1 else f"{repeats[0]} to {repeats[-1]}"
         devices = sorted({speed.device for speed in speeds})
         said.append(
-            f"FPS are frames a second, median [quartiles] of {counted} repeats, with one picture at a time, measured "
-            f"after all runs by turns in one process on: {'; '.join(devices)}."
+            f"FPS are frames per second, median [quartiles] of {counted} repeats, with one image at a time, measured "
+            f"after all runs, interleaved in one process, on: {'; '.join(devices)}."
         )
         if len(devices) > 1:
             said.append("FPS were measured on different devices and do not compare: there is no plot of them.")
     return said
 
 
-def surroundings(results: list[Result]) -> list[str]:
-    """Devices and versions; more than one of them is said, since then seconds do not compare."""
-    devices = sorted({f"{result.device}, threads: {result.threads}" for result in results})
-    versions = sorted({", ".join(f"{name} {value}" for name, value in result.versions.items()) for result in results})
+def surroundings(runs: list[Run]) -> list[str]:
+    """Return devices, versions and commits; a note where there is more than one, since then seconds do not compare."""
+    devices = sorted({f"{run.device}, threads: {run.used_threads}" for run in runs})
+    versions = sorted({", ".join(f"{name} {value}" for name, value in run.versions.items()) for run in runs})
     said = [f"Device: {'; '.join(devices)}."]
     if len(devices) > 1:
         said.append("The runs had different devices: their seconds and memory do not compare.")
     said.append(f"Versions: {'; '.join(versions)}.")
     if len(versions) > 1:
         said.append("The runs had different versions.")
+    if len(commits := sorted({run.versions.get("commit", "unknown") for run in runs})) > 1:
+        said.append(
+            f"The runs come from different commits: {', '.join(commits)}; `zoo study run --force` repeats them."
+        )
     return said

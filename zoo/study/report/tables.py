@@ -1,6 +1,7 @@
 """Plans, states and reports as tables."""
 
 import math
+from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,16 +9,16 @@ from rich.console import Console
 from rich.table import Table as ScreenTable
 from rich.text import Text
 
-from zoo.study.file import NOISE_FLOOR, Metric, Robustness, Row, Study
-from zoo.study.plan.planner import FIRST_STAGE, Plan, PlannedRow, other_seeds, settings_hash
-from zoo.study.record import all_jobs, read_result, state
-from zoo.study.report.numbers import number, p_value, signed
+from zoo.study.file import Metric, Robustness, Row, Study
+from zoo.study.plan.planner import Plan
+from zoo.study.record import FIRST_STAGE, all_runs, folder_name, read_job, read_run, settings_hash, state
+from zoo.study.report.numbers import duration, number, p_value, signed
 from zoo.study.report.report import Report
-from zoo.study.report.rows import Cell, ReportedRow
+from zoo.study.report.rows import Cell, ReportedRow, expected_rows
 from zoo.study.run.timing import Speed
 
 NONE = "—"
-"""Stands where there is no value."""
+"""The text of a cell without a value."""
 
 ARROWS = {"lower": "↓", "higher": "↑"}
 
@@ -32,7 +33,7 @@ class Table(NamedTuple):
 
 
 def tables(report: Report) -> list[Table]:
-    """The tables that every form shows, in their order."""
+    """Return the tables that every form shows, in their order."""
     made = [values(report), differences(report), costs(report)]
     made += [robustness_table(report, robustness) for robustness in report.study.robustness]
     if report.missing:
@@ -42,7 +43,9 @@ def tables(report: Report) -> list[Table]:
 
 
 def values(report: Report) -> Table:
-    """Mean ± standard deviation of every metric; beside those that a paper has for one of the rows, what it has."""
+    """Return mean ± standard deviation of every metric, next to a paper's values where it has some; the title says
+    where runs come from different commits.
+    """
     header = ["row", "seeds"]
     lines = [[named(row), seeds(row)] for row in report.rows]
     for metric in report.study.metrics:
@@ -52,11 +55,12 @@ def values(report: Report) -> Table:
             header.append(f"{heading(metric, report.study)}, published")
             columns.append([published(row, metric) for row in report.rows])
         lines = [[*line, *cells] for line, *cells in zip(lines, *columns, strict=True)]
-    return Table("Results", header, lines)
+    commits = {run.versions.get("commit") for row in report.rows for run in row.runs.values()}
+    return Table("Results" if len(commits) < 2 else "Results, runs from different commits", header, lines)
 
 
 def differences(report: Report) -> Table:
-    """Difference of every metric to the baseline's."""
+    """Return the difference of every metric to the baseline's."""
     metrics = report.study.metrics
     header = ["row", *(heading(metric, report.study) for metric in metrics)]
     lines = [[named(row), *(difference(row.cells[metric.name]) for metric in metrics)] for row in report.others]
@@ -65,11 +69,11 @@ def differences(report: Report) -> Table:
 
 
 def costs(report: Report) -> Table:
-    """What the rows' networks and runs cost; frames a second only where they were measured."""
+    """Return the costs of the rows' networks and runs; frames per second only where they were measured."""
     sizes = list(report.study.sizes)
     timed = [size for size in sizes if any(size in row.speeds for row in report.rows)]
     header = ["row", "parameters", *(f"GMACs {size}" for size in sizes), *(f"FPS {size}" for size in timed)]
-    staged = any(row.first_stage is not None for row in report.rows)
+    staged = any(row.first_stage_seconds is not None for row in report.rows)
     header += [*(["first stage, shared"] if staged else []), "training", "test", "peak memory"]
     lines = []
     for row in report.rows:
@@ -77,7 +81,7 @@ def costs(report: Report) -> Table:
         counted = {} if row.job is None else row.job.multiply_adds
         line += [f"{counted[size] / 1e9:.2f}" if size in counted else NONE for size in sizes]
         line += [frames_per_second(row.speeds.get(size)) for size in timed]
-        times = [*([row.first_stage] if staged else []), row.seconds("fit"), row.seconds("test")]
+        times = [*([row.first_stage_seconds] if staged else []), row.seconds("fit"), row.seconds("test")]
         line += [NONE if seconds is None else duration(seconds) for seconds in times]
         line.append(NONE if row.peak_memory is None else f"{row.peak_memory / 2**20:,.0f} MiB")
         lines.append(line)
@@ -85,25 +89,25 @@ def costs(report: Report) -> Table:
 
 
 def robustness_table(report: Report, robustness: Robustness) -> Table:
-    """A metric at each severity, of the rows that were trained."""
+    """Return a metric at each severity, of the rows that were trained."""
     header = ["row", *(f"{severity:g}" for severity in robustness.metrics)]
     lines = [
         [row.name, *(value(row.cells[name]) for name in robustness.metrics.values())]
         for row in report.rows
-        if row.trained
+        if not row.evaluate_only
     ]
     return Table(f"{plotted_metric(robustness, report.study)} by {robustness.name}", header, lines)
 
 
 def heading(metric: Metric, study: Study) -> str:
-    """A metric's label, unit and better direction; with its test set where another metric has the same label."""
+    """Return a metric's label, unit and better direction; with its test set where another metric has the same label."""
     several = sum(other.label == metric.label for other in study.metrics) > 1
     label = f"{metric.label} {metric.name.rpartition('/')[0].removeprefix('test/')}" if several else metric.label
     return label + unit_and_direction(metric)
 
 
 def plotted_metric(robustness: Robustness, study: Study) -> str:
-    """The heading of a metric that is measured at several severities, without a test set."""
+    """Return the heading of a metric that is measured at several severities, without a test set."""
     measured = next(iter(robustness.metrics.values())).rpartition("/")[2]
     alike = (metric for metric in study.metrics if metric.name.rpartition("/")[2] == measured)
     metric = next(alike, None)
@@ -111,35 +115,35 @@ def plotted_metric(robustness: Robustness, study: Study) -> str:
 
 
 def unit_and_direction(metric: Metric) -> str:
-    """` (%) ↑`."""
+    """Return ` (%) ↑`."""
     return (f" ({metric.unit}) " if metric.unit else " ") + ARROWS[metric.direction]
 
 
 def named(row: ReportedRow) -> str:
-    """A row's name with its marks."""
+    """Return a row's name with its marks."""
     return f"{row.name} ({'; '.join(row.marks)})" if row.marks else row.name
 
 
 def seeds(row: ReportedRow) -> str:
-    """How many seeds are in a row's mean, and how many are missing."""
-    absent = row.wanted - len(row.runs)
-    return f"{len(row.runs)} of {row.wanted}: {absent} missing" if absent else str(row.wanted)
+    """Return the number of seeds in a row's mean, and of missing ones."""
+    absent = len(row.seeds) - len(row.runs)
+    return f"{len(row.runs)} of {len(row.seeds)}: {absent} missing" if absent else str(len(row.seeds))
 
 
 def value(cell: Cell) -> str:
-    """`12.34 ± 0.56`."""
+    """Return `12.34 ± 0.56`."""
     if cell.mean is None:
         return NONE
     return number(cell.mean) if cell.deviation is None else f"{number(cell.mean)} ± {number(cell.deviation, 2)}"
 
 
 def published(row: ReportedRow, metric: Metric) -> str:
-    """What a paper has for a row."""
+    """Return the value of a paper for a row."""
     return number(row.published[metric.name]) if metric.name in row.published else NONE
 
 
 def difference(cell: Cell) -> str:
-    """`−1.2 [−2.0, −0.4], p = 0.012*`, and what was resampled where it was not both seeds and pictures."""
+    """Return `−1.2 [−2.0, −0.4], p = 0.012*`, and the resampled axes where they are not both seeds and images."""
     found = cell.difference
     if found is None:
         return NONE
@@ -153,7 +157,7 @@ def difference(cell: Cell) -> str:
 
 
 def frames_per_second(speed: Speed | None) -> str:
-    """`24.1 [23.8, 24.2]`: median and quartiles."""
+    """Return `24.1 [23.8, 24.2]`: median and quartiles."""
     if speed is None:
         return NONE
     slower, faster = sorted(1 / seconds for seconds in speed.quartiles)
@@ -161,7 +165,7 @@ def frames_per_second(speed: Speed | None) -> str:
 
 
 def show_plan(plan: Plan, seconds: dict[str, float] | None = None) -> None:
-    """Print each row: how it differs from the baseline, what its network costs, and how long its training takes.
+    """Print each row: its differences to the baseline, the cost of its network, and how long its training takes.
 
     Args:
         plan: of the study.
@@ -171,78 +175,62 @@ def show_plan(plan: Plan, seconds: dict[str, float] | None = None) -> None:
     table = ScreenTable(title=study.title, title_justify="left")
     table.add_column("row")
     table.add_column("against the baseline", overflow="fold")
-    table.add_column("parameters", justify="right")
-    for size in study.sizes:
-        table.add_column(f"GMACs {size}", justify="right")
-    if seconds is not None:
-        table.add_column("training", justify="right")
-    for planned in plan.rows:
-        cost = planned.cost
-        cells: list[str | Text] = [planned.row.name, Text(told(planned, plan)), f"{cost.parameters / 1e6:.2f} M"]
-        cells += [f"{cost.multiply_adds[size] / 1e9:.2f}" for size in study.sizes]
-        if seconds is not None:
-            known = math.nan if planned.row.evaluate_only else seconds[settings_hash(planned.settings)]
-            cells.append("—" if math.isnan(known) else duration(known))
+    for heading in ("parameters", *(f"GMACs {size}" for size in study.sizes), *(["training"] if seconds else [])):
+        table.add_column(heading, justify="right")
+    for row in plan.rows:
+        cells = [row.name, Text(remarks(row, plan)), f"{row.parameters / 1e6:.2f} M"]
+        cells += [f"{row.multiply_adds[size] / 1e9:.2f}" for size in study.sizes]
+        if seconds:
+            known = math.nan if row.evaluate_only else seconds[settings_hash(row.settings)]
+            cells.append(NONE if math.isnan(known) else duration(known))
         table.add_row(*cells)
     console = Console()
     console.print(table)
     runs = plan.runs()
     trained = [run for run in runs if run.trains]
     stages = sum(run.first_stage for run in runs)
-    said = f"{len(runs)} runs with {len(study.seeds)} seeds, {len(trained)} trainings"
-    said += f", {stages} of them first stages" if stages else ""
-    said += f", {len(study.seeds)} the baseline with other seeds" if study.noise_floor else ""
-    console.print(f"{said}.", highlight=False)
-    if seconds is not None:
-        times = [seconds[settings_hash(run.settings)] for run in trained]
-        told_of = [time for time in times if not math.isnan(time)]
-        said = f"About {duration(sum(told_of))} of training, one run at a time"
-        untold = len(times) - len(told_of)
-        said += f", without {untold} whose epochs are too short to tell." if untold else "."
-        console.print(said, highlight=False)
+    summary = f"{len(runs)} runs with {len(study.seeds)} seeds, {len(trained)} trainings"
+    summary += f", {stages} of them first stages" if stages else ""
+    summary += f", {len(study.seeds)} the baseline with other seeds" if study.noise_floor else ""
+    console.print(f"{summary}.", highlight=False)
+    if seconds:
+        times = [time for run in trained if not math.isnan(time := seconds[settings_hash(run.settings)])]
+        summary = f"About {duration(sum(times))} of training, one run at a time"
+        unknown = len(trained) - len(times)
+        summary += f", without {unknown} whose epochs are too short to tell." if unknown else "."
+        console.print(summary, highlight=False)
 
 
-def told(planned: PlannedRow, plan: Plan) -> str:
-    """What a row's second column says."""
-    lines = [str(difference) for difference in planned.differences]
-    if planned.row.name == plan.study.baseline:
+def remarks(row: Row, plan: Plan) -> str:
+    """Return the second column of a row in a plan."""
+    lines = [str(difference) for difference in row.differences]
+    if row.name == plan.study.baseline:
         lines.append("the baseline")
-    if planned.row.evaluate_only:
+    if row.evaluate_only:
         lines.append("tests the baseline's checkpoint")
-    elif planned.first_stage not in (None, plan.baseline.first_stage):
+    elif row.first_stage not in (None, plan.baseline.first_stage):
         lines.append("a first stage of its own")
-    if planned.row.note:
-        lines.append(planned.row.note)
-    return "\n".join(lines)
-
-
-def duration(seconds: float) -> str:
-    """`45 s`, `12 min`, `3.5 h`."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+    return "\n".join([*lines, *([row.note] if row.note else [])])
 
 
 def show_status(study: Study, root: Path) -> bool:
-    """Print what is the matter with each run; returns whether one failed. Nothing is resolved or built."""
+    """Print the state of each run; returns whether one failed. Nothing is resolved or built."""
     table = ScreenTable(title=study.title, title_justify="left")
     table.add_column("row")
     table.add_column("seeds", overflow="fold")
     folder = root / study.title
-    rows = [(row.name, folder / row.folder, study.seeds) for row in study.rows]
-    if study.noise_floor:
-        rows.append((NOISE_FLOOR, folder / Row(NOISE_FLOOR).folder, tuple(other_seeds(study.seeds))))
+    rows = [(row.name, folder / row.folder, seeds) for row, seeds in expected_rows(study)]
     reasons = []
-    counts: dict[str, int] = {}
+    counts: Counter[str] = Counter()
     for name, place, seeds in [*first_stages(folder), *rows]:
         states = []
         for seed in seeds:
             directory = place / f"seed_{seed}"
             found = state(directory)
-            counts[found] = counts.get(found, 0) + 1
+            counts[found] += 1
             states.append(f"{seed} {found}")
-            if found == "failed" and (result := read_result(directory)) is not None:
-                reasons.append(f"{name}, seed {seed} failed: {result.reason}")
+            if found == "failed":
+                reasons.append(f"{name}, seed {seed} failed: {read_run(directory).reason}")
         table.add_row(name, ", ".join(states))
     console = Console()
     console.print(table)
@@ -253,11 +241,12 @@ def show_status(study: Study, root: Path) -> bool:
 
 
 def first_stages(folder: Path) -> list[tuple[str, Path, tuple[int, ...]]]:
-    """The first stages that were begun, as rows of `show_status`: which there will be, only a plan knows."""
+    """Return the first stages that were begun, as rows of `show_status`: only a plan knows all that there will be."""
     seeds: dict[str, list[int]] = {}
-    for _, job in all_jobs(folder / FIRST_STAGE):
-        seeds.setdefault(job.row, []).append(job.seed)
+    for directory in all_runs(folder / FIRST_STAGE):
+        run = read_job(directory)
+        seeds.setdefault(run.row, []).append(run.seed)
     return [
-        (f"{name}, first stage", folder / FIRST_STAGE / Row(name).folder, tuple(sorted(found)))
+        (f"{name}, first stage", folder / FIRST_STAGE / folder_name(name), tuple(sorted(found)))
         for name, found in seeds.items()
     ]

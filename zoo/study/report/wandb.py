@@ -1,7 +1,7 @@
 """The report as one more W&B run of the study's group, where the study's runs are logged there.
 
-Its table has the lines of `report.csv`; beside it are the page, the plots and the sample pictures, and all files as an
-artifact. The report does not depend on it: whatever goes wrong becomes one sentence.
+It has the lines of `report.csv` as a table, the page, the plots and the sample pictures, and all files as an artifact.
+The report does not depend on it: an error becomes one sentence.
 """
 
 import csv
@@ -18,7 +18,7 @@ from zoo.study.run.wandb import described, session, wandb_loggers
 
 JOB_TYPE = "report"
 PROJECT = "ablation-zoo"
-"""Where runs are logged whose configuration names no project."""
+"""The project where the configuration names none."""
 
 
 def upload_report(report: Report, files: Sequence[Path]) -> str | None:
@@ -29,7 +29,7 @@ def upload_report(report: Report, files: Sequence[Path]) -> str | None:
         files: of the report, as `write_report` wrote them; W&B's own are written beside them.
 
     Returns:
-        What became of it, one sentence; None where the study is not logged to W&B.
+        Where it is, or why it was not uploaded, one sentence; None where the study is not logged to W&B.
     """
     logger = baseline_logger(report)
     if logger is None:
@@ -41,7 +41,7 @@ def upload_report(report: Report, files: Sequence[Path]) -> str | None:
 
 
 def baseline_logger(report: Report) -> dict[str, Any] | None:
-    """The arguments of the W&B logger that the baseline's runs have; None where they have none."""
+    """Return the arguments of the W&B logger of the baseline's runs; None where they have none."""
     for run in report.baseline.runs.values():
         for logger in wandb_loggers(read_settings(run.directory)):
             return logger.get("init_args") or {}
@@ -52,7 +52,7 @@ def log(report: Report, files: Sequence[Path], logger: dict[str, Any]) -> str:
     """Log a report as a W&B run; returns where it is."""
     import wandb
 
-    results = sorted(run.result.job.id for row in report.rows for run in row.runs.values())
+    results = sorted(run.id for row in report.rows for run in row.runs.values())
     variables = {
         "WANDB_RUN_GROUP": report.study.title,
         "WANDB_JOB_TYPE": JOB_TYPE,
@@ -74,7 +74,7 @@ def log(report: Report, files: Sequence[Path], logger: dict[str, Any]) -> str:
 
 
 def contents(report: Report, files: Sequence[Path]) -> dict[str, Any]:
-    """Everything that the W&B run shows, by name."""
+    """Return everything that the W&B run shows, by name."""
     import wandb
 
     shown: dict[str, Any] = {}
@@ -90,7 +90,7 @@ def contents(report: Report, files: Sequence[Path]) -> dict[str, Any]:
 
 
 def table(file: Path) -> tuple[list[str], list[list[str | float | None]]]:
-    """Columns and lines of a CSV file; a column that holds only numbers has them as numbers, an empty cell is None."""
+    """Return columns and lines of a CSV file; columns of numbers only hold numbers, an empty cell is None."""
     with file.open(encoding="utf-8", newline="") as stream:
         columns, *lines = list(csv.reader(stream))
     numeric = {index for index in range(len(columns)) if all(is_number(line[index]) for line in lines if line[index])}
@@ -101,7 +101,7 @@ def table(file: Path) -> tuple[list[str], list[list[str | float | None]]]:
 
 
 def is_number(text: str) -> bool:
-    """Whether a cell holds a number."""
+    """Return whether a cell holds a number."""
     try:
         float(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What a test measured on each image, and how the first of them look."""
+"""Record of a test: metrics of each image, for intervals over images, and the first samples as images."""
 
 import csv
 import io
@@ -15,14 +15,14 @@ from zoo.training.module import TrainingModule
 
 
 class SampleRecord(Callback):
-    """Writes one line a test picture: set, index in the set, name, and the picture's value of each metric. The first
-    samples of each set are also kept as pictures.
+    """Writes one line per test image: set, index in the set, name, and each metric. Keeps the first samples of each set
+    as images.
 
-    The values are what the module's `test_step` returns as `samples`, one `{"sad": 12.3}` a sample of the batch; a
-    module that does not leaves no file. The pictures are the module's `test_tiles` of the `output` that it returns.
+    The metrics are the `samples` that the module's `test_step` returns, one `{"sad": 12.3}` per sample of the batch; a
+    module that returns none leaves no file. The images are the module's `test_tiles` of the `output` that it returns.
 
     Args:
-        file: the CSV file to write; pictures lie beside it, in the folder `pictures`.
+        file: the CSV file to write; images are next to it, in the folder `pictures`.
     """
 
     def __init__(self, file: str) -> None:
@@ -44,19 +44,16 @@ class SampleRecord(Callback):
         if samples is None:
             return
         sets = list(getattr(getattr(trainer, "datamodule", None), "test", {})) or ["data"]
-        wanted = sets[dataloader_idx]
-        room = COUNT - self.counts.get(wanted, 0)
-        if room > 0 and "output" in outputs and isinstance(pl_module, TrainingModule):
-            self._keep(pl_module.test_tiles(batch, outputs["output"], room, SIDE), wanted)
+        name_of_set = sets[dataloader_idx]
+        first = self.counts.get(name_of_set, 0)
+        if first < COUNT and "output" in outputs and isinstance(pl_module, TrainingModule):
+            tiles = pl_module.test_tiles(batch, outputs["output"], COUNT - first, SIDE)
+            for number, named in enumerate(tiles, start=first):
+                write_tiles(self.pictures, Sample(name_of_set, number), named)
         names = getattr(batch, "name", None) or [""] * len(samples)
-        for name, values in zip(names, samples, strict=True):
-            index = self.counts.get(wanted, 0)
-            self.counts[wanted] = index + 1
-            self.lines.append({"set": wanted, "index": index, "name": name, **values})
-
-    def _keep(self, tiles: list[dict[str, np.ndarray]], wanted: str) -> None:
-        for number, named in enumerate(tiles, start=self.counts.get(wanted, 0)):
-            write_tiles(self.pictures, Sample(wanted, number), named)
+        for index, (name, values) in enumerate(zip(names, samples, strict=True), start=first):
+            self.lines.append({"set": name_of_set, "index": index, "name": name, **values})
+        self.counts[name_of_set] = first + len(samples)
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not self.lines:
@@ -70,9 +67,9 @@ class SampleRecord(Callback):
 
 
 def read_samples(file: Path) -> list[dict[str, Any]]:
-    """The lines of a samples file: `set` and `name` as text, `index` as a whole number, metrics as numbers.
+    """Return the lines of a samples file: `set` and `name` as text, `index` as a whole number, metrics as numbers.
 
-    A metric that had nothing to measure in a picture is absent from its line.
+    A metric that had nothing to measure in an image is absent from its line.
     """
     with file.open(encoding="utf-8", newline="") as stream:
         return [
@@ -86,10 +83,10 @@ def read_samples(file: Path) -> list[dict[str, Any]]:
 
 
 PICTURES = "pictures"
-"""The folder of them in a run's directory."""
+"""The folder of sample images in a run's directory: `pictures/SET_NUMBER/INDEX_TILE.png`."""
 
 COUNT = 3
-"""Samples of each test set that are kept."""
+"""Samples of each test set that are kept as images."""
 
 SIDE = 256
 """Pixels of the longer side of a tile, at most."""
@@ -109,7 +106,7 @@ def write_tiles(folder: Path, sample: Sample, tiles: Mapping[str, np.ndarray]) -
 
 
 def read_tiles(folder: Path) -> dict[Sample, dict[str, np.ndarray]]:
-    """The tiles of each sample by name, in their order; empty where nothing was kept."""
+    """Return the tiles of each sample by name, in their order; empty where nothing was kept."""
     found = {}
     for kept in folder.glob("*_*"):
         name, _, number = kept.name.rpartition("_")

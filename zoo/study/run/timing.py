@@ -1,4 +1,9 @@
-"""How fast networks are, and how long trainings will take."""
+"""Frames per second of the networks, and an estimate of how long trainings take.
+
+Networks are timed once all runs have finished: interleaved in one process, warm, with trained weights, on a rendered
+image, since the patches that a selector chooses depend on both. Rows with equal networks are timed once. `speed.json`
+in the study's folder keeps the measurements; one that still holds is not repeated.
+"""
 
 import json
 import math
@@ -26,8 +31,8 @@ from zoo.measure.machine import processor
 from zoo.measure.timing import Timing, by_turns, threads
 from zoo.study.file import NOISE_FLOOR, Study
 from zoo.study.plan.cost import network_spec
-from zoo.study.plan.planner import Plan, about, settings_hash
-from zoo.study.record import CONFIG, Result, all_jobs, digest, read_result
+from zoo.study.plan.planner import Plan, about
+from zoo.study.record import CONFIG, Run, all_runs, digest, read_run, settings_hash
 from zoo.study.run.execute import command, read_settings, reason, versions
 from zoo.training.module import TrainingModule
 from zoo.weights.checkpoint import read
@@ -37,25 +42,26 @@ from zoo.weights.state import load_all
 SPEED = "speed.json"
 
 FORMAT = 1
-"""Of speed.json, and of how things are timed: what another one measured is measured again."""
+"""Version of speed.json and of the measurement; measurements of another version are repeated."""
 
-MOST, LEAST = 20, 3
-"""Repeats for one row and size: `MOST`, or where `BUDGET` is used up before, fewer, but at least `LEAST`."""
+MAX_REPEATS, MIN_REPEATS = 20, 3
+"""Repeats for one row and size; fewer than the maximum where `BUDGET` is used up before."""
 
 BUDGET = 5.0
 """Seconds for the repeats of one row and size."""
 
 
 class Speed(NamedTuple):
-    """How fast a row's network is on pictures of one size."""
+    """Speed of a row's network on images of one size.
+
+    `median` and `quartiles` are seconds per image; `device` includes the threads of a CPU, since speeds on different
+    ones do not compare.
+    """
 
     median: float
-    """Seconds a picture."""
     quartiles: tuple[float, float]
-    """Between them lies the middle half of the repeats, seconds a picture."""
     repeats: int
     device: str
-    """What it ran on, with the threads of a CPU: speeds on different ones do not compare."""
 
     @property
     def frames_per_second(self) -> float:
@@ -64,7 +70,7 @@ class Speed(NamedTuple):
 
 
 def read_speed(folder: Path) -> dict[str, dict[str, Speed]]:
-    """What was measured in a study's folder, by the names of row and size; empty where nothing was.
+    """Return the measurements in a study's folder, by the names of row and size; empty where there are none.
 
     Raises:
         ZooError: speed.json is damaged.
@@ -77,13 +83,13 @@ def read_speed(folder: Path) -> dict[str, dict[str, Speed]]:
 
 @dataclass(frozen=True)
 class Architecture:
-    """What some rows have in common: a network that does the same.
+    """A network that some rows have in common.
 
     Args:
         rows: their names.
         model: the spec of the first one's module.
         hardware: `accelerator` and `precision` of its trainer.
-        run: id of the run that brings the weights.
+        run: id of the run that trained the weights.
         checkpoint: the file with them.
     """
 
@@ -96,15 +102,7 @@ class Architecture:
 
 @dataclass(frozen=True)
 class Network:
-    """An architecture with its weights.
-
-    Args:
-        architecture: of the network.
-        module: where the example pictures come from.
-        fabric: takes care of device and precision.
-        forward: the module on its device.
-        device: its name.
-    """
+    """An architecture with its weights on its device; `fabric` takes care of device and precision."""
 
     architecture: Architecture
     module: TrainingModule
@@ -113,27 +111,27 @@ class Network:
     device: str
 
     def identity(self, size: tuple[int, int]) -> str:
-        """What a measurement belongs to: its hash."""
+        """Return the hash of everything that a measurement depends on."""
         return digest(json.dumps([FORMAT, self.architecture.run, size, self.device, torch.__version__]))
 
 
 Entry = dict[str, Any]
-"""A measurement in speed.json: its `identity`, and what `Speed` has with precision and versions, or why it `failed`."""
+"""A measurement in speed.json: its `identity`, and `Speed` with precision and versions, or why it `failed`."""
 
 
-def measure_speed(study: Study, root: Path, most: int = MOST) -> list[str]:
+def measure_speed(study: Study, root: Path, repeats: int = MAX_REPEATS) -> list[str]:
     """Time the rows' networks and write `speed.json`.
 
-    A size at which some network was not timed yet is timed anew as a whole, since only what ran by turns compares. What
-    is over is written after each size, so that an interruption loses only one.
+    A size at which some network has not been timed yet is re-timed as a whole, since only interleaved measurements
+    compare. The file is written after each size, so that an interruption loses only one.
 
     Args:
-        study: whose rows are timed on pictures of its sizes.
+        study: whose rows are timed on images of its sizes.
         root: the folder that the study's folder is in.
-        most: repeats for one row and size, see `MOST`.
+        repeats: repeats for one row and size, see `MAX_REPEATS`.
 
     Returns:
-        What could not be timed, and why, a sentence each.
+        A sentence for each network that could not be timed.
 
     Raises:
         ZooError: a result or speed.json is damaged, or speed.json cannot be written.
@@ -147,52 +145,48 @@ def measure_speed(study: Study, root: Path, most: int = MOST) -> list[str]:
         for name, size in study.sizes.items():
             if any(network.identity(size) not in known for network in networks):
                 print(f"{study.title}: timing {len(networks)} networks at {name}, {size[1]}×{size[0]}.", flush=True)
-                known |= {entry["identity"]: entry for entry in measure(networks, name, size, most)}
+                known |= {entry["identity"]: entry for entry in measure(networks, name, size, repeats)}
             write(folder, study, networks, known)
     timed = [entry for sizes in read_entries(folder).values() for entry in sizes.values()]
     return failed + list(dict.fromkeys(entry["failed"] for entry in timed if "failed" in entry))
 
 
 def architectures(study: Study, folder: Path, failed: list[str]) -> list[Architecture]:
-    """The networks of all rows, equal ones once, each with the weights of the first seed that is done."""
-    done = first_results(folder)
+    """Return the networks of all rows, equal ones once, each with the weights of the first seed that is done."""
+    done = first_runs(folder)
     rows = [study.baseline, *(row.name for row in study.rows), *([NOISE_FLOOR] if study.noise_floor else [])]
     found: dict[str, Architecture] = {}
     for name in dict.fromkeys(rows):
         if name not in done:
             failed.append(f"row '{name}' has no finished run, so its network is not timed.")
             continue
-        directory, result = done[name]
-        assert result.checkpoint is not None
-        settings = read_settings(directory)
+        run = done[name]
+        assert run.checkpoint is not None
+        settings = read_settings(run.directory)
         model = without_downloads(settings["model"])
         hardware = {key: settings["trainer"][key] for key in ("accelerator", "precision")}
-        timed = Architecture([], model, hardware, result.job.id, folder / result.checkpoint)
+        timed = Architecture([], model, hardware, run.id, folder / run.checkpoint)
         found.setdefault(json.dumps([network_spec(model), hardware]), timed).rows.append(name)
     return list(found.values())
 
 
-def first_results(folder: Path) -> dict[str, tuple[Path, Result]]:
-    """Of each row the first run that is done, with its directory."""
-    found: dict[str, tuple[Path, Result]] = {}
-    for directory, job in sorted(all_jobs(folder), key=lambda run: run[1].pair):
-        result = read_result(directory)
-        if result is not None and result.status == "done" and result.job.id == job.id:
-            found.setdefault(job.row, (directory, result))
-    return found
+def first_runs(folder: Path) -> dict[str, Run]:
+    """Return the first run of each row that is done."""
+    runs = sorted(map(read_run, all_runs(folder)), key=lambda run: -run.pair)
+    return {run.row: run for run in runs if run.status == "done"}
 
 
-def ready(wanted: Sequence[Architecture], failed: list[str]) -> Iterator[Network]:
-    """The networks with their weights, in evaluation mode, on their devices."""
-    for architecture in wanted:
+def ready(timed: Sequence[Architecture], failed: list[str]) -> Iterator[Network]:
+    """Yield the networks with their weights, in evaluation mode, on their devices."""
+    for architecture in timed:
         try:
             yield make_network(architecture)
         except (ValueError, LookupError, OSError, RuntimeError) as error:
-            failed.append(told(architecture, error))
+            failed.append(why_not(architecture, error))
 
 
 def make_network(architecture: Architecture) -> Network:
-    """One network; raises where its parts, its weights or its device cannot be had."""
+    """Return one network; raises where its parts, its weights or its device are not available."""
     path = str(architecture.checkpoint)
     content = read(path)
     module = build(architecture.model).eval()
@@ -202,22 +196,22 @@ def make_network(architecture: Architecture) -> Network:
     return Network(architecture, module, fabric, fabric.setup_module(module), device_name(fabric.device))
 
 
-def measure(networks: Sequence[Network], name: str, size: tuple[int, int], most: int) -> Iterator[Entry]:
-    """Time networks by turns on pictures of one size."""
-    pictures: list[tuple[Tensor, ...]] = []
+def measure(networks: Sequence[Network], name: str, size: tuple[int, int], repeats: int) -> Iterator[Entry]:
+    """Time networks, interleaved, on images of one size."""
+    images: list[tuple[Tensor, ...]] = []
     calls: list[Callable[[], None]] = []
     warm: list[Network] = []
     for network in networks:
         try:
-            inputs = shared(network.fabric.to_device(network.module.drawn_example(*size)), pictures)
+            inputs = shared(network.fabric.to_device(network.module.drawn_example(*size)), images)
             call = partial(run_once, network.forward, inputs)
             call()
         except (ValueError, RuntimeError) as error:  # too large for the memory, or not made for this size
-            yield {"identity": network.identity(size), "failed": told(network.architecture, error, f" at {name}")}
+            yield {"identity": network.identity(size), "failed": why_not(network.architecture, error, f" at {name}")}
         else:
             calls.append(call)
             warm.append(network)
-    for network, timing in zip(warm, repeated(calls, most), strict=True):
+    for network, timing in zip(warm, repeated(calls, repeats), strict=True):
         yield {
             "identity": network.identity(size),
             "median": timing.median,
@@ -230,40 +224,40 @@ def measure(networks: Sequence[Network], name: str, size: tuple[int, int], most:
 
 
 def run_once(forward: Callable[..., Any], inputs: tuple[Tensor, ...]) -> None:
-    """One forward pass, to its end."""
+    """Run one forward pass, to its end."""
     with torch.inference_mode():
         forward(*inputs)
     if inputs[0].is_cuda:
         torch.cuda.synchronize(inputs[0].device)
 
 
-def shared(inputs: tuple[Tensor, ...], pictures: list[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
-    """Equal pictures that are there already in place of these: in 4K each takes a quarter of a gigabyte."""
-    for known in pictures:
+def shared(inputs: tuple[Tensor, ...], images: list[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
+    """Return equal images that exist already in place of these: in 4K each takes a quarter of a gigabyte."""
+    for known in images:
         if len(known) == len(inputs) and all(map(torch.equal, known, inputs)):
             return known
-    pictures.append(inputs)
+    images.append(inputs)
     return inputs
 
 
-def repeated(calls: Sequence[Callable[[], None]], most: int) -> list[Timing]:
-    """Time calls by turns, each until it has its repeats, see `MOST`."""
+def repeated(calls: Sequence[Callable[[], None]], repeats: int) -> list[Timing]:
+    """Time calls, interleaved, each until it has its repeats, see `MAX_REPEATS`."""
     timings = [Timing([], 1) for _ in calls]
     waiting = list(range(len(calls)))
     while waiting:
         for index, timing in zip(waiting, by_turns([calls[index] for index in waiting], 1), strict=True):
             timings[index].seconds.extend(timing.seconds)
-        waiting = [index for index in waiting if goes_on(timings[index].seconds, most)]
+        waiting = [index for index in waiting if needs_more(timings[index].seconds, repeats)]
     return timings
 
 
-def goes_on(seconds: Sequence[float], most: int) -> bool:
-    """Whether one more repeat is wanted."""
-    return len(seconds) < min(LEAST, most) or (len(seconds) < most and sum(seconds) < BUDGET)
+def needs_more(seconds: Sequence[float], repeats: int) -> bool:
+    """Return whether one more repeat is needed."""
+    return len(seconds) < min(MIN_REPEATS, repeats) or (len(seconds) < repeats and sum(seconds) < BUDGET)
 
 
 def write(folder: Path, study: Study, networks: Sequence[Network], known: dict[str, Entry]) -> None:
-    """Write what is known of the rows; ZooError where that is not possible."""
+    """Write the measurements of the rows; ZooError where that is not possible."""
     rows: dict[str, dict[str, Entry]] = {}
     for network in networks:
         wanted = {name: network.identity(size) for name, size in study.sizes.items()}
@@ -278,7 +272,7 @@ def write(folder: Path, study: Study, networks: Sequence[Network], known: dict[s
 
 
 def read_entries(folder: Path) -> dict[str, dict[str, Entry]]:
-    """The measurements in a study's folder by row and size; none where they are of another format.
+    """Return the measurements in a study's folder by row and size; empty where they are of another format.
 
     Raises:
         ZooError: speed.json is damaged.
@@ -294,33 +288,33 @@ def read_entries(folder: Path) -> dict[str, dict[str, Entry]]:
 
 
 def speed_of(entry: Entry) -> Speed:
-    """What the report shows of a measurement."""
+    """Return a measurement as the report shows it."""
     low, high = entry["quartiles"]
     return Speed(entry["median"], (low, high), entry["repeats"], entry["device"])
 
 
-def told(architecture: Architecture, error: Exception, where: str = "") -> str:
-    """A sentence about why a network cannot be timed."""
+def why_not(architecture: Architecture, error: Exception, where: str = "") -> str:
+    """Return a sentence about why a network cannot be timed."""
     rows = ", ".join(f"'{name}'" for name in architecture.rows)
     return f"the network of {rows} cannot be timed{where}: {reason(error).rstrip('.')}."
 
 
 def device_name(device: torch.device) -> str:
-    """The device with all that its speed depends on."""
+    """Return the device with everything that its speed depends on."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"{processor()}, threads: {torch.get_num_threads()}" if device.type == "cpu" else f"{processor()} ({device})"
 
 
 STEPS = 4
-"""Steps that are run; the first, which warms up, does not count."""
+"""Training steps that an estimate runs; the first, which warms up, does not count."""
 
 
 class StepTimer(Callback):
-    """Times a few steps of an epoch, leaves out the others, and writes what the whole training would take, in seconds.
+    """Times a few steps of an epoch, leaves out the others, and writes the seconds of the whole training.
 
     Args:
-        file: where that is written.
+        file: to write.
         epochs: of the whole training.
     """
 
@@ -342,9 +336,9 @@ class StepTimer(Callback):
 
 
 def training_seconds(plan: Plan) -> dict[str, float]:
-    """An estimate for each training, by its settings' hash; NaN where an epoch is too short to tell.
+    """Return the estimated seconds of each training, by its settings' hash; NaN where an epoch is too short.
 
-    Validation and reading data that the first steps did not need are not counted.
+    Validation, and reading data that the first steps did not need, do not count.
 
     Raises:
         ZooError: a training does not begin.
@@ -353,12 +347,12 @@ def training_seconds(plan: Plan) -> dict[str, float]:
     for run in plan.runs():
         key = settings_hash(run.settings)
         if run.trains and key not in found:
-            found[key] = seconds(run.planned.row.name, run.settings)
+            found[key] = seconds(run.row, run.settings)
     return found
 
 
 def seconds(name: str, settings: dict[str, Any]) -> float:
-    """The estimate for one row's settings."""
+    """Return the estimate for one row's settings."""
     with TemporaryDirectory(prefix="zoo-study-") as temporary, about(f"row '{name}'"):
         folder = Path(temporary)
         timer = {

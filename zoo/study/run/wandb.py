@@ -1,21 +1,21 @@
 """Weights & Biases, where a configuration logs there: a group for the study, a job type for the row, the run's own id.
 
 A run must not depend on it. Where the server cannot be reached, the run is logged offline; when W&B fails in the
-middle, the run goes on without it; and what a server that went away leaves waiting at the end stays on disk, for `wandb
-sync`.
+middle, the run continues without it; data that a server could not take until the end stays on disk, for `wandb sync`.
 """
 
 import os
 import socket
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout, suppress
-from functools import wraps
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from io import StringIO
-from typing import Any
-from unittest.mock import patch
+from typing import Any, ClassVar
 from urllib.parse import urlparse
 
-from zoo.study.record import Job
+from lightning.pytorch.loggers import WandbLogger
+
+from zoo.core.spec import copy_plain
+from zoo.study.record import Run
 
 PUBLIC = "https://api.wandb.ai"
 PATIENCE = 3.0
@@ -23,91 +23,95 @@ PATIENCE = 3.0
 UPLOAD = 120
 """Seconds that a run waits at its end for its data to be uploaded; W&B's own default has no end."""
 
-LOGGING = ("log_hyperparams", "log_metrics", "log_image", "after_save_checkpoint", "finalize")
-"""The methods of Lightning's logger through which a run reaches W&B."""
-
 
 @contextmanager
-def wandb_group(job: Job, settings: dict[str, Any]) -> Iterator[None]:
-    """W&B runs that begin inside the block belong to this job, and go on where an interrupted one was; whatever goes
-    wrong with them is said once, after the block.
+def wandb_group(run: Run, settings: dict[str, Any]) -> Iterator[None]:
+    """Let W&B runs that begin inside the block belong to this run, and continue where an interrupted one was; a failure
+    of W&B is reported once, after the block.
     """
     if not wandb_loggers(settings):
         yield
         return
-    with session({"WANDB_RUN_GROUP": job.study, "WANDB_JOB_TYPE": job.row, "WANDB_RUN_ID": job.id}):
-        guard = Guard()
+    with session({"WANDB_RUN_GROUP": run.study, "WANDB_JOB_TYPE": run.row, "WANDB_RUN_ID": run.id}):
+        StudyWandbLogger.failure = None
         try:
-            with guard.wandb():
-                yield
+            yield
         finally:
-            if guard.said is not None:
-                print(f"{job.row}, seed {job.seed}: {guard.said}", flush=True)
+            if StudyWandbLogger.failure is not None:
+                print(f"{run.row}, seed {run.seed}: {StudyWandbLogger.failure}", flush=True)
 
 
 @contextmanager
 def session(variables: Mapping[str, str], offline: bool = False) -> Iterator[None]:
-    """A session of W&B with these environment variables: it reads them when a session begins, and not again.
+    """Begin and end a session of W&B with these environment variables, which it reads only when a session begins.
 
     Args:
-        variables: beside those that every run of a study has.
-        offline: nothing is sent to the server; nor where it cannot be reached.
+        variables: in addition to those that every run of a study has.
+        offline: whether nothing is sent to the server; also true where it cannot be reached.
     """
     mode = os.environ.get("WANDB_MODE")
     if mode is None and (offline or not reachable(os.environ.get("WANDB_BASE_URL", PUBLIC))):
         mode = "offline"
     patience = os.environ.get("WANDB_FINISH_TIMEOUT", str(UPLOAD))
-    inside = {"WANDB_RESUME": "allow", "WANDB_FINISH_TIMEOUT": patience, **variables}
-    inside |= {"WANDB_MODE": mode} if mode is not None else {}
-    before = {name: os.environ.get(name) for name in [*inside, "WANDB_MODE"]}  # Lightning's logger sets the mode too
-    os.environ.update(inside)
+    new = {"WANDB_RESUME": "allow", "WANDB_FINISH_TIMEOUT": patience, **variables}
+    new |= {"WANDB_MODE": mode} if mode is not None else {}
+    old = {name: os.environ.get(name) for name in [*new, "WANDB_MODE"]}  # Lightning's logger sets the mode too
+    os.environ.update(new)
     try:
         end_session()
         yield
     finally:
         end_session()
-        for name, value in before.items():
+        for name, value in old.items():
             if value is None:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
 
 
-class Guard:
-    """Keeps what W&B raises away from the run: after the first error, W&B is left alone.
+class StudyWandbLogger(WandbLogger):
+    """Lightning's logger, whose errors never reach the run: after the first one, W&B is left alone.
 
-    `said` is what happened, one sentence, or None.
+    It finishes its W&B run itself, so that an error then does not reach the run either.
     """
 
-    said: str | None = None
+    failure: ClassVar[str | None] = None
+    """The first error of this run, one sentence."""
 
-    @contextmanager
-    def wandb(self) -> Iterator[None]:
-        """Inside the block W&B is guarded: Lightning's logger, and the end of a W&B run."""
+    @property
+    def experiment(self) -> Any:
+        return attempt(lambda: super(StudyWandbLogger, self).experiment)
+
+    def log_hyperparams(self, *args: Any, **named: Any) -> None:
+        attempt(super().log_hyperparams, *args, **named)
+
+    def log_metrics(self, *args: Any, **named: Any) -> None:
+        attempt(super().log_metrics, *args, **named)
+
+    def log_image(self, *args: Any, **named: Any) -> None:
+        attempt(super().log_image, *args, **named)
+
+    def after_save_checkpoint(self, *args: Any, **named: Any) -> None:
+        attempt(super().after_save_checkpoint, *args, **named)
+
+    def finalize(self, status: str) -> None:
         import wandb
-        from lightning.pytorch.loggers import WandbLogger
 
-        with ExitStack() as patches:
-            for name in LOGGING:
-                patches.enter_context(patch.object(WandbLogger, name, self.guarded(getattr(WandbLogger, name))))
-            experiment = property(self.guarded(WandbLogger.__dict__["experiment"].fget))
-            patches.enter_context(patch.object(WandbLogger, "experiment", experiment))
-            patches.enter_context(patch.object(wandb, "finish", self.guarded(wandb.finish)))
-            yield
+        attempt(super().finalize, status)
+        if wandb.run is not None:
+            attempt(wandb.finish, exit_code=int(status != "success"))
+        if self.failure is not None:
+            wandb.run = None  # nobody else shall try to finish it
 
-    def guarded(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """The function, of which no error gets out; `Nothing` takes the place of its result."""
 
-        @wraps(function)
-        def attempt(*args: Any, **named: Any) -> Any:
-            if self.said is None:
-                try:
-                    return function(*args, **named)
-                except Exception as error:  # its service may be gone, its server, or the disk full
-                    self.said = f"W&B failed ({described(error)}); the run goes on without it."
-            return Nothing()
-
-        return attempt
+def attempt(function: Callable[..., Any], *args: Any, **named: Any) -> Any:
+    """Return the result of a function of W&B; `Nothing` after an error, which is kept in `StudyWandbLogger.failure`."""
+    if StudyWandbLogger.failure is None:
+        try:
+            return function(*args, **named)
+        except Exception as error:  # its service may be gone, its server, or the disk full
+            StudyWandbLogger.failure = f"W&B failed ({described(error)}); the run continues without it."
+    return Nothing()
 
 
 class Nothing:
@@ -120,31 +124,39 @@ class Nothing:
         return self
 
 
+def study_loggers(settings: dict[str, Any]) -> Any:
+    """Return the loggers of resolved settings, with `StudyWandbLogger` in place of Lightning's own."""
+    settings = copy_plain({"trainer": {"logger": settings["trainer"]["logger"]}})
+    for logger in wandb_loggers(settings):
+        logger["class_path"] = f"{__name__}.{StudyWandbLogger.__name__}"
+    return settings["trainer"]["logger"]
+
+
 def end_session() -> None:
-    """End this process's session of W&B, if there is one, whatever state it is in; the next begins afresh."""
+    """End this process's session of W&B, if there is one, in any state; the next begins afresh."""
     import wandb
 
-    # A service that died cannot be told to end; what it says when it ends has its place in the run's log, not here.
+    # A service that died cannot end; its last messages belong to the run's log, not here.
     with suppress(Exception, SystemExit), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
         wandb.teardown()
     wandb.run = None
 
 
 def described(error: BaseException) -> str:
-    """What W&B said, on one line, with the kind of error."""
+    """Return the message of an error of W&B on one line, with the kind of error."""
     lines = str(error).split("\n")
     return f"{type(error).__name__}: {lines[0].strip().rstrip('.')}".rstrip(": ")
 
 
 def wandb_loggers(settings: dict[str, Any]) -> list[dict[str, Any]]:
-    """The W&B loggers in resolved settings."""
-    given = settings["trainer"]["logger"]
-    loggers = given if isinstance(given, list) else [given]
+    """Return the W&B loggers in resolved settings."""
+    loggers = settings["trainer"]["logger"]
+    loggers = loggers if isinstance(loggers, list) else [loggers]
     return [logger for logger in loggers if isinstance(logger, dict) and logger["class_path"].endswith("WandbLogger")]
 
 
 def reachable(address: str) -> bool:
-    """Whether something answers at a server's address."""
+    """Return whether something answers at a server's address."""
     parts = urlparse(address)
     port = parts.port or (80 if parts.scheme == "http" else 443)
     try:
