@@ -85,7 +85,7 @@ def test_a_study_hands_it_on_to_whoever_carries_out_its_runs(
     def stop(study: Study) -> None:
         raise ZooError(", ".join(map(str, study.plugins)))  # what each run's job.json will name
 
-    monkeypatch.setattr("zoo.study.plan.make_plan", stop)
+    monkeypatch.setattr("zoo.study.plan.planner.make_plan", stop)
     Path("one.yaml").write_text(STUDY)
     outcome = command("study", "plan", "one.yaml", "--plugin", "mine.py", "--plugin", "tiny.py")
     assert outcome.complaint == f"zoo study: {tiny.plugin}, {mine}"

@@ -9,14 +9,12 @@ import pytest
 
 from zoo.core.errors import ZooError
 from zoo.runner.configs import CONFIGS
-from zoo.study import plan as planning
-from zoo.study.engine import make_engine
 from zoo.study.file import NOISE_FLOOR, Row, Study, read_study
-from zoo.study.job import read_job
-from zoo.study.plan import Plan, make_plan
-from zoo.study.resolve import Resolver
-from zoo.study.results import read_result
-from zoo.study.run import run_study
+from zoo.study.plan import planner as planning
+from zoo.study.plan.planner import Plan, make_plan
+from zoo.study.plan.resolve import Resolver
+from zoo.study.record import read_job, read_result
+from zoo.study.run.start import make_engine, run_study
 
 STUDIES = sorted(f"studies/{file.stem}" for file in (CONFIGS / "studies").glob("*.yaml"))
 PROFILES = ("smoke", "cpu", "full")
@@ -77,7 +75,7 @@ def test_published_numbers_stand_beside_published_data_only(name: str) -> None:
 @pytest.mark.parametrize("name", STUDIES)
 def test_cpu_profile_can_be_planned(name: str) -> None:
     plan = make_plan(replace(one_of_each_kind(read_study(name, "cpu")), sizes={}))
-    assert {planned.data["synthetic"] for planned in plan.rows} == {"all"}
+    assert {row.data["synthetic"] for row in plan.rows} == {"all"}
     check_first_stages(plan)
 
 
@@ -85,7 +83,7 @@ def test_cpu_profile_can_be_planned(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in STUDIES if "bgmv2" in name])
 def test_full_profile_can_be_planned(name: str, published: None) -> None:
     plan = make_plan(replace(one_of_each_kind(read_study(name, "full")), sizes={}))
-    assert {planned.data["synthetic"] for planned in plan.rows} == {"none"}
+    assert {row.data["synthetic"] for row in plan.rows} == {"none"}
     check_first_stages(plan)
 
 
@@ -110,7 +108,7 @@ def test_smoke_profile_runs_a_row_of_every_kind(name: str, tmp_path: Path) -> No
         result = read_result(directory)
         assert result is not None
         assert set(study.measured) <= result.metrics.keys()
-        assert bool(read_job(directory).after) == (row.evaluate_only or study.first_stage is not None)
+        assert bool(read_job(directory).needs) == (row.evaluate_only or study.first_stage is not None)
 
 
 def slots(row: Row) -> frozenset[str]:
@@ -141,6 +139,6 @@ def check_first_stages(plan: Plan) -> None:
     """Every row that is trained starts from a first stage, where the study has one; most rows share the baseline's."""
     runs = plan.runs()
     trained = [run for run in runs if run.trains and not run.first_stage]
-    assert all((run.after is not None) == (plan.study.first_stage is not None) for run in trained)
-    stages = [run for run in runs if run.first_stage and run.planned.row.name != NOISE_FLOOR]
+    assert all((run.needs is not None) == (plan.study.first_stage is not None) for run in trained)
+    stages = [run for run in runs if run.first_stage and run.row != NOISE_FLOOR]
     assert len(stages) < len(trained)

@@ -40,6 +40,9 @@ class PatchRefiner(Refiner):
 
     retired_arguments = frozenset({"windows"})
 
+    static_shapes = False
+    """Set on an instance where no shape may depend on values, as when multiply-adds are counted without any."""
+
     def __init__(self, kernel_size: int = 3) -> None:
         super().__init__()
         if kernel_size not in (1, 3):
@@ -69,7 +72,7 @@ class PatchRefiner(Refiner):
             result, refined = enlarged, torch.zeros_like(score)
         else:
             images, halves = self._inputs(source, background, coarse)
-            if not torch.compiler.is_compiling() and not torch.jit.is_tracing():
+            if not self.static_shapes and not torch.compiler.is_compiling() and not torch.jit.is_tracing():
                 result, refined = self.plain(images, halves, score, patches, enlarged)
             elif patches is None:
                 result, refined = self.dense(images, halves, score, patches, enlarged)
@@ -91,7 +94,7 @@ class PatchRefiner(Refiner):
         """
         if self.training or torch.is_grad_enabled() or torch.compiler.is_compiling() or torch.jit.is_tracing():
             return False
-        return source.device.type in CHUNK_BYTES
+        return not self.static_shapes and source.device.type in CHUNK_BYTES
 
     def tiled(
         self,

@@ -12,8 +12,7 @@ import pytest
 import yaml
 
 from zoo.commands.diff import lower_is_better
-from zoo.study.job import CONFIG, RESULT, read_job
-from zoo.study.results import Result
+from zoo.study.record import CONFIG, RESULT, read_job
 from zoo.testing.engines import write_run
 
 ENVIRONMENT = {
@@ -66,7 +65,7 @@ def study_run(tmp_path: Path) -> Callable[..., Path]:
         folder = write_run(tmp_path / "study" / row / "seed_0").directory
         (folder / CONFIG).write_text(yaml.safe_dump(settings(**changes), sort_keys=False))
         if result is not None:
-            (folder / RESULT).write_text(json.dumps(Result(read_job(folder), **result).to_dict()))
+            (folder / RESULT).write_text(json.dumps(replace(read_job(folder), **result).result_data()))
         return folder
 
     return write
@@ -160,9 +159,15 @@ def test_json_leaves_out_what_a_run_does_not_have(written, command) -> None:
 
 
 def test_runs_of_a_study_are_compared_by_their_results(study_run, command) -> None:
-    result = {"status": "done", "metrics": {"test/one/sad": 2.0}, "device": "CPU", "threads": 1, "versions": {"a": "1"}}
+    result = {
+        "status": "done",
+        "metrics": {"test/one/sad": 2.0},
+        "device": "CPU",
+        "used_threads": 1,
+        "versions": {"a": "1"},
+    }
     a = study_run("baseline", result)
-    b = study_run("other", result | {"metrics": {"test/one/sad": 1.0}, "threads": 2}, seed=1)
+    b = study_run("other", result | {"metrics": {"test/one/sad": 1.0}, "used_threads": 2}, seed=1)
     out = command("diff", a, b).out
     assert "(row 'baseline' of contract, seed 0)" in out
     assert "  seed_everything: 0 → 1\n" in out
@@ -175,11 +180,11 @@ def test_a_study_s_run_without_a_result_that_counts_has_no_metrics(study_run, co
     a, b = study_run("a"), study_run("b", {"status": "failed", "reason": "no memory."})
     outcome = command("diff", a, b)
     assert outcome.code == 0
-    assert "seed 0; not over)" in outcome.out
+    assert "seed 0; not finished)" in outcome.out
     assert "seed 0; failed: no memory.)" in outcome.out
     assert outcome.out.endswith("metrics: neither records any; `zoo test --ckpt_path` measures a checkpoint\n")
-    stale = Result(replace(read_job(a), id="f" * 16), "done", metrics={"test/one/sad": 1.0})
-    (a / RESULT).write_text(json.dumps(stale.to_dict()))
+    stale = replace(read_job(a), id="f" * 16, status="done", metrics={"test/one/sad": 1.0})
+    (a / RESULT).write_text(json.dumps(stale.result_data()))
     assert "missing" not in command("diff", a, b).out, "a result of other settings is not this run's"
 
 

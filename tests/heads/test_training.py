@@ -11,7 +11,7 @@ import torch
 import yaml
 from torch import Tensor
 
-from zoo.study.results import logged_lines
+from zoo.study.record import logged_lines
 
 
 def write(config: dict[str, Any], folder: Path, name: str = "heads.yaml") -> Path:

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from zoo.media.images import read_image
-from zoo.study.results import logged_lines
+from zoo.study.record import logged_lines
 
 AUGMENTED = {
     "flip": {"class_path": "HorizontalFlip", "init_args": {"side": "foreground"}},

@@ -16,9 +16,9 @@ from zoo_plugins.engines import local
 from zoo_plugins.engines.local import Local
 from zoo_plugins.engines.printed import Print
 
-from zoo.study import worker
-from zoo.study.parts import Task, waves
-from zoo.study.results import read_result
+from zoo.study import parts
+from zoo.study.parts import waves
+from zoo.study.record import Run, read_result
 
 STUDY = """
 base: tiny.yaml
@@ -42,10 +42,14 @@ def study(tiny) -> Path:
 
 
 @pytest.fixture
-def tasks(tmp_path: Path) -> list[Task]:
-    """Three tasks, the second of which waits for the first."""
+def tasks(tmp_path: Path) -> list[Run]:
+    """Three runs, the second of which waits for the first."""
     first, second, third = (tmp_path / name for name in ("first", "second one", "third"))
-    return [Task(first, threads=2), Task(second, (first,), gpus=1), Task(third)]
+    return [planned(first, threads=2), planned(second, (first,), gpus=1), planned(third)]
+
+
+def planned(directory: Path, after: tuple[Path, ...] = (), threads: int | None = None, gpus: int = 0) -> Run:
+    return Run("two", directory.name, 0, directory=directory, after=after, threads=threads, gpus=gpus)
 
 
 def done(row: str) -> bool:
@@ -110,11 +114,11 @@ def test_an_engine_that_is_not_installed_says_what_to_install(
     assert not Path("studies").exists()
 
 
-def test_waves_follow_one_another(tasks: list[Task]) -> None:
+def test_waves_follow_one_another(tasks: list[Run]) -> None:
     assert [[task.directory.name for task in wave] for wave in waves(tasks)] == [["first", "third"], ["second one"]]
 
 
-def test_an_array_has_an_element_a_run(tasks: list[Task], capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_array_has_an_element_a_run(tasks: list[Run], capsys: pytest.CaptureFixture[str]) -> None:
     Print(style="sbatch").execute(tasks)
     printed = capsys.readouterr().out
     first, second = printed.split("<<'END'\n#!/bin/bash\n")[1:]
@@ -126,7 +130,7 @@ def test_an_array_has_an_element_a_run(tasks: list[Task], capsys: pytest.Capture
 
 
 def test_what_is_printed_for_slurm_submits_one_array_after_another(
-    tasks: list[Task], capsys: pytest.CaptureFixture[str], tmp_path: Path
+    tasks: list[Run], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     Print(style="sbatch").execute(tasks)
     pretended = 'sbatch() { cat > "$(mktemp script.XXXX)"; echo "$*" >> submitted; echo 7; }\n'
@@ -157,29 +161,29 @@ class TestSideBySide:
     @pytest.fixture(autouse=True)
     def begun(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[list[str]]]:
         """What was begun, in order: the run, its process, and the environment variables in `NAMES`."""
-        monkeypatch.setattr(worker, "COMMAND", [sys.executable, "-c", f"NAMES = {NAMES}\n{PRETENDED}"])
+        monkeypatch.setattr(parts, "WORKER", [sys.executable, "-c", f"NAMES = {NAMES}\n{PRETENDED}"])
         monkeypatch.setattr(local, "announce", lambda task, number, count: None)
         monkeypatch.setenv("BEGUN", str(tmp_path / "begun"))
         return lambda: [line.split(",", 4) for line in (tmp_path / "begun").read_text().splitlines()]
 
     def test_a_run_begins_after_those_it_waits_for(self, tmp_path: Path, begun: Callable) -> None:
-        first, second = Task(tmp_path / "first"), Task(tmp_path / "second", (tmp_path / "first",))
-        Local(slots=2).execute([first, second, Task(tmp_path / "third")])
+        first, second = planned(tmp_path / "first"), planned(tmp_path / "second", (tmp_path / "first",))
+        Local(slots=2).execute([first, second, planned(tmp_path / "third")])
         assert sorted(name for name, *_ in begun()[:2]) == ["first", "third"]
         assert begun()[2][0] == "second"
 
     def test_processes_stay_warm(self, tmp_path: Path, begun: Callable) -> None:
-        Local(slots=2).execute([Task(tmp_path / str(index), threads=3) for index in range(6)])
+        Local(slots=2).execute([planned(tmp_path / str(index), threads=3) for index in range(6)])
         assert len(begun()) == 6
         assert len({process for _, process, *_ in begun()}) == 2
 
     def test_a_process_that_dies_takes_no_other_run_with_it(self, tmp_path: Path, begun: Callable) -> None:
-        Local(slots=2).execute([Task(tmp_path / name) for name in ("one", "dies", "two", "three")])
+        Local(slots=2).execute([planned(tmp_path / name) for name in ("one", "dies", "two", "three")])
         assert sorted(name for name, *_ in begun()) == ["dies", "one", "three", "two"]
 
     def test_runs_share_the_gpus(self, tmp_path: Path, begun: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,7")
-        Local().execute([Task(tmp_path / str(index), gpus=1) for index in range(5)])
+        Local().execute([planned(tmp_path / str(index), gpus=1) for index in range(5)])
         assert sorted({gpus for *_, gpus in begun()}) == ["4", "5", "7"]
         assert len(begun()) == 5
 
@@ -188,8 +192,8 @@ class TestSideBySide:
     ) -> None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,3")
         monkeypatch.setenv("SLURM_NTASKS", "8")  # Lightning would take the process for one of many of one run
-        tasks = [Task(tmp_path / "one", threads=3, gpus=1), Task(tmp_path / "two", threads=5, gpus=2)]
-        Local(slots=2).execute([tasks[0], Task(tasks[1].directory, (tasks[0].directory,), 5, 2)])
+        tasks = [planned(tmp_path / "one", threads=3, gpus=1), planned(tmp_path / "two", threads=5, gpus=2)]
+        Local(slots=2).execute([tasks[0], planned(tasks[1].directory, (tasks[0].directory,), 5, 2)])
         (_, one, *first), (_, two, *second) = begun()
         assert one != two
         assert (first, second) == (["None", "3", "2"], ["None", "5", "3,2"])
@@ -204,7 +208,7 @@ class TestSideBySide:
 
         threading.Thread(target=end, daemon=True).start()
         with pytest.raises(SystemExit) as ended:
-            Local(slots=2).execute([Task(tmp_path / "waits"), Task(tmp_path / "also waits")])
+            Local(slots=2).execute([planned(tmp_path / "waits"), planned(tmp_path / "also waits")])
         assert ended.value.code == 143
         assert signal.getsignal(signal.SIGTERM) == before
         for _, process, *_ in begun():

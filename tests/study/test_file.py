@@ -128,11 +128,11 @@ profiles:
         (("at random:", "by error:"), "'by error' is given twice"),
         (("at random:", "by/error:"), "whose folders have one name"),
         (("changes: {model", "change: {model"), "row 'at random' has no key 'change'; did you mean changes?"),
-        (("by error: {}", "by error: {evaluate_only: true}"), "with evaluate_only; somebody must be trained"),
+        (("by error: {}", "by error: {evaluate_only: true}"), "with evaluate_only; expected a row that is trained"),
         (("metrics: {test/synthetic/sad: lower}", ""), "has no metrics"),
         (("name: mine", "name: a/b"), "has the name 'a/b'"),
         (("rows:", "rows: ["), "is not usable YAML"),
-        (("seeds:", "frames_per_second: true\nseeds:"), "has frames_per_second but no sizes of pictures"),
+        (("seeds:", "frames_per_second: true\nseeds:"), "has frames_per_second but no sizes of images"),
         (("seeds:", "first_stage: {set: {}}\nseeds:"), "first_stage has no base."),
         (("seeds:", "first_stage: {base: a, take: []}\nseeds:"), "first_stage has no key 'take'; did you mean takes"),
         (

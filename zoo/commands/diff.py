@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from zoo.core.differences import ABSENT, Difference, differences, unequal
 
 if TYPE_CHECKING:
-    from zoo.study.recorded import Recorded
+    from zoo.study.report.recorded import Recorded
 
 SECTIONS = ("versions", "device", "data")
 """Records of a run in addition to settings and metrics."""
@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         ValueError: one of the runs cannot be read.
     """
-    from zoo.study.recorded import read_recorded
+    from zoo.study.report.recorded import read_recorded
 
     before, after = read_recorded(arguments.before), read_recorded(arguments.after)
     if arguments.json:
@@ -194,7 +194,7 @@ def print_metrics(pairs: list[Pair]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from zoo.study.numbers import number, signed
+    from zoo.study.report.numbers import number, signed
 
     table = Table(title="metrics", title_justify="left")
     table.add_column("", overflow="fold")

@@ -1,8 +1,8 @@
-"""Run studies: many combinations of parts, run alike and compared.
+"""Run studies: many combinations of parts, run under the same conditions and compared.
 
-`zoo study plan FILE` resolves and builds every row and shows how it differs from the baseline; `run` carries out what
-is missing; `status` says how far it is; `speed` times the networks, as `run` does at its end; `report` compares what is
-done; `execute DIR` carries out one run, as engines do.
+`zoo study plan FILE` resolves and builds every row and shows how it differs from the baseline. `run` carries out what
+is missing, `status` shows the state of every run, `speed` times the networks, as `run` does at its end, and `report`
+compares the runs that are done. `execute DIR` carries out one run, as engines do.
 """
 
 import argparse
@@ -14,8 +14,11 @@ from typing import TYPE_CHECKING, Any
 from zoo.runner.help import Parser
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from zoo.study.file import Study
-    from zoo.study.plan import Plan
+    from zoo.study.plan.planner import Plan
+    from zoo.study.record import Run
 
 
 class RunParser(Parser):
@@ -43,8 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     plan = actions.add_parser("plan", help="resolve, check and build every row; run nothing")
     run_ = actions.add_parser("run", help="carry out what is missing or stale")
-    status = actions.add_parser("status", help="say what is done, from the directories alone")
-    speed = actions.add_parser("speed", help="measure frames a second where that was not done yet")
+    status = actions.add_parser("status", help="show the state of every run, from the directories alone")
+    speed = actions.add_parser("speed", help="measure frames per second where that was not done yet")
     report = actions.add_parser("report", help="compare what is done: tables, intervals and plots")
     for action in (plan, run_, status, speed, report):
         action.add_argument("file", metavar="FILE", help="a study file, or a shipped one: studies/bgmv2_refinement")
@@ -61,6 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="where runs are carried out, see `zoo list engines` (default: local); --engine.OPTION=VALUE",
     )
     run_.add_argument("--retry-failed", action="store_true", help="also repeat the runs that failed")
+    run_.add_argument("--force", action="store_true", help="repeat every run; the old directories are renamed")
     report.add_argument(
         "-o", "--output", type=Path, metavar="DIR", help="where report.* are written (default: the study's folder)"
     )
@@ -78,15 +82,15 @@ def run(arguments: argparse.Namespace) -> int:
 
     study = read_study(arguments.file, arguments.profile)
     # Written down with each run, for the processes and machines that carry it out.
-    given = (Path(file).resolve() for file in arguments.plugins)
-    study = replace(study, plugins=tuple(dict.fromkeys((*study.plugins, *given))))
+    files = (Path(file).resolve() for file in arguments.plugins)
+    study = replace(study, plugins=tuple(dict.fromkeys((*study.plugins, *files))))
     if arguments.action == "status":
         return _status(study, arguments.runs)
     if arguments.action == "speed":
         return _speed(study, arguments.runs)
     if arguments.action == "report":
         return _report(study, arguments.runs, arguments.output)
-    from zoo.study.plan import make_plan
+    from zoo.study.plan.planner import make_plan
 
     if arguments.action == "plan":
         return _plan(make_plan(study), arguments.measure)
@@ -95,36 +99,37 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _execute(directory: str) -> int:
     if directory == "-":
-        from zoo.study.worker import execute_each
+        from zoo.study.run.execute import execute_each
 
         execute_each()
         return 0
-    from zoo.study.execute import execute
+    from zoo.study.run.execute import execute
 
-    result = execute(Path(directory).resolve())
-    if result.status == "failed":
-        print(f"zoo study: {result.job.row}, seed {result.job.seed} failed: {result.reason}", file=sys.stderr)
-    return int(result.status == "failed")
+    return _failed([execute(Path(directory).resolve())])
+
+
+def _failed(runs: "Iterable[Run]") -> int:
+    """Report the runs that failed; returns 1 if there are any."""
+    failed = [run for run in runs if run.status == "failed"]
+    for run in failed:
+        print(f"zoo study: {run.row}, seed {run.seed} failed: {run.reason}", file=sys.stderr)
+    return int(bool(failed))
 
 
 def _run(study: "Study", arguments: argparse.Namespace) -> int:
-    from zoo.study.engine import make_engine
-    from zoo.study.plan import make_plan
-    from zoo.study.results import read_result
-    from zoo.study.run import run_study
-    from zoo.study.wandb_group import wandb_loggers
+    from zoo.study.plan.planner import make_plan
+    from zoo.study.record import read_run
+    from zoo.study.run.start import make_engine, run_study
+    from zoo.study.run.wandb import wandb_loggers
 
     engine = make_engine(arguments.engine, arguments.engine_options)
     plan = make_plan(study)
-    outcome = run_study(plan, arguments.runs, engine, arguments.retry_failed)
+    outcome = run_study(plan, arguments.runs, engine, arguments.retry_failed, arguments.force)
     if not engine.waits:
         return 0
-    for directory in outcome.failed:
-        result = read_result(directory)
-        assert result is not None
-        print(f"zoo study: {result.job.row}, seed {result.job.seed} failed: {result.reason}", file=sys.stderr)
+    _failed(map(read_run, outcome.failed))
     for directory in outcome.unfinished:
-        print(f"zoo study: {directory} ended without a result; run the study again to go on.", file=sys.stderr)
+        print(f"zoo study: {directory} ended without a result; run the study again to resume it.", file=sys.stderr)
     code = int(not outcome.complete)
     if not outcome.unfinished and study.frames_per_second:
         code |= _speed(study, arguments.runs)
@@ -134,11 +139,11 @@ def _run(study: "Study", arguments: argparse.Namespace) -> int:
 
 
 def _plan(plan: "Plan", measure: bool) -> int:
-    from zoo.study.show import show_plan
+    from zoo.study.report.tables import show_plan
 
     seconds = None
     if measure:
-        from zoo.study.estimate import training_seconds
+        from zoo.study.run.timing import training_seconds
 
         seconds = training_seconds(plan)
     show_plan(plan, seconds)
@@ -146,17 +151,17 @@ def _plan(plan: "Plan", measure: bool) -> int:
 
 
 def _status(study: "Study", runs: Path) -> int:
-    from zoo.study.show import show_status
+    from zoo.study.report.tables import show_status
 
     return int(show_status(study, runs))
 
 
 def _speed(study: "Study", runs: Path) -> int:
     from zoo.core.errors import ZooError
-    from zoo.study.speed import measure_speed
+    from zoo.study.run.timing import measure_speed
 
     if not study.sizes:
-        raise ZooError(f"the study {study.name} has no sizes of pictures to time networks on: add `sizes`.")
+        raise ZooError(f"the study {study.name} has no sizes of images to time networks on: add `sizes`.")
     failed = measure_speed(study, runs)
     for sentence in failed:
         print(f"zoo study: {sentence}", file=sys.stderr)
@@ -164,9 +169,9 @@ def _speed(study: "Study", runs: Path) -> int:
 
 
 def _report(study: "Study", runs: Path, output: Path | None) -> int:
-    from zoo.study.publish import write_report
-    from zoo.study.report import make_report
-    from zoo.study.wandb_report import upload_report
+    from zoo.study.report.forms import write_report
+    from zoo.study.report.report import make_report
+    from zoo.study.report.wandb import upload_report
 
     report = make_report(study, runs)
     for entry in report.missing:

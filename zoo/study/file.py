@@ -14,19 +14,26 @@ Keys are typed as on the command line (`model.selector.patches`); nested mapping
 replaces the whole slot: no argument is carried over from the class before it.
 """
 
-import hashlib
 import itertools
 import json
 import re
+from argparse import ArgumentError
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
+from jsonargparse import ArgumentParser
+from jsonargparse.typing import NonNegativeInt, PositiveInt
+
+from zoo.core.differences import Difference
 from zoo.core.errors import ZooError
 from zoo.core.slots import nearest
+from zoo.core.spec import copy_plain
 from zoo.core.strict_yaml import read_yaml
 from zoo.runner.configs import CONFIGS
+from zoo.study.record import digest, folder_name
 
 NOISE_FLOOR = "A/A"
 """The row that is the baseline with other seeds: what differs between the two is noise."""
@@ -34,14 +41,24 @@ NOISE_FLOOR = "A/A"
 
 @dataclass(frozen=True)
 class Row:
-    """One row of the table.
+    """One row of the table: what the study file says and, in a plan, what it resolves to.
 
     Args:
         name: as the table shows it.
         changes: what it changes in the base, by dotted key.
-        evaluate_only: it needs no training and tests the baseline's checkpoint of the same seed.
-        note: shown beside the row.
-        published: what a paper prints for this row, by metric; shown only where the study has that metric.
+        evaluate_only: whether it is a test-time row, which tests the baseline's checkpoint of the same seed.
+        note: shown next to the row.
+        published: values of a paper for this row, by metric; shown only where the study has that metric.
+        settings: resolved, of `zoo fit`; these and the following are empty until the row is planned.
+        differences: of the settings to the baseline's.
+        parameters: of the network.
+        multiply_adds: of one forward pass for one image, by the name of its size.
+        data: which datasets there are, and whether they are synthetic.
+        first_stage: resolved settings of the training that it starts from, or None.
+
+    Example:
+        >>> Row("a row: β=1/2").folder
+        'a_row_β=1_2'
     """
 
     name: str
@@ -49,11 +66,17 @@ class Row:
     evaluate_only: bool = False
     note: str = ""
     published: dict[str, float] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    differences: tuple[Difference, ...] = ()
+    parameters: int = 0
+    multiply_adds: dict[str, int] = field(default_factory=dict)
+    data: dict[str, Any] = field(default_factory=dict)
+    first_stage: dict[str, Any] | None = None
 
     @property
     def folder(self) -> str:
-        """The name as a folder: what is awkward in paths or shells becomes `_`."""
-        return re.sub(r"[^\w.=+-]+", "_", self.name).strip("_") or "_"
+        """The name of its folder in the study's."""
+        return folder_name(self.name)
 
 
 @dataclass(frozen=True)
@@ -166,6 +189,11 @@ class Study:
         """Name and profile: the study's folder, and the group of its runs elsewhere."""
         return self.name if self.profile is None else f"{self.name}-{self.profile}"
 
+    @property
+    def other_seeds(self) -> tuple[int, ...]:
+        """As many other seeds, for the A/A baseline."""
+        return tuple(max(self.seeds) + 1 + index for index in range(len(self.seeds)))
+
     def row(self, name: str) -> Row:
         """The row of this name."""
         return next(row for row in self.rows if row.name == name)
@@ -175,30 +203,13 @@ class Study:
         own = self.row(self.baseline) if row.name == NOISE_FLOOR else row
         stage = None if self.first_stage is None else asdict(self.first_stage)
         said = [self.base, self.set, stage, own.changes, row.evaluate_only and self.row(self.baseline).changes]
-        return hashlib.sha256(json.dumps(said, default=str).encode()).hexdigest()[:16]
+        return digest(json.dumps(said, default=str))
 
 
-KEYS = [
-    "name",
-    "base",
-    "set",
-    "baseline",
-    "rows",
-    "grid",
-    "seeds",
-    "metrics",
-    "resources",
-    "noise_floor",
-    "sizes",
-    "frames_per_second",
-    "first_stage",
-    "robustness",
-    "source",
-    "plugins",
-    "profiles",
-]
+KEYS = [*(key.name for key in fields(Study) if key.name not in ("file", "profile")), "grid", "profiles"]
+
 MERGED = ("set", "rows", "metrics", "resources")
-"""What a profile adds to; what else it has stands in place of the study's."""
+"""Keys that a profile adds to; its other keys replace the study's."""
 
 
 def read_study(path: str, profile: str | None = None) -> Study:
@@ -220,7 +231,7 @@ def read_study(path: str, profile: str | None = None) -> Study:
         if profile not in profiles:
             raise ZooError(f"{where} has no profile '{profile}'{nearest(profile, list(profiles))}")
         content = with_profile(content, mapping(profiles[profile], f"profile '{profile}'"), profile)
-    return Study(file=file, profile=profile, **Reader(where, file).read(content))
+    return Study(file=file, profile=profile, **read_fields(content, where, file))
 
 
 def find(path: str) -> Path:
@@ -254,163 +265,173 @@ def with_profile(content: dict[str, Any], overlay: dict[str, Any], profile: str)
     return result
 
 
-class Reader:
-    """Turns a study file's plain data into a `Study`'s fields; every complaint says where."""
+def read_fields(content: dict[str, Any], where: str, file: Path) -> dict[str, Any]:
+    """Return the fields of `Study` except `file` and `profile`; every error says where.
 
-    def __init__(self, where: str, file: Path) -> None:
-        self.where = where
-        self.file = file
-
-    def read(self, content: dict[str, Any]) -> dict[str, Any]:
-        """The fields of `Study`, but for `file` and `profile`."""
-        for key in ("base", "baseline", "metrics"):
-            if not content.get(key):
-                raise self.error(f"has no {key}")
-        rows = self.rows(content)
-        baseline = str(content["baseline"])
-        if baseline not in {row.name for row in rows}:
-            raise self.error(
-                f"has the baseline '{baseline}', which is no row", nearest(baseline, [r.name for r in rows])
-            )
-        if next(row for row in rows if row.name == baseline).evaluate_only:
-            raise self.error(f"has the baseline '{baseline}' with evaluate_only; somebody must be trained")
-        if not content.get("source") and any(row.published for row in rows):
-            raise self.error("has published values but no source that says where they are from")
-        return {
-            "name": self.name(content),
-            "base": self.base(content["base"]),
-            "set": dotted(content.get("set"), f"{self.where}: set"),
-            "baseline": baseline,
-            "rows": rows,
-            "seeds": self.seeds(content.get("seeds", [0])),
-            "metrics": self.metrics(content["metrics"]),
-            "resources": self.resources(content.get("resources")),
-            "noise_floor": self.flag(content.get("noise_floor", True), "noise_floor"),
-            "sizes": self.sizes(content.get("sizes")),
-            "frames_per_second": self.frames_per_second(content),
-            "first_stage": self.first_stage(content.get("first_stage")),
-            "robustness": self.robustness(content.get("robustness")),
-            "source": str(content.get("source", "")),
-            "plugins": self.plugins(content.get("plugins", [])),
-        }
-
-    def name(self, content: dict[str, Any]) -> str:
-        name = str(content.get("name", self.file.stem))
-        if not re.fullmatch(r"[\w.-]+", name):
-            raise self.error(f"has the name '{name}'; expected letters, digits and _-. only, since a folder bears it")
-        return name
-
-    def rows(self, content: dict[str, Any]) -> tuple[Row, ...]:
-        given = mapping(content.get("rows"), f"{self.where}: rows")
-        rows = [self.row(str(name), entry) for name, entry in given.items()]
-        rows += expand(mapping(content.get("grid"), f"{self.where}: grid"))
-        folders: dict[str, str] = {Row(NOISE_FLOOR).folder: NOISE_FLOOR}
-        for row in rows:
-            if row.folder in folders:
-                raise self.error(f"has the rows '{folders[row.folder]}' and '{row.name}', whose folders have one name")
-            folders[row.folder] = row.name
-        return tuple(rows)
-
-    def row(self, name: str, entry: Any) -> Row:
-        where = f"row '{name}'"
-        entry = mapping(entry, where)
-        check_keys(entry, [key.name for key in fields(Row) if key.name != "name"], where)
-        return Row(
-            name,
-            dotted(entry.get("changes"), f"{where}: changes"),
-            self.flag(entry.get("evaluate_only", False), f"evaluate_only of {where}"),
-            str(entry.get("note", "")),
-            self.published(entry.get("published"), where),
+    Types are checked by jsonargparse, see `checked`.
+    """
+    for key in ("base", "baseline", "metrics"):
+        if not content.get(key):
+            raise ZooError(f"{where} has no {key}.")
+    name = str(content.get("name", file.stem))
+    if not re.fullmatch(r"[\w.-]+", name):
+        raise ZooError(
+            f"{where} has the name '{name}'; expected letters, digits and _-. only, since a folder has that name."
         )
+    rows = read_rows(content, where)
+    names = [row.name for row in rows]
+    baseline = str(content["baseline"])
+    if baseline not in names:
+        raise ZooError(f"{where} has the baseline '{baseline}', which is no row{nearest(baseline, names)}")
+    if rows[names.index(baseline)].evaluate_only:
+        raise ZooError(f"{where} has the baseline '{baseline}' with evaluate_only; expected a row that is trained.")
+    if not content.get("source") and any(row.published for row in rows):
+        raise ZooError(f"{where} has published values but no source that says where they are from.")
+    seeds = content.get("seeds", [0])
+    said = f"{where} has the seeds {seeds}; expected a list of different whole numbers from 0."
+    if not checked(seeds, list[NonNegativeInt], said) or len(set(seeds)) < len(seeds) or max(seeds) >= 2**32:
+        raise ZooError(said)
+    sizes = mapping(content.get("sizes"), f"{where}: sizes")
+    for size, value in sizes.items():
+        said = f"{where} has the size {size}: {value}; expected [height, width] in pixels."
+        checked(value, tuple[PositiveInt, PositiveInt], said)
+    frames_per_second = flag(content, "frames_per_second", where)
+    if frames_per_second and not sizes:
+        raise ZooError(f"{where} has frames_per_second but no sizes of images to measure them on.")
+    plugins = content.get("plugins", [])
+    said = f"{where} has plugins: {plugins}; expected a list of Python files."
+    return {
+        "name": name,
+        "base": read_base(content["base"], file),
+        "set": dotted(content.get("set"), f"{where}: set"),
+        "baseline": baseline,
+        "rows": rows,
+        "seeds": tuple(seeds),
+        "metrics": read_metrics(content["metrics"], where),
+        "resources": read_resources(content.get("resources"), where),
+        "noise_floor": flag(content, "noise_floor", where, default=True),
+        "sizes": {str(size): tuple(value) for size, value in sizes.items()},
+        "frames_per_second": frames_per_second,
+        "first_stage": read_first_stage(content.get("first_stage"), f"{where}: first_stage", file),
+        "robustness": read_robustness(content.get("robustness"), where),
+        "source": str(content.get("source", "")),
+        "plugins": tuple((file.parent / path).resolve() for path in checked(plugins, list[str], said)),
+    }
 
-    def published(self, given: Any, where: str) -> dict[str, float]:
-        values = mapping(given, f"{where}: published")
-        for name, value in values.items():
-            if type(value) not in (int, float):
-                raise ZooError(f"{where} has the published value {name}: {value!r}; expected a number.")
-        return {str(name): float(value) for name, value in values.items()}
 
-    def seeds(self, given: Any) -> tuple[int, ...]:
-        usable = isinstance(given, list) and given and all(type(seed) is int and 0 <= seed < 2**32 for seed in given)
-        if not usable or len(set(given)) < len(given):
-            raise self.error(f"has the seeds {given}; expected a list of different whole numbers from 0")
-        return tuple(given)
+def read_rows(content: dict[str, Any], where: str) -> tuple[Row, ...]:
+    """Return the rows and those of the grid; ZooError for two whose folders have one name."""
+    rows = []
+    for name, entry in mapping(content.get("rows"), f"{where}: rows").items():
+        of_row = f"row '{name}'"
+        entry = mapping(entry, of_row)
+        check_keys(entry, ["changes", "evaluate_only", "note", "published"], of_row)
+        published = mapping(entry.get("published"), f"{of_row}: published")
+        said = f"{of_row} has the published value {{}}: {{!r}}; expected a number."
+        rows.append(
+            Row(
+                str(name),
+                dotted(entry.get("changes"), f"{of_row}: changes"),
+                flag(entry, "evaluate_only", of_row),
+                str(entry.get("note", "")),
+                {str(key): float(checked(value, float, said.format(key, value))) for key, value in published.items()},
+            )
+        )
+    rows += expand(mapping(content.get("grid"), f"{where}: grid"))
+    folders: dict[str, str] = {folder_name(NOISE_FLOOR): NOISE_FLOOR}
+    for row in rows:
+        if row.folder in folders:
+            raise ZooError(
+                f"{where} has the rows '{folders[row.folder]}' and '{row.name}', whose folders have one name."
+            )
+        folders[row.folder] = row.name
+    return tuple(rows)
 
-    def metrics(self, given: Any) -> tuple[Metric, ...]:
-        metrics = []
-        for name, entry in mapping(given, f"{self.where}: metrics").items():
-            entry = {"direction": entry} if isinstance(entry, str) else mapping(entry, f"metric '{name}'")
-            check_keys(entry, ["direction", "label", "unit"], f"metric '{name}'")
-            if entry.get("direction") not in ("lower", "higher"):
-                got = entry.get("direction")
-                raise ZooError(f"metric '{name}' has the direction {got!r}; expected lower or higher.")
-            label = entry.get("label", str(name).rpartition("/")[2])
-            metrics.append(Metric(str(name), entry["direction"], str(label), str(entry.get("unit", ""))))
-        return tuple(metrics)
 
-    def resources(self, given: Any) -> Resources:
-        entry = mapping(given, f"{self.where}: resources")
-        check_keys(entry, ["threads", "gpus"], f"{self.where}: resources")
-        for key, least in (("threads", 1), ("gpus", 0)):
-            if entry.get(key) is not None and (type(entry[key]) is not int or entry[key] < least):
-                raise self.error(f"has resources.{key}={entry[key]!r}; expected a whole number from {least}")
-        return Resources(**entry)
+def read_metrics(content: Any, where: str) -> tuple[Metric, ...]:
+    """Return the columns of the table."""
+    metrics = []
+    for name, entry in mapping(content, f"{where}: metrics").items():
+        of_metric = f"metric '{name}'"
+        entry = {"direction": entry} if isinstance(entry, str) else mapping(entry, of_metric)
+        check_keys(entry, ["direction", "label", "unit"], of_metric)
+        said = f"{of_metric} has the direction {entry.get('direction')!r}; expected lower or higher."
+        direction = checked(entry.get("direction"), Literal["lower", "higher"], said)
+        label = entry.get("label", str(name).rpartition("/")[2])
+        metrics.append(Metric(str(name), direction, str(label), str(entry.get("unit", ""))))
+    return tuple(metrics)
 
-    def sizes(self, given: Any) -> dict[str, tuple[int, int]]:
-        sizes = mapping(given, f"{self.where}: sizes")
-        for name, size in sizes.items():
-            if not isinstance(size, list) or len(size) != 2 or not all(type(s) is int and s > 0 for s in size):
-                raise self.error(f"has the size {name}: {size}; expected [height, width] in pixels")
-        return {str(name): (height, width) for name, (height, width) in sizes.items()}
 
-    def frames_per_second(self, content: dict[str, Any]) -> bool:
-        wanted = self.flag(content.get("frames_per_second", False), "frames_per_second")
-        if wanted and not content.get("sizes"):
-            raise self.error("has frames_per_second but no sizes of pictures to measure them on")
-        return wanted
+def read_resources(content: Any, where: str) -> Resources:
+    """Return the threads and GPUs of a run."""
+    entry = mapping(content, f"{where}: resources")
+    check_keys(entry, [key.name for key in fields(Resources)], f"{where}: resources")
+    for key, kind, least in (("threads", PositiveInt, 1), ("gpus", NonNegativeInt, 0)):
+        said = f"{where} has resources.{key}={entry.get(key)!r}; expected a whole number from {least}."
+        if entry.get(key) is not None:
+            checked(entry[key], kind, said)
+    return Resources(**entry)
 
-    def first_stage(self, given: Any) -> FirstStage | None:
-        if given is None:
-            return None
-        where = f"{self.where}: first_stage"
-        entry = mapping(given, where)
-        check_keys(entry, [key.name for key in fields(FirstStage)], where)
-        if not entry.get("base"):
-            raise ZooError(f"{where} has no base.")
-        takes = entry.get("takes", [])
-        if not isinstance(takes, list):
-            raise ZooError(f"{where} has takes: {takes!r}; expected a list of keys, [model.backbone].")
-        return FirstStage(self.base(entry["base"]), dotted(entry.get("set"), f"{where}: set"), tuple(map(str, takes)))
 
-    def robustness(self, given: Any) -> tuple[Robustness, ...]:
-        plots = []
-        for name, metrics in mapping(given, f"{self.where}: robustness").items():
-            metrics = mapping(metrics, f"{self.where}: robustness '{name}'")
-            if len(metrics) < 2 or not all(type(severity) in (int, float) for severity in metrics):
-                raise self.error(f"has robustness '{name}': {metrics}; expected severities with their metrics")
-            ascending = sorted(metrics.items(), key=lambda entry: float(entry[0]))
-            plots.append(Robustness(str(name), {float(severity): str(metric) for severity, metric in ascending}))
-        return tuple(plots)
+def read_first_stage(content: Any, where: str, file: Path) -> FirstStage | None:
+    """Return the first stage; None where the study has none."""
+    if content is None:
+        return None
+    entry = mapping(content, where)
+    check_keys(entry, [key.name for key in fields(FirstStage)], where)
+    if not entry.get("base"):
+        raise ZooError(f"{where} has no base.")
+    takes = entry.get("takes", [])
+    said = f"{where} has takes: {takes!r}; expected a list of keys, [model.backbone]."
+    takes = tuple(checked(takes, list[str], said))
+    return FirstStage(read_base(entry["base"], file), dotted(entry.get("set"), f"{where}: set"), takes)
 
-    def base(self, given: Any) -> tuple[str, ...]:
-        return tuple(self.beside(str(name)) for name in (given if isinstance(given, list) else [given]))
 
-    def plugins(self, given: Any) -> tuple[Path, ...]:
-        if not isinstance(given, list):
-            raise self.error(f"has plugins: {given}; expected a list of Python files")
-        return tuple((self.file.parent / str(path)).resolve() for path in given)
+def read_robustness(content: Any, where: str) -> tuple[Robustness, ...]:
+    """Return the robustness plots, severities ascending."""
+    plots = []
+    for name, metrics in mapping(content, f"{where}: robustness").items():
+        metrics = mapping(metrics, f"{where}: robustness '{name}'")
+        said = f"{where} has robustness '{name}': {metrics}; expected severities with their metrics."
+        severities = checked(sorted(metrics, key=str), list[float], said)
+        if len(severities) < 2:
+            raise ZooError(said)
+        plots.append(Robustness(str(name), {float(key): str(metrics[key]) for key in sorted(metrics, key=float)}))
+    return tuple(plots)
 
-    def beside(self, name: str) -> str:
-        """A configuration beside the study file, otherwise one from here or a shipped one."""
-        return str(self.file.parent / name) if (self.file.parent / name).is_file() else name
 
-    def flag(self, given: Any, key: str) -> bool:
-        if not isinstance(given, bool):
-            raise self.error(f"has {key}: {given!r}; expected true or false")
-        return given
+def read_base(content: Any, file: Path) -> tuple[str, ...]:
+    """Return configurations: each next to the study file, otherwise of the working directory or shipped."""
+    names = map(str, content if isinstance(content, list) else [content])
+    return tuple(str(own) if (own := file.parent / name).is_file() else name for name in names)
 
-    def error(self, said: str, ending: str = ".") -> ZooError:
-        return ZooError(f"{self.where} {said}{ending}")
+
+def flag(content: Mapping[str, Any], key: str, where: str, default: bool = False) -> bool:
+    """Return the value of a key that is true or false."""
+    value = content.get(key, default)
+    return checked(value, bool, f"{where} has {key}: {value!r}; expected true or false.")
+
+
+def checked(value: Any, kind: Any, said: str) -> Any:
+    """Return the value if jsonargparse accepts it as one of this type; ZooError with the sentence `said` if not.
+
+    Text is never taken for a number or a boolean.
+    """
+    try:
+        parsed = value_parser(kind).parse_object({"value": copy_plain(value)}).value
+    except ArgumentError as error:
+        raise ZooError(said) from error
+    if value is None or (list(parsed) if isinstance(parsed, tuple) else parsed) != value:
+        raise ZooError(said)
+    return value
+
+
+@cache
+def value_parser(kind: Any) -> ArgumentParser:
+    """Return a parser of one value of a type."""
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--value", type=kind)
+    return parser
 
 
 def expand(grid: dict[str, Any]) -> list[Row]:

@@ -1,73 +1,58 @@
-"""The slot of studies: engines, which decide where runs are carried out."""
+"""Engines, which decide where runs are carried out, and warm processes for those on this machine."""
 
 import os
-import shlex
+import subprocess
 import sys
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from zoo.core.spec import Part
-from zoo.study.job import read_job
-from zoo.study.results import Result, read_result
+from zoo.study.record import Run, read_run
 
-
-@dataclass(frozen=True)
-class Task:
-    """One run for an engine.
-
-    Args:
-        directory: of the run, absolute.
-        after: directories of the runs that must be over before this one begins.
-        threads: CPU threads that it may use; None leaves the choice to torch.
-        gpus: how many it needs.
-    """
-
-    directory: Path
-    after: tuple[Path, ...] = ()
-    threads: int | None = None
-    gpus: int = 0
-
-    @property
-    def command(self) -> list[str]:
-        """What carries it out in a process of its own, with this Python.
-
-        It ends with exit code 0, or 1 after a failure; either way the result is in the directory.
-        """
-        return [sys.executable, "-c", "import zoo.cli; zoo.cli.run()", "study", "execute", str(self.directory)]
-
-    @property
-    def line(self) -> str:
-        """The command as one types it."""
-        return shlex.join(["zoo", "study", "execute", str(self.directory)])
+WORKER = [sys.executable, "-c", "import zoo.cli; zoo.cli.run()", "study", "execute", "-"]
+"""The command of a `Worker`."""
 
 
 class Engine(Part):
-    """Carries out runs somewhere. What a run does is not its business, only where and when it happens.
+    """Carries out runs somewhere. The engine decides where and when a run happens, and never looks inside it.
 
-    `waits` is False for an engine that returns before the runs are over.
+    `waits` is False for an engine that returns before the runs have finished.
+
+    Example:
+        >>> class Nowhere(Engine):
+        ...     waits = False
+        ...
+        ...     def execute(self, runs):
+        ...         print(*(run.line for run in runs), sep="\\n")
+        >>> Nowhere().execute([Run("small", "by error", 0, directory=Path("studies/small/by_error/seed_0"))])
+        zoo study execute studies/small/by_error/seed_0
     """
 
     waits = True
 
     @abstractmethod
-    def execute(self, tasks: Sequence[Task]) -> None:
-        """Carry out each task's command, none before those in its `after` are over, whether these succeeded or not.
+    def execute(self, runs: Sequence[Run]) -> None:
+        """Carry out the command of each run, none before those in its `after` have finished, successfully or not.
 
-        A run that fails is not the engine's failure: it says so in its directory, and the others go on.
+        A failing run is not the engine's failure: its directory holds the reason, and the others continue.
 
         Args:
-            tasks: in an order that serves; a task comes after those that it waits for.
+            runs: in an order that serves; a run comes after those that it waits for.
         """
 
 
 def environment(threads: int | None, gpus: Sequence[str] = ()) -> dict[str, str]:
-    """Environment variables for a process that carries out runs here, with this share of the machine.
+    """Return environment variables for a process that carries out runs here, with these threads and GPUs.
 
     Args:
         threads: of the CPU; None leaves the choice to torch.
-        gpus: as CUDA_VISIBLE_DEVICES names them; none leaves that as it is.
+        gpus: as CUDA_VISIBLE_DEVICES names them; an empty sequence leaves that as it is.
+
+    Example:
+        >>> variables = environment(2, ["0", "3"])
+        >>> variables["OMP_NUM_THREADS"], variables["CUDA_VISIBLE_DEVICES"]
+        ('2', '0,3')
     """
     variables = without_slurm(os.environ)
     if gpus:
@@ -78,33 +63,102 @@ def environment(threads: int | None, gpus: Sequence[str] = ()) -> dict[str, str]
 
 
 def without_slurm(environment: Mapping[str, str]) -> dict[str, str]:
-    """Environment variables without Slurm's: Lightning would take a process with them for one of many of one run."""
+    """Return environment variables without Slurm's: Lightning would take a process with them for one of many of one
+    run.
+
+    Example:
+        >>> without_slurm({"HOME": "/root", "SLURM_NTASKS": "8"})
+        {'HOME': '/root'}
+    """
     return {name: value for name, value in environment.items() if not name.startswith("SLURM_")}
 
 
-def waves(tasks: Sequence[Task]) -> list[list[Task]]:
-    """The tasks in groups to be carried out one after another; within a group none waits for another."""
-    found: list[list[Task]] = []
-    place: dict[Path, int] = {}
-    for task in tasks:
-        mine = 1 + max((place[path] for path in task.after), default=-1)
-        place[task.directory] = mine
-        if mine == len(found):
-            found.append([])
-        found[mine].append(task)
-    return found
+def waves(runs: Sequence[Run]) -> list[list[Run]]:
+    """Return the runs in groups to be carried out one after another; within a group none waits for another.
+
+    Example:
+        >>> first = Run("small", "first", 0, directory=Path("first"))
+        >>> second = Run("small", "second", 0, directory=Path("second"), after=(Path("first"),))
+        >>> [[run.row for run in wave] for wave in waves([first, second])]
+        [['first'], ['second']]
+    """
+    groups: list[list[Run]] = []
+    number: dict[Path, int] = {}
+    for run in runs:
+        own = 1 + max((number[path] for path in run.after), default=-1)
+        number[run.directory] = own
+        if own == len(groups):
+            groups.append([])
+        groups[own].append(run)
+    return groups
 
 
-def announce(task: Task, number: int, count: int) -> None:
-    """Print one line about a run that is over."""
-    job, result = read_job(task.directory), read_result(task.directory)
-    told = "ended without a result" if result is None else result.reason or measured(result)
-    status = "unfinished" if result is None else result.status
-    stage = ", first stage" if job.first_stage else ""
-    print(f"[{number}/{count}] {job.row}{stage}, seed {job.seed}: {status}, {told}", flush=True)
+def announce(run: Run, number: int, count: int) -> None:
+    """Print one line about a run that has finished.
+
+    Args:
+        run: as it was begun; its result is read from its directory.
+        number: of runs that have finished.
+        count: of all runs.
+    """
+    run = read_run(run.directory)
+    if run.status in ("done", "failed"):
+        shown = [f"{name} {run.metrics[name]:.4g}" for name in run.metric_names[:3] if name in run.metrics]
+        outcome = f"{run.status}, {run.reason or ', '.join([*shown, f'{sum(run.seconds.values()):.0f} s'])}"
+    else:
+        outcome = "unfinished, ended without a result"
+    print(f"[{number}/{count}] {run.title}: {outcome}", flush=True)
 
 
-def measured(result: Result) -> str:
-    """The first metrics of a result, and how long it took."""
-    values = [f"{name} {result.metrics[name]:.4g}" for name in result.job.metrics[:3]]
-    return ", ".join([*values, f"{sum(result.seconds.values()):.0f} s"])
+class Worker:
+    """A warm process that carries out runs, one after another: imports and compiled code of the first serve all.
+
+    It is `zoo study execute -`: it reads directories as lines from its standard input, and answers each with a line
+    once the run has finished, successfully or not. Everything that runs print goes to their directories.
+
+    Args:
+        threads: of the CPU that each run may use; None leaves the choice to torch.
+        gpus: as CUDA_VISIBLE_DEVICES names them; the process keeps them until it ends.
+
+    Example:
+        >>> worker = Worker(threads=1, gpus=[])
+        >>> worker.alive
+        True
+        >>> worker.end()
+    """
+
+    def __init__(self, threads: int | None, gpus: Sequence[str]) -> None:
+        self.threads = threads
+        self.gpus = list(gpus)
+        self.process = subprocess.Popen(
+            WORKER, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment(threads, gpus)
+        )
+        assert self.process.stdout is not None
+        os.set_blocking(self.process.stdout.fileno(), False)
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can take another run."""
+        return self.process.poll() is None
+
+    def begin(self, run: Run) -> None:
+        """Begin a run; if the process has died, `has_finished` shows it."""
+        assert self.process.stdin is not None
+        try:
+            self.process.stdin.write(f"{run.directory}\n".encode())
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            self.process.wait()
+
+    def has_finished(self) -> bool:
+        """Return whether its run has finished, or the process has died."""
+        assert self.process.stdout is not None
+        return not self.alive or bool(self.process.stdout.read())
+
+    def end(self) -> None:
+        """End the process, and the run that it carries out."""
+        self.process.terminate()
+        self.process.wait()
+        for stream in (self.process.stdin, self.process.stdout):
+            assert stream is not None
+            stream.close()

@@ -8,24 +8,29 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from zoo.study.parts import Engine, Task, announce
-from zoo.study.worker import Worker
+from zoo.study.parts import Engine, Worker, announce
+from zoo.study.record import Run
 
-GLANCE = 0.1
-"""Seconds between two looks at the processes."""
+INTERVAL = 0.1
+"""Seconds between two checks of the processes."""
 
 
 class Local(Engine):
-    """Carries runs out here, one after another in this process or several at a time in processes of their own.
+    """Carries out runs on this machine, one after another in this process or several at a time in other processes.
 
-    Processes stay warm: what is imported and compiled for the first run serves all. With several slots each has the
-    threads, or the GPUs, that the study gives a run.
+    Processes stay warm: imports and compiled code of the first run serve all. With several slots each has the threads,
+    or the GPUs, that the study gives a run.
 
     Args:
-        slots: runs at a time; None is one for each share of the GPUs that a run needs, or one where it needs none.
+        slots: runs at a time; None: as many as the GPUs suffice for, or one where runs need none.
 
     Raises:
         ValueError: fewer than one slot.
+
+    Example:
+        >>> Local(slots=2).slots
+        2
+        >>> Local().execute([])
     """
 
     def __init__(self, slots: int | None = None) -> None:
@@ -33,81 +38,81 @@ class Local(Engine):
             raise ValueError(f"Local(slots={slots}): expected at least 1.")
         self.slots = slots
 
-    def execute(self, tasks: Sequence[Task]) -> None:
-        gpus = visible_gpus() if any(task.gpus for task in tasks) else []
-        slots = self.slots or max([1, *(len(gpus) // task.gpus for task in tasks if task.gpus)])
+    def execute(self, runs: Sequence[Run]) -> None:
+        gpus = visible_gpus() if any(run.gpus for run in runs) else []
+        slots = self.slots or max([1, *(len(gpus) // run.gpus for run in runs if run.gpus)])
         if slots == 1:
-            one_after_another(tasks)
+            one_after_another(runs)
         else:
             with ended_by_sigterm():
-                side_by_side(tasks, slots, gpus)
+                side_by_side(runs, slots, gpus)
 
 
-def one_after_another(tasks: Sequence[Task]) -> None:
-    """All runs in this process."""
-    from zoo.study.execute import execute
+def one_after_another(runs: Sequence[Run]) -> None:
+    """Carry out all runs in this process."""
+    from zoo.study.run.execute import execute
 
-    for number, task in enumerate(tasks, 1):
-        execute(task.directory)
-        announce(task, number, len(tasks))
+    for number, run in enumerate(runs, 1):
+        execute(run.directory)
+        announce(run, number, len(runs))
 
 
-def side_by_side(tasks: Sequence[Task], slots: int, gpus: list[str]) -> None:
-    """Several runs at a time, in as many processes, which all end when this one is interrupted or asked to end."""
-    waiting, over = list(tasks), 0
-    running: dict[Worker, Task] = {}
+def side_by_side(runs: Sequence[Run], slots: int, gpus: list[str]) -> None:
+    """Carry out several runs at a time, in other processes, which end when this one is interrupted or asked to end."""
+    waiting, finished = list(runs), 0
+    running: dict[Worker, Run] = {}
     idle: list[Worker] = []
     free = list(gpus)
     try:
         while waiting or running:
-            for worker in [worker for worker in running if worker.is_over()]:
-                over += 1
-                announce(running.pop(worker), over, len(tasks))
+            for worker in [worker for worker in running if worker.has_finished()]:
+                finished += 1
+                announce(running.pop(worker), finished, len(runs))
                 if worker.alive:
                     idle.append(worker)
                 else:
                     worker.end()
                     free += worker.gpus
-            busy = {task.directory for task in [*waiting, *running.values()]}
-            for task in [task for task in waiting if busy.isdisjoint(task.after)]:
-                share = min(task.gpus, len(gpus))
-                if len(running) < slots and (found := worker_for(task, share, idle, free, slots - len(running))):
-                    found.begin(task)
-                    running[found] = task
-                    waiting.remove(task)
-            time.sleep(GLANCE)
+            busy = {run.directory for run in [*waiting, *running.values()]}
+            for run in [run for run in waiting if busy.isdisjoint(run.after)]:
+                share = min(run.gpus, len(gpus))
+                if len(running) < slots and (found := worker_for(run, share, idle, free, slots - len(running))):
+                    found.begin(run)
+                    running[found] = run
+                    waiting.remove(run)
+            time.sleep(INTERVAL)
     finally:
         for worker in [*running, *idle]:
             worker.end()
 
 
-def worker_for(task: Task, share: int, idle: list[Worker], free: list[str], room: int) -> Worker | None:
-    """A process with a task's share of the machine: an idle one, which keeps warm, or a new one.
+def worker_for(run: Run, share: int, idle: list[Worker], free: list[str], room: int) -> Worker | None:
+    """Return a process with the threads and GPUs of a run: an idle one, which keeps warm, or a new one.
 
     Args:
-        task: that begins.
-        share: how many GPUs it gets.
+        run: that begins.
+        share: number of GPUs that it gets.
         idle: processes that wait for a run; the one that is taken leaves the list.
         free: GPUs of no process.
-        room: how many processes more there may be, the idle ones included.
+        room: number of processes that may be added, the idle ones included.
 
     Returns:
         None while its GPUs are in use.
     """
     for worker in idle:
-        if (worker.threads, len(worker.gpus)) == (task.threads, share):
+        if (worker.threads, len(worker.gpus)) == (run.threads, share):
             idle.remove(worker)
             return worker
     while idle and (len(idle) >= room or len(free) < share):
-        gone = idle.pop(0)
-        gone.end()
-        free += gone.gpus
-    return Worker(task.threads, [free.pop(0) for _ in range(share)]) if len(free) >= share else None
+        ended = idle.pop(0)
+        ended.end()
+        free += ended.gpus
+    return Worker(run.threads, [free.pop(0) for _ in range(share)]) if len(free) >= share else None
 
 
 @contextmanager
 def ended_by_sigterm() -> Iterator[None]:
-    """Inside the block SIGTERM raises, so that what runs beside can be ended; Python's own way leaves it running."""
+    """Let SIGTERM raise inside the block, so that other processes can be ended; by default they would keep running."""
     if threading.current_thread() is not threading.main_thread():  # others get no signals
         yield
         return
@@ -119,10 +124,10 @@ def ended_by_sigterm() -> Iterator[None]:
 
 
 def visible_gpus() -> list[str]:
-    """What CUDA_VISIBLE_DEVICES lists, otherwise the numbers of all GPUs."""
+    """Return the devices in CUDA_VISIBLE_DEVICES, otherwise the numbers of all GPUs."""
     import torch
 
-    given = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if given is not None:
-        return [name for name in given.split(",") if name]
+    listed = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if listed is not None:
+        return [name for name in listed.split(",") if name]
     return [str(index) for index in range(torch.cuda.device_count())]

@@ -7,17 +7,26 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from zoo.study.parts import Engine, Task, announce, environment
+from zoo.study.parts import Engine, announce, environment
+from zoo.study.record import Run
 
 
 class Ray(Engine):
-    """Gives runs to a Ray cluster, each with the CPUs and GPUs that the study names, and waits for them.
+    """Submits runs to a Ray cluster, each with the CPUs and GPUs that the study names, and waits for them.
 
     Args:
         address: of the cluster; None starts Ray on this machine.
 
     Raises:
         ValueError: Ray is not installed.
+
+    Example:
+        >>> try:
+        ...     address = Ray("ray://head:10001").address
+        ... except ValueError:  # without the extra
+        ...     address = "ray://head:10001"
+        >>> address
+        'ray://head:10001'
     """
 
     def __init__(self, address: str | None = None) -> None:
@@ -27,41 +36,41 @@ class Ray(Engine):
             raise ValueError("the engine Ray needs ray: pip install 'ablation-zoo[ray]'.") from error
         self.address = address
 
-    def execute(self, tasks: Sequence[Task]) -> None:
+    def execute(self, runs: Sequence[Run]) -> None:
         import ray
 
         before = signal.getsignal(signal.SIGTERM)
         ray.init(address=self.address, ignore_reinit_error=True, log_to_driver=False)
         try:
             remote = ray.remote(max_retries=0)(carry_out)
-            runs: dict[Any, Task] = {}
-            by_directory: dict[Any, Any] = {}
-            for task in tasks:
-                share = remote.options(num_cpus=task.threads or 1, num_gpus=task.gpus)
-                # What a task gets as an argument is over before it begins.
-                run = share.remote(task, Path.cwd(), *(by_directory[path] for path in task.after))
-                by_directory[task.directory] = run
-                runs[run] = task
-            waiting = list(runs)
+            by_reference: dict[Any, Run] = {}
+            references: dict[Path, Any] = {}
+            for run in runs:
+                sized = remote.options(num_cpus=run.threads or 1, num_gpus=run.gpus)
+                # A task begins when its arguments have finished.
+                reference = sized.remote(run, Path.cwd(), *(references[path] for path in run.after))
+                references[run.directory] = reference
+                by_reference[reference] = run
+            waiting = list(by_reference)
             while waiting:
-                (over, *_), waiting = ray.wait(waiting, num_returns=1)
-                announce(runs[over], len(tasks) - len(waiting), len(tasks))
+                (finished, *_), waiting = ray.wait(waiting, num_returns=1)
+                announce(by_reference[finished], len(runs) - len(waiting), len(runs))
         finally:
             ray.shutdown()
             if threading.current_thread() is threading.main_thread():
                 signal.signal(signal.SIGTERM, before)  # Ray leaves its own, which Lightning would respect
 
 
-def carry_out(task: Task, folder: Path, *after: Any) -> int:
-    """Carry out a run, wherever Ray put it; its exit code says nothing that its directory does not.
+def carry_out(run: Run, folder: Path, *after: Any) -> int:
+    """Carry out a run on the machine that Ray chose; returns its exit code.
 
     Args:
-        task: the run.
-        folder: where relative paths in settings begin.
-        after: what it waited for.
+        run: to carry out.
+        folder: that relative paths in settings start from.
+        after: results of the runs that it waited for.
     """
-    with (task.directory / "log.txt").open("ab") as log:
+    with (run.directory / "log.txt").open("ab") as log:
         process = subprocess.run(
-            task.command, env=environment(task.threads), cwd=folder, stdout=log, stderr=subprocess.STDOUT
+            run.command, env=environment(run.threads), cwd=folder, stdout=log, stderr=subprocess.STDOUT
         )
     return process.returncode

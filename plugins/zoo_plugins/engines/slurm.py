@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from zoo.study.parts import Engine, Task, announce, waves
+from zoo.study.parts import Engine, announce, waves
+from zoo.study.record import Run
 
 
 class Slurm(Engine):
@@ -12,12 +13,20 @@ class Slurm(Engine):
 
     Args:
         partition: of the cluster; None leaves it to Slurm.
-        hours: what a run may take at most.
-        folder: where submitit keeps its files; every node must see it, as the studies.
+        hours: the longest time that a run may take.
+        folder: for submitit's files; every node must have access to it, as to the studies.
         cluster: `slurm`, or `local`, which starts all runs at once on this machine.
 
     Raises:
         ValueError: submitit is not installed.
+
+    Example:
+        >>> try:
+        ...     cluster = Slurm(cluster="local").cluster
+        ... except ValueError:  # without the extra
+        ...     cluster = "local"
+        >>> cluster
+        'local'
     """
 
     def __init__(
@@ -36,26 +45,26 @@ class Slurm(Engine):
         self.folder = Path(folder)
         self.cluster = cluster
 
-    def execute(self, tasks: Sequence[Task]) -> None:
+    def execute(self, runs: Sequence[Run]) -> None:
         import submitit
 
-        over = 0
-        for wave in waves(tasks):
+        finished = 0
+        for wave in waves(runs):
             executor = submitit.AutoExecutor(self.folder, cluster=self.cluster)
             executor.update_parameters(**self._resources(wave))
             with executor.batch():
-                jobs = [executor.submit(submitit.helpers.CommandFunction(task.command)) for task in wave]
-            for task, job in zip(wave, jobs, strict=True):
+                jobs = [executor.submit(submitit.helpers.CommandFunction(run.command)) for run in wave]
+            for run, job in zip(wave, jobs, strict=True):
                 job.wait()  # a run that failed says so in its directory
-                over += 1
-                announce(task, over, len(tasks))
+                finished += 1
+                announce(run, finished, len(runs))
 
-    def _resources(self, wave: Sequence[Task]) -> dict[str, str | int]:
-        """What every run of a wave is given."""
-        wanted: dict[str, str | int] = {
+    def _resources(self, wave: Sequence[Run]) -> dict[str, str | int]:
+        """Return the resources of every run of a wave."""
+        resources: dict[str, str | int] = {
             "name": "zoo-study",
             "timeout_min": round(60 * self.hours),
-            "cpus_per_task": max(task.threads or 1 for task in wave),
-            "gpus_per_node": max(task.gpus for task in wave),
+            "cpus_per_task": max(run.threads or 1 for run in wave),
+            "gpus_per_node": max(run.gpus for run in wave),
         }
-        return wanted | ({"slurm_partition": self.partition} if self.partition else {})
+        return resources | ({"slurm_partition": self.partition} if self.partition else {})

@@ -1,0 +1,1 @@
+"""From a study file to resolved, checked rows and runs."""

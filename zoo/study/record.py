@@ -1,0 +1,430 @@
+"""Runs and their directories: what a run is to do, its identity, its result and its state. No torch.
+
+    STUDY/ROW/seed_0/
+      job.json       what is to be done, and how it differs from the baseline
+      config.yaml    resolved settings of `zoo fit` and `zoo test`
+      fit/, test/    Lightning's own run directories
+      fitted.json    once training has finished
+      samples.csv    one line per image of the test sets
+      pictures/      the first test samples as images
+      result.json    once everything has finished, or has failed
+
+A first stage, which several rows start from, lies in STUDY/first_stage/ROW/seed_0 and is not tested.
+"""
+
+import csv
+import hashlib
+import json
+import re
+import shlex
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields, replace
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+from filelock import FileLock, Timeout
+
+from zoo.core.errors import ZooError
+from zoo.core.registry import find_plugin
+
+JOB, CONFIG, FITTED, SAMPLES, RESULT = "job.json", "config.yaml", "fitted.json", "samples.csv", "result.json"
+
+FIRST_STAGE = "first_stage"
+"""The folder of the first stages, in the study's folder."""
+
+FORMAT = 1
+"""Version of result.json; raised when an older reader could not understand it."""
+
+METRICS = "metrics.csv"
+"""The metrics that Lightning logs, in each of its run directories."""
+
+LOCK, TRAINING_LOCK = ".lock", ".training.lock"
+"""Held by the process that carries out a run, and by a process of its own that trains on several devices."""
+
+LOCK_TIMEOUT, PROBE_TIMEOUT = 1.0, 0.1
+"""Seconds that a run waits for its lock, which others take for a moment to probe it, and that a probe waits."""
+
+PLACES = ("name", "runs", "ckpt_path", "weights_only", "seed_everything")
+"""Settings that say where a run is or how it is read; the seed is a part of its own."""
+
+ON_DISK = {"metric_names": "metrics", "needs": "after", "needs_id": "after_id", "used_threads": "threads"}
+"""Keys in job.json and result.json of fields that have another name here."""
+
+State = Literal["missing", "begun", "running", "failed", "stale", "done"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One row with one seed: what is to be done and, once it has finished, what came of it.
+
+    Fields before `status` are in job.json, those before `directory` in result.json.
+
+    Args:
+        study: the study's title.
+        row: the row's name.
+        seed: of the run.
+        pair: index of the seed in the study's list; runs of one index are compared with one another.
+        id: see `run_id`.
+        evaluate_only: whether the baseline's checkpoint is tested instead of training.
+        first_stage: whether it is only trained, for other runs to start from.
+        needs: directory, relative to the study's, of the run whose checkpoint is tested or started from.
+        needs_id: the id of that run.
+        note: of the row.
+        metric_names: of the metrics that the result must have.
+        differences: what the row changes compared with the baseline, `[key, before, after]` each.
+        parameters: of the network.
+        multiply_adds: for one image by the name of its size.
+        data: which datasets there are, and whether they are synthetic.
+        plugins: Python files with parts.
+        threads: CPU threads that it may use; None leaves the choice to torch.
+        gpus: how many it needs.
+        settings_hash: of config.yaml without the seed and the places.
+        written: hash of everything that the study file says about the row, see `Study.written`.
+        status: `done`, `failed`, `stale` where the result belongs to another id, `planned` where there is none.
+        reason: why it failed, one sentence.
+        checkpoint: the tested checkpoint, relative to the study's directory.
+        metrics: each metric of the test sets and of the last validation.
+        curve: the means that training and validation logged, a dict per epoch.
+        samples: number of images in `samples.csv`.
+        seconds: of `fit` and `test`; of a resumed `fit` only of its last part.
+        resumed_at: the epoch that the last part began with, or None.
+        peak_memory: bytes, of the device in training (of this process on a CPU); None where it was not measured.
+        device, used_threads: where it ran.
+        versions: of packages, and the commit where there is one.
+        directory: of the run; relative to the study's in a plan, absolute for an engine.
+        settings: resolved settings of a planned run.
+        after: directories of the runs that must have finished before this one begins.
+
+    Example:
+        >>> run = Run("small", "by error", seed=0, directory=Path("studies/small/by_error/seed_0"), threads=2)
+        >>> run.line
+        'zoo study execute studies/small/by_error/seed_0'
+        >>> run.folder, run.trains, run.status
+        ('by_error/seed_0', True, 'planned')
+    """
+
+    study: str
+    row: str
+    seed: int
+    pair: int = 0
+    id: str = ""
+    evaluate_only: bool = False
+    first_stage: bool = False
+    needs: str | None = None
+    needs_id: str | None = None
+    note: str = ""
+    metric_names: list[str] = field(default_factory=list)
+    differences: list[list[Any]] = field(default_factory=list)
+    parameters: int = 0
+    multiply_adds: dict[str, int] = field(default_factory=dict)
+    data: dict[str, Any] = field(default_factory=dict)
+    plugins: list[str] = field(default_factory=list)
+    threads: int | None = None
+    gpus: int = 0
+    settings_hash: str = ""
+    written: str = ""
+    status: Literal["planned", "stale", "done", "failed"] = "planned"
+    reason: str = ""
+    checkpoint: str | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
+    curve: list[dict[str, float]] = field(default_factory=list)
+    samples: int = 0
+    seconds: dict[str, float] = field(default_factory=dict)
+    resumed_at: int | None = None
+    peak_memory: int | None = None
+    device: str = ""
+    used_threads: int | None = None
+    versions: dict[str, str] = field(default_factory=dict)
+    directory: Path = Path()
+    settings: dict[str, Any] = field(default_factory=dict)
+    after: tuple[Path, ...] = ()
+
+    @property
+    def command(self) -> list[str]:
+        """The command that carries it out in a process of its own, with this Python.
+
+        It ends with exit code 0, or 1 after a failure; either way the result is in the directory.
+        """
+        return [sys.executable, "-c", "import zoo.cli; zoo.cli.run()", "study", "execute", str(self.directory)]
+
+    @property
+    def line(self) -> str:
+        """The command as a user types it."""
+        return shlex.join(["zoo", "study", "execute", str(self.directory)])
+
+    @property
+    def title(self) -> str:
+        """Row and seed, for messages."""
+        return f"{self.row}{', first stage' if self.first_stage else ''}, seed {self.seed}"
+
+    @property
+    def trains(self) -> bool:
+        """Whether it trains anything."""
+        return self.first_stage or not self.evaluate_only
+
+    @property
+    def folder(self) -> str:
+        """Its directory, relative to the study's."""
+        place = f"{folder_name(self.row)}/seed_{self.seed}"
+        return f"{FIRST_STAGE}/{place}" if self.first_stage else place
+
+    @property
+    def study_directory(self) -> Path:
+        """The study's directory."""
+        return self.directory.parents[2 if self.first_stage else 1]
+
+    def job_data(self) -> dict[str, Any]:
+        """Return the content of job.json."""
+        return {ON_DISK.get(name, name): getattr(self, name) for name in JOB_FIELDS}
+
+    def result_data(self) -> dict[str, Any]:
+        """Return the content of result.json."""
+        outcome = {ON_DISK.get(name, name): getattr(self, name) for name in RESULT_FIELDS}
+        return {"format": FORMAT, "job": self.job_data(), **outcome}
+
+
+NAMES = [each.name for each in fields(Run)]
+JOB_FIELDS, RESULT_FIELDS = (
+    NAMES[: NAMES.index("status")],
+    NAMES[NAMES.index("status") : NAMES.index("directory")],
+)
+
+
+def folder_name(name: str) -> str:
+    """Return a row's name as a folder: what is awkward in paths or shells becomes `_`."""
+    return re.sub(r"[^\w.=+-]+", "_", name).strip("_") or "_"
+
+
+def read_job(directory: Path) -> Run:
+    """Return the run that a directory's job.json describes, without its result; ZooError where there is none."""
+    try:
+        content = json.loads((directory / JOB).read_text(encoding="utf-8"))
+        return replace(run_of_job(content), directory=directory)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise ZooError(
+            f"{directory} holds no readable {JOB}: expected a directory that `zoo study run` made."
+        ) from error
+
+
+def run_of_job(content: Mapping[str, Any]) -> Run:
+    """Return the run of a job's plain data; TypeError for a key that does not belong there, KeyError for a missing
+    one.
+    """
+    named = {name: content[ON_DISK.get(name, name)] for name in JOB_FIELDS}
+    if len(content) != len(named):
+        raise TypeError("unknown keys")
+    return Run(**named)
+
+
+def read_run(directory: Path) -> Run:
+    """Return the run of a directory, with its result where there is one for its id.
+
+    Raises:
+        ZooError: there is no readable job.json, or the result is damaged or written by a newer version.
+    """
+    job, result = read_job(directory), read_result(directory)
+    if result is None:
+        return job
+    if result.id != job.id:
+        return replace(job, status="stale")
+    return replace(job, **{name: getattr(result, name) for name in RESULT_FIELDS})
+
+
+def read_result(directory: Path) -> Run | None:
+    """Return the run as result.json describes it, whatever job.json says by now; None where there is no result.
+
+    Raises:
+        ZooError: it is damaged, or written by a newer version.
+    """
+    file = directory / RESULT
+    if not file.is_file():
+        return None
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        written = content["format"]
+        if written > FORMAT:
+            raise ZooError(f"{file} has format {written}, this version reads up to {FORMAT}: upgrade ablation-zoo.")
+        outcome = {name: content[key] for name in RESULT_FIELDS if (key := ON_DISK.get(name, name)) in content}
+        return replace(run_of_job(content["job"]), directory=directory, **outcome)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        if isinstance(error, ZooError):
+            raise
+        raise ZooError(f"{file} is damaged: delete it, and `zoo study run` makes it again.") from error
+
+
+def all_runs(study: Path) -> Iterator[Path]:
+    """Yield every run's directory below a study's; those that were moved aside are left out."""
+    for file in sorted(study.glob(f"*/seed_*/{JOB}")):
+        if "." not in file.parent.name:
+            yield file.parent
+
+
+def state(directory: Path, wanted: str | None = None) -> State:
+    """Return the state of a run.
+
+    Args:
+        directory: of the run.
+        wanted: the id that its result should have; None takes that of its own job.
+    """
+    if not (directory / JOB).is_file():
+        return "missing"
+    job = read_job(directory)
+    if is_held(directory):  # before all else: a directory that another process writes to must not be moved aside
+        return "running"
+    if wanted is not None and job.id != wanted:
+        return "stale"
+    status = read_run(directory).status
+    if status == "planned":
+        return "begun" if checkpoints(directory) else "missing"
+    return status
+
+
+@contextmanager
+def held(directory: Path, lock: str = LOCK) -> Iterator[bool]:
+    """Lock a run's directory against other processes; yields False where another one holds it.
+
+    A process that dies lets go of its lock.
+    """
+    own = FileLock(directory / lock, timeout=LOCK_TIMEOUT)
+    try:
+        own.acquire()
+    except Timeout:
+        yield False
+        return
+    try:
+        yield lock == TRAINING_LOCK or not is_locked(directory / TRAINING_LOCK)
+    finally:
+        own.release()
+
+
+def is_held(directory: Path) -> bool:
+    """Return whether some process is carrying out this run."""
+    return is_locked(directory / LOCK) or is_locked(directory / TRAINING_LOCK)
+
+
+def is_locked(file: Path) -> bool:
+    """Return whether a process holds a lock file."""
+    if not file.is_file():
+        return False
+    try:
+        with FileLock(file, timeout=PROBE_TIMEOUT):
+            return False
+    except Timeout:
+        return True
+
+
+def checkpoints(directory: Path) -> list[Path]:
+    """Return the last checkpoint of each part of a run's training, newest last."""
+    return [file for path in versions_of(directory / "fit") if (file := path / "checkpoints" / "last.ckpt").is_file()]
+
+
+def versions_of(directory: Path) -> list[Path]:
+    """Return Lightning's run directories in a folder, oldest first."""
+    return sorted(directory.glob("version_*"), key=lambda path: int(path.name.removeprefix("version_")))
+
+
+def fitted(directory: Path) -> dict[str, Any] | None:
+    """Return the content of fitted.json; None while training has not finished."""
+    file = directory / FITTED
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+
+
+def learning_curve(directory: Path) -> list[dict[str, float]]:
+    """Return the means that training and validation logged, a dict per epoch.
+
+    Where a part of the training was repeated after an interruption, its repetition counts.
+    """
+    epochs: dict[int, dict[str, float]] = {}
+    for path in versions_of(directory / "fit"):
+        for line in logged_lines(path):
+            epochs.setdefault(int(line["epoch"]), {}).update(line)
+    return [epochs[epoch] for epoch in sorted(epochs)]
+
+
+def tested(directory: Path) -> dict[str, float]:
+    """Return the metrics that the last test logged."""
+    lines = [line for path in versions_of(directory / "test") for line in logged_lines(path)]
+    return {name: value for line in lines for name, value in line.items() if name.startswith("test/")}
+
+
+def logged_lines(directory: Path) -> Iterator[dict[str, float]]:
+    """Yield every line of the metrics file of one of Lightning's run directories, without empty cells."""
+    file = directory / METRICS
+    if file.is_file():
+        with file.open(encoding="utf-8", newline="") as stream:
+            for line in csv.DictReader(stream):
+                yield {name: float(value) for name, value in line.items() if value}
+
+
+def run_id(settings: Mapping[str, Any], seed: int, needs: str | None = None) -> str:
+    """Return the id of a run, 16 hexadecimal digits: a hash of everything that its result follows from.
+
+    That is the resolved settings, the seed, the files of the data, the version of this package and of each distribution
+    that a part is from, and the content of plugin files. This package's source code is not read: the commit is recorded
+    in each result, and `zoo study run --force` runs again.
+
+    Args:
+        settings: resolved.
+        seed: of the run.
+        needs: id of the run whose checkpoint this one tests or starts from.
+    """
+    from zoo.core.nested import class_names
+
+    parts = [settings["model"], settings.get("data")]
+    plugins = [find_plugin(name) for name in sorted(set(class_names(parts)))]
+    content = {
+        "settings": {key: value for key, value in settings.items() if key not in PLACES},
+        "seed": seed,
+        "after": needs,
+        "data": data_files(parts),
+        "versions": {plugin.distribution: plugin.version for plugin in plugins if not plugin.file}
+        | {"ablation-zoo": version("ablation-zoo")},
+        "plugin files": {plugin.name: listing(Path(plugin.file)) for plugin in plugins if plugin.file},
+    }
+    return digest(json.dumps(content))  # not sorted: the order of stages and augmentations counts
+
+
+def settings_hash(settings: Mapping[str, Any]) -> str:
+    """Return a hash of settings, wherever the run is and whatever its seed."""
+    return digest(json.dumps({key: value for key, value in settings.items() if key not in PLACES}))
+
+
+def digest(text: str) -> str:
+    """Return 16 hexadecimal digits of SHA-256."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def data_files(settings: Any) -> dict[str, str]:
+    """Return every file or folder that settings name by a path with a slash, with a hash of its content.
+
+    A `cache` is left out, since it fills as it is used.
+    """
+    named = (text for text in texts(settings) if "/" in text and Path(text).exists())
+    return {text: listing(Path(text)) for text in named}
+
+
+def texts(settings: Any) -> Iterator[str]:
+    """Yield every text in plain data, except those called `cache`."""
+    if isinstance(settings, Mapping):
+        settings = [value for key, value in settings.items() if key != "cache"]
+    if isinstance(settings, list):
+        for value in settings:
+            yield from texts(value)
+    elif isinstance(settings, str):
+        yield settings
+
+
+@cache
+def listing(path: Path) -> str:
+    """Return a hash of a file's content, since all weights of one network have one size; of a folder, of the names and
+    sizes of all files in it.
+    """
+    if path.is_file():
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    return digest("\n".join(f"{file.relative_to(path)} {file.stat().st_size}" for file in files))

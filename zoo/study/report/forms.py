@@ -1,0 +1,309 @@
+"""A report as CSV, Markdown, LaTeX and HTML files; the page needs no scripts and no other files."""
+
+import csv
+import io
+import re
+from base64 import b64encode
+from html import escape
+from pathlib import Path
+
+import numpy as np
+
+from zoo.core.errors import ZooError
+from zoo.core.files import write_text
+from zoo.media.images import write_image
+from zoo.study.report.pictures import PicturedSample, jpeg, sheet
+from zoo.study.report.plots import (
+    forest_plot,
+    learning_curves,
+    quality_against_multiply_adds,
+    quality_against_speed,
+    robustness_curves,
+)
+from zoo.study.report.report import Report
+from zoo.study.report.rows import ReportedRow
+from zoo.study.report.tables import Table, tables
+
+SHEET = "samples.png"
+"""The file with sample pictures, next to the report."""
+
+
+def to_markdown(report: Report) -> str:
+    """Return headings, pipe tables, notes, and a link to the sample pictures where there are some."""
+    parts = [f"# {markdown_text(report.title)}"]
+    for table in tables(report):
+        alignment = ["---"] * table.left + ["---:"] * (len(table.header) - table.left)
+        header, *lines = ([markdown_text(cell) for cell in line] for line in [table.header, *table.lines])
+        parts += [
+            f"## {markdown_text(table.title)}",
+            "\n".join(f"| {' | '.join(line)} |" for line in [header, alignment, *lines]),
+        ]
+    if report.pictures:
+        parts += ["## Sample pictures", f"![source, ground truth and outputs of some rows]({SHEET})"]
+    parts += ["## Notes", "\n".join(f"- {markdown_text(note)}" for note in report.notes)]
+    return "\n\n".join(parts) + "\n"
+
+
+def markdown_text(text: str) -> str:
+    """Return text that Markdown shows as it is, on one line."""
+    return re.sub(r"([\\`*_|]|<(?! )|(?<=\])\()", r"\\\1", " ".join(text.split()))
+
+
+WIDE = 90
+"""A table with more letters in its longest line is shrunk to the width of the text."""
+
+
+def to_latex(report: Report) -> str:
+    r"""Return one `table` after another, for `\usepackage{booktabs,graphicx}`; notes as comments."""
+    said = [report.title, *report.notes, r"needs \usepackage{booktabs,graphicx}"]
+    comments = "\n".join(f"% {' '.join(note.split())}" for note in said)
+    return "\n\n".join([comments, *(table_latex(table, report.title) for table in tables(report))]) + "\n"
+
+
+def table_latex(table: Table, title: str) -> str:
+    """Return one table, with the report's title in its caption."""
+    columns = "l" * table.left + "r" * (len(table.header) - table.left)
+    lines = [
+        rf"\begin{{tabular}}{{{columns}}}",
+        r"\toprule",
+        line_latex(table.header),
+        r"\midrule",
+        *map(line_latex, table.lines),
+        r"\bottomrule",
+        r"\end{tabular}",
+    ]
+    widths = [max(map(len, column)) for column in zip(table.header, *table.lines, strict=True)]
+    if sum(widths) > WIDE:
+        lines = [r"\resizebox{\linewidth}{!}{%", *lines[:-1], lines[-1] + "}"]
+    caption = latex_text(f"{title}. {table.title}.")
+    return "\n".join([r"\begin{table}", r"\centering", rf"\caption{{{caption}}}", *lines, r"\end{table}"])
+
+
+def line_latex(cells: list[str]) -> str:
+    """Return one line of a table."""
+    return " & ".join(map(latex_text, cells)) + r" \\"
+
+
+LATEX = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "|": r"\textbar{}",
+    "<": "$<$",
+    ">": "$>$",
+    "≤": r"$\leq$",
+    "≥": r"$\geq$",
+    "≈": r"$\approx$",
+    "↓": r"$\downarrow$",
+    "↑": r"$\uparrow$",
+    "→": r"$\rightarrow$",
+    "←": r"$\leftarrow$",
+    "±": r"$\pm$",
+    "−": "$-$",
+    "×": r"$\times$",
+    "·": r"$\cdot$",
+    "°": r"$^\circ$",
+    "²": "$^2$",
+    "³": "$^3$",
+    "µ": r"$\mu$",
+    "μ": r"$\mu$",
+    "Δ": r"$\Delta$",
+    "–": "--",
+    "—": "---",
+    "…": r"\ldots{}",
+    **{sign: f"\\{sign}" for sign in "&%$#_{}"},
+}
+
+
+def latex_text(text: str) -> str:
+    """Return text that LaTeX shows as it is; a bracket first in a cell would be an argument of the line before."""
+    shown = "".join(LATEX.get(sign, sign) for sign in " ".join(text.split()))
+    return f"{{}}{shown}" if shown.startswith(("[", "*")) else shown
+
+
+STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 75rem; margin: 2rem auto; padding: 0 1rem; color: #222;
+  background: #fff; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+th, td { padding: .3rem .7rem; text-align: right; border-bottom: 1px solid #ddd; }
+th:first-child, td:first-child, .text th, .text td { text-align: left; }
+thead th { border-bottom: 2px solid #222; }
+img { max-width: 100%; }
+.tiles { display: flex; flex-wrap: wrap; gap: .5rem; }
+.tiles figure { margin: 0; width: 10rem; font-size: 12px; line-height: 1.3; }
+.tiles img { width: 100%; }
+"""
+
+COLOURS = "The baseline is black; of many rows those that differ most from it are named, the others are grey."
+TRADE_OFF = f"Mean ± standard deviation over seeds; the dotted line joins rows that no other beats in both. {COLOURS}"
+
+PLOTS = (
+    (
+        "Differences to the baseline",
+        "Points are mean differences, lines their 95 % intervals, hollow points have none; red is significant after "
+        "correction; the grey band is the A/A baseline.",
+        forest_plot,
+    ),
+    ("Quality against multiply-adds", TRADE_OFF, quality_against_multiply_adds),
+    ("Quality against frames per second", TRADE_OFF, quality_against_speed),
+    (
+        "Robustness",
+        "Mean ± standard deviation over seeds of the rows that were trained. " + COLOURS,
+        robustness_curves,
+    ),
+    ("Learning curves", "Thin lines are seeds, thick lines their mean. " + COLOURS, learning_curves),
+)
+
+
+def to_html(report: Report) -> str:
+    """Return the page."""
+    title = escape(report.title)
+    parts = [
+        "<!DOCTYPE html>",
+        '<html lang="en">',
+        f'<head><meta charset="utf-8"><title>{title}</title><style>{STYLE}</style></head>',
+        f"<body><h1>{title}</h1>",
+        *map(table_html, tables(report)),
+        *(figure_html(name, caption, picture) for name, caption, draw in PLOTS if (picture := draw(report))),
+        pictures_html(report.pictures),
+        "<h2>Notes</h2>",
+        f"<ul>{''.join(f'<li>{escape(note)}</li>' for note in report.notes)}</ul>",
+        "</body></html>",
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def table_html(table: Table) -> str:
+    """Return a heading and a table."""
+    kind = ' class="text"' if table.left == len(table.header) else ""
+    header = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in table.header)
+    lines = "\n".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in line)}</tr>" for line in table.lines)
+    return (
+        f'<h2>{escape(table.title)}</h2>\n<div class="wide"><table{kind}><thead><tr>{header}</tr></thead>\n'
+        f"<tbody>{lines}</tbody></table></div>"
+    )
+
+
+def figure_html(name: str, caption: str, picture: str) -> str:
+    """Return a heading and an SVG picture, embedded as an image so that names inside two pictures cannot collide."""
+    data = b64encode(picture.encode()).decode()
+    return (
+        f'<h2>{escape(name)}</h2>\n<figure><img alt="{escape(name)}" src="data:image/svg+xml;base64,{data}">'
+        f"<figcaption>{escape(caption)}</figcaption></figure>"
+    )
+
+
+def pictures_html(pictured: list[PicturedSample]) -> str:
+    """Return the sample pictures; nothing where there are none."""
+    if not pictured:
+        return ""
+    parts = [
+        "<h2>Sample pictures</h2>",
+        "<p>The first images of the test sets: inputs, ground truth, and the output of each row with its first seed; "
+        "of many rows those that differ most from the baseline.</p>",
+    ]
+    for sample in pictured:
+        tiles = "\n".join(
+            f'<figure><img alt="{escape(name)}" src="data:image/jpeg;base64,{b64encode(jpeg(tile)).decode()}">'
+            f"<figcaption>{escape(name)}</figcaption></figure>"
+            for name, tile in sample.tiles.items()
+        )
+        parts.append(f'<h3>{escape(sample.title)}</h3>\n<div class="tiles">{tiles}</div>')
+    return "\n".join(parts)
+
+
+def to_csv(report: Report) -> str:
+    """Return a line for each row and metric, then one for each row and severity of the robustness plots; every number
+    with all its digits, empty where there is none.
+    """
+    lines = [
+        {**labels(row), "metric": metric.name, "better": metric.direction, **measured(row, metric.name)}
+        for row in report.rows
+        for metric in report.study.metrics
+    ]
+    lines += [
+        {**labels(row), "metric": name, **measured(row, name), "robustness": robustness.name, "severity": severity}
+        for robustness in report.study.robustness
+        for row in report.rows
+        if not row.evaluate_only
+        for severity, name in robustness.metrics.items()
+    ]
+    costs = {row.name: cost(row, list(report.study.sizes)) for row in report.rows}
+    columns = dict.fromkeys(column for line in lines for column in line)
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, [*columns, *costs[report.baseline.name]], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(line | costs[str(line["row"])] for line in lines)
+    return text.getvalue()
+
+
+def labels(row: ReportedRow) -> dict[str, object]:
+    """Return the columns that name a line's row and the number of its seeds."""
+    return {
+        "row": row.name,
+        "marks": "; ".join(row.marks),
+        "data": None if row.job is None else row.job.data["synthetic"] + " synthetic",
+        "seeds": len(row.runs),
+        "seeds_missing": len(row.seeds) - len(row.runs),
+    }
+
+
+def measured(row: ReportedRow, name: str) -> dict[str, object]:
+    """Return one metric of a row; `significant` only where there is a p-value."""
+    cell = row.cells[name]
+    found = cell.difference
+    return {
+        "mean": cell.mean,
+        "sd": cell.deviation,
+        "published": row.published.get(name),
+        "difference": found and found.mean,
+        "low": found and found.low,
+        "high": found and found.high,
+        "p": found and found.p,
+        "p_holm": cell.corrected,
+        "significant": None if cell.corrected is None else cell.significant,
+        "interval_over": found and found.over,
+        "pairs_of_seeds": found.seeds if found else 0,
+        "pictures": found.pictures if found else 0,
+    }
+
+
+def cost(row: ReportedRow, sizes: list[str]) -> dict[str, object]:
+    """Return the costs of a row's network and runs."""
+    known: dict[str, object] = {"parameters": None if row.job is None else row.job.parameters}
+    for size in sizes:
+        known[f"multiply_adds_{size}"] = None if row.job is None else row.job.multiply_adds.get(size)
+    for size in sizes:
+        speed = row.speeds.get(size)
+        known[f"fps_{size}"] = speed and speed.frames_per_second
+        known[f"fps_{size}_lower_quartile"] = speed and 1 / max(speed.quartiles)
+        known[f"fps_{size}_upper_quartile"] = speed and 1 / min(speed.quartiles)
+        known[f"fps_{size}_device"] = speed and speed.device
+    return known | {
+        "seconds_fit": row.seconds("fit"),
+        "seconds_test": row.seconds("test"),
+        "peak_memory_bytes": row.peak_memory,
+    }
+
+
+FORMS = {"report.csv": to_csv, "report.md": to_markdown, "report.tex": to_latex, "report.html": to_html}
+
+
+def write_report(report: Report, folder: Path) -> list[Path]:
+    """Write `report.csv`, `.md`, `.tex` and `.html`, and `samples.png` where there are sample pictures; returns the
+    paths.
+
+    Raises:
+        ZooError: the folder cannot be written.
+    """
+    texts = {folder / name: form(report) for name, form in FORMS.items()}
+    try:
+        for file, text in texts.items():
+            write_text(file, text)
+        pictures = [write_image(folder / SHEET, np.asarray(sheet(report.pictures)))] if report.pictures else []
+    except OSError as error:
+        raise ZooError(
+            f"{folder} cannot be written ({error.strerror or error}): choose another folder with --output."
+        ) from error
+    return [*texts, *pictures]

@@ -1,0 +1,170 @@
+"""The report of a study: the results of its runs, how sure the differences to the baseline are, and notes.
+
+Everything comes from the runs' directories. Tables and plots show a `Report` and compute nothing.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from zoo.core.errors import ZooError
+from zoo.study.file import NOISE_FLOOR, Study
+from zoo.study.record import Run
+from zoo.study.report.pictures import ROWS, PicturedSample, gather_pictures
+from zoo.study.report.rows import SIGNIFICANT, Missing, ReportedRow, compare, gather_rows
+from zoo.study.report.statistics import ENOUGH_SEEDS
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything that the tables and plots show."""
+
+    study: Study
+    title: str
+    rows: list[ReportedRow]
+    missing: list[Missing]
+    notes: list[str]
+
+    @property
+    def baseline(self) -> ReportedRow:
+        """The row that the others are compared with."""
+        return next(row for row in self.rows if row.name == self.study.baseline)
+
+    @property
+    def others(self) -> list[ReportedRow]:
+        """All rows but the baseline."""
+        return [row for row in self.rows if row.name != self.study.baseline]
+
+    @property
+    def devices(self) -> list[str]:
+        """Devices that networks were timed on: speeds on different ones do not compare."""
+        return sorted({speed.device for row in self.rows for speed in row.speeds.values()})
+
+    @cached_property
+    def pictures(self) -> list[PicturedSample]:
+        """Samples of the metrics' test sets, with outputs of the baseline and of the rows that differ most from it."""
+        tested = [metric.name.split("/") for metric in self.study.metrics]
+        sets = dict.fromkeys("/".join(parts[1:-1]) for parts in tested if parts[0] == "test")
+        return gather_pictures(self.most_different(ROWS), list(sets))
+
+    def most_different(self, count: int) -> list[ReportedRow]:
+        """Return the baseline and the `count` rows with results that differ most from it, in the table's order.
+
+        The distance of a row is the largest of its metrics' differences, each in standard deviations of that metric
+        over the rows. The A/A baseline is left out.
+        """
+        rows = [row for row in self.others if row.runs and row.name != NOISE_FLOOR]
+        largest = {row.name: 0.0 for row in rows}
+        for name in self.study.measured:
+            means = {row.name: mean for row in [*rows, self.baseline] if (mean := row.cells[name].mean) is not None}
+            spread = float(np.std(list(means.values())))
+            if self.baseline.name in means and spread > 0:
+                for row in rows:
+                    distance = abs(means[row.name] - means[self.baseline.name]) / spread
+                    largest[row.name] = max(largest[row.name], distance)
+        kept = sorted(rows, key=lambda row: -largest[row.name])[:count]
+        return [row for row in self.rows if row is self.baseline or row in kept]
+
+
+def make_report(study: Study, root: Path) -> Report:
+    """Gather and compare a study's results.
+
+    Args:
+        study: to report.
+        root: the folder that the study's folder is in.
+
+    Raises:
+        ZooError: no run is done, a result lacks a metric, or runs of one row had different settings.
+    """
+    rows, missing = gather_rows(study, root / study.title)
+    if not any(row.runs for row in rows):
+        raise ZooError(f"{root / study.title} has no finished run: expected `zoo study run` first, or another --runs.")
+    compare(study, rows)
+    runs = [run for row in rows for run in row.runs.values()]
+    return Report(study, title(study, runs), rows, missing, notes(study, rows, runs))
+
+
+def title(study: Study, runs: list[Run]) -> str:
+    """Return the study's name, marked where its data is synthetic."""
+    kinds = {run.data["synthetic"] for run in runs}
+    if kinds == {"none"}:
+        return study.title
+    return f"{study.title} ({'synthetic data' if kinds == {'all'} else 'partly synthetic data'})"
+
+
+def notes(study: Study, rows: list[ReportedRow], runs: list[Run]) -> list[str]:
+    """Return how to read the tables, and devices and versions of the runs."""
+    said = [
+        "Values are mean ± standard deviation over seeds. Differences are row minus baseline, paired by seed and "
+        "image, with a 95 % bootstrap interval; p is two-sided, from the same bootstrap, "
+        f"Holm-corrected over the rows of each metric; * marks p < {SIGNIFICANT}."
+    ]
+    return [*said, *about_intervals(rows), *about_columns(study, rows), *surroundings(runs)]
+
+
+def about_intervals(rows: list[ReportedRow]) -> list[str]:
+    """Return what the intervals and p-values of these rows do and do not say."""
+    said = []
+    compared = [cell.difference for row in rows for cell in row.cells.values() if cell.difference is not None]
+    resampled = {difference.over for difference in compared}
+    if "seeds and pictures" in resampled:
+        said.append("Intervals resample seeds and images, unless labelled otherwise.")
+    if "pictures only" in resampled:
+        said.append(
+            "Intervals labelled 'pictures only' have fewer than 3 seeds: they say how sure the difference is for these "
+            "trained networks, and nothing about other seeds."
+        )
+    if "seeds only" in resampled:
+        said.append("Intervals labelled 'seeds only' belong to metrics without a value for each image.")
+    if "nothing" in resampled:
+        said.append("Differences without an interval have fewer than 3 seeds and no values for each image.")
+    if any(difference.p is not None for difference in compared):
+        said.append(
+            "Intervals of few seeds or images are widened for their number as Student's are, and no p-value is "
+            "smaller than Student's with the degrees of freedom of the fewer of both."
+        )
+    if any(difference.p is None for difference in compared):
+        said.append(
+            f"Differences of fewer than {ENOUGH_SEEDS} seeds have no p-value: it would be silent about other seeds."
+        )
+    return said
+
+
+def about_columns(study: Study, rows: list[ReportedRow]) -> list[str]:
+    """Return what the A/A baseline, published values and frames per second are."""
+    said = []
+    if study.noise_floor:
+        said.append(f"{NOISE_FLOOR} is the baseline with other seeds: its difference is noise, and is not corrected.")
+    if any(metric.name in row.published for row in rows for metric in study.metrics):
+        said.append(f"Published values are from {study.source}, and were not measured here.")
+    speeds = [speed for row in rows for speed in row.speeds.values()]
+    if speeds:
+        repeats = sorted({speed.repeats for speed in speeds})
+        counted = str(repeats[0]) if len(repeats) == 1 else f"{repeats[0]} to {repeats[-1]}"
+        devices = sorted({speed.device for speed in speeds})
+        said.append(
+            f"FPS are frames per second, median [quartiles] of {counted} repeats, with one image at a time, measured "
+            f"after all runs, interleaved in one process, on: {'; '.join(devices)}."
+        )
+        if len(devices) > 1:
+            said.append("FPS were measured on different devices and do not compare: there is no plot of them.")
+    return said
+
+
+def surroundings(runs: list[Run]) -> list[str]:
+    """Return devices, versions and commits; a note where there is more than one, since then seconds do not compare."""
+    devices = sorted({f"{run.device}, threads: {run.used_threads}" for run in runs})
+    versions = sorted({", ".join(f"{name} {value}" for name, value in run.versions.items()) for run in runs})
+    said = [f"Device: {'; '.join(devices)}."]
+    if len(devices) > 1:
+        said.append("The runs had different devices: their seconds and memory do not compare.")
+    said.append(f"Versions: {'; '.join(versions)}.")
+    if len(versions) > 1:
+        said.append("The runs had different versions.")
+    if len(commits := sorted({run.versions.get("commit", "unknown") for run in runs})) > 1:
+        said.append(
+            f"The runs come from different commits: {', '.join(commits)}; `zoo study run --force` repeats them."
+        )
+    return said

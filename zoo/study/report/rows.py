@@ -1,0 +1,290 @@
+"""The rows of a report, gathered from the runs' directories and compared with the baseline.
+
+The study file only says which runs belong to a row and how to label it. A run that failed or is missing lowers its
+row's count of seeds and is listed: it is never averaged away, and never a 0.
+"""
+
+import statistics as standard
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zoo.core.errors import ZooError
+from zoo.core.seeding import derive_seed
+from zoo.study.file import NOISE_FLOOR, Metric, Row, Study
+from zoo.study.record import SAMPLES, Run, all_runs, read_job, read_result, read_run
+from zoo.study.report.statistics import Difference, holm, mean_and_deviation, paired_difference
+from zoo.study.run.samples import read_samples
+from zoo.study.run.timing import Speed, read_speed
+
+SIGNIFICANT = 0.05
+"""Corrected p-values below it are marked."""
+
+Sample = tuple[str, int]
+"""An image of a test set: its name, and a counter among those of that name."""
+
+
+class Missing(NamedTuple):
+    """A run without a result that counts, and the reason."""
+
+    row: str
+    seed: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One metric of one row.
+
+    Args:
+        mean, deviation: over the seeds that are done; None where there are too few.
+        difference: to the baseline; None for the baseline itself, where no seed of both is done, and for a metric that
+            is only plotted.
+        corrected: the p-value after Holm's correction over the rows; None where there is none, and for the A/A
+            baseline, which asks no question.
+    """
+
+    mean: float | None
+    deviation: float | None
+    difference: Difference | None = None
+    corrected: float | None = None
+
+    @property
+    def significant(self) -> bool:
+        """Whether the corrected p-value is small enough to be marked."""
+        return self.corrected is not None and self.corrected < SIGNIFICANT
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportedRow(Row):
+    """A row with its results; `published` is empty unless the runs used the paper's data.
+
+    Args:
+        marks: notes that one needs to read the row.
+        seeds: of the runs that there should be.
+        runs: those that are done, by the index of their seed.
+        samples: of each of these runs, the values of each metric by image.
+        cells: by the metric's name, those that are only plotted included.
+        speeds: by the size's name; empty where none was measured.
+        job: any run of the row, done or not; None where there is none.
+        first_stage_seconds: median of the first stages that its runs start from; None where there are none.
+    """
+
+    marks: list[str]
+    seeds: tuple[int, ...]
+    runs: dict[int, Run]
+    samples: dict[int, dict[str, dict[Sample, float]]]
+    cells: dict[str, Cell]
+    speeds: dict[str, Speed]
+    job: Run | None
+    first_stage_seconds: float | None
+
+    def seconds(self, part: str) -> float | None:
+        """Return the median seconds of `fit` or `test`, over runs that did that and were not interrupted."""
+        times = [
+            run.seconds[part]
+            for run in self.runs.values()
+            if run.seconds.get(part) and (part != "fit" or run.resumed_at is None)
+        ]
+        return standard.median(times) if times else None
+
+    @property
+    def peak_memory(self) -> int | None:
+        """The largest of the runs, in bytes."""
+        return max((run.peak_memory for run in self.runs.values() if run.peak_memory is not None), default=None)
+
+    @property
+    def first_run(self) -> Run | None:
+        """The run of the first seed that is done."""
+        return self.runs[min(self.runs)] if self.runs else None
+
+
+def gather_rows(study: Study, folder: Path) -> tuple[list[ReportedRow], list[Missing]]:
+    """Return the rows of a study, the A/A baseline last, and the runs that cannot be counted.
+
+    Args:
+        study: whose rows they are.
+        folder: of the study.
+
+    Raises:
+        ZooError: a result lacks a metric, or runs of one row had different settings.
+    """
+    jobs = {(job.row, job.seed): job for job in map(read_job, all_runs(folder))}
+    speeds = read_speed(folder)
+    missing: list[Missing] = []
+    return [gather(row, seeds, study, jobs, speeds, missing) for row, seeds in expected_rows(study)], missing
+
+
+def expected_rows(study: Study) -> list[tuple[Row, tuple[int, ...]]]:
+    """Return the rows that should be there, the A/A baseline last, with their seeds."""
+    rows = [(row, study.seeds) for row in study.rows]
+    return [*rows, (Row(NOISE_FLOOR), study.other_seeds)] if study.noise_floor else rows
+
+
+def gather(
+    row: Row,
+    seeds: tuple[int, ...],
+    study: Study,
+    jobs: dict[tuple[str, int], Run],
+    speeds: dict[str, dict[str, Speed]],
+    missing: list[Missing],
+) -> ReportedRow:
+    """Return a row with its runs and means; runs that cannot be counted are added to `missing`."""
+    runs: dict[int, Run] = {}
+    current = []
+    for index, seed in enumerate(seeds):
+        job = jobs.get((row.name, seed))
+        if job is None:
+            missing.append(Missing(row.name, seed, "it was never begun"))
+        elif job.written != study.written(row):
+            changed = "the study file says something else about it since; run the study again"
+            missing.append(Missing(row.name, seed, changed))
+        else:
+            current.append(job)
+            run = read_run(job.directory)
+            if run.status == "done":
+                check_metrics(run, study)
+                runs[index] = run
+            else:
+                missing.append(Missing(row.name, seed, why_missing(run)))
+    if len({job.settings_hash for job in current}) > 1:
+        raise ZooError(f"row '{row.name}' was run with different settings: run the study again, to its end.")
+    return ReportedRow(
+        **vars(row) | {"published": published(row, runs, study)},
+        marks=marks(row, study),
+        seeds=seeds,
+        runs=runs,
+        samples={index: by_sample(run, study) for index, run in runs.items()},
+        cells=cells(runs, study),
+        speeds=speeds.get(row.name, {}),
+        job=current[0] if current else None,
+        first_stage_seconds=first_stage_seconds(runs),
+    )
+
+
+def first_stage_seconds(runs: dict[int, Run]) -> float | None:
+    """Return the median seconds of the first stages that a row's own training starts from, if not interrupted."""
+    times = []
+    for run in runs.values():
+        if run.needs is not None and not run.evaluate_only:
+            stage = read_result(run.study_directory / run.needs)
+            if stage is not None and stage.seconds.get("fit") and stage.resumed_at is None:
+                times.append(stage.seconds["fit"])
+    return standard.median(times) if times else None
+
+
+def why_missing(run: Run) -> str:
+    """Return why a run has no result that counts; where the run that it needs failed, that run's reason."""
+    needed = read_result(run.study_directory / run.needs) if run.needs else None
+    if needed is not None and needed.status == "failed":
+        return f"{run.needs} failed: {why_missing(needed)}"
+    return run.reason if run.status == "failed" else "it has not finished"
+
+
+def check_metrics(run: Run, study: Study) -> None:
+    """Raise ZooError for a metric of the study that a result lacks."""
+    for name in study.measured:
+        if name not in run.metrics:
+            raise ZooError(f"{run.directory} has no value of {name}: run the study again, to measure it.")
+
+
+def cells(runs: dict[int, Run], study: Study) -> dict[str, Cell]:
+    """Return mean and deviation of each metric."""
+    found = {}
+    for name in study.measured:
+        values = [run.metrics[name] for run in runs.values()]
+        found[name] = Cell(*mean_and_deviation(values)) if values else Cell(None, None)
+    return found
+
+
+def published(row: Row, runs: dict[int, Run], study: Study) -> dict[str, float]:
+    """Return a paper's values for a row, where the paper is named and every run used real data, as the paper did."""
+    real = bool(runs) and all(run.data["synthetic"] == "none" for run in runs.values())
+    return row.published if study.source and real else {}
+
+
+def marks(row: Row, study: Study) -> list[str]:
+    """Return the notes that one needs to read a row."""
+    said = []
+    if row.name == study.baseline and row.name != "baseline":
+        said.append("baseline")
+    if row.name == NOISE_FLOOR:
+        said.append("noise floor: the baseline with other seeds")
+    if row.evaluate_only:
+        said.append("no training: baseline's checkpoint")
+    return said + ([row.note] if row.note else [])
+
+
+def by_sample(run: Run, study: Study) -> dict[str, dict[Sample, float]]:
+    """Return the values of each metric by image; leaves out metrics that are not the mean of such values."""
+    file = run.directory / SAMPLES
+    if not file.is_file():
+        return {}
+    lines = read_samples(file)
+    values: dict[str, dict[Sample, float]] = {}
+    for metric in study.metrics:
+        _, _, measured = metric.name.partition("/")
+        test_set, _, column = measured.rpartition("/")
+        found: dict[Sample, float] = {}
+        seen: Counter[str] = Counter()
+        for line in (line for line in lines if line["set"] == test_set):
+            name = line.get("name", "")
+            if column in line and np.isfinite(line[column]):
+                found[name, seen[name]] = line[column]
+            seen[name] += 1
+        # A median or the area of a curve is no mean of the images' values, so an interval of their mean is not its own.
+        if found and np.isclose(np.mean(list(found.values())), run.metrics[metric.name], rtol=1e-3):
+            values[metric.name] = found
+    return values
+
+
+def compare(study: Study, rows: list[ReportedRow]) -> None:
+    """Fill in the differences of each row to the baseline, then correct the p-values of each metric over the rows."""
+    baseline = next(row for row in rows if row.name == study.baseline)
+    for metric in study.metrics:
+        for row in rows:
+            pairs = [index for index in row.runs if index in baseline.runs]
+            if row is baseline or not pairs:
+                continue
+            values, has_images = paired(row, baseline, pairs, metric)
+            seed = derive_seed("bootstrap", study.title, row.name, metric.name)
+            cell = row.cells[metric.name]
+            row.cells[metric.name] = Cell(cell.mean, cell.deviation, paired_difference(values, has_images, seed))
+        correct(rows, metric)
+
+
+def paired(
+    row: ReportedRow, baseline: ReportedRow, pairs: list[int], metric: Metric
+) -> tuple[NDArray[np.float64], bool]:
+    """Return (seeds, images) differences of the images that all compared runs measured, otherwise (seeds, 1) ones
+    of the runs' own values; also whether there are such images.
+    """
+    sides = [[side.samples[index].get(metric.name, {}) for index in pairs] for side in (row, baseline)]
+    common = sorted(set.intersection(*(set(run) for side in sides for run in side)))
+    if common:
+        own, other = (np.array([[run[sample] for sample in common] for run in side]) for side in sides)
+    else:
+        own, other = (
+            np.array([[side.runs[index].metrics[metric.name]] for index in pairs]) for side in (row, baseline)
+        )
+    return own - other, bool(common)
+
+
+def correct(rows: list[ReportedRow], metric: Metric) -> None:
+    """Apply Holm's correction over the rows that ask a question, which the A/A baseline does not."""
+    asked = {
+        row.name: difference.p
+        for row in rows
+        if row.name != NOISE_FLOOR
+        and (difference := row.cells[metric.name].difference) is not None
+        and difference.p is not None
+    }
+    corrected = holm(asked)
+    for row in rows:
+        if row.name in corrected:
+            cell = row.cells[metric.name]
+            row.cells[metric.name] = Cell(cell.mean, cell.deviation, cell.difference, corrected[row.name])

@@ -1,0 +1,252 @@
+"""Plans, states and reports as tables."""
+
+import math
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple
+
+from rich.console import Console
+from rich.table import Table as ScreenTable
+from rich.text import Text
+
+from zoo.study.file import Metric, Robustness, Row, Study
+from zoo.study.plan.planner import Plan
+from zoo.study.record import FIRST_STAGE, all_runs, folder_name, read_job, read_run, settings_hash, state
+from zoo.study.report.numbers import duration, number, p_value, signed
+from zoo.study.report.report import Report
+from zoo.study.report.rows import Cell, ReportedRow, expected_rows
+from zoo.study.run.timing import Speed
+
+NONE = "—"
+"""The text of a cell without a value."""
+
+ARROWS = {"lower": "↓", "higher": "↑"}
+
+
+class Table(NamedTuple):
+    """Text in rows and columns; the first `left` columns are aligned on the left, the others on the right."""
+
+    title: str
+    header: list[str]
+    lines: list[list[str]]
+    left: int = 1
+
+
+def tables(report: Report) -> list[Table]:
+    """Return the tables that every form shows, in their order."""
+    made = [values(report), differences(report), costs(report)]
+    made += [robustness_table(report, robustness) for robustness in report.study.robustness]
+    if report.missing:
+        lines = [[entry.row, str(entry.seed), entry.reason] for entry in report.missing]
+        made.append(Table("Runs without a result", ["row", "seed", "reason"], lines, left=3))
+    return made
+
+
+def values(report: Report) -> Table:
+    """Return mean ± standard deviation of every metric, next to a paper's values where it has some; the title says
+    where runs come from different commits.
+    """
+    header = ["row", "seeds"]
+    lines = [[named(row), seeds(row)] for row in report.rows]
+    for metric in report.study.metrics:
+        header.append(heading(metric, report.study))
+        columns = [[value(row.cells[metric.name]) for row in report.rows]]
+        if any(metric.name in row.published for row in report.rows):
+            header.append(f"{heading(metric, report.study)}, published")
+            columns.append([published(row, metric) for row in report.rows])
+        lines = [[*line, *cells] for line, *cells in zip(lines, *columns, strict=True)]
+    commits = {run.versions.get("commit") for row in report.rows for run in row.runs.values()}
+    return Table("Results" if len(commits) < 2 else "Results, runs from different commits", header, lines)
+
+
+def differences(report: Report) -> Table:
+    """Return the difference of every metric to the baseline's."""
+    metrics = report.study.metrics
+    header = ["row", *(heading(metric, report.study) for metric in metrics)]
+    lines = [[named(row), *(difference(row.cells[metric.name]) for metric in metrics)] for row in report.others]
+    name = "" if report.study.baseline == "baseline" else f", {report.study.baseline}"
+    return Table(f"Differences to the baseline{name}", header, lines)
+
+
+def costs(report: Report) -> Table:
+    """Return the costs of the rows' networks and runs; frames per second only where they were measured."""
+    sizes = list(report.study.sizes)
+    timed = [size for size in sizes if any(size in row.speeds for row in report.rows)]
+    header = ["row", "parameters", *(f"GMACs {size}" for size in sizes), *(f"FPS {size}" for size in timed)]
+    staged = any(row.first_stage_seconds is not None for row in report.rows)
+    header += [*(["first stage, shared"] if staged else []), "training", "test", "peak memory"]
+    lines = []
+    for row in report.rows:
+        line = [row.name, NONE if row.job is None else f"{row.job.parameters / 1e6:.2f} M"]
+        counted = {} if row.job is None else row.job.multiply_adds
+        line += [f"{counted[size] / 1e9:.2f}" if size in counted else NONE for size in sizes]
+        line += [frames_per_second(row.speeds.get(size)) for size in timed]
+        times = [*([row.first_stage_seconds] if staged else []), row.seconds("fit"), row.seconds("test")]
+        line += [NONE if seconds is None else duration(seconds) for seconds in times]
+        line.append(NONE if row.peak_memory is None else f"{row.peak_memory / 2**20:,.0f} MiB")
+        lines.append(line)
+    return Table("Costs: median time of one run, largest peak memory", header, lines)
+
+
+def robustness_table(report: Report, robustness: Robustness) -> Table:
+    """Return a metric at each severity, of the rows that were trained."""
+    header = ["row", *(f"{severity:g}" for severity in robustness.metrics)]
+    lines = [
+        [row.name, *(value(row.cells[name]) for name in robustness.metrics.values())]
+        for row in report.rows
+        if not row.evaluate_only
+    ]
+    return Table(f"{plotted_metric(robustness, report.study)} by {robustness.name}", header, lines)
+
+
+def heading(metric: Metric, study: Study) -> str:
+    """Return a metric's label, unit and better direction; with its test set where another metric has the same label."""
+    several = sum(other.label == metric.label for other in study.metrics) > 1
+    label = f"{metric.label} {metric.name.rpartition('/')[0].removeprefix('test/')}" if several else metric.label
+    return label + unit_and_direction(metric)
+
+
+def plotted_metric(robustness: Robustness, study: Study) -> str:
+    """Return the heading of a metric that is measured at several severities, without a test set."""
+    measured = next(iter(robustness.metrics.values())).rpartition("/")[2]
+    alike = (metric for metric in study.metrics if metric.name.rpartition("/")[2] == measured)
+    metric = next(alike, None)
+    return measured if metric is None else metric.label + unit_and_direction(metric)
+
+
+def unit_and_direction(metric: Metric) -> str:
+    """Return ` (%) ↑`."""
+    return (f" ({metric.unit}) " if metric.unit else " ") + ARROWS[metric.direction]
+
+
+def named(row: ReportedRow) -> str:
+    """Return a row's name with its marks."""
+    return f"{row.name} ({'; '.join(row.marks)})" if row.marks else row.name
+
+
+def seeds(row: ReportedRow) -> str:
+    """Return the number of seeds in a row's mean, and of missing ones."""
+    absent = len(row.seeds) - len(row.runs)
+    return f"{len(row.runs)} of {len(row.seeds)}: {absent} missing" if absent else str(len(row.seeds))
+
+
+def value(cell: Cell) -> str:
+    """Return `12.34 ± 0.56`."""
+    if cell.mean is None:
+        return NONE
+    return number(cell.mean) if cell.deviation is None else f"{number(cell.mean)} ± {number(cell.deviation, 2)}"
+
+
+def published(row: ReportedRow, metric: Metric) -> str:
+    """Return the value of a paper for a row."""
+    return number(row.published[metric.name]) if metric.name in row.published else NONE
+
+
+def difference(cell: Cell) -> str:
+    """Return `−1.2 [−2.0, −0.4], p = 0.012*`, and the resampled axes where they are not both seeds and images."""
+    found = cell.difference
+    if found is None:
+        return NONE
+    text = signed(found.mean)
+    if found.low is None or found.high is None:
+        return f"{text} (no interval)"
+    text += f" [{signed(found.low)}, {signed(found.high)}]"
+    if cell.corrected is not None:
+        text += f", {p_value(cell.corrected)}{'*' if cell.significant else ''}"
+    return text if found.over == "seeds and pictures" else f"{text} ({found.over})"
+
+
+def frames_per_second(speed: Speed | None) -> str:
+    """Return `24.1 [23.8, 24.2]`: median and quartiles."""
+    if speed is None:
+        return NONE
+    slower, faster = sorted(1 / seconds for seconds in speed.quartiles)
+    return f"{number(speed.frames_per_second, 3)} [{number(slower, 3)}, {number(faster, 3)}]"
+
+
+def show_plan(plan: Plan, seconds: dict[str, float] | None = None) -> None:
+    """Print each row: its differences to the baseline, the cost of its network, and how long its training takes.
+
+    Args:
+        plan: of the study.
+        seconds: of one training by its settings' hash, where they were estimated.
+    """
+    study = plan.study
+    table = ScreenTable(title=study.title, title_justify="left")
+    table.add_column("row")
+    table.add_column("against the baseline", overflow="fold")
+    for heading in ("parameters", *(f"GMACs {size}" for size in study.sizes), *(["training"] if seconds else [])):
+        table.add_column(heading, justify="right")
+    for row in plan.rows:
+        cells = [row.name, Text(remarks(row, plan)), f"{row.parameters / 1e6:.2f} M"]
+        cells += [f"{row.multiply_adds[size] / 1e9:.2f}" for size in study.sizes]
+        if seconds:
+            known = math.nan if row.evaluate_only else seconds[settings_hash(row.settings)]
+            cells.append(NONE if math.isnan(known) else duration(known))
+        table.add_row(*cells)
+    console = Console()
+    console.print(table)
+    runs = plan.runs()
+    trained = [run for run in runs if run.trains]
+    stages = sum(run.first_stage for run in runs)
+    summary = f"{len(runs)} runs with {len(study.seeds)} seeds, {len(trained)} trainings"
+    summary += f", {stages} of them first stages" if stages else ""
+    summary += f", {len(study.seeds)} the baseline with other seeds" if study.noise_floor else ""
+    console.print(f"{summary}.", highlight=False)
+    if seconds:
+        times = [time for run in trained if not math.isnan(time := seconds[settings_hash(run.settings)])]
+        summary = f"About {duration(sum(times))} of training, one run at a time"
+        unknown = len(trained) - len(times)
+        summary += f", without {unknown} whose epochs are too short to tell." if unknown else "."
+        console.print(summary, highlight=False)
+
+
+def remarks(row: Row, plan: Plan) -> str:
+    """Return the second column of a row in a plan."""
+    lines = [str(difference) for difference in row.differences]
+    if row.name == plan.study.baseline:
+        lines.append("the baseline")
+    if row.evaluate_only:
+        lines.append("tests the baseline's checkpoint")
+    elif row.first_stage not in (None, plan.baseline.first_stage):
+        lines.append("a first stage of its own")
+    return "\n".join([*lines, *([row.note] if row.note else [])])
+
+
+def show_status(study: Study, root: Path) -> bool:
+    """Print the state of each run; returns whether one failed. Nothing is resolved or built."""
+    table = ScreenTable(title=study.title, title_justify="left")
+    table.add_column("row")
+    table.add_column("seeds", overflow="fold")
+    folder = root / study.title
+    rows = [(row.name, folder / row.folder, seeds) for row, seeds in expected_rows(study)]
+    reasons = []
+    counts: Counter[str] = Counter()
+    for name, place, seeds in [*first_stages(folder), *rows]:
+        states = []
+        for seed in seeds:
+            directory = place / f"seed_{seed}"
+            found = state(directory)
+            counts[found] += 1
+            states.append(f"{seed} {found}")
+            if found == "failed":
+                reasons.append(f"{name}, seed {seed} failed: {read_run(directory).reason}")
+        table.add_row(name, ", ".join(states))
+    console = Console()
+    console.print(table)
+    console.print(", ".join(f"{count} {found}" for found, count in sorted(counts.items())), highlight=False)
+    for reason in reasons:
+        console.print(reason, highlight=False, markup=False)
+    return bool(reasons)
+
+
+def first_stages(folder: Path) -> list[tuple[str, Path, tuple[int, ...]]]:
+    """Return the first stages that were begun, as rows of `show_status`: only a plan knows all that there will be."""
+    seeds: dict[str, list[int]] = {}
+    for directory in all_runs(folder / FIRST_STAGE):
+        run = read_job(directory)
+        seeds.setdefault(run.row, []).append(run.seed)
+    return [
+        (f"{name}, first stage", folder / FIRST_STAGE / folder_name(name), tuple(sorted(found)))
+        for name, found in seeds.items()
+    ]

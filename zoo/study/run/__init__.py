@@ -1,0 +1,1 @@
+"""From a plan to results: runs carried out, W&B, timing."""

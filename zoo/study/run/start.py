@@ -1,0 +1,138 @@
+"""Run a study: write down what is missing, hand it to an engine, then look at the results."""
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from zoo.core.errors import ZooError
+from zoo.core.files import write_json, write_text
+from zoo.core.plain_yaml import to_yaml
+from zoo.core.registry import get_slot
+from zoo.core.spec import copy_plain
+from zoo.study.parts import Engine
+from zoo.study.plan.planner import Plan
+from zoo.study.plan.resolve import make_from_options
+from zoo.study.record import CONFIG, JOB, RESULT, Run, read_job, state
+from zoo.study.run.wandb import wandb_loggers
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Directories of the runs of a study, by their state."""
+
+    done: list[Path]
+    failed: list[Path]
+    unfinished: list[Path]
+
+    @property
+    def complete(self) -> bool:
+        """Whether every run has a result that counts."""
+        return not self.failed and not self.unfinished
+
+
+def make_engine(name: str, options: list[str]) -> Engine:
+    """Return an engine by its name, in any case, with its options (`--engine.slots=2`).
+
+    Raises:
+        PluginError: no such engine, or it cannot be loaded.
+        ZooError: an option that it does not have.
+        ValueError: a package that the engine needs is not installed.
+    """
+    slot = get_slot("engines")
+    names = {known.lower(): known for known in slot.names()}
+    return make_from_options(slot.get(names.get(name.lower(), name)), "engine", options)
+
+
+def run_study(plan: Plan, root: Path, engine: Engine, retry_failed: bool = False, force: bool = False) -> Outcome:
+    """Carry out what a study still lacks.
+
+    Args:
+        plan: of the study.
+        root: the folder that the study's folder is in.
+        engine: where runs are carried out.
+        retry_failed: whether to repeat runs that failed before.
+        force: whether to repeat all runs; their old directories are kept under other names.
+
+    Raises:
+        ZooError: the folder cannot be written, or another process is running the study.
+    """
+    folder = root.resolve() / plan.study.title
+    check_writable(folder)
+    runs = [replace(run, directory=folder / run.folder) for run in plan.runs()]
+    waiting: dict[Path, Run] = {}
+    for run in runs:
+        needed = folder / run.needs if run.needs else None
+        # A run that failed for want of another run's checkpoint is not settled while that run is to be done again.
+        if prepare(run, retry_failed or needed in waiting, force):
+            waiting[run.directory] = replace(run, after=(needed,) if needed in waiting else ())
+    print(
+        f"{plan.study.title}: {len(runs)} runs, {len(runs) - len(waiting)} finished already, {len(waiting)} to do in "
+        f"{folder}.",
+        file=sys.stdout if engine.waits else sys.stderr,  # the output of an engine that does not wait is for a file
+    )
+    engine.execute(list(waiting.values()))
+    return outcome(run.directory for run in runs)
+
+
+def prepare(run: Run, retry_failed: bool, force: bool) -> bool:
+    """Write job.json and config.yaml of a run; returns False where its result is there and counts."""
+    found = state(run.directory, run.id)
+    if found == "running":
+        raise ZooError(f"{run.directory} is being run by another process; wait for it, or end it.")
+    if found == "stale":
+        move_aside(run.directory, "settings, data, plugin files or the version have changed")
+    elif force and found != "missing":
+        move_aside(run.directory, "it is run again")
+    elif found == "done" or (found == "failed" and not retry_failed):
+        return False
+    elif found == "failed":
+        (run.directory / RESULT).unlink()
+    write_text(run.directory / CONFIG, to_yaml(run_settings(run)))
+    write_json(run.directory / JOB, run.job_data())
+    return True
+
+
+def run_settings(run: Run) -> dict[str, Any]:
+    """Return the row's settings with the run's seed, its name in W&B, and its number of GPUs where neither the settings
+    nor the engine would keep it from taking all.
+    """
+    settings = copy_plain(run.settings) | {"seed_everything": run.seed}
+    if run.gpus and settings["trainer"]["devices"] == "auto":
+        settings["trainer"]["devices"] = run.gpus
+    for logger in wandb_loggers(settings):
+        logger.setdefault("init_args", {})["name"] = run.title
+    return settings
+
+
+def move_aside(directory: Path, reason: str) -> None:
+    """Keep the directory of an old run under another name, and say why."""
+    old = read_job(directory)
+    target = directory.with_name(f"{directory.name}.{old.id}")
+    number = 1
+    while target.exists():
+        number += 1
+        target = directory.with_name(f"{directory.name}.{old.id}.{number}")
+    directory.rename(target)
+    print(f"{old.row}, seed {old.seed}: {reason}; the old run is now {target.name}.")
+
+
+def outcome(directories: Iterator[Path]) -> Outcome:
+    """Sort run directories by state."""
+    by_state: dict[str, list[Path]] = {"done": [], "failed": [], "unfinished": []}
+    for directory in directories:
+        found = state(directory)
+        by_state[found if found in ("done", "failed") else "unfinished"].append(directory)
+    return Outcome(**by_state)
+
+
+def check_writable(folder: Path) -> None:
+    """Raise ZooError unless files can be written in the folder, which is made."""
+    try:
+        write_text(folder / ".writable", "")
+        (folder / ".writable").unlink()
+    except OSError as error:
+        raise ZooError(
+            f"{folder} cannot be written ({error.strerror or error}): choose another folder with --runs."
+        ) from error
