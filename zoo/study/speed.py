@@ -23,7 +23,7 @@ from zoo.core.files import write_json
 from zoo.core.plugin_files import load_plugin_files
 from zoo.core.spec import Spec, build, without_downloads
 from zoo.measure.machine import processor
-from zoo.measure.timing import Timing, by_turns, threads
+from zoo.measure.timing import Timing, threads, time_interleaved
 from zoo.study.cost import network_spec
 from zoo.study.execute import read_settings, reason, versions
 from zoo.study.file import NOISE_FLOOR, Study
@@ -251,7 +251,7 @@ def repeated(calls: Sequence[Callable[[], None]], most: int) -> list[Timing]:
     timings = [Timing([], 1) for _ in calls]
     waiting = list(range(len(calls)))
     while waiting:
-        for index, timing in zip(waiting, by_turns([calls[index] for index in waiting], 1), strict=True):
+        for index, timing in zip(waiting, time_interleaved([calls[index] for index in waiting], 1), strict=True):
             timings[index].seconds.extend(timing.seconds)
         waiting = [index for index in waiting if goes_on(timings[index].seconds, most)]
     return timings
