@@ -1,23 +1,14 @@
-"""Benchmarks: fast paths beside the plain code they must equal, timed side by side.
+"""Benchmarks of the fast paths against plain code that computes the same.
 
-A *subject* is a part of the zoo and has a file of its own here, whose `cases(quick)` yields what is measured. Each
-*case* is first checked, then timed; the *record* of all of them, with the machine they ran on, is what the command
-prints and keeps.
+Run them from a checkout with `python -m benchmarks SUBJECT`. Each subject has a module with a function
+`cases(quick)`, which yields one `Case` per row of the result table. A case is first checked, then timed.
 """
 
-SUBJECTS = {
-    "data": "benchmarks.data",
-    "heads": "benchmarks.heads",
-    "matting": "benchmarks.matting",
-    "metrics": "benchmarks.metrics",
-    "train": "benchmarks.train",
-    "video": "benchmarks.video",
-}
-"""Where the cases of each subject are."""
+SUBJECTS = ("data", "heads", "matting", "metrics", "train", "video")
 
 OFFICIAL = {
     "data": "benchmarks.data_references",
     "matting": "benchmarks.matting_references",
     "train": "benchmarks.matting_references",
 }
-"""Subjects whose plain code can be the official one, and what runs it from a checkout."""
+"""Subjects that can be compared with official code, and the modules that load it from a checkout."""

@@ -1,4 +1,4 @@
-"""Cases: one fast path each, checked against the plain code that computes the same, then timed beside it."""
+"""Cases: a fast path each, checked against plain code that computes the same, then timed interleaved with it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,26 +8,37 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.memory import Memory, peak_memory
-from zoo.measure.timing import Timing, by_turns
+from zoo.measure.memory import peak_memory
+from zoo.measure.timing import Timing, time_interleaved
 
 Values = Tensor | np.ndarray | tuple["Values", ...]
 
 
+class Memory(NamedTuple):
+    """Peak memory of one call, in bytes."""
+
+    bytes: int
+
+    @property
+    def median(self) -> float:
+        """The same number, under the name that `Timing` has for its own."""
+        return float(self.bytes)
+
+
 @dataclass(frozen=True)
 class Case:
-    """What is measured.
+    """One row of a benchmark.
 
     Args:
-        name: of what is computed.
-        setting: on what: sizes, batch, head model.
-        fast: computes it as the zoo does.
+        name: of the computation.
+        setting: sizes, batch, head model.
+        fast: computes the result as the zoo does.
         plain: computes the same in a few plain lines; None where there is nothing to compare with.
-        tolerance: largest `difference` at which both count as equal.
-        count: how many results one call of either computes; times are for one.
-        faster: target, at least so many times as fast as the plain code.
-        within: target, at most so many seconds.
-        memory: what counts is the memory that a call takes at most, not its time; then `faster` is how many times less.
+        tolerance: largest `difference` at which both results count as equal.
+        count: how many results one call of either computes; durations are reported for one.
+        faster: target ratio: the plain code's duration divided by ours.
+        within: target duration in seconds.
+        memory: measure peak memory instead of time; `faster` is then the ratio of memory.
     """
 
     name: str
@@ -42,28 +53,33 @@ class Case:
 
 
 class Measured(NamedTuple):
-    """What came out."""
+    """Measurements of one case.
+
+    Args:
+        case: that was measured.
+        difference: between both results; None without plain code.
+        fast: None where the results differ: the duration of a wrong computation says nothing.
+        plain: None where the results differ or there is no plain code.
+    """
 
     case: Case
     difference: float | None
-    """Between both results; None without plain code."""
     fast: Timing | Memory | None
-    """None where the results differ: how long a wrong one takes says nothing."""
     plain: Timing | Memory | None
 
     @property
     def equal(self) -> bool | None:
-        """Whether both results are; None without plain code."""
+        """Whether both results are equal within the tolerance; None without plain code."""
         return None if self.difference is None else self.difference <= self.case.tolerance
 
     @property
     def ratio(self) -> float | None:
-        """How many times as fast as the plain code, by the medians."""
+        """Median of the plain code divided by ours."""
         return self.plain.median / self.fast.median if self.fast and self.plain else None
 
     @property
     def reached(self) -> bool | None:
-        """Whether the target is; None where there is none or nothing was timed."""
+        """Whether the target is reached; None without a target or without a measurement."""
         case, ratio = self.case, self.ratio
         if case.faster is not None and ratio is not None:
             return ratio >= case.faster
@@ -73,24 +89,25 @@ class Measured(NamedTuple):
 
 
 def measure(case: Case, repeats: int) -> Measured:
-    """Check that both results are equal, and if so time both by turns, or see how much memory each takes."""
+    """Check that both results are equal; if so, time both interleaved, or measure the memory of each."""
     result = case.fast()
     if case.plain is None:
-        return Measured(case, None, _for_one(by_turns([case.fast], repeats)[0], case.count), None)
-    found = difference(result, case.plain())
+        return Measured(case, None, _for_one(time_interleaved([case.fast], repeats)[0], case.count), None)
+    distance = difference(result, case.plain())
     del result
-    if not found <= case.tolerance:
-        return Measured(case, found, None, None)
+    if not distance <= case.tolerance:
+        return Measured(case, distance, None, None)
     if case.memory:
-        return Measured(case, found, peak_memory(case.fast), peak_memory(case.plain))
-    fast, plain = (_for_one(timing, case.count) for timing in by_turns([case.fast, case.plain], repeats))
-    return Measured(case, found, fast, plain)
+        peaks = peak_memory(case.fast), peak_memory(case.plain)
+        return Measured(case, distance, *(None if peak is None else Memory(peak) for peak in peaks))
+    timings = time_interleaved([case.fast, case.plain], repeats)
+    return Measured(case, distance, *(_for_one(timing, case.count) for timing in timings))
 
 
 def difference(first: Values, second: Values) -> float:
-    """The largest difference of two numbers at one place, relative to the largest number where that is beyond 1.
+    """Return the largest elementwise difference, relative to the largest number of `second` where that exceeds 1.
 
-    Infinite where the shapes or the number of arrays differ, and where there is a NaN.
+    Infinite where the shapes or the number of arrays differ, and where a value is NaN.
     """
     if isinstance(first, tuple) or isinstance(second, tuple):
         if not (isinstance(first, tuple) and isinstance(second, tuple) and len(first) == len(second)):

@@ -1,4 +1,4 @@
-"""What loading is timed beside: the official datasets and augmentations, from a checkout of their repository."""
+"""Plain references of loading: the official datasets and augmentations, from a checkout of their repository."""
 
 import hashlib
 import importlib.util
@@ -13,13 +13,13 @@ from torchvision import transforms
 from benchmarks.matting_references import without_bytecode
 
 PACKAGE = Path("dataset")
-"""Where the official datasets are in a checkout."""
+"""Folder of the official datasets in a checkout."""
 MODULES = ("augmentation", "images", "zip")
-"""The modules that read pictures. (The package as a whole also wants OpenCV, for videos.)"""
+"""The modules that read images. (The whole package also needs OpenCV, for videos.)"""
 
 
 class PlainFolder(Dataset):
-    """The pictures of a folder as Pillow gives them, sorted by name; arguments as of `Official.pictures`."""
+    """The images of a folder, read by Pillow and sorted by name; arguments as in `Official.pictures`."""
 
     def __init__(self, folder: Path, mode: str) -> None:
         self.files, self.mode = sorted(folder.iterdir()), mode
@@ -37,49 +37,50 @@ class Official(NamedTuple):
     zip: ModuleType
 
     def samples(self, root: Path, backgrounds: Path, side: int) -> Dataset:
-        """Cut-outs and backgrounds at this side, with the steps of the official base training (its `train_base.py`):
-        ((alpha, foreground), background), floats.
+        """Return cut-outs and backgrounds of this side, with the steps of the official `train_base.py`.
+
+        A sample is ((alpha, foreground), background), floats.
         """
         cutout = [*self.steps(side, "Pair", (0.4, 1)), self.augmentation.PairApplyOnlyAtIndices([1], jitter())]
         cutout.append(self.augmentation.PairApply(transforms.ToTensor()))
-        place = transforms.Compose([*self.steps(side, "", (1, 2)), jitter(), transforms.ToTensor()])
+        background = transforms.Compose([*self.steps(side, "", (1, 2)), jitter(), transforms.ToTensor()])
         files = [self.pictures(root / "pha", "L"), self.pictures(root / "fgr", "RGB")]
         pairs = self.zip.ZipDataset(files, self.augmentation.PairCompose(cutout), assert_equal_length=True)
-        return self.zip.ZipDataset([pairs, self.pictures(backgrounds, "RGB", place)])
+        return self.zip.ZipDataset([pairs, self.pictures(backgrounds, "RGB", background)])
 
     def steps(self, side: int, prefix: str, scale: tuple[float, float]) -> list[Any]:
-        """The steps before the colours: for alpha and foreground alike (`Pair`), or for one picture."""
+        """Return the steps before the colours, for alpha and foreground together (`Pair`) or for one image."""
         affine, blur, sharpen = (
             getattr(self.augmentation, prefix + name)
             for name in ("RandomAffineAndResize", "RandomBoxBlur", "RandomSharpen")
         )
         flip = self.augmentation.PairRandomHorizontalFlip if prefix else transforms.RandomHorizontalFlip
-        moved = affine((side, side), degrees=(-5, 5), translate=(0.1, 0.1), scale=scale, shear=(-5, 5))
-        return [moved, flip(), blur(0.1, 5), sharpen(0.1)]
+        moving = affine((side, side), degrees=(-5, 5), translate=(0.1, 0.1), scale=scale, shear=(-5, 5))
+        return [moving, flip(), blur(0.1, 5), sharpen(0.1)]
 
     def loader(self, samples: Dataset, batch_size: int, workers: int) -> DataLoader:
-        """The official loader of these samples, its workers kept for the next epoch as ours are."""
+        """Return the official loader of these samples, with persistent workers as ours."""
         return DataLoader(
             samples,
             batch_size=batch_size,
             shuffle=True,
             num_workers=workers,
             persistent_workers=workers > 0,
-            multiprocessing_context="fork" if workers else None,  # others would look for the classes by their names
+            multiprocessing_context="fork" if workers else None,  # spawned workers would import the classes by name
         )
 
     def pictures(self, folder: Path, mode: str, steps: Any = None) -> Dataset:
-        """The pictures of a folder, in Pillow's `RGB` or `L`, each changed by the steps."""
+        """Return the images of a folder, in Pillow's `RGB` or `L`, each transformed by the steps."""
         return self.images.ImagesDataset(str(folder), mode=mode, transforms=steps)
 
 
 def jitter() -> transforms.ColorJitter:
-    """Of colours, as in the official base training."""
+    """Return the colour jitter of the official base training."""
     return transforms.ColorJitter(0.15, 0.15, 0.15, 0.05)
 
 
 def load_official(checkout: Path) -> Official:
-    """The official modules that read and augment pictures; none of them stays behind under a name.
+    """Return the official modules that read and augment images, and leave no trace of them in `sys.modules`.
 
     Raises:
         ValueError: the folder is no such checkout.
@@ -96,10 +97,10 @@ def load_official(checkout: Path) -> Official:
 
 
 def check_checkout(checkout: Path) -> list[Path]:
-    """The files of `MODULES`.
+    """Return the files of `MODULES` in a checkout.
 
     Raises:
-        ValueError: there are none, or others.
+        ValueError: a file is missing or has other content.
     """
     files = [checkout / PACKAGE / f"{name}.py" for name in MODULES]
     if not all(file.is_file() for file in files) or "PairRandomAffineAndResize" not in files[0].read_text("utf-8"):
@@ -111,5 +112,5 @@ def check_checkout(checkout: Path) -> list[Path]:
 
 
 def checkout_digest(checkout: Path) -> str:
-    """SHA-256 of the code in those files, so that a record says which code it was."""
+    """Return the SHA-256 of the code in those files, for the record."""
     return hashlib.sha256(b"".join(file.read_bytes() for file in check_checkout(checkout))).hexdigest()

@@ -1,7 +1,7 @@
-"""Where the time of a matting network goes: `python benchmarks/floors.py [--threads N]`.
+"""Time budget of the matting networks: `python -m benchmarks.floors [--threads N]`.
 
-For the base network and the refiner of `zoo bench matting`'s settings it prints the multiply-adds that they compute,
-what these would take at the rate that one large matrix product reaches here (the floor), what they take, and the
+For the base network and the refiner of each setting of `benchmarks.matting` this prints their multiply-adds, the time
+that these would take at the rate of one large matrix product on this machine (the floor), the measured time, and the
 operations that take most of it.
 """
 
@@ -15,18 +15,18 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.matting import SETTINGS, Setting, matting_network, network_name, pictures
 from zoo.matting.fast import FastMatting
-from zoo.measure.timing import by_turns, threads
+from zoo.measure.timing import threads, time_interleaved
 
 SIDE = 2048
-"""Of the matrices whose product says how fast this processor multiplies and adds."""
+"""Side of the square matrices whose product gives the processor's rate of multiply-adds."""
 REPEATS = 9
-SHOWN = 6
-"""How many operations of a part are listed."""
+LISTED_OPERATIONS = 6
 
 
 def main() -> None:
+    """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--threads", type=int, default=1, help="of torch (default: 1)")
+    parser.add_argument("--threads", type=int, default=1, help="threads of torch (default: 1)")
     with threads(parser.parse_args().threads), torch.no_grad():
         matrix = torch.rand(SIDE, SIDE)
         rate = SIDE**3 / median(lambda: matrix @ matrix)
@@ -40,44 +40,45 @@ def main() -> None:
                 print(f"| {name} | {' | '.join(cells)} |", flush=True)
 
 
-def parts(wanted: Setting) -> dict[str, Callable[[], Any]]:
-    """The base network, and the refiner, of a network made fast."""
-    source, background = pictures(wanted.size)
-    network, setting = matting_network(wanted)
+def parts(approximate: Setting) -> dict[str, Callable[[], Any]]:
+    """Return the base network and the refiner of a `FastMatting` as functions, by name."""
+    source, background = pictures(approximate.size)
+    network, setting = matting_network(approximate)
     fast = FastMatting(network).network
-    seen, behind = (fast.prepare(picture) for picture in (source, background))
-    halves = [each.reduced.contiguous(memory_format=torch.channels_last) for each in (seen, behind)]
+    prepared, prepared_background = (fast.prepare(image) for image in (source, background))
+    halves = [each.reduced.contiguous(memory_format=torch.channels_last) for each in (prepared, prepared_background)]
     coarse = fast.base(*halves)
-    score, patches = fast._score(coarse, seen.whole, behind.whole, None)
+    score, patches = fast._score(coarse, prepared.whole, prepared_background.whole, None)
     return {
         f"{network_name(setting)}, base, {setting.picture}, c={setting.reduction}": lambda: fast.base(*halves),
         f"{network_name(setting)}, refiner, {setting}": lambda: fast.refiner(
-            seen.whole, behind.whole, coarse, score, patches
+            prepared.whole, prepared_background.whole, coarse, score, patches
         ),
     }
 
 
 def median(function: Callable[[], Any]) -> float:
-    """Seconds of a call, warm."""
+    """Return the median duration of a call in seconds, after a warm-up call."""
     function()
-    return by_turns([function], REPEATS)[0].median
+    return time_interleaved([function], REPEATS)[0].median
 
 
 def multiply_adds(function: Callable[[], Any]) -> float:
-    """Of all convolutions and matrix products in a call."""
+    """Return the multiply-adds of all convolutions and matrix products in a call."""
     with FlopCounterMode(display=False) as counter:
         function()
     return counter.get_total_flops() / 2
 
 
 def operations(function: Callable[[], Any]) -> str:
-    """The operations that take most of a call, with their shares."""
+    """Return the operations that take most of a call, with their fractions of its time."""
     with profile(activities=[ProfilerActivity.CPU]) as profiled:
         function()
-    found = sorted(profiled.key_averages(), key=lambda each: -each.self_cpu_time_total)
-    total = sum(each.self_cpu_time_total for each in found)
+    averages = sorted(profiled.key_averages(), key=lambda each: -each.self_cpu_time_total)
+    total = sum(each.self_cpu_time_total for each in averages)
     return ", ".join(
-        f"{each.key.removeprefix('aten::')} {each.self_cpu_time_total / total:.0%}" for each in found[:SHOWN]
+        f"{each.key.removeprefix('aten::')} {each.self_cpu_time_total / total:.0%}"
+        for each in averages[:LISTED_OPERATIONS]
     )
 
 

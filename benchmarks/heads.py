@@ -1,4 +1,4 @@
-"""What is measured of 3D heads: skinning, rendering, landmarks and heatmaps, and the metrics that cost most."""
+"""Cases of 3D heads: skinning, rendering, landmarks and heatmaps, and the most expensive metrics."""
 
 import tempfile
 from collections.abc import Callable, Iterator
@@ -38,17 +38,21 @@ NEIGHBOURS = 5
 
 
 class Extent(NamedTuple):
-    """How large everything is."""
+    """Sizes of all cases.
+
+    Args:
+        batch: heads.
+        picture: side of images in pixels.
+        pictures: images rendered in one call.
+        compared: largest number of vertices in pairwise metrics.
+        scan: points of a scan.
+    """
 
     batch: int
     picture: int
-    """Side of pictures in pixels."""
     pictures: int
-    """Rendered in one call."""
     compared: int
-    """At most so many vertices of a mesh in pairwise metrics."""
     scan: int
-    """Points of a scan."""
 
 
 FULL = Extent(batch=64, picture=256, pictures=16, compared=10_000, scan=100_000)
@@ -56,13 +60,13 @@ QUICK = Extent(batch=2, picture=64, pictures=1, compared=200, scan=1_000)
 
 
 def cases(quick: bool = False) -> Iterator[Case]:
-    """Every case in turn; `quick` makes them small, to see that they run, and without targets."""
+    """Yield every case; `quick` makes them small and without targets, to see that they run."""
     for case in all_cases(QUICK if quick else FULL):
         yield replace(case, faster=None, within=None) if quick else case
 
 
 def all_cases(extent: Extent) -> Iterator[Case]:
-    """Every case of that size."""
+    """Yield every case of this size."""
     procedural, realistic = HeadModel.load("procedural"), HeadModel.load("open")
     yield from skinning(procedural, extent)
     yield from skinning(realistic, extent)
@@ -73,8 +77,8 @@ def all_cases(extent: Extent) -> Iterator[Case]:
 
 
 def skinning(head: HeadModel, extent: Extent) -> Iterator[Case]:
-    """From parameters to vertices, and back to the gradient of the parameters."""
-    vector = draw_params(head, extent.batch)
+    """Yield skinning: from parameters to vertices, and back to the gradient of the parameters."""
+    vector = random_params(head, extent.batch)
     plain = PlainSkinning(head.asset())
     setting = f"{head.name}, batch {extent.batch}"
 
@@ -84,24 +88,24 @@ def skinning(head: HeadModel, extent: Extent) -> Iterator[Case]:
 
     def both_ways(vertices: Callable[[HeadParams], Tensor]) -> tuple[Tensor, ...]:
         params = vector.clone().requires_grad_()
-        found = vertices(head.split(params))
-        return found, *torch.autograd.grad(found.square().sum(), params)
+        mesh = vertices(head.split(params))
+        return mesh, *torch.autograd.grad(mesh.square().sum(), params)
 
     fast = partial(head.vertices, rotated=False)
     yield Case("skinning", setting, partial(forward, fast), partial(forward, plain), tolerance=1e-6, faster=2)
-    # The gradient of the jaw sums terms over all vertices that nearly cancel, each path in an order of its own.
+    # The gradient of the jaw sums terms over all vertices that nearly cancel, in a different order in each path.
     there_and_back = partial(both_ways, fast), partial(both_ways, plain)
     yield Case("skinning with gradient", setting, *there_and_back, tolerance=1e-4, faster=2)
 
 
 def rendering(head: HeadModel, extent: Extent) -> Iterator[Case]:
-    """Which triangle is where, and whole synthetic pictures."""
+    """Yield the rasteriser and whole synthetic images."""
     size = extent.picture
-    vector = draw_params(head, 1)
+    vector = random_params(head, 1)
     points = torch.cat([head.project(vector, size), head.vertices(vector)[..., 2:]], dim=2)[0].numpy()
-    draw = partial(rasterise, points, head.faces.numpy(), size, size)
-    plain = partial(draw, engine="numpy")
-    yield Case("rasteriser", f"{head.name}, {size}²", partial(draw, engine="numba"), plain)
+    render = partial(rasterise, points, head.faces.numpy(), size, size)
+    plain = partial(render, engine="numpy")
+    yield Case("rasteriser", f"{head.name}, {size}²", partial(render, engine="numba"), plain)
 
     dataset = get_slot("datasets").get("SyntheticHeads")(count=10 * extent.pictures, size=size)
     dataset.build(head)
@@ -115,8 +119,8 @@ def rendering(head: HeadModel, extent: Extent) -> Iterator[Case]:
 
 
 def landmarks(head: HeadModel, extent: Extent) -> Iterator[Case]:
-    """The 68 landmarks of a mesh, and heatmaps of landmarks."""
-    mesh = head.vertices(draw_params(head, 1))
+    """Yield the 68 landmarks of a mesh, and heatmaps of landmarks."""
+    mesh = head.vertices(random_params(head, 1))
     with tempfile.TemporaryDirectory() as folder:
         tables = Path(folder) / "landmarks.npz"
         write_landmark_tables(head.asset(), tables)
@@ -127,9 +131,9 @@ def landmarks(head: HeadModel, extent: Extent) -> Iterator[Case]:
             lambda: landmarks_by_file(mesh[0], tables),
             tolerance=1e-6,
         )
-    places = torch.from_numpy(draws("landmarks").random((extent.batch, LANDMARKS, 2), np.float32))
-    visible = (places > 0.05).all(2).float()
-    inputs = (places, visible, extent.picture // 4)
+    positions = torch.from_numpy(generator("landmarks").random((extent.batch, LANDMARKS, 2), np.float32))
+    visible = (positions > 0.05).all(2).float()
+    inputs = (positions, visible, extent.picture // 4)
     yield Case(
         "heatmap targets",
         f"{extent.picture // 4}², batch {extent.batch}",
@@ -140,7 +144,7 @@ def landmarks(head: HeadModel, extent: Extent) -> Iterator[Case]:
 
 
 def depth_order(head: HeadModel, extent: Extent) -> Iterator[Case]:
-    """Z_n of both kinds, on the subset that DAD-3DHeads measures."""
+    """Yield Z_n of both kinds, on the subset that DAD-3DHeads measures."""
     predicted, target = (mesh[head.subset("head")[: extent.compared]] for mesh in two_meshes(head))
     targets: dict[DepthOrder, float | None] = {"official": 300, "paper": None}
     axes: dict[DepthOrder, Literal[0, 1]] = {"official": 0, "paper": 1}
@@ -156,7 +160,7 @@ def depth_order(head: HeadModel, extent: Extent) -> Iterator[Case]:
 
 
 def surfaces(head: HeadModel, extent: Extent) -> Iterator[Case]:
-    """Distances between a mesh and the truth: to its vertices (Chamfer) and from a scan to its surface (NoW)."""
+    """Yield distances between a mesh and ground truth: to its vertices (Chamfer), from a scan to its surface (NoW)."""
     predicted, target = two_meshes(head)
     points7, true_points7 = (seven_points(head.landmarks(mesh[None])[0]) for mesh in (predicted, target))
     face = target[head.subset("face")[: extent.compared]]
@@ -174,14 +178,14 @@ def surfaces(head: HeadModel, extent: Extent) -> Iterator[Case]:
         f"scan of {len(scan):,} points",
         partial(now_error, *inputs),
         partial(now_error_by_least_squares, *inputs),
-        tolerance=1e-3,  # millimetres; both stop when little is left to gain, not in the same place
+        tolerance=1e-3,  # millimetres; both optimisers stop near the minimum, not at the same point
         within=3,
     )
 
 
-def draw_params(head: HeadModel, count: int) -> Tensor:
-    """Heads that look about ahead and fill most of the picture: (count, sizes.total)."""
-    rng = draws(head.name, "params")
+def random_params(head: HeadModel, count: int) -> Tensor:
+    """Return random heads that look roughly ahead and fill most of the image: (count, sizes.total)."""
+    rng = generator(head.name, "params")
     shape, expression = head.sizes
     numbers = [
         rng.normal(0, 0.8, (count, shape + expression)),
@@ -194,26 +198,26 @@ def draw_params(head: HeadModel, count: int) -> Tensor:
 
 
 def two_meshes(head: HeadModel) -> tuple[Tensor, Tensor]:
-    """A prediction and a truth in double precision, (V, 3) each: two heads turned alike, in metres."""
-    vector = draw_params(head, 2)
+    """Return a prediction and ground truth in double precision, (V, 3) each in metres, with equal rotation."""
+    vector = random_params(head, 2)
     vector[1, -POSE_SIZE:] = vector[0, -POSE_SIZE:]
     predicted, target = head.vertices(vector).double()
     return predicted, target
 
 
 def scan_of_the_face(head: HeadModel, vertices: Tensor, points7: Tensor, count: int) -> Tensor:
-    """Points on the triangles that the protocol keeps, (count, 3); vertices (V, 3) and seven points in millimetres."""
+    """Return points on the triangles that the protocol keeps, (count, 3); vertices (V, 3), seven points in mm."""
     kept = {tuple(vertex) for vertex in crop(vertices.numpy(), points7.numpy()).tolist()}
     inside = torch.tensor([tuple(vertex) in kept for vertex in vertices.tolist()])
     return synthetic_scan(vertices, head.faces[inside[head.faces].all(1)], count)
 
 
 def some_pictures(picture: Callable[[int], Tensor], count: int) -> tuple[Tensor, ...]:
-    """The first pictures of a dataset, made by one thread."""
+    """Return the first images of a dataset, computed by one thread."""
     with threads(1):
         return tuple(picture(index) for index in range(count))
 
 
-def draws(*purpose: str) -> np.random.Generator:
-    """The same numbers whenever they are drawn for one purpose."""
+def generator(*purpose: str) -> np.random.Generator:
+    """Return a generator with a seed of its own for each purpose."""
     return np.random.default_rng(derive_seed("zoo bench heads", *purpose))

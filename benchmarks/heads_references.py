@@ -1,4 +1,4 @@
-"""What the fast paths for heads must equal, in a few plain lines each, the way published code computes it."""
+"""Plain references of the fast paths for heads, a few lines each, computed as published code does."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from zoo.heads.rotation import matrix_from_axis_angle
 
 
 class PlainSkinning:
-    """Linear blend skinning with a 4×4 matrix for every joint, of which any could turn (SMPL, section 3).
+    """Linear blend skinning with a 4×4 matrix for every joint (SMPL, section 3).
 
     Args:
         asset: of the head model.
@@ -36,7 +36,7 @@ class PlainSkinning:
             self.correctives = torch.from_numpy(np.ascontiguousarray(flat, np.float32))
 
     def __call__(self, params: HeadParams) -> Tensor:
-        """(B, V, 3) in the head frame."""
+        """Return vertices (B, V, 3) in the head frame."""
         shaped = self.template + torch.einsum(
             "bk,vdk->bvd", torch.cat([params.shape, params.expression], 1), self.basis
         )
@@ -47,12 +47,12 @@ class PlainSkinning:
         if self.correctives is not None:
             feature = (rotations[:, 1:] - torch.eye(3)).flatten(1)
             shaped = shaped + (feature @ self.correctives).view_as(shaped)
-        blended = torch.einsum("vj,bjrc->bvrc", self.weights, self._moves(rotations, joints))
+        blended = torch.einsum("vj,bjrc->bvrc", self.weights, self._transforms(rotations, joints))
         homogeneous = torch.cat([shaped, torch.ones_like(shaped[..., :1])], dim=2)
         return (blended @ homogeneous[..., None])[..., :3, 0] + self.offset
 
-    def _moves(self, rotations: Tensor, joints: Tensor) -> Tensor:
-        """Where each joint takes what hangs on it: (B, J, 4, 4)."""
+    def _transforms(self, rotations: Tensor, joints: Tensor) -> Tensor:
+        """Return the transform of each joint, (B, J, 4, 4)."""
         world: list[Tensor] = []
         for joint, parent in enumerate(self.parents):
             step = joints[:, joint] - joints[:, parent] if parent >= 0 else joints[:, joint]
@@ -63,10 +63,10 @@ class PlainSkinning:
 
 
 def zn_accuracy_pair_by_pair(predicted: Tensor, target: Tensor, n: int, axis: int) -> Tensor:
-    """`zn_accuracy` from all distances between vertices (V, 3), sorted, and one comparison after the other.
+    """Compute `zn_accuracy` from all sorted distances between vertices (V, 3), one comparison after another.
 
     Args:
-        axis: along which distances are sorted: 0 is the `official` kind, 1 that of the `paper`.
+        axis: along which distances are sorted: 0 is the `official` kind, 1 the `paper` kind.
     """
     others = torch.cdist(target, target).argsort(dim=axis)[:, 1 : n + 1]
     agreeing = 0
@@ -79,7 +79,7 @@ def zn_accuracy_pair_by_pair(predicted: Tensor, target: Tensor, n: int, axis: in
 
 
 def chamfer_over_all_pairs(vertices: Tensor, face: Tensor, points7: Tensor, true_points7: Tensor) -> Tensor:
-    """`chamfer_to_ground_truth` from the distances of every face vertex to every vertex."""
+    """Compute `chamfer_to_ground_truth` from the distances of every face vertex to every vertex."""
     unit = EYE_DISTANCE / (true_points7[1] - true_points7[2]).norm()
     aligned = procrustes(points7, true_points7 * unit, reflection=True).apply(vertices)
     return torch.cdist(face * unit, aligned).min(dim=1).values.square().mean()
@@ -88,7 +88,7 @@ def chamfer_over_all_pairs(vertices: Tensor, face: Tensor, points7: Tensor, true
 def now_error_by_least_squares(
     scan: Tensor, vertices: Tensor, faces: Tensor, scan_points7: Tensor, points7: Tensor
 ) -> Tensor:
-    """`now_error` by a general optimiser, which moves the scan and finds its derivatives by trying."""
+    """Compute `now_error` by a general optimiser that moves the scan and estimates derivatives numerically."""
     cropped = crop(scan.numpy(), scan_points7.numpy())
     centre = cropped.mean(0)
     surface = Surface(procrustes(points7, scan_points7, reflection=True).apply(vertices).numpy(), faces.numpy())
@@ -103,7 +103,7 @@ def now_error_by_least_squares(
 
 
 def heatmaps_one_by_one(landmarks: Tensor, visible: Tensor, size: int) -> Tensor:
-    """`heatmap_targets`, each bell put into its map by itself, as far as it lies in there."""
+    """Compute `heatmap_targets` by adding each Gaussian to its map, clipped at the border."""
     radius = 5
     offsets = np.arange(-radius, radius + 1)
     bell = np.exp(-(offsets[:, None] ** 2 + offsets**2) / (2 * (len(offsets) / 6) ** 2)).astype(np.float32)
@@ -120,12 +120,12 @@ def heatmaps_one_by_one(landmarks: Tensor, visible: Tensor, size: int) -> Tensor
 
 
 def write_landmark_tables(asset: HeadAsset, path: Path) -> None:
-    """Keep in a file what `landmarks_by_file` reads."""
+    """Write the file that `landmarks_by_file` reads."""
     np.savez(path, faces=asset.faces, on=asset.landmark_faces, weights=asset.landmark_weights)
 
 
 def landmarks_by_file(vertices: Tensor, path: Path) -> Tensor:
-    """`HeadModel.landmarks` of one mesh, (V, 3) → (68, 3), the tables read anew each time."""
+    """Compute `HeadModel.landmarks` of one mesh, (V, 3) → (68, 3), reading the tables from the file each time."""
     with np.load(path) as tables:
         corners = torch.from_numpy(tables["faces"][tables["on"]])
         weights = torch.from_numpy(tables["weights"])
@@ -133,7 +133,7 @@ def landmarks_by_file(vertices: Tensor, path: Path) -> Tensor:
 
 
 def _matrix(rotation: Tensor, translation: Tensor) -> Tensor:
-    """(B, 3, 3) and (B, 3) → (B, 4, 4)."""
+    """Return homogeneous matrices: (B, 3, 3) and (B, 3) → (B, 4, 4)."""
     top = torch.cat([rotation, translation[:, :, None]], dim=2)
     bottom = top.new_tensor([0, 0, 0, 1]).expand(len(top), 1, 4)
     return torch.cat([top, bottom], dim=1)

@@ -1,5 +1,6 @@
-"""What matting networks are timed beside: our own network computed plainly, or the official code, both with the same
-weights; and weights that behave.
+"""Plain references of matting networks: our own network without fast paths, or the official code, with equal weights.
+
+Also random weights that keep activations near 1.
 """
 
 import copy
@@ -21,27 +22,27 @@ from zoo.matting.net import MattingNetwork
 from zoo.matting.official_weights import official_to_ours
 
 PACKAGE = Path("model") / "__init__.py"
-"""Where the official network is in a checkout."""
+"""File of the official network in a checkout."""
 
 
 def plain_copy(network: MattingNetwork) -> MattingNetwork:
-    """The network with its weights in torch's own order, as published code has them."""
+    """Return a copy of the network with contiguous weights, as published code has them."""
     return copy.deepcopy(network).to(memory_format=torch.contiguous_format)
 
 
-def with_gradients(module: Callable[..., Any], *given: Any) -> Any:
-    """What a module gives where gradients may flow: then it takes the plain path, which crops each patch from maps of
-    the whole picture. (There are none, since nothing asks for them.)
+def with_gradients(module: Callable[..., Any], *inputs: Any) -> Any:
+    """Call a module with gradients enabled, which selects its plain path: it crops each patch from full-size maps.
+
+    No gradient is recorded, since no input requires one.
     """
     with torch.enable_grad():
-        return module(*given)
+        return module(*inputs)
 
 
 def official_matting(
     checkout: Path, backbone: str, network: MattingNetwork, reduction: int, patches: int
 ) -> Callable[[Tensor, Tensor], tuple[Tensor, ...]]:
-    """The official network from a checkout of its repository, with the weights of ours; it gives alpha and foreground
-    first.
+    """Return the official network from a checkout, with the weights of ours; its first outputs are alpha, foreground.
 
     Raises:
         ValueError: the folder is no such checkout.
@@ -51,7 +52,7 @@ def official_matting(
 
 
 def official_network(checkout: Path, name: str, backbone: str, network: MattingNetwork, **settings: Any) -> Any:
-    """A network from a checkout, `MattingBase` or `MattingRefine`, with the weights of ours.
+    """Return `MattingBase` or `MattingRefine` from a checkout, with the weights of ours.
 
     Raises:
         ValueError: the folder is no such checkout.
@@ -63,7 +64,7 @@ def official_network(checkout: Path, name: str, backbone: str, network: MattingN
 
 
 def load_package(checkout: Path) -> ModuleType:
-    """The `model` package of a checkout; nothing of it stays behind under a name that others could import.
+    """Return the `model` package of a checkout, and leave no trace of it in `sys.modules`.
 
     Raises:
         ValueError: the folder is no such checkout.
@@ -86,7 +87,7 @@ def load_package(checkout: Path) -> ModuleType:
 
 @contextmanager
 def without_bytecode() -> Iterator[None]:
-    """Nothing is written beside the modules that are loaded inside the block: the checkout is somebody else's."""
+    """Write no bytecode for modules that are loaded inside the block: the checkout is the user's."""
     writes, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     try:
         yield
@@ -95,10 +96,10 @@ def without_bytecode() -> Iterator[None]:
 
 
 def check_checkout(checkout: Path) -> Path:
-    """The file of its `model` package.
+    """Return the file of a checkout's `model` package.
 
     Raises:
-        ValueError: there is none.
+        ValueError: the folder has none.
     """
     file = checkout / PACKAGE
     if not file.is_file() or "MattingRefine" not in file.read_text(encoding="utf-8"):
@@ -110,14 +111,14 @@ def check_checkout(checkout: Path) -> Path:
 
 
 def checkout_digest(checkout: Path) -> str:
-    """SHA-256 of the code in its `model` package, so that a record says which code it was."""
+    """Return the SHA-256 of the code in a checkout's `model` package, for the record."""
     files = sorted(check_checkout(checkout).parent.glob("*.py"))
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
 @torch.no_grad()
-def draw_weights(network: nn.Module, generator: torch.Generator) -> None:
-    """Draw every weight, with statistics that keep numbers near 1 all through the network."""
+def randomise_weights(network: nn.Module, generator: torch.Generator) -> None:
+    """Sample every weight such that activations stay near 1 throughout the network."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             bound = math.sqrt(3 / math.prod(module.weight.shape[1:]))
@@ -132,10 +133,11 @@ def draw_weights(network: nn.Module, generator: torch.Generator) -> None:
 
 
 @torch.no_grad()
-def answer_to_contours(network: MattingNetwork) -> None:
-    """Let the error be large at contours: where source and background differ by more, or less, than around it.
+def make_errors_follow_contours(network: MattingNetwork) -> None:
+    """Set weights that make the predicted error large at contours.
 
-    The decoder's last layer sees both, so that this takes nothing but weights.
+    A contour is where source and background differ by more, or less, than around it. The decoder's last layer receives
+    both images, so that its weights suffice.
     """
     layer = network.decoder.conv4
     assert layer.bias is not None

@@ -1,4 +1,4 @@
-"""What is measured of matting metrics: each of them, and whole presets, on HD and 4K frames."""
+"""Cases of matting metrics: each metric and whole presets, on HD and 4K frames."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -40,7 +40,7 @@ from zoo.matting.trimap import trimap
 
 MEASURED: tuple[PresetName, ...] = ("bgmv2", "rvm")
 BATCH = 4
-"""Frames that a GPU measures at once."""
+"""Frames per call on a GPU."""
 
 
 class Extent(NamedTuple):
@@ -56,7 +56,7 @@ QUICK = (Extent("72 × 128", 72, 128),)
 
 
 class Frames(NamedTuple):
-    """What is measured, levels, uint8 (B, 1 or 3, H, W)."""
+    """Inputs of the metrics as levels, uint8 (B, 1 or 3, H, W)."""
 
     alpha: Tensor
     target_alpha: Tensor
@@ -66,9 +66,9 @@ class Frames(NamedTuple):
 
 
 def cases(quick: bool = False) -> Iterator[Case]:
-    """Every case in turn; `quick` makes them small, to see that they run, and without targets."""
+    """Yield every case; `quick` makes them small and without targets, to see that they run."""
     for extent in QUICK if quick else FULL:
-        frames = draw_frame(extent)
+        frames = synthetic_frame(extent)
         yield from each_metric(frames, extent)
         for preset in MEASURED:
             yield whole_preset(preset, frames, f"{extent.name}, one frame", 5 if extent.name == "4K" else None)
@@ -78,12 +78,12 @@ def cases(quick: bool = False) -> Iterator[Case]:
 
 
 def several(frame: Frames) -> Frames:
-    """A batch: the frame, moved a little from image to image."""
+    """Return a batch: the frame, shifted a little from image to image."""
     return Frames(*(torch.cat([part.roll(32 * number, dims=3) for number in range(BATCH)]) for part in frame))
 
 
 def each_metric(frames: Frames, extent: Extent) -> Iterator[Case]:
-    """Every metric by itself, over the whole image."""
+    """Yield every metric, over the whole image."""
     pair = frames.alpha, frames.target_alpha, torch.ones_like(frames.alpha, dtype=torch.bool)
     metrics: list[tuple[str, Callable[..., Tensor], Callable[..., float]]] = [
         ("SAD", sum_absolute_difference, sum_of_differences),
@@ -112,19 +112,19 @@ def each_metric(frames: Frames, extent: Extent) -> Iterator[Case]:
 
 
 def metric(name: str, setting: str, fast: Callable[[], Tensor], plain: Callable[[], float]) -> Case:
-    """A metric of one image."""
+    """Return the case of a metric of one image."""
     return Case(name, setting, fast, lambda: torch.tensor([plain()]), tolerance=1e-6)
 
 
 def whole_preset(
     preset: PresetName, frames: Frames, setting: str, faster: float | None = None, device: str = "cpu"
 ) -> Case:
-    """All that a preset measures, its trimap given, of frames that are on the device already; time for one."""
-    there = Frames(*(part.to(device) for part in frames))
+    """Return the case of a preset with given trimaps, on frames that are already on the device; time for one frame."""
+    moved = Frames(*(part.to(device) for part in frames))
     return Case(
         f"preset {preset}",
         setting,
-        partial(measured, preset, there),
+        partial(measured, preset, moved),
         partial(plainly_measured, preset, frames),
         tolerance=1e-5,
         count=len(frames.alpha),
@@ -133,15 +133,15 @@ def whole_preset(
 
 
 def measured(preset: PresetName, frames: Frames) -> Values:
-    """The preset's results, by its own metrics."""
+    """Return the results of a preset, by its own metrics."""
     metrics = matting_metrics(preset).to(frames.alpha.device)
     metrics.update(**frames._asdict())
-    found = metrics.compute()
-    return tuple(found[name].cpu() for name in LOWER_IS_BETTER)
+    results = metrics.compute()
+    return tuple(results[name].cpu() for name in LOWER_IS_BETTER)
 
 
 def plainly_measured(preset: PresetName, frames: Frames) -> Values:
-    """The preset's results, image by image and metric by metric."""
+    """Return the results of a preset, image by image and metric by metric."""
     everywhere = PRESETS[preset].region == "image"
     results = []
     for alpha, target, foreground, target_foreground, regions in zip(*(part.numpy() for part in frames), strict=True):
@@ -152,13 +152,14 @@ def plainly_measured(preset: PresetName, frames: Frames) -> Values:
 
 
 def plain_image(*parts: Tensor) -> tuple[np.ndarray[Any, Any], ...]:
-    """The parts (1, 1, H, W) of one image as arrays (H, W)."""
+    """Return tensors (1, 1, H, W) as arrays (H, W)."""
     return tuple(part[0, 0].numpy() for part in parts)
 
 
-def draw_frame(extent: Extent) -> Frames:
-    """A drawn person in the middle of a frame, and what a network might make of it: softer, here too light, there too
-    dark.
+def synthetic_frame(extent: Extent) -> Frames:
+    """Return a synthetic person in the middle of a frame, and a prediction of it with errors.
+
+    The prediction is softer than the truth, too light in some regions and too dark in others.
     """
     side = extent.height
     picture = np.zeros((side, extent.width, 4), np.uint8)

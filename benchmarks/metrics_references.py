@@ -1,7 +1,7 @@
-"""What the matting metrics must equal, written down the way evaluation programs do, over whole images in OpenCV, or in
-SciPy where OpenCV is not installed, which takes several times as long.
+"""Plain references of the matting metrics, computed as evaluation programs do, over whole images.
 
-All are for one image of levels, uint8 (H, W), and a mask, bool (H, W), of the pixels that are measured.
+They use OpenCV, or SciPy where OpenCV is not installed, which takes several times as long. All are for one image of
+levels, uint8 (H, W), and a mask, bool (H, W), of the evaluated pixels.
 """
 
 import importlib
@@ -21,38 +21,38 @@ cv2: Any = importlib.import_module("cv2") if importlib.util.find_spec("cv2") els
 
 
 def sum_of_differences(alpha: Levels, target: Levels, mask: Mask) -> float:
-    """SAD before it is divided by 1000."""
+    """Return SAD before the division by 1000."""
     return float(np.abs(alpha / 255 - target / 255)[mask].sum())
 
 
 def mean_of_differences(alpha: Levels, target: Levels, mask: Mask) -> float:
-    """MAD."""
+    """Return MAD."""
     return float(np.abs(alpha / 255 - target / 255)[mask].mean())
 
 
 def mean_of_squares(alpha: Levels, target: Levels, mask: Mask) -> float:
-    """MSE."""
+    """Return MSE."""
     return float(((alpha / 255 - target / 255)[mask] ** 2).mean())
 
 
 def foreground_mean_of_squares(foreground: Levels, target: Levels, alpha: Levels) -> float:
-    """MSE of the foreground (3, H, W) where the true alpha is above 0."""
+    """Return MSE of the foreground (3, H, W) where the true alpha is above 0."""
     return float(((foreground / 255 - target / 255)[:, alpha > 0] ** 2).mean())
 
 
 def gradient_by_dense_filters(alpha: Levels, target: Levels, mask: Mask) -> float:
-    """Grad, by the 9×9 derivative of a Gaussian."""
+    """Return Grad, by the 9×9 derivative of a Gaussian."""
     difference = gradient_magnitude(alpha) - gradient_magnitude(target)
     return float((difference**2)[mask].sum())
 
 
 def gradient_magnitude(levels: Levels) -> NDArray[np.float64]:
-    """Of one alpha, stretched to [0, 1]."""
+    """Return the gradient magnitude of one alpha, stretched to [0, 1]."""
     sigma = 1.4
     reach = math.ceil(sigma * math.sqrt(-2 * math.log(math.sqrt(2 * math.pi) * sigma * 0.01)))
-    places = np.arange(-reach, reach + 1)
-    bell = np.exp(-(places**2) / (2 * sigma**2)) / (sigma * math.sqrt(2 * math.pi))
-    kernel = np.outer(bell, -places * bell / sigma**2)
+    offsets = np.arange(-reach, reach + 1)
+    bell = np.exp(-(offsets**2) / (2 * sigma**2)) / (sigma * math.sqrt(2 * math.pi))
+    kernel = np.outer(bell, -offsets * bell / sigma**2)
     kernel /= np.sqrt((kernel**2).sum())
     low, high = float(levels.min()), float(levels.max())
     image = (levels - low) / max(high - low, 1)
@@ -61,14 +61,14 @@ def gradient_magnitude(levels: Levels) -> NDArray[np.float64]:
 
 
 def filtered(image: NDArray[Any], kernel: NDArray[Any]) -> NDArray[Any]:
-    """The convolution, the border repeated outwards."""
+    """Return the convolution, with the border repeated outwards."""
     if cv2 is None:
         return ndimage.convolve(image, kernel, mode="nearest")
     return cv2.filter2D(image, -1, kernel[::-1, ::-1].copy(), borderType=cv2.BORDER_REPLICATE)
 
 
 def connectivity_by_labels(alpha: Levels, target: Levels, mask: Mask) -> float:
-    """Conn with thresholds in single precision: all components labelled anew for each of them."""
+    """Return Conn with thresholds in single precision, labelling all components for each threshold."""
     predicted, true = alpha.astype(np.float32) / np.float32(255), target.astype(np.float32) / np.float32(255)
     thresholds = (np.arange(11) * 0.1).astype(np.float32)
     connected = np.full(alpha.shape, -1, np.float32)
@@ -82,20 +82,20 @@ def connectivity_by_labels(alpha: Levels, target: Levels, mask: Mask) -> float:
 
 
 def largest_component(mask: Mask) -> Mask:
-    """The largest 4-connected component; of several the first; empty where there is none."""
+    """Return the largest 4-connected component, the first of several; empty where there is none."""
     if cv2 is None:
         labels, count = ndimage.label(mask)
         sizes = np.bincount(labels.ravel(), minlength=2)
     else:
         count, labels, statistics, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=4)
         sizes = statistics[:, cv2.CC_STAT_AREA].copy()
-        count -= 1  # the background counts there
+        count -= 1  # OpenCV counts the background
     sizes[0] = 0
     return labels == sizes.argmax() if count else mask
 
 
 def temporal_difference_of_two(alpha: Levels, target: Levels) -> float:
-    """dtSSD of two frames (2, H, W), before it is multiplied by 100."""
+    """Return dtSSD of two frames (2, H, W) before the multiplication by 100."""
     predicted, true = alpha / 255, target / 255
     return float(np.sqrt((((predicted[1] - predicted[0]) - (true[1] - true[0])) ** 2).mean()))
 
@@ -103,7 +103,7 @@ def temporal_difference_of_two(alpha: Levels, target: Levels) -> float:
 def preset_metric_by_metric(
     preset: Preset, alpha: Levels, target: Levels, mask: Mask, foreground: Levels, target_foreground: Levels
 ) -> tuple[float, ...]:
-    """All that a preset measures, in its units and the order of `LOWER_IS_BETTER`."""
+    """Return all metrics of a preset, in its units and the order of `LOWER_IS_BETTER`."""
     return (
         preset.sad * sum_of_differences(alpha, target, mask),
         preset.mad * mean_of_differences(alpha, target, mask),

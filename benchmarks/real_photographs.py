@@ -1,14 +1,16 @@
-"""Matte photographs that no training has seen, and show what comes out.
+"""Matte photographs that were not used in training, and write a sheet of the results.
 
-    python benchmarks/real_photographs.py -o benchmarks/pictures/real_photographs.jpg
+    python -m benchmarks.real_photographs -o benchmarks/pictures/real_photographs.jpg
 
-The photographs are the ones that `SyntheticMattes` holds out. Nobody took a picture of the same place without the
-subject, so it is painted: a generous outline around the subject is filled smoothly from its border (Laplace's
-equation). Inside the outline the painted place is not what was really there, which is harder than a picture taken on
-the spot; outside it is exactly the photograph, which is easier. There is no true alpha: this is to look at.
+The photographs are those that `SyntheticMattes` holds out. No photograph of their backgrounds without the subject
+exists, so the background is painted: a generous outline around the subject is filled smoothly from its border
+(Laplace's equation). Inside the outline the painted background differs from the real one, which is harder than a
+captured background. Outside the outline it is exactly the photograph, which is easier. There is no true alpha: the
+sheet is for looking at.
 """
 
 import argparse
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -36,14 +38,14 @@ OUTLINES = {
     "rocket.jpg": "302,150 311,121 322,114 335,148 342,180 347,348 364,352 364,402 381,402 381,426 259,426 259,402 "
     "278,398 280,358 298,352 298,180",
 }
-"""Around each subject: x,y in pixels."""
+"""Outlines around the subjects, x,y in pixels."""
 
 
-def painted_place(photograph: np.ndarray, outline: str) -> np.ndarray:
-    """The photograph without what is inside the outline, (H, W, 3) uint8."""
+def painted_background(photograph: np.ndarray, outline: str) -> np.ndarray:
+    """Return the photograph with the inside of the outline painted over, (H, W, 3) uint8."""
     corners = np.array([point.split(",") for point in outline.split()], float)
     inside = skimage.draw.polygon2mask(photograph.shape[:2], corners[:, ::-1])
-    place = photograph.astype(float)
+    painted = photograph.astype(float)
     rows, columns = np.nonzero(inside)
     number = np.zeros(inside.shape, int)
     number[inside] = np.arange(len(rows))
@@ -51,40 +53,43 @@ def painted_place(photograph: np.ndarray, outline: str) -> np.ndarray:
     links = scipy.sparse.coo_array((len(rows), len(rows)))
     for down, right in ((0, 1), (1, 0), (0, -1), (-1, 0)):
         y, x = rows + down, columns + right
-        within = (y >= 0) & (y < inside.shape[0]) & (x >= 0) & (x < inside.shape[1])  # nothing flows over the edge
+        within = (
+            (y >= 0) & (y < inside.shape[0]) & (x >= 0) & (x < inside.shape[1])
+        )  # the border of the image is no neighbour
         here = np.flatnonzero(within)
         y, x = y[within], x[within]
         neighbours[here] += 1
         unknown = inside[y, x]
-        known[here[~unknown]] += place[y[~unknown], x[~unknown]]
+        known[here[~unknown]] += painted[y[~unknown], x[~unknown]]
         pairs = (here[unknown], number[y[unknown], x[unknown]])
         links += scipy.sparse.coo_array((np.ones(len(pairs[0])), pairs), links.shape)
     equations = scipy.sparse.diags_array(neighbours) - links
-    place[inside] = scipy.sparse.linalg.spsolve(scipy.sparse.csc_array(equations), known)
-    return np.rint(place.clip(0, 255)).astype(np.uint8)
+    painted[inside] = scipy.sparse.linalg.spsolve(scipy.sparse.csc_array(equations), known)
+    return np.rint(painted.clip(0, 255)).astype(np.uint8)
 
 
 def main() -> None:
-    """Matte every photograph; a row each of photograph, painted place, alpha, and the subject on another colour."""
+    """Matte every photograph; write a row each: photograph, painted background, alpha, subject on another colour."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="bgmv2_mobilenetv2-synthetic", help="a checkpoint or catalogue name")
-    parser.add_argument("-o", "--output", type=Path, required=True, help="the picture to write")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="the image file to write")
     arguments = parser.parse_args()
     model = zoo.load(arguments.model)
-    matting = FittingScale(model, trained_side(model.record))
+    side = None if model.record is None else trained_side(model.record)
+    matting = model if side is None else FittingScale(model, side)
     green = NewBackground("#4caf50")
     rows = []
     for name, outline in OUTLINES.items():
         photograph = to_uint8(read_image(photographs.folder() / name, "RGB"))
-        place = painted_place(photograph, outline)
-        output = matte(matting, photograph, place)
+        background = painted_background(photograph, outline)
+        output = matte(matting, photograph, background)
         alpha = to_uint8(render(output, "alpha"))
-        composite = to_uint8(render(output, "composite", green.at(0, output.alpha)))
-        tiles = [photograph, place, np.repeat(alpha.reshape(*alpha.shape[:2], 1), 3, 2), composite]
+        composite = to_uint8(render(output, "composite", green.at(Fraction(0), output.alpha)))
+        tiles = [photograph, background, np.repeat(alpha.reshape(*alpha.shape[:2], 1), 3, 2), composite]
         rows.append(
             [np.asarray(Image.fromarray(tile).resize((300, 300 * tile.shape[0] // tile.shape[1]))) for tile in tiles]
         )
-    contact_sheet(rows, ("photograph", "painted place", "alpha", "on another colour")).save(
+    contact_sheet(rows, ("photograph", "painted background", "alpha", "on another colour")).save(
         arguments.output, quality=85
     )
 

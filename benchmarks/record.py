@@ -1,16 +1,15 @@
-"""Records: all that a benchmark measured, as a JSON file and as rows of a table."""
+"""Records of benchmarks, as JSON files and as rows of a table."""
 
 import json
-import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.cases import Case, Measured
-from benchmarks.memory import Memory
+from benchmarks.cases import Case, Measured, Memory
+from zoo.core.files import write_text
 from zoo.measure.environment import commit
-from zoo.measure.machine import describe
+from zoo.measure.machine import describe_machine
 from zoo.measure.timing import Timing
 
 FORMAT = "zoo-bench-1"
@@ -21,14 +20,14 @@ NOTHING = "—"
 def make_record(
     subject: str, measured: Sequence[Measured], repeats: int, quick: bool, official: str | None = None
 ) -> dict[str, Any]:
-    """The record of one run: plain values, times in seconds, memory in bytes.
+    """Return the record of one benchmark as plain data, durations in seconds, memory in bytes.
 
     Args:
-        subject: what was measured.
-        measured: the results, in order.
-        repeats: how many were asked for.
-        quick: whether everything was small, so that the times mean nothing.
-        official: SHA-256 of the official code that was run as the plain one; None where it was our own.
+        subject: one of `benchmarks.SUBJECTS`.
+        measured: the cases, in order.
+        repeats: requested number.
+        quick: whether the sizes were small, so that the durations mean nothing.
+        official: SHA-256 of the official code that ran as the plain code; None where the plain code was ours.
     """
     return {
         "format": FORMAT,
@@ -38,13 +37,13 @@ def make_record(
         "date": datetime.now(UTC).date().isoformat(),
         "quick": quick,
         "repeats": repeats,
-        "machine": describe(),
+        "machine": describe_machine(),
         "cases": [as_values(each) for each in measured],
     }
 
 
 def as_values(measured: Measured) -> dict[str, Any]:
-    """One case of a record."""
+    """Return one case of a record."""
     case, difference = measured.case, measured.difference
     return {
         "name": case.name,
@@ -61,7 +60,7 @@ def as_values(measured: Measured) -> dict[str, Any]:
 
 
 def measured_values(measured: Timing | Memory | None) -> dict[str, Any] | None:
-    """Median, quartiles and every repeat, in seconds; or the memory, in bytes."""
+    """Return median, quartiles and every repeat in seconds, or the memory in bytes."""
     if measured is None:
         return None
     if isinstance(measured, Memory):
@@ -75,24 +74,19 @@ def measured_values(measured: Timing | Memory | None) -> dict[str, Any] | None:
 
 
 def target(case: Case) -> str | None:
-    """What the case should reach."""
+    """Return the target of a case as text."""
     if case.faster is not None:
         return f"≥ {case.faster:g}×"
     return None if case.within is None else f"≤ {duration(case.within)}"
 
 
 def write_record(record: dict[str, Any], path: Path) -> None:
-    """Write the record as JSON. Nothing half-written is left."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
-    try:
-        unfinished.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    """Write the record as JSON, atomically."""
+    write_text(path, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
 
 
 def row(values: dict[str, Any]) -> list[str]:
-    """The cells of a case of a record, one for each of `COLUMNS`."""
+    """Return the table cells of a case of a record, one for each of `COLUMNS`."""
     fast, plain = values["fast"], values["plain"]
     return [
         f"{values['name']}, {values['setting']}",
@@ -106,7 +100,7 @@ def row(values: dict[str, Any]) -> list[str]:
 
 
 def equality(values: dict[str, Any]) -> str:
-    """Whether the results are equal, and how far apart they are."""
+    """Return the cell that says whether the results are equal, and how much they differ."""
     if values["equal"] is None:
         return NOTHING
     if not values["equal"]:
@@ -115,24 +109,24 @@ def equality(values: dict[str, Any]) -> str:
 
 
 def amount(values: dict[str, Any] | None) -> str:
-    """A median duration, or memory."""
+    """Return a median duration or a memory size as text."""
     if values is None:
         return NOTHING
     return f"{values['bytes'] / 2**20:,.0f} MiB" if "bytes" in values else duration(values["median"])
 
 
 def duration(seconds: float) -> str:
-    """In the unit that suits it, three digits."""
+    """Return a duration with three digits and a suitable unit."""
     unit, size = unit_of(seconds)
     return f"{seconds / size:.3g} {unit}"
 
 
 def span(low: float, high: float) -> str:
-    """From one duration to another."""
+    """Return a range of durations as text."""
     unit, size = unit_of(high)
     return f"{low / size:.3g}–{high / size:.3g} {unit}"
 
 
 def unit_of(seconds: float) -> tuple[str, float]:
-    """The unit that suits a duration, and how long it is."""
+    """Return the unit that suits a duration, and its length in seconds."""
     return next(((unit, size) for unit, size in (("s", 1.0), ("ms", 1e-3)) if seconds >= size), ("µs", 1e-6))

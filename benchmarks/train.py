@@ -1,12 +1,11 @@
-"""What is measured of training: one step of background matting (the base network alone, and with refinement) and of 3D
-heads, each up to where it goes, on the CPU.
+"""Cases of training on the CPU: steps of background matting (base stage and joint stage) and of 3D heads.
 
-A *step* is forward pass, losses, backward pass and Adam. What comes before it, the augmentation, has a case of its own;
-a whole epoch's steps beside two workers that load and augment, a sample each, are the last one. Beside our steps of
-matting is the official network in training, where there is a checkout, with the same weights, the same batch and our
-losses; the loss is compared, and the gradient of the decoder's last layer. (Further back, dozens of BatchNorms make
-much of the last digit.) Dropout is off in both, since it draws in another order where channels lie innermost. The
-losses of heads are beside the same losses with a mesh for each term that reads one.
+A *step* is forward pass, losses, backward pass and Adam. The augmentation has a case of its own, and the last case is a
+whole epoch with two workers that load and augment, per sample. Steps of matting are compared with the official network
+in training, where there is a checkout, with equal weights, batch and losses: the loss must be equal, and the gradient
+of the decoder's last layer. (In earlier layers, dozens of BatchNorms amplify rounding.) Dropout is off in both, since
+the order of its random numbers depends on the memory format. The losses of heads are compared with the same losses that
+compute a mesh for each term that reads one.
 """
 
 import tempfile
@@ -23,15 +22,15 @@ import zoo
 from benchmarks.cases import Case, Values
 from benchmarks.data import (
     Epoch,
-    draw_files,
     environment,
     head_data,
     head_pictures,
     matting_data,
     pictures,
     recipe,
+    write_files,
 )
-from benchmarks.matting_references import answer_to_contours, draw_weights
+from benchmarks.matting_references import make_errors_follow_contours, randomise_weights
 from benchmarks.train_references import Trained, losses_with_own_meshes, official_training
 from zoo.core.seeding import derive_seed
 from zoo.core.spec import build
@@ -44,27 +43,32 @@ from zoo.training.module import TrainingModule
 from zoo.training.sampling import SampleKey
 
 TOLERANCE = 1e-3
-"""Between gradients, in single precision, of what was added up in another order."""
+"""For gradients in single precision that were summed in different orders."""
 
 WATCHED = "decoder.conv4.weight"
-"""The weight of matting networks, ours and official, whose gradient is compared."""
+"""Name of the weight whose gradient is compared, in our and the official matting network."""
 
 
 class Extent(NamedTuple):
-    """How large everything is."""
+    """Sizes of all cases.
+
+    Args:
+        base: side in pixels of images in the base stage.
+        joint: side in pixels of images in the joint stage.
+        patches: that are refined.
+        batch: images in a batch.
+        crop: side in pixels of crops around heads.
+        heads: crops in a batch.
+        steps: in an epoch.
+    """
 
     base: int
-    """Side in pixels of the base stage's pictures."""
     joint: int
-    """Of the joint stage's."""
     patches: int
     batch: int
     crop: int
-    """Side of the crops around heads."""
     heads: int
-    """In a batch."""
     steps: int
-    """In an epoch."""
 
 
 FULL = Extent(base=256, joint=512, patches=1_250, batch=4, crop=256, heads=8, steps=4)
@@ -72,10 +76,10 @@ QUICK = Extent(base=64, joint=128, patches=1_024, batch=2, crop=64, heads=2, ste
 
 
 def cases(quick: bool = False, against: Path | None = None) -> Iterator[Case]:
-    """Every case in turn; `quick` makes them small, to see that they run.
+    """Yield every case; `quick` makes them small, to see that they run.
 
     Args:
-        against: a checkout of the official repository, whose networks are trained beside ours.
+        against: a checkout of the official repository, whose networks are trained for comparison.
     """
     extent = QUICK if quick else FULL
     with tempfile.TemporaryDirectory() as folder, environment("ZOO_CACHE", str(Path(folder) / "cache")):
@@ -87,8 +91,8 @@ def cases(quick: bool = False, against: Path | None = None) -> Iterator[Case]:
 
 
 def matting_cases(stage: str, side: int, root: Path, extent: Extent, against: Path | None) -> Iterator[Case]:
-    """A stage of the official training, with MobileNetV2."""
-    draw_files(root, side, drawn=2, copies=extent.batch * extent.steps // 2)
+    """Yield the cases of a stage of the official training, with MobileNetV2."""
+    write_files(root, side, different=2, copies=extent.batch * extent.steps // 2)
     data = matting_data(root, side, extent.batch, recipe())
     module = matting_module(stage, extent.patches)
     plain = None if against is None else official_training(against, module)
@@ -102,12 +106,12 @@ def matting_cases(stage: str, side: int, root: Path, extent: Extent, against: Pa
 
 
 def head_cases(extent: Extent) -> Iterator[Case]:
-    """The training of heads, with MobileNet."""
+    """Yield the cases of training heads, with MobileNet."""
     module = cast(
         HeadAlignment,
         zoo.create_model("dad3dnet_mobilenet", head_model="OpenHead", image_size=extent.crop, schedule="constant"),
     )
-    still(module)
+    disable_dropout(module)
     data = head_data(module, extent.heads * extent.steps, extent.heads)
     loader = data.train_dataloader()
     raw = collate_heads([loader.dataset[SampleKey(0, sample)] for sample in range(extent.heads)])
@@ -120,11 +124,11 @@ def head_cases(extent: Extent) -> Iterator[Case]:
 
     def losses(one_mesh: bool) -> Values:
         params = output.params.clone().requires_grad_()
-        given = output._replace(params=params)
+        leaf = output._replace(params=params)
         if one_mesh:
-            total = module.loss(module.compute_mesh(given), batch)[0]
+            total = module.loss(module.compute_mesh(leaf), batch)[0]
         else:
-            total = losses_with_own_meshes(module, given, batch)
+            total = losses_with_own_meshes(module, leaf, batch)
         return total.detach(), *torch.autograd.grad(total, params)
 
     pair = partial(losses, True), partial(losses, False)
@@ -134,7 +138,7 @@ def head_cases(extent: Extent) -> Iterator[Case]:
 
 
 def step_cases(name: str, setting: str, module: TrainingModule, batch: Any, plain: Trained | None) -> Iterator[Case]:
-    """A step as far as the losses, as far as the gradients, and whole."""
+    """Yield the forward pass, forward and backward pass, and the whole step."""
     ours = Step.of(module)
     theirs = None if plain is None else partial(Step(module, plain).whole, batch)
     yield Case(f"{name}, forward", setting, partial(ours.forward, batch))
@@ -143,22 +147,22 @@ def step_cases(name: str, setting: str, module: TrainingModule, batch: Any, plai
 
 
 def epoch_case(name: str, setting: str, step: "Step", loader: Any, samples: int) -> Iterator[Case]:
-    """All that a sample takes when two workers load and augment."""
+    """Yield a whole epoch with two workers that load and augment, per sample."""
     with Epoch(loader, step.whole, lambda last: last) as epoch:
         yield Case(f"{name}, a sample with its loading", setting, epoch, count=samples)
 
 
 class Step:
-    """Training steps.
+    """Training steps of a network.
 
     Args:
-        module: its losses, and one learning rate a part.
-        trained: what is trained with them: the module's own network or another of such parts.
+        module: has the losses and the learning rate of each part.
+        trained: the module's own network, or another one with the same parts.
     """
 
     def __init__(self, module: TrainingModule, trained: Trained) -> None:
         self.module, self.trained = module, trained
-        still(trained.network)
+        disable_dropout(trained.network)
         self.optimizer = torch.optim.Adam(
             {"params": list(part.parameters()), "lr": module.learning_rates[name]}
             for name, part in trained.network.named_children()
@@ -167,17 +171,15 @@ class Step:
 
     @classmethod
     def of(cls, module: TrainingModule) -> "Step":
-        """Of the module's own network."""
+        """Return steps of the module's own network."""
         return cls(module, Trained(module.network, module.compute))
 
     def forward(self, batch: Any) -> Tensor:
-        """The sum of the losses."""
+        """Return the sum of the losses."""
         return self.module.loss(self.trained.compute(batch), batch)[0]
 
     def backward(self, batch: Any) -> Values:
-        """The sum of the losses, and where there is such a weight, the watched gradient's length (its logarithm) and
-        direction.
-        """
+        """Return the sum of the losses and, in matting, log length and direction of the compared gradient."""
         self.optimizer.zero_grad()
         total = self.forward(batch)
         total.backward()
@@ -189,26 +191,26 @@ class Step:
         return total.detach(), length.log(), gradient / length
 
     def whole(self, batch: Any) -> Values:
-        """As `backward`, and Adam moves the weights."""
+        """Run `backward`, let Adam update the weights, and return the result of `backward`."""
         result = self.backward(batch)
         self.optimizer.step()
         return result
 
 
-def still(network: nn.Module) -> None:
-    """Switch dropout off."""
+def disable_dropout(network: nn.Module) -> None:
+    """Set every dropout probability to 0."""
     for part in network.modules():
         if isinstance(part, nn.Dropout):
             part.p = 0.0
 
 
 def matting_module(stage: str, patches: int) -> BackgroundMatting:
-    """The module of a shipped recipe with MobileNetV2 and weights that behave."""
+    """Return the module of a shipped configuration with MobileNetV2 and random weights."""
     spec = yaml.safe_load(shipped(f"matting/{stage}").read_text(encoding="utf-8"))["model"]
     spec["init_args"]["backbone"] |= {"init_args": {"name": "mobilenetv2_100", "output_stride": 16}}
     module = cast(BackgroundMatting, build(spec))
     if module.network.refiner.refines:
         module.network.selector.patches = patches
-    draw_weights(module.network, torch.Generator().manual_seed(derive_seed("zoo bench train", stage)))
-    answer_to_contours(module.network)
+    randomise_weights(module.network, torch.Generator().manual_seed(derive_seed("zoo bench train", stage)))
+    make_errors_follow_contours(module.network)
     return module

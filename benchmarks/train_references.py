@@ -1,4 +1,4 @@
-"""What training steps are timed beside: the official network in training, and losses with a mesh each."""
+"""Plain references of training steps: the official network in training, and losses with a mesh each."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,19 +13,19 @@ from zoo.heads.parts import HeadBatch, HeadOutput
 from zoo.matting.module import BackgroundMatting
 from zoo.matting.parts import MattingOutput
 
-MESH = frozenset({"vertices", "projected", "rotation"})
-"""The fields of a head's output that its mesh gives."""
+MESH_FIELDS = frozenset({"vertices", "projected", "rotation"})
+"""Fields of `HeadOutput` that are computed with the mesh."""
 
 
 class Trained(NamedTuple):
-    """What a step trains: a network and how its output for a batch is had."""
+    """A network and the function that returns its output for a batch."""
 
     network: nn.Module
     compute: Callable[[Any], Any]
 
 
 def official_training(checkout: Path, module: BackgroundMatting) -> Trained:
-    """The official network for the module's stage, with its MobileNetV2's weights.
+    """Return the official network for the stage of a module with MobileNetV2, with the module's weights.
 
     Raises:
         ValueError: the folder is no such checkout.
@@ -42,15 +42,15 @@ def official_training(checkout: Path, module: BackgroundMatting) -> Trained:
 
 
 def base_output(alpha: Tensor, foreground: Tensor, error: Tensor, hidden: Tensor) -> MattingOutput:
-    """The official base network's result, which is coarse and full size at once."""
+    """Return the official base network's result, whose coarse and full size are the same."""
     return MattingOutput(alpha, foreground, alpha, foreground, error, refined=torch.zeros_like(alpha))
 
 
 def losses_with_own_meshes(module: HeadAlignment, output: HeadOutput, batch: HeadBatch) -> Tensor:
-    """The sum of the losses for a network's output without mesh: each term that reads one computes it anew."""
+    """Return the sum of the losses, where each term that reads a mesh computes its own."""
     total = torch.zeros(())
     for term in module.losses.values():
         if term.weight != 0:
-            own = module.compute_mesh(output) if MESH & term.reads else output  # type: ignore[operator]
+            own = module.compute_mesh(output) if MESH_FIELDS & term.reads else output  # type: ignore[operator]
             total = total + term.weight * term(own, batch)
     return total

@@ -1,5 +1,6 @@
-"""What is measured of video: decoding, the network and encoding, each alone; then all of them as `zoo matte` runs them,
-at the same time, beside one after another.
+"""Cases of video: decoding, network and encoding, each alone, then all three at once, as `zoo matte` runs them.
+
+The plain code of the last case runs them one after another.
 """
 
 import tempfile
@@ -17,18 +18,18 @@ from benchmarks.matting import SETTINGS, matting_network, pictures, smaller
 from zoo.matting.fast import FastMatting
 from zoo.matting.inference import Results, matte, matte_video
 from zoo.matting.parts import MattingOutput
-from zoo.measure.timing import by_turns
+from zoo.measure.timing import time_interleaved
 from zoo.media.images import read_image, to_uint8, write_image
 from zoo.media.videos import Frame, VideoWriter, import_av, read_frames, read_video_info
 
 FRAMES = 100
-"""An encoder looks some forty frames ahead, so most of a short clip is encoded after its last frame."""
-SLOWER = 1.15
-"""Target: everything together takes at most so many times as long as the slowest stage alone."""
+"""An encoder reads some forty frames ahead, so most of a short clip is encoded after its last frame."""
+MAX_SLOWDOWN = 1.15
+"""Target: all stages together, relative to the slowest stage alone."""
 
 
 class Clip(NamedTuple):
-    """A video on disk, and what it is matted with."""
+    """A video on disk, its background and the model."""
 
     video: Path
     background: Path
@@ -36,7 +37,7 @@ class Clip(NamedTuple):
 
 
 def cases(quick: bool = False) -> Iterator[Case]:
-    """Every case in turn; `quick` makes them small, to see that they run, and without a target."""
+    """Yield every case; `quick` makes them small and without a target, to see that they run."""
     frames = 5 if quick else FRAMES
     network, setting = matting_network(smaller(SETTINGS[0]) if quick else SETTINGS[0])
     what = f"MobileNetV2, {setting}, alpha alone"
@@ -46,13 +47,13 @@ def cases(quick: bool = False) -> Iterator[Case]:
         for name, stage in stages.items():
             yield Case(name, what, stage, count=frames)
         together = partial(at_once, clip), partial(one_after_another, clip)
-        slowest = max(timing.median for timing in by_turns(list(stages.values()), 1)) / frames
-        case = Case("all at the same time", what, *together, count=frames, within=SLOWER * slowest)
+        slowest = max(timing.median for timing in time_interleaved(list(stages.values()), 1)) / frames
+        case = Case("all at the same time", what, *together, count=frames, within=MAX_SLOWDOWN * slowest)
         yield replace(case, within=None) if quick else case
 
 
 def write_clip(folder: Path, size: tuple[int, int], frames: int) -> tuple[Path, Path]:
-    """A video of a drawn person before a drawn room, held by a hand that trembles, and a picture of the room."""
+    """Write a synthetic video from a camera that trembles, and an image of its background; return both paths."""
     source, background = (to_uint8(picture[0]) for picture in pictures(size))
     av = import_av()
     path = folder / "clip.mp4"
@@ -66,7 +67,7 @@ def write_clip(folder: Path, size: tuple[int, int], frames: int) -> tuple[Path, 
 
 
 def stages_alone(clip: Clip) -> dict[str, Callable[[], np.ndarray]]:
-    """Each stage by its name; it does what it does with all frames of the clip, and nothing else."""
+    """Return functions by name that each run one stage on all frames of the clip."""
     frames = list(read_frames(clip.video))  # decoded once: the other stages do not wait for it
     background = read_image(clip.background)
     outputs = [matte(clip.model, frame.pixels, background) for frame in frames[:2]]
@@ -84,14 +85,14 @@ def stages_alone(clip: Clip) -> dict[str, Callable[[], np.ndarray]]:
 
 
 def at_once(clip: Clip) -> np.ndarray:
-    """The video of alphas that `zoo matte` makes, as bytes."""
+    """Return the bytes of the video of alphas that `zoo matte` writes."""
     results = Results(clip.video.parent / "at once", ["alpha"])
     (path,) = matte_video(clip.model, clip.video, clip.background, results, progress=False)
     return read_bytes(path)
 
 
 def one_after_another(clip: Clip) -> np.ndarray:
-    """The same, each frame decoded, matted and encoded before the next."""
+    """Return the bytes of the same video, with each frame decoded, matted and encoded before the next."""
     background = torch.from_numpy(read_image(clip.background)).permute(2, 0, 1)[None].float() / 255
 
     def outputs() -> Iterator[tuple[MattingOutput, Frame]]:
@@ -103,7 +104,7 @@ def one_after_another(clip: Clip) -> np.ndarray:
 
 
 def encoded(clip: Clip, folder: str, outputs: Iterator[tuple[MattingOutput, Frame]]) -> np.ndarray:
-    """The alphas as a video, as bytes."""
+    """Write the alphas as a video and return its bytes."""
     results = Results(clip.video.parent / folder, ["alpha"])
     path = results.path("alpha", clip.video.name)
     with VideoWriter(path, read_video_info(clip.video)) as writer:
@@ -113,5 +114,5 @@ def encoded(clip: Clip, folder: str, outputs: Iterator[tuple[MattingOutput, Fram
 
 
 def read_bytes(path: Path) -> np.ndarray:
-    """A file."""
+    """Return the bytes of a file."""
     return np.fromfile(path, np.uint8)

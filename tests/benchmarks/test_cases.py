@@ -59,7 +59,9 @@ def test_without_plain_code_nothing_is_compared() -> None:
 
 
 def test_times_are_for_one_of_several_results(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cases, "by_turns", lambda functions, repeats: [Timing([8.0, 4.0], 1) for _ in functions])
+    monkeypatch.setattr(
+        cases, "time_interleaved", lambda functions, repeats: [Timing([8.0, 4.0], 1) for _ in functions]
+    )
     four = Case("sum", "small", lambda: torch.zeros(1), lambda: torch.zeros(1), count=4)
     measured = measure(four, repeats=2)
     assert measured.fast is not None

@@ -120,10 +120,10 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def test_quick_runs_everything_beside_the_official_loader(
-    command: Callable[..., Any], checkout: Path, tmp_path: Path
+    bench: Callable[..., Any], checkout: Path, tmp_path: Path
 ) -> None:
     path = tmp_path / "data.json"
-    done = command("bench", "data", "--quick", "--repeats", 1, "--against", checkout, "--json", path)
+    done = bench("data", "--quick", "--repeats", 1, "--against", checkout, "--json", path)
     assert done.code == 0, done.err
     record = json.loads(path.read_text(encoding="utf-8"))
     assert [case["name"] for case in record["cases"]] == [
@@ -150,7 +150,7 @@ def test_our_own_steps_serve_without_a_checkout() -> None:
 
 
 def test_batches_are_augmented_and_not_alike(tmp_path: Path) -> None:
-    data.draw_files(tmp_path, 32, drawn=2, copies=1)
+    data.write_files(tmp_path, 32, different=2, copies=1)
     loading = data.matting_data(tmp_path, 32, 2, data.recipe())
     loading.workers = 0
     raw = next(iter(loading.train_dataloader()))

@@ -1,6 +1,8 @@
-"""`zoo bench`: what it runs, writes and says. No test reads a time."""
+"""`python -m benchmarks`: what it measures, writes and prints. No test reads a duration."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,8 @@ import torch
 
 from benchmarks import SUBJECTS, heads, matting
 from benchmarks.cases import Case
+
+ROOT = Path(__file__).parents[2]
 
 HEADS = {
     "skinning",
@@ -46,10 +50,10 @@ def stand_ins(wrong: float) -> Callable[[bool], Iterator[Case]]:
     return cases
 
 
-def test_quick_runs_everything_and_keeps_it(command: Callable[..., Any], tmp_path: Path) -> None:
+def test_quick_runs_everything_and_keeps_it(bench: Callable[..., Any], tmp_path: Path) -> None:
     path = tmp_path / "heads.json"
     threads = torch.get_num_threads()
-    done = command("bench", "heads", "--quick", "--repeats", 1, "--threads", threads + 1, "--json", path)
+    done = bench("heads", "--quick", "--repeats", 1, "--threads", threads + 1, "--json", path)
     assert done.code == 0, done.err
     record = json.loads(path.read_text(encoding="utf-8"))
     assert {case["name"] for case in record["cases"]} == HEADS
@@ -63,9 +67,20 @@ def test_quick_runs_everything_and_keeps_it(command: Callable[..., Any], tmp_pat
     assert "these times say nothing" in done.out
 
 
-def test_quick_runs_everything_of_matting(command: Callable[..., Any], tmp_path: Path) -> None:
+def test_it_runs_as_a_user_runs_it(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "benchmarks", "metrics", "--quick", "--repeats", "1", "--json", tmp_path / "m.json"]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    assert "Conn" in done.stdout
+    assert json.loads((tmp_path / "m.json").read_text(encoding="utf-8"))["subject"] == "metrics"
+    done = subprocess.run(words[:3], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 2
+    assert "{data,heads,matting,metrics,train,video}" in done.stderr
+
+
+def test_quick_runs_everything_of_matting(bench: Callable[..., Any], tmp_path: Path) -> None:
     path = tmp_path / "matting.json"
-    done = command("bench", "matting", "--quick", "--repeats", 1, "--json", path)
+    done = bench("matting", "--quick", "--repeats", 1, "--json", path)
     assert done.code == 0, done.err
     record = json.loads(path.read_text(encoding="utf-8"))
     assert {case["name"] for case in record["cases"]} == MATTING
@@ -74,20 +89,18 @@ def test_quick_runs_everything_of_matting(command: Callable[..., Any], tmp_path:
 
 
 def test_official_code_is_asked_for_before_anything_is_measured(
-    command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    bench: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     for subject in (heads, matting):
         monkeypatch.setattr(subject, "cases", lambda quick, **_: pytest.fail("measured"))
-    done = command("bench", "heads", "--against", tmp_path)
-    assert (
-        done.complaint == "zoo bench: --against goes with data, matting, train; zoo bench heads runs no official code."
-    )
-    done = command("bench", "matting", "--against", tmp_path)
+    done = bench("heads", "--against", tmp_path)
+    assert done.complaint == "benchmarks: --against goes with data, matting, train; heads runs no official code."
+    done = bench("matting", "--against", tmp_path)
     assert f"--against {tmp_path}: expected a checkout of the official BackgroundMattingV2" in done.complaint
 
 
 def test_official_code_is_handed_on_and_named(
-    command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    bench: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "__init__.py").write_text("class MattingRefine: ...\n")
@@ -99,7 +112,7 @@ def test_official_code_is_handed_on_and_named(
 
     monkeypatch.setattr(matting, "cases", cases)
     path = tmp_path / "matting.json"
-    done = command("bench", "matting", "--against", tmp_path, "--repeats", 1, "--json", path)
+    done = bench("matting", "--against", tmp_path, "--repeats", 1, "--json", path)
     assert done.code == 0, done.err
     assert handed == [tmp_path]
     official = json.loads(path.read_text(encoding="utf-8"))["official"]
@@ -107,30 +120,30 @@ def test_official_code_is_handed_on_and_named(
 
 
 def test_a_result_that_differs_fails_and_the_others_are_measured(
-    command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    bench: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(heads, "cases", stand_ins(wrong=0.25))
     path = tmp_path / "heads.json"
-    done = command("bench", "heads", "--json", path, "--repeats", 1)
+    done = bench("heads", "--json", path, "--repeats", 1)
     assert done.code == 1
-    assert done.complaint == "zoo bench: broken (small): not equal to the plain reference, so not timed."
+    assert done.complaint == "benchmarks: broken (small): not equal to the plain reference, so not timed."
     assert "no: 0.2" in done.out
     broken, sound = json.loads(path.read_text(encoding="utf-8"))["cases"]
     assert (broken["equal"], broken["fast"], sound["equal"]) == (False, None, True)
     assert sound["fast"]["median"] > 0
 
 
-def test_a_missed_target_is_no_failure(command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missed_target_is_no_failure(bench: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     slow = Case("slow", "small", lambda: torch.zeros(1), within=1e-12)
     monkeypatch.setattr(heads, "cases", lambda quick: iter([slow]))
-    done = command("bench", "heads", "--repeats", 1)
+    done = bench("heads", "--repeats", 1)
     assert done.code == 0
     assert "✗" in done.out
 
 
 @pytest.mark.parametrize("words", [(), ("head",)])
-def test_an_unknown_subject_names_the_known_ones(command: Callable[..., Any], words: tuple[str, ...]) -> None:
-    done = command("bench", *words)
+def test_an_unknown_subject_names_the_known_ones(bench: Callable[..., Any], words: tuple[str, ...]) -> None:
+    done = bench(*words)
     assert done.code == 2
     assert all(subject in done.complaint for subject in SUBJECTS)
 
@@ -144,9 +157,9 @@ def test_an_unknown_subject_names_the_known_ones(command: Callable[..., Any], wo
     ],
 )
 def test_bad_options_end_before_anything_is_measured(
-    command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], complaint: str
+    bench: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], complaint: str
 ) -> None:
     monkeypatch.setattr(heads, "cases", lambda quick: pytest.fail("measured"))
-    done = command("bench", "heads", *options)
+    done = bench("heads", *options)
     assert done.code != 0
     assert complaint in done.complaint

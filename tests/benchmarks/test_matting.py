@@ -88,7 +88,7 @@ def test_about_as_many_patches_as_asked_are_refined_at_contours() -> None:
 def test_scores_are_above_zero_for_the_share_that_was_asked_for() -> None:
     for close in (True, False):
         for share in matting.DENSITIES:
-            score = matting.drawn_score((400, 640), share, close)
+            score = matting.random_score((400, 640), share, close)
             assert ((score > 0).double().mean() - share).abs() < 1e-3
 
 

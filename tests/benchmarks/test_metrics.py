@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from benchmarks.cases import Case, Values, difference
-from benchmarks.metrics import QUICK, cases, draw_frame, measured, plainly_measured, several
+from benchmarks.metrics import QUICK, cases, measured, plainly_measured, several, synthetic_frame
 
 Results = dict[tuple[str, str], tuple[Case, Values, Values]]
 
@@ -58,6 +58,6 @@ def test_results_are_worth_comparing(results: Results) -> None:
 
 
 def test_a_batch_of_frames_is_measured_as_one_after_the_other() -> None:
-    frames = several(draw_frame(QUICK[0]))
+    frames = several(synthetic_frame(QUICK[0]))
     assert len(frames.alpha) > 1
     assert difference(measured("rvm", frames), plainly_measured("rvm", frames)) < 1e-5

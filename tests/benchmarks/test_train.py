@@ -54,10 +54,10 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def test_quick_runs_every_step_beside_the_official_network(
-    command: Callable[..., Any], checkout: Path, tmp_path: Path
+    bench: Callable[..., Any], checkout: Path, tmp_path: Path
 ) -> None:
     path = tmp_path / "train.json"
-    done = command("bench", "train", "--quick", "--repeats", 1, "--against", checkout, "--json", path)
+    done = bench("train", "--quick", "--repeats", 1, "--against", checkout, "--json", path)
     assert done.code == 0, done.err
     record = json.loads(path.read_text(encoding="utf-8"))
     parts = ("augmentation", "forward", "forward and backward", "step", "a sample with its loading")

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from zoo.measure import timing
-from zoo.measure.timing import Timing, by_turns, threads
+from zoo.measure.timing import Timing, threads, time_interleaved
 
 
 @pytest.fixture
@@ -28,10 +28,10 @@ def pace(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     return set_pace
 
 
-def test_functions_run_by_turns(pace: Callable[[float], None]) -> None:
+def test_functions_run_time_interleaved(pace: Callable[[float], None]) -> None:
     pace(0.1)
     order: list[str] = []
-    first, second = by_turns([lambda: order.append("a"), lambda: order.append("b")], repeats=3)
+    first, second = time_interleaved([lambda: order.append("a"), lambda: order.append("b")], repeats=3)
     assert "".join(order) == "ababab"
     assert first == second == Timing([0.1] * 3, 1)
 
@@ -39,7 +39,7 @@ def test_functions_run_by_turns(pace: Callable[[float], None]) -> None:
 def test_what_is_short_is_called_several_times_a_repeat(pace: Callable[[float], None]) -> None:
     pace(0.0015)
     calls: list[None] = []
-    (timed,) = by_turns([lambda: calls.append(None)], repeats=2)
+    (timed,) = time_interleaved([lambda: calls.append(None)], repeats=2)
     assert timed.calls == 4
     assert timed.seconds == pytest.approx([0.0015] * 2)
     assert len(calls) == 1 + 2 * 4
@@ -49,12 +49,12 @@ def test_what_is_short_is_called_several_times_a_repeat(pace: Callable[[float], 
 def test_what_takes_too_long_has_fewer_repeats(pace: Callable[[float], None], seconds: float, repeats: int) -> None:
     pace(seconds)
     calls: list[None] = []
-    (timed,) = by_turns([lambda: calls.append(None)], repeats=9)
+    (timed,) = time_interleaved([lambda: calls.append(None)], repeats=9)
     assert len(timed.seconds) == len(calls) == repeats
 
 
 def test_the_clock_goes_on() -> None:
-    (timed,) = by_turns([lambda: sum(range(100_000))], repeats=2)
+    (timed,) = time_interleaved([lambda: sum(range(100_000))], repeats=2)
     assert min(timed.seconds) > 0
 
 

@@ -1,23 +1,28 @@
-"""What a result depends on besides its settings: versions, device, plugins and the commit."""
+"""Everything that a result depends on in addition to its settings: versions, device, plugins and the commit."""
 
 import platform
 import subprocess
 import sys
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from zoo.core.registry import slots
+from zoo.measure.machine import installed
+
+PACKAGES = ("ablation-zoo", "torch", "lightning", "timm", "segmentation-models-pytorch", "torchmetrics")
 
 
 def environment(accelerator: str = "auto") -> dict[str, Any]:
-    """What a result depends on besides its settings: versions, device, plugins' distributions, and the commit when run
-    in a checkout.
+    """Return command, versions, platform, device, distributions of plugins, and the commit of a checkout.
 
     Args:
         accelerator: the trainer's.
+
+    Example:
+        >>> environment("cpu")["device"].startswith("CPU")
+        True
     """
     plugins = {plugin.origin for slot in slots().values() for claims in slot.plugins().values() for plugin in claims}
     return {
@@ -31,14 +36,14 @@ def environment(accelerator: str = "auto") -> dict[str, Any]:
 
 
 def device_name(accelerator: str) -> str:
-    """What a run with this accelerator of the trainer's computes on."""
+    """Return the name of the device that a run with this accelerator of the trainer computes on."""
     if torch.cuda.is_available() and accelerator != "cpu":
         return torch.cuda.get_device_name()
     return f"CPU ({platform.processor() or platform.machine()})"
 
 
 def commit() -> str | None:
-    """The commit of the checkout that this package is in, `+changes` when it differs; None outside a checkout."""
+    """Return the commit of the checkout that holds this package, `+changes` when it differs; None outside one."""
     root = Path(__file__).parents[2]
     if not (root / ".git").exists():
         return None
@@ -55,11 +60,5 @@ def commit() -> str | None:
 
 
 def versions() -> dict[str, str]:
-    """Versions of the packages that results depend on."""
-    found = {}
-    for package in ("ablation-zoo", "torch", "lightning", "timm", "segmentation-models-pytorch", "torchmetrics"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "not installed"
-    return found
+    """Return the versions of the packages that results depend on."""
+    return {package: installed(package) for package in PACKAGES}

@@ -1,4 +1,4 @@
-"""The machine and the versions that a benchmark ran with; nothing that tells whose machine it is."""
+"""Processor, threads and package versions of this machine; nothing that identifies its owner."""
 
 import os
 import platform
@@ -22,8 +22,13 @@ PACKAGES = (
 )
 
 
-def describe() -> dict[str, str | int | dict[str, str]]:
-    """Processor, threads and versions, for a record."""
+def describe_machine() -> dict[str, str | int | dict[str, str]]:
+    """Return processor, cores, torch's threads, system and versions of `PACKAGES`, for a record.
+
+    Example:
+        >>> sorted(describe_machine())
+        ['cores', 'processor', 'system', 'threads', 'versions']
+    """
     return {
         "processor": processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
@@ -34,7 +39,7 @@ def describe() -> dict[str, str | int | dict[str, str]]:
 
 
 def processor() -> str:
-    """The model's name, such as `AMD EPYC 7B13`; of the architecture where the system does not tell it."""
+    """Return the processor's model name, such as `AMD EPYC 7B13`; its architecture where the system hides the model."""
     information = Path("/proc/cpuinfo")
     lines = information.read_text(encoding="utf-8").splitlines() if information.is_file() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
@@ -42,7 +47,7 @@ def processor() -> str:
 
 
 def installed(package: str) -> str:
-    """Its version."""
+    """Return the installed version of a package, or `not installed`."""
     try:
         return version(package)
     except PackageNotFoundError:

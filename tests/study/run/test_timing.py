@@ -27,7 +27,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def few_repeats(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(speed, "BUDGET", 0.0)
     monkeypatch.setattr(speed, "MIN_REPEATS", 2)
-    monkeypatch.setattr(timing, "SHORTEST", 1e-12)  # one call a repeat, also where a network takes next to nothing
+    monkeypatch.setattr(timing, "MIN_REPEAT_SECONDS", 1e-12)  # one call a repeat, also for the smallest network
 
 
 @pytest.fixture
@@ -182,7 +182,7 @@ def test_slow_calls_are_repeated_less_often(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(speed, "BUDGET", 3.0)
     monkeypatch.setattr(speed, "MIN_REPEATS", 3)
     monkeypatch.setattr(
-        speed, "by_turns", lambda names, repeats: [speed.Timing([paces[name]] * repeats, 1) for name in names]
+        speed, "time_interleaved", lambda names, repeats: [speed.Timing([paces[name]] * repeats, 1) for name in names]
     )
     timings = repeated(list(paces), 20)  # type: ignore[arg-type]
     assert [len(timing.seconds) for timing in timings] == [20, 6, 3]

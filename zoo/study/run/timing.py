@@ -28,7 +28,7 @@ from zoo.core.plain_yaml import to_yaml
 from zoo.core.plugin_files import load_plugin_files
 from zoo.core.spec import Spec, build, without_downloads
 from zoo.measure.machine import processor
-from zoo.measure.timing import Timing, by_turns, threads
+from zoo.measure.timing import Timing, threads, time_interleaved
 from zoo.study.file import NOISE_FLOOR, Study
 from zoo.study.plan.cost import network_spec
 from zoo.study.plan.planner import Plan, about
@@ -245,7 +245,7 @@ def repeated(calls: Sequence[Callable[[], None]], repeats: int) -> list[Timing]:
     timings = [Timing([], 1) for _ in calls]
     waiting = list(range(len(calls)))
     while waiting:
-        for index, timing in zip(waiting, by_turns([calls[index] for index in waiting], 1), strict=True):
+        for index, timing in zip(waiting, time_interleaved([calls[index] for index in waiting], 1), strict=True):
             timings[index].seconds.extend(timing.seconds)
         waiting = [index for index in waiting if needs_more(timings[index].seconds, repeats)]
     return timings

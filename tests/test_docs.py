@@ -1,0 +1,110 @@
+"""README and docs: every command exists with its options, every Python block runs, every link leads to a file."""
+
+import argparse
+import re
+import shlex
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import yaml
+
+from benchmarks.__main__ import make_parser
+from zoo import cli
+from zoo.runner.configs import shipped
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "benchmarks" / "README.md", *sorted(ROOT.glob("docs/*.md"))]
+FENCE = re.compile(r"^```(.+?)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LIGHTNING_OPTION = re.compile(r"--(config|ckpt_path|print_config|name|(model|data|trainer)[\w.]*)(=.*)?$")
+
+
+class Block(NamedTuple):
+    """A fenced block of a page."""
+
+    page: str
+    language: str
+    text: str
+
+
+BLOCKS = [
+    Block(path.name if path.parent == ROOT else f"{path.parent.name}/{path.name}", language, text)
+    for path in PAGES
+    for language, text in FENCE.findall(path.read_text(encoding="utf-8"))
+]
+
+
+def commands() -> list[tuple[str, str]]:
+    """Return every command line of the pages, with the page that it is on."""
+    lines = [
+        (block.page, line.strip())
+        for block in BLOCKS
+        if block.language == "console"
+        for line in re.sub(r"\\\n\s*", "", block.text).splitlines()
+    ]
+    return sorted({(page, line) for page, line in lines if line.startswith(("zoo ", "python -m "))})
+
+
+@pytest.mark.parametrize(("page", "line"), commands(), ids=lambda text: text)
+def test_command_exists(page: str, line: str) -> None:
+    program, *words = shlex.split(line.replace("…", "X"), comments=True)
+    if program == "python":
+        if words[1] == "benchmarks":
+            make_parser().parse_args(words[2:])
+        else:
+            assert (ROOT / f"{words[1].replace('.', '/')}.py").is_file() or words[1] == "pytest"
+        return
+    words, _ = cli.without_plugins(words)
+    name = " ".join(words[:2]) if " ".join(words[:2]) in cli.COMMANDS else words[0]
+    rest = words[len(name.split()) :]
+    if name in cli.LIGHTNING:
+        options = [word for word in rest if word.startswith("--")]
+        assert all(LIGHTNING_OPTION.match(option) for option in options), options
+        configs = [after for before, after in zip(rest, rest[1:], strict=False) if before == "--config"]
+        assert all(shipped(config).is_file() for config in configs), configs
+        return
+    parser = argparse.ArgumentParser(exit_on_error=False, allow_abbrev=False)
+    cli.command_module(name).add_arguments(parser)
+    try:
+        unknown = parser.parse_known_args(rest)[1]
+    except SystemExit as exit_:
+        pytest.fail(f"{line} on {page} ends with {exit_.code}")
+    assert all(option.startswith("--engine.") for option in unknown), unknown
+
+
+@pytest.mark.parametrize("page", sorted({block.page for block in BLOCKS if block.language == "python"}))
+def test_python_runs(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    namespace: dict[str, object] = {"__name__": "page"}
+    for block in BLOCKS:
+        if block.page == page and block.language == "python":
+            exec(compile(block.text, page, "exec"), namespace)
+
+
+@pytest.mark.parametrize("block", [block for block in BLOCKS if block.language == "yaml"], ids=lambda block: block.page)
+def test_yaml_is_read(block: Block) -> None:
+    assert isinstance(yaml.safe_load(block.text), dict)
+
+
+@pytest.mark.slow
+def test_the_study_of_the_readme_can_be_planned(command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for block in BLOCKS:
+        name = re.match(r"# (centre\.py|selection\.yaml)\n", block.text)
+        if block.page == "README.md" and name:
+            Path(name[1]).write_text(block.text)
+    done = command("study", "plan", "selection.yaml")
+    assert done.code == 0, done.err
+    assert "CentrePatches" in done.out
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_links_lead_to_files(path: Path) -> None:
+    text = FENCE.sub("", path.read_text(encoding="utf-8"))
+    for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", text):
+        if not target.startswith("http"):
+            assert (path.parent / target).exists(), f"{path.name} links to {target}"
+
+
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").split()) <= 1200
