@@ -1,7 +1,6 @@
 """What tests of several folders share: a tiny data set and configuration, a run fitted on them, made-up plugins."""
 
 import contextlib
-import gc
 import hashlib
 import importlib
 import io
@@ -19,13 +18,9 @@ from typing import Any, NamedTuple
 import lightning.pytorch  # its log handler keeps the stream that is there at import
 import pytest
 import yaml
-from jsonargparse import _typehints
 
 import zoo.cli
 from zoo.core import distributions, registry
-
-CLASS_PARSERS: dict[tuple[Any, ...], Any] = getattr(_typehints, "_cached_class_parsers", {})
-"""What jsonargparse keeps of every class that it has parsed arguments of."""
 
 TINY_PLUGIN = '''
 """Squares on plain colours."""
@@ -107,49 +102,6 @@ class Outcome(NamedTuple):
         """The one line on the error stream that a command that failed ends with."""
         (line,) = [line for line in self.err.splitlines() if line.startswith("zoo")]
         return line
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The slow tests come first, so that no worker is left alone with one when the others are done."""
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
-
-
-@pytest.fixture(autouse=True, scope="session")
-def small_scale() -> Iterator[None]:
-    """Pictures in tests are so small that threads would only wait for one another; what is imported now stays."""
-    import torch
-
-    torch.set_num_threads(1)
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
-
-
-@pytest.fixture(autouse=True)
-def isolation(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No test sees another's seed, arguments or registered classes."""
-    environment = {name: os.environ.get(name) for name in ("PL_GLOBAL_SEED", "PL_SEED_WORKERS")}
-    for name in environment:
-        os.environ.pop(name, None)
-    monkeypatch.setattr(sys, "argv", ["zoo"])
-    modules = set(sys.modules)
-    loaded = registry.loaded_names()
-    with registry.isolated():
-        yield
-        changed = registry.loaded_names() != loaded
-    for name, value in environment.items():
-        os.environ.pop(name, None)
-        if value is not None:
-            os.environ[name] = value
-    for name in set(sys.modules) - modules:
-        if name.startswith("zoo_plugin_file_"):
-            del sys.modules[name]
-    if changed:
-        for key in [key for key in CLASS_PARSERS if key[0].__module__ not in sys.modules]:
-            del CLASS_PARSERS[key]
-        gc.collect()  # classes die in cycles, and the parser finds every living subclass
-        gc.freeze()  # the next collection need not look at what has survived this one
 
 
 @pytest.fixture

@@ -24,10 +24,10 @@ def doubling() -> Any:
 def test_without_a_folder_for_machine_code_functions_are_compiled_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     njit = numba.njit
 
-    def read_only(cache: bool = False, **options: Any) -> Any:
+    def read_only(*functions: Any, cache: bool = False, **options: Any) -> Any:
         if cache:
             raise RuntimeError("cannot cache function: no locator available")
-        return njit(**options)
+        return njit(*functions, **options)
 
     monkeypatch.setattr(numba, "njit", read_only)
     values = np.ones(3)

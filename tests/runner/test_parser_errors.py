@@ -51,6 +51,18 @@ WRONG = [
         '--model.selector={"class_path": "RandomPatches", "init_args": {"patchs": 3}}',
         "RandomPatches has no argument 'patchs'; did you mean patches?",
     ),
+    (
+        "--model.selektor.patches=3",
+        "BackgroundMatting has no argument 'selektor'; did you mean selector or schedule? Known: backbone, ",
+    ),
+    (
+        "--model.losses.alpa.weight=1",
+        "model.losses has no 'alpa'; did you mean alpha? Known: alpha, error. To add it, first give --model.losses.",
+    ),
+    (
+        "--trainer.logger.save_dir=x",
+        "trainer has no 'logger'. To add it, first give --trainer.logger=CLASS.",
+    ),
     ("--model.selector.patches=abc", "model.selector.patches got 'abc', expected a whole number."),
     ("--model.selector.patches=1.5", "model.selector.patches got '1.5', expected a whole number."),
     ("--model.foreground=both", "model.foreground got 'both', expected residual or direct."),
@@ -130,6 +142,14 @@ WRONG_FILES = [
     ("trainer: {max_epoch: 3}", "there is no option --trainer.max_epoch; did you mean --trainer.max_epochs"),
     ("trainer: {max_epochs: x}", "trainer.max_epochs got 'x', expected a whole number or null."),
     ("trainer: [1", "a configuration is not YAML: while parsing a flow sequence in line 1, column 10"),
+    (
+        "model: {class_path: BackgroundMatting, init_args: {losses: {alpa: {weight: 2}}}}",
+        "model.losses holds arguments of a part without its class; expected class_path with a registered name.",
+    ),
+    (
+        "model: {class_path: BackgroundMatting, init_args: {selector: 3}}",
+        "model.selector got '3', expected a PatchSelector: class_path with a registered name, and its arguments in ",
+    ),
     ("hello", "a configuration holds 'hello', expected settings by name, such as trainer: {max_epochs: 3}."),
 ]
 
@@ -156,6 +176,10 @@ def test_a_wrong_configuration_gets_one_sentence(tiny, command, content: str, ex
         (
             ["validate"],
             "nothing says which model and which data to use: give --ckpt_path with a checkpoint, or a configuration, ",
+        ),
+        (
+            ["fit", "--model.selector.patches=3"],
+            "--model.selector.patches was given before anything that it could change: first give a configuration, ",
         ),
         (
             ["fit", "--model.selector=TopK"],

@@ -11,6 +11,7 @@ import sys
 import warnings
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,9 @@ def run_command(command: str, arguments: list[str]) -> None:
         try:
             ZooCLI([command, *ready])
         except argparse.ArgumentError as error:
-            raise CommandLineError(sentence(command, str(error))) from None
+            files = [Path(path) for option, path in pairwise(ready) if option == "--config"]
+            settings = [from_yaml(file.read_text(encoding="utf-8")) for file in files]
+            raise CommandLineError(sentence(command, str(error), settings)) from None
         except MisconfigurationException as error:
             raise CommandLineError(str(error)) from error
         except SIGTERMException as error:
