@@ -210,7 +210,7 @@ def test_a_head_that_knows_no_mirror_is_refused_unless_flips_are_off() -> None:
             super().__init__()
             self.register_buffer("mirror", torch.arange(0))
 
-    with pytest.raises(ValueError, match="HeadFlip: the head model 'lopsided' does not know"):
+    with pytest.raises(ValueError, match="HeadFlip: the head model 'lopsided' has no table"):
         HeadFlip().build(Lopsided())  # type: ignore[arg-type]
     HeadFlip(probability=0).build(Lopsided())  # type: ignore[arg-type]
 
