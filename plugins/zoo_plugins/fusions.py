@@ -1,9 +1,9 @@
-"""Fusions: a pyramid of the backbone's features, and how it comes back into the backbone with the landmarks' heatmaps.
+"""Fusions: a pyramid of the backbone's features, and its merge with the heatmaps back into the backbone.
 
-The features are c2, c3 and c4, at strides 4, 8 and 16; the *pyramid* p3, p4 and p5 has the same strides, with the same
+The features are c2, c3 and c4, at strides 4, 8 and 16; the *pyramid* p3, p4 and p5 has the same strides and an equal
 number of channels at each. The four fusions are rows of one ablation: `GatedBiFPN` is DAD-3DNet as released,
-`InceptionBiFPN` as its paper describes it; `ConcatFusion` does without a BiFPN and without a gate, and `ConvFusion`
-adds one convolution to that.
+`InceptionBiFPN` as its paper describes it; `ConcatFusion` has neither BiFPN nor gate, and `ConvFusion` adds one
+convolution to it.
 """
 
 from abc import abstractmethod
@@ -16,10 +16,9 @@ from torch import Tensor, nn
 from zoo.heads.parts import Fusion
 
 LEVELS = 5
-"""Of a BiFPN: p3, p4 and p5 from the backbone's features, p6 and p7 from c4 at strides 32 and 64."""
-
-SHARE_OFFSET = 1e-4
-"""Added to each share that a BiFPN gives its inputs (after the division, as in the official code)."""
+"""Levels of a BiFPN: p3, p4 and p5 from the backbone's features, p6 and p7 from c4 at strides 32 and 64."""
+WEIGHT_OFFSET = 1e-4
+"""Added to each normalised weight of a BiFPN (after the division, as in the official code)."""
 
 
 class SeparableBlock(nn.Module):
@@ -36,9 +35,9 @@ class SeparableBlock(nn.Module):
 
 
 class BiFPNLayer(nn.Module):
-    """Once from the coarsest level to the finest and back (EfficientDet, section 3): five levels in, five out.
+    """One pass from the coarsest of five levels to the finest and back (EfficientDet, section 3).
 
-    Each block joins two levels on the way down, three on the way back, in learned shares.
+    Each block adds two levels on the way down and three on the way back, with learned weights.
     """
 
     def __init__(self, channels: int, batch_norm_momentum: float) -> None:
@@ -49,27 +48,27 @@ class BiFPNLayer(nn.Module):
         self.bottom_up_weights = nn.Parameter(torch.ones(3, LEVELS - 1))
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
-        """p3 … p7 → p3 … p7."""
-        share = shares(self.top_down_weights)
+        """Map p3 … p7 to p3 … p7."""
+        weights = normalised(self.top_down_weights)
         between = [features[-1]]
         for step, block in enumerate(self.top_down):  # p6 to p3
             level = features[-2 - step]
-            between.append(block(share[0, step] * level + share[1, step] * nearest(between[-1], level)))
+            between.append(block(weights[0, step] * level + weights[1, step] * nearest(between[-1], level)))
         between.reverse()
-        share = shares(self.bottom_up_weights)
+        weights = normalised(self.bottom_up_weights)
         results = between[:1]
         for step, block in enumerate(self.bottom_up):  # p4 to p7
             level, joined = features[1 + step], between[1 + step]
             below = nearest(results[-1], level)
-            results.append(block(share[0, step] * level + share[1, step] * joined + share[2, step] * below))
+            results.append(block(weights[0, step] * level + weights[1, step] * joined + weights[2, step] * below))
         return results
 
 
 class BiFPN(nn.Module):
-    """p3, p4 and p5 of c2, c3 and c4, exchanged among five levels (DAD-3DNet, official code).
+    """BiFPN from c2, c3 and c4 to p3, p4 and p5, over five levels (DAD-3DNet, official code).
 
-    The exchange of the last layer ends at p5, which leaves its blocks of p6 and p7 without use. They are here since
-    official weights hold them, and frozen, so that every parameter that trains has a gradient (DDP insists on that).
+    The blocks of p6 and p7 in the last layer are unused. They exist since official weights hold them, and are frozen,
+    so that every trained parameter has a gradient, as DDP requires.
     """
 
     def __init__(self, feature_channels: Sequence[int], channels: int, layers: int, batch_norm_momentum: float) -> None:
@@ -81,21 +80,21 @@ class BiFPN(nn.Module):
             nn.BatchNorm2d(channels, eps=4e-5, momentum=batch_norm_momentum),
             nn.ReLU(),
         )
-        exchanges = [BiFPNLayer(channels, batch_norm_momentum) for _ in range(layers)]
-        for unused in exchanges[-1].bottom_up[2:]:
+        bifpn_layers = [BiFPNLayer(channels, batch_norm_momentum) for _ in range(layers)]
+        for unused in bifpn_layers[-1].bottom_up[2:]:
             unused.requires_grad_(False)
-        self.layers = nn.Sequential(*exchanges)
+        self.layers = nn.Sequential(*bifpn_layers)
 
     def forward(self, c2: Tensor, c3: Tensor, c4: Tensor) -> list[Tensor]:
-        """p3, p4 and p5."""
+        """Return p3, p4 and p5."""
         p6 = self.p6(c4)
-        return self.layers([*through(self.laterals, (c2, c3, c4)), p6, self.p7(p6)])[:3]
+        return self.layers([*apply_each(self.laterals, (c2, c3, c4)), p6, self.p7(p6)])[:3]
 
 
 class BiFPNFusion(Fusion):
-    """What the two fusions on a BiFPN share."""
+    """Base of the two fusions on a BiFPN."""
 
-    def __init__(self, channels: int, layers: int, batch_norm_momentum: float) -> None:
+    def __init__(self, channels: int = 256, layers: int = 2, batch_norm_momentum: float = 3e-4) -> None:
         super().__init__()
         if channels < 1 or layers < 1 or not 0 < batch_norm_momentum <= 1:
             raise ValueError(
@@ -112,45 +111,48 @@ class BiFPNFusion(Fusion):
 
     @abstractmethod
     def build_merge(self, c4_channels: int, joined_channels: int) -> None:
-        """Make the layers of `merge`, which start from c4, heatmaps and p5 joined."""
+        """Create the layers of `merge` for c4, heatmaps and p5 concatenated."""
 
     def pyramid(self, c2: Tensor, c3: Tensor, c4: Tensor) -> list[Tensor]:
         return self.bifpn(c2, c3, c4)
 
 
 class GatedBiFPN(BiFPNFusion):
-    """DAD-3DNet's released code: a BiFPN, and c4 multiplied by a gate that is made of c4, heatmaps and p5.
+    """BiFPN, and c4 multiplied by a gate computed from c4, heatmaps and p5 (DAD-3DNet's released code).
 
     Args:
         channels: of the pyramid.
         layers: of the BiFPN.
-        batch_norm_momentum: how far one batch moves BatchNorm's running statistics. A training of n steps leaves
-            (1 − momentum)ⁿ of their start, so a short one needs a larger value. The official code has 0.9997, which
-            keeps the last batch alone (TensorFlow's convention, where it would mean 3e-4).
+        batch_norm_momentum: weight of one batch in BatchNorm's running statistics. After n steps, (1 − momentum)ⁿ of
+            the initial values remain, so a short training needs a larger value. The official 0.9997, which in
+            TensorFlow's convention means 3e-4, keeps the last batch alone.
 
     Raises:
         ValueError: an argument out of range.
-    """
 
-    def __init__(self, channels: int = 256, layers: int = 2, batch_norm_momentum: float = 3e-4) -> None:
-        super().__init__(channels, layers, batch_norm_momentum)
+    Example:
+        >>> fusion = GatedBiFPN(channels=6)
+        >>> fusion.build(channels=(4, 8, 16), heatmaps=0)
+        >>> c2, c3, c4 = torch.rand(2, 4, 16, 16), torch.rand(2, 8, 8, 8), torch.rand(2, 16, 4, 4)
+        >>> fusion.merge(c4, fusion.pyramid(c2, c3, c4), None).shape
+        torch.Size([2, 16, 4, 4])
+    """
 
     def build_merge(self, c4_channels: int, joined_channels: int) -> None:
         self.gate = nn.Conv2d(joined_channels, c4_channels, 1)
-        # A gate about 0 would scramble c4 before the backbone has learnt anything; about 1, it lets it pass.
         assert self.gate.bias is not None
-        nn.init.ones_(self.gate.bias)
+        nn.init.ones_(self.gate.bias)  # a gate near 1 passes c4 on; near 0 it would erase it before training
 
     def merge(self, c4: Tensor, pyramid: list[Tensor], heatmaps: Tensor | None) -> Tensor:
         return self.gate(join(c4, heatmaps, pyramid[2:])) * c4
 
 
 class InceptionBiFPN(BiFPNFusion):
-    """The paper's fusion as we read it: a BiFPN, and an Inception block over c4, heatmaps and p5 in place of c4.
+    """BiFPN, and an Inception block over c4, heatmaps and p5 that replaces c4: our reading of the paper.
 
-    The paper names an Inception-style multi-scale fusion and gives no sizes, and its code was not released. Ours is the
-    block of GoogLeNet: 1×1, 3×3 and 5×5 convolutions (the latter two behind a 1×1) and max pooling, side by side, a
-    quarter of c4's channels each, every convolution with BatchNorm and ReLU.
+    The paper names an Inception-style multi-scale fusion without sizes or code. Ours is the block of GoogLeNet: 1×1,
+    3×3 and 5×5 convolutions (the latter two after a 1×1) and max pooling in parallel, a quarter of c4's channels each,
+    every convolution with BatchNorm and ReLU.
 
     Args:
         channels: of the pyramid.
@@ -159,10 +161,11 @@ class InceptionBiFPN(BiFPNFusion):
 
     Raises:
         ValueError: an argument out of range.
-    """
 
-    def __init__(self, channels: int = 256, layers: int = 2, batch_norm_momentum: float = 3e-4) -> None:
-        super().__init__(channels, layers, batch_norm_momentum)
+    Example:
+        >>> InceptionBiFPN(channels=6).spec["init_args"]
+        {'channels': 6, 'layers': 2, 'batch_norm_momentum': 0.0003}
+    """
 
     def build_merge(self, c4_channels: int, joined_channels: int) -> None:
         momentum = self.batch_norm_momentum
@@ -186,15 +189,22 @@ class InceptionBiFPN(BiFPNFusion):
 
 
 class ConcatFusion(Fusion):
-    """No BiFPN and no gate: a 1×1 convolution of each feature makes the pyramid, one of all that is joined replaces c4.
+    """Pyramid of a 1×1 convolution per feature, and a 1×1 convolution over the concatenation that replaces c4.
 
-    Without a BiFPN no level knows of another, so c4 and heatmaps are joined by all three, averaged to c4's size.
+    Without a BiFPN the levels exchange nothing, so all three are concatenated with c4 and heatmaps at c4's size.
 
     Args:
         channels: of the pyramid.
 
     Raises:
         ValueError: less than one channel.
+
+    Example:
+        >>> fusion = ConcatFusion(channels=6)
+        >>> fusion.build(channels=(4, 8, 16), heatmaps=0)
+        >>> c2, c3, c4 = torch.rand(2, 4, 16, 16), torch.rand(2, 8, 8, 8), torch.rand(2, 16, 4, 4)
+        >>> fusion.merge(c4, fusion.pyramid(c2, c3, c4), None).shape
+        torch.Size([2, 16, 4, 4])
     """
 
     def __init__(self, channels: int = 256) -> None:
@@ -208,31 +218,32 @@ class ConcatFusion(Fusion):
         self.merging = self.make_merging(channels[-1] + heatmaps + 3 * self.pyramid_channels, channels[-1])
 
     def make_merging(self, joined_channels: int, c4_channels: int) -> nn.Module:
-        """What turns c4, heatmaps and pyramid joined into the features that go on."""
+        """Return the layers from the concatenation of c4, heatmaps and pyramid to c4's channels."""
         return nn.Conv2d(joined_channels, c4_channels, 1)
 
     def pyramid(self, c2: Tensor, c3: Tensor, c4: Tensor) -> list[Tensor]:
-        return through(self.laterals, (c2, c3, c4))
+        return apply_each(self.laterals, (c2, c3, c4))
 
     def merge(self, c4: Tensor, pyramid: list[Tensor], heatmaps: Tensor | None) -> Tensor:
         return self.merging(join(c4, heatmaps, pyramid))
 
 
 class ConvFusion(ConcatFusion):
-    """`ConcatFusion` with one block of 3×3 convolution, BatchNorm and ReLU before its last convolution.
+    """`ConcatFusion` with a block of 3×3 convolution, BatchNorm and ReLU before its last convolution.
 
-    Against `ConcatFusion` it shows what a view beyond the single cell is worth; against `GatedBiFPN` and
-    `InceptionBiFPN`, how much of their gain is not the BiFPN's.
+    Compared with `ConcatFusion` it measures the value of spatial context; compared with `GatedBiFPN` and
+    `InceptionBiFPN`, how much of their gain is due to the BiFPN.
 
     Args:
         channels: of the pyramid and of the block.
 
     Raises:
         ValueError: less than one channel.
-    """
 
-    def __init__(self, channels: int = 256) -> None:
-        super().__init__(channels)
+    Example:
+        >>> ConvFusion(channels=6).pyramid_channels
+        6
+    """
 
     def make_merging(self, joined_channels: int, c4_channels: int) -> nn.Module:
         width = self.pyramid_channels
@@ -240,17 +251,17 @@ class ConvFusion(ConcatFusion):
 
 
 def make_laterals(feature_channels: Sequence[int], channels: int) -> nn.ModuleList:
-    """A 1×1 convolution for each of the backbone's features."""
+    """Return a 1×1 convolution for each of the backbone's features."""
     return nn.ModuleList(nn.Conv2d(count, channels, 1) for count in feature_channels)
 
 
-def through(layers: nn.ModuleList, features: Sequence[Tensor]) -> list[Tensor]:
-    """Each of the features through the layer of its own."""
+def apply_each(layers: nn.ModuleList, features: Sequence[Tensor]) -> list[Tensor]:
+    """Apply one layer to each feature."""
     return [layer(feature) for layer, feature in zip(layers, features, strict=True)]
 
 
 def convolution(in_channels: int, out_channels: int, size: int, batch_norm_momentum: float = 0.1) -> nn.Sequential:
-    """Convolution of the same size, BatchNorm, ReLU."""
+    """Return convolution with padding, BatchNorm and ReLU."""
     return nn.Sequential(
         nn.Conv2d(in_channels, out_channels, size, padding=size // 2, bias=False),
         nn.BatchNorm2d(out_channels, momentum=batch_norm_momentum),
@@ -259,7 +270,7 @@ def convolution(in_channels: int, out_channels: int, size: int, batch_norm_momen
 
 
 def join(c4: Tensor, heatmaps: Tensor | None, levels: Sequence[Tensor]) -> Tensor:
-    """c4, the heatmaps as probabilities, and levels of the pyramid, all at c4's size, channel behind channel."""
+    """Concatenate c4, the heatmaps as probabilities, and levels of the pyramid, all at c4's size."""
     size = (c4.shape[-2], c4.shape[-1])
     joined = [c4]
     if heatmaps is not None:
@@ -268,12 +279,12 @@ def join(c4: Tensor, heatmaps: Tensor | None, levels: Sequence[Tensor]) -> Tenso
     return torch.cat(joined, dim=1)
 
 
-def shares(weights: Tensor) -> Tensor:
-    """Learned weights (inputs, blocks) as the share that each input has in its block's sum."""
+def normalised(weights: Tensor) -> Tensor:
+    """Normalise learned weights (inputs, blocks) to a sum of 1 over the inputs of each block."""
     positive = weights.relu()
-    return positive / positive.sum(0).clamp(min=1e-12) + SHARE_OFFSET  # a sum of 0 would end in NaN
+    return positive / positive.sum(0).clamp(min=1e-12) + WEIGHT_OFFSET  # clamped, since 0 / 0 is NaN
 
 
 def nearest(x: Tensor, like: Tensor) -> Tensor:
-    """x at the size of another map, nearest neighbours."""
+    """Resize x to the size of another map by nearest neighbours."""
     return F.interpolate(x, (like.shape[-2], like.shape[-1]))

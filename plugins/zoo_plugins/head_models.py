@@ -1,4 +1,4 @@
-"""Head models: the open head that comes with the package, one made of formulas, and the user's own files."""
+"""Head models: the open head of the package, a procedural head, and the user's own files."""
 
 import warnings
 from importlib.resources import as_file, files
@@ -11,23 +11,34 @@ from zoo_plugins.procedural_head import procedural_asset
 
 
 class OpenHead(HeadModel):
-    """The realistic head that comes with the package, free to use; `zoo show` and `.licence` say whose work it is."""
+    """The realistic head of the package, free to use; `zoo show` and `.licence` name its authors.
+
+    Example:
+        >>> head = OpenHead()
+        >>> head.sizes
+        HeadSizes(shape=80, expression=40)
+    """
 
     def asset(self) -> HeadAsset:
         return open_head_asset()
 
 
 def open_head_asset() -> HeadAsset:
-    """What `OpenHead` computes from."""
+    """Return the arrays of `OpenHead`."""
     with as_file(files("zoo_plugins") / "assets" / "open_head.safetensors") as path:
         return head_asset.read(path)
 
 
 class SavedHead(HeadModel):
-    """A head model in our own format, as `zoo convert head` writes it.
+    """Head model from a file in our own format, as `zoo convert head` writes it.
 
     Args:
         path: the safetensors file.
+
+    Example:
+        >>> SavedHead(path="absent.safetensors")
+        Traceback (most recent call last):
+        zoo.core.errors.ZooError: absent.safetensors: there is no such file.
     """
 
     def __init__(self, path: str) -> None:
@@ -39,16 +50,21 @@ class SavedHead(HeadModel):
 
 
 class FlameHead(HeadModel):
-    """FLAME from the user's own file, which may not be passed on (https://flame.is.tue.mpg.de).
+    """FLAME from the user's own file, which may not be redistributed (https://flame.is.tue.mpg.de).
 
-    FLAME's file has neither the 68 landmarks nor the subsets of vertices. Those that are not given are transferred from
-    the open head, with a warning.
+    FLAME's file has neither the 68 landmarks nor the subsets of vertices. Without files of their own, they are
+    transferred from the open head, with a warning.
 
     Args:
         path: FLAME's pickle, of 2017 to 2023: `generic_model.pkl`, `flame2023.pkl`.
         landmarks: FLAME's landmark embedding: a file with all 68, one with the 51 inside the face, or the folder of
             `flame_static_embedding.pkl` and `flame_dynamic_embedding.npy`.
         subsets: vertex indices of `face`, `head` and `face_with_ears`: a folder with a file each, or one file.
+
+    Example:
+        >>> FlameHead(path="absent.pkl")
+        Traceback (most recent call last):
+        zoo.core.errors.ZooError: absent.pkl: there is no such file.
     """
 
     def __init__(self, path: str, landmarks: str | None = None, subsets: str | None = None) -> None:
@@ -65,9 +81,13 @@ class FlameHead(HeadModel):
 
 
 class ProceduralHead(HeadModel):
-    """A head made of formulas, with FLAME's counts of everything and no file: for tests, and to train without FLAME.
+    """Procedural head with FLAME's sizes and no file, for tests and for training without FLAME.
 
-    It looks like a head, but its shapes and expressions are smooth random fields and nobody's.
+    It looks like a head, but its shapes and expressions are smooth random fields.
+
+    Example:
+        >>> ProceduralHead().vertex_count
+        5023
     """
 
     read_from_file = False

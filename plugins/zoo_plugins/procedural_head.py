@@ -1,8 +1,8 @@
-"""A head made of formulas, with FLAME's counts of everything.
+"""Procedural head with FLAME's sizes.
 
-Its surface is a stack of *rings*, each at one height, from the top of the skull to the rim of the neck; on every ring
-the *turn* runs from the front (0) by the subject's left (π/2) to the back (π). Lengths are metres, x to the subject's
-left, y up, z out of the face, with the skull's middle at the origin until FLAME's offset is taken off.
+Its surface is a stack of *rings* of equal height, from the top of the skull to the rim of the neck. On every ring the
+*angle* runs from the front (0) over the subject's left (π/2) to the back (π). Lengths are metres, x to the subject's
+left, y up, z out of the face, with the skull's middle at the origin until FLAME's offset is subtracted.
 """
 
 from functools import cache
@@ -17,32 +17,23 @@ from zoo.heads.flame import FLAME_JOINTS, FLAME_OFFSET, FLAME_PARENTS
 from zoo.heads.transfer import nearest_on_surface
 
 VERTICES, RIM = 5023, 68
-"""FLAME's count, and how many of them lie around the one hole, so that there are FLAME's 9,976 triangles as well."""
+"""FLAME's number of vertices, and those around the one hole, which make FLAME's 9,976 triangles."""
 RINGS = 60
 SHAPES, EXPRESSIONS = 300, 100
 SUBSET_SIZES = {"face": 2094, "head": 3457, "face_with_ears": 3669}
 
-PROFILE = np.array(
-    [  # height, half the width, front, back
-        [0.115, 0.000, -0.005, -0.005],
-        [0.110, 0.026, 0.028, -0.040],
-        [0.095, 0.051, 0.061, -0.077],
-        [0.060, 0.070, 0.087, -0.098],
-        [0.025, 0.075, 0.093, -0.102],
-        [0.000, 0.074, 0.089, -0.100],
-        [-0.030, 0.070, 0.088, -0.092],
-        [-0.060, 0.063, 0.088, -0.078],
-        [-0.085, 0.054, 0.086, -0.066],
-        [-0.104, 0.044, 0.078, -0.060],
-        [-0.115, 0.042, 0.050, -0.060],
-        [-0.128, 0.049, 0.026, -0.062],
-        [-0.150, 0.054, 0.022, -0.066],
-    ]
-)
+PROFILE = np.array([
+    # height, half the width, front, back
+    [0.115, 0.000, -0.005, -0.005], [0.110, 0.026, 0.028, -0.040], [0.095, 0.051, 0.061, -0.077],
+    [0.060, 0.070, 0.087, -0.098], [0.025, 0.075, 0.093, -0.102], [0.000, 0.074, 0.089, -0.100],
+    [-0.030, 0.070, 0.088, -0.092], [-0.060, 0.063, 0.088, -0.078], [-0.085, 0.054, 0.086, -0.066],
+    [-0.104, 0.044, 0.078, -0.060], [-0.115, 0.042, 0.050, -0.060], [-0.128, 0.049, 0.026, -0.062],
+    [-0.150, 0.054, 0.022, -0.066],
+])  # fmt: skip
 
 
 class Bump(NamedTuple):
-    """A Gaussian hill on the front of the head, on both sides of the middle."""
+    """Gaussian bump on the front of the head, mirrored to both sides."""
 
     x: float
     y: float
@@ -68,54 +59,26 @@ EAR = np.array([0.079, -0.012, -0.008])
 EYE = np.array([0.032, 0.000, 0.085])
 MOUTH = np.array([0.000, -0.073, 0.092])
 HINGE = np.array([0.060, -0.030, 0.000])
-"""Where the jaw turns, left."""
+"""Joint of the jaw, left."""
 
 CONTOUR = (
-    (0.0735, -0.005, 0.012),
-    (0.0710, -0.023, 0.014),
-    (0.0670, -0.041, 0.017),
-    (0.0610, -0.056, 0.025),
-    (0.0535, -0.071, 0.035),
-    (0.0440, -0.086, 0.047),
-    (0.0320, -0.097, 0.060),
-    (0.0160, -0.104, 0.075),
+    (0.0735, -0.005, 0.012), (0.0710, -0.023, 0.014), (0.0670, -0.041, 0.017), (0.0610, -0.056, 0.025),
+    (0.0535, -0.071, 0.035), (0.0440, -0.086, 0.047), (0.0320, -0.097, 0.060), (0.0160, -0.104, 0.075),
     (0.0000, -0.106, 0.082),
-)
-"""Roughly where landmarks 0 to 8 are; the nearest place on the surface is taken. The 68 count from the subject's right,
+)  # fmt: skip
+"""Approximate positions of landmarks 0 to 8; the nearest surface point is used. The 68 count from the subject's right,
 so these, measured on the left, are mirrored, and `OPPOSITE` names their partners."""
 WITHIN_FACE = {
-    17: (0.053, 0.017),
-    18: (0.046, 0.023),
-    19: (0.036, 0.026),
-    20: (0.026, 0.025),
-    21: (0.015, 0.021),
-    27: (0.000, 0.004),
-    28: (0.000, -0.011),
-    29: (0.000, -0.026),
-    30: (0.000, -0.041),
-    31: (0.016, -0.051),
-    32: (0.008, -0.054),
-    33: (0.000, -0.055),
-    36: (0.045, -0.001),
-    37: (0.037, 0.006),
-    38: (0.027, 0.006),
-    39: (0.019, -0.002),
-    40: (0.027, -0.007),
+    17: (0.053, 0.017), 18: (0.046, 0.023), 19: (0.036, 0.026), 20: (0.026, 0.025), 21: (0.015, 0.021),
+    27: (0.000, 0.004), 28: (0.000, -0.011), 29: (0.000, -0.026), 30: (0.000, -0.041),
+    31: (0.016, -0.051), 32: (0.008, -0.054), 33: (0.000, -0.055),
+    36: (0.045, -0.001), 37: (0.037, 0.006), 38: (0.027, 0.006), 39: (0.019, -0.002), 40: (0.027, -0.007),
     41: (0.037, -0.007),
-    48: (0.025, -0.073),
-    49: (0.016, -0.067),
-    50: (0.007, -0.063),
-    51: (0.000, -0.064),
-    57: (0.000, -0.084),
-    58: (0.007, -0.083),
-    59: (0.016, -0.080),
-    60: (0.020, -0.073),
-    61: (0.008, -0.071),
-    62: (0.000, -0.071),
-    66: (0.000, -0.075),
-    67: (0.008, -0.075),
-}
-"""x and y of the other landmarks; the front of the face there is taken."""
+    48: (0.025, -0.073), 49: (0.016, -0.067), 50: (0.007, -0.063), 51: (0.000, -0.064), 57: (0.000, -0.084),
+    58: (0.007, -0.083), 59: (0.016, -0.080), 60: (0.020, -0.073), 61: (0.008, -0.071), 62: (0.000, -0.071),
+    66: (0.000, -0.075), 67: (0.008, -0.075),
+}  # fmt: skip
+"""x and y of the other landmarks, which are projected onto the front of the face."""
 
 OPPOSITE = (
     dict(zip(range(8), range(16, 8, -1), strict=True))
@@ -127,27 +90,32 @@ OPPOSITE = (
 
 
 class Rings(NamedTuple):
-    """The vertices of the procedural head by ring, from the top down."""
+    """Layout of the vertices by ring, from the top down."""
 
     sizes: np.ndarray
-    """(R,) how many vertices each ring has: even numbers, after a first ring of one vertex."""
+    """(R,) number of vertices of each ring: even, after a first ring of one vertex."""
     starts: np.ndarray
-    """(R,) index of each ring's first vertex, which is at its front."""
+    """(R,) index of each ring's first vertex, at its front."""
     outlines: np.ndarray
-    """(R, 4) height, half width, front and back of each, as in `PROFILE`."""
+    """(R, 4) height, half width, front and back of each ring, as in `PROFILE`."""
 
 
 @cache
 def procedural_asset() -> HeadAsset:
-    """The arrays of `ProceduralHead`, made once a process; not to be changed."""
-    rings = lay_rings()
-    mirror = mirror_rings(rings)
-    centred = surface(rings)
-    faces = triangles(rings, mirror)
+    """Return the arrays of `ProceduralHead`, computed once per process; do not change them.
+
+    Example:
+        >>> procedural_asset().faces.shape
+        (9976, 3)
+    """
+    rings = _lay_rings()
+    mirror = _mirror_rings(rings)
+    centred = _surface(rings)
+    faces = _triangles(rings, mirror)
     template = centred - FLAME_OFFSET
-    fields = SmoothFields(centred)
-    landmark_faces, landmark_weights = procedural_landmarks(centred, faces)
-    weights = skinning_weights(centred)
+    fields = _SmoothFields(centred)
+    landmark_faces, landmark_weights = _landmarks(centred, faces)
+    weights = _skinning_weights(centred)
     return HeadAsset(
         name="procedural",
         licence="Apache-2.0",
@@ -155,14 +123,14 @@ def procedural_asset() -> HeadAsset:
         template=template.astype(np.float32),
         faces=faces,
         shape_basis=fields.basis("shape", SHAPES, 0.003),
-        expression_basis=fields.basis("expression", EXPRESSIONS, 0.002, where=expressive(centred)),
+        expression_basis=fields.basis("expression", EXPRESSIONS, 0.002, where=_expressive(centred)),
         joints=FLAME_JOINTS,
         parents=FLAME_PARENTS,
-        joint_regressor=joint_regressor(centred),
+        joint_regressor=_joint_regressor(centred),
         weights=weights,
         landmark_faces=landmark_faces,
         landmark_weights=landmark_weights,
-        subsets=procedural_subsets(centred),
+        subsets=_subsets(centred),
         pose_basis=np.concatenate(
             [
                 fields.basis(f"pose of {joint}", 9, 0.001, where=weights[:, number])
@@ -176,66 +144,66 @@ def procedural_asset() -> HeadAsset:
     )
 
 
-def lay_rings() -> Rings:
-    """How many vertices each ring has, and where: rings lie closer on the face, and are larger where the head is."""
-    way = np.linspace(0, 1, 2001)
-    line = profile(way)
+def _lay_rings() -> Rings:
+    """Distribute the vertices over rings: denser on the face, and more where the head is wider."""
+    path = np.linspace(0, 1, 2001)
+    line = _profile(path)
     along_front = np.linalg.norm(np.diff(line[:, [0, 2]], axis=0), axis=1)
     height = (line[1:, 0] + line[:-1, 0]) / 2
     passed = np.cumsum(along_front * (1 + 1.5 * np.exp(-(((height + 0.04) / 0.05) ** 2))))
-    outlines = profile(np.interp(np.linspace(0, passed[-1], RINGS + 1), np.append(0, passed), way))
+    outlines = _profile(np.interp(np.linspace(0, passed[-1], RINGS + 1), np.append(0, passed), path))
     girth = outlines[1:-1, 1] + (outlines[1:-1, 2] - outlines[1:-1, 3]) / 2
-    wanted = (VERTICES - 1 - RIM) // 2
-    # A little too few at first, and at least a hexagon; the largest rings then take what is lacking.
-    halves = np.maximum(3, np.floor(girth / girth.sum() * wanted * 0.99).astype(int))
+    total = (VERTICES - 1 - RIM) // 2
+    # First slightly too few, and at least a hexagon; the remainder goes to the largest rings.
+    halves = np.maximum(3, np.floor(girth / girth.sum() * total * 0.99).astype(int))
     largest_first = np.argsort(-girth, kind="stable")
-    np.add.at(halves, np.resize(largest_first, wanted - halves.sum()), 1)
+    np.add.at(halves, np.resize(largest_first, total - halves.sum()), 1)
     sizes = np.concatenate([[1], 2 * halves, [RIM]])
     return Rings(sizes, np.cumsum(sizes) - sizes, outlines)
 
 
-def profile(way: np.ndarray) -> np.ndarray:
-    """(N, 4) height, half width, front and back at N places in [0, 1] along the profile."""
+def _profile(path: np.ndarray) -> np.ndarray:
+    """Return (N, 4) height, half width, front and back at N positions in [0, 1] along the profile."""
     steps = np.linalg.norm(np.diff(PROFILE[:, :3], axis=0), axis=1)
-    return PchipInterpolator(np.append(0, np.cumsum(steps)) / steps.sum(), PROFILE)(way)
+    return PchipInterpolator(np.append(0, np.cumsum(steps)) / steps.sum(), PROFILE)(path)
 
 
-def mirror_rings(rings: Rings) -> np.ndarray:
-    """(V,) the vertex at the mirrored place of each."""
+def _mirror_rings(rings: Rings) -> np.ndarray:
+    """Return (V,) the index of each vertex's mirror image."""
     return np.concatenate(
         [start + -np.arange(size) % size for size, start in zip(rings.sizes, rings.starts, strict=True)]
     )
 
 
-def surface(rings: Rings) -> np.ndarray:
-    """(V, 3) the head, its skull's middle at the origin."""
-    return with_features(np.concatenate([ring(*each) for each in zip(rings.sizes, rings.outlines, strict=True)]))
+def _surface(rings: Rings) -> np.ndarray:
+    """Return (V, 3) the head, its skull's middle at the origin."""
+    return _add_features(np.concatenate([_ring(*each) for each in zip(rings.sizes, rings.outlines, strict=True)]))
 
 
-def ring(size: int, outline: np.ndarray) -> np.ndarray:
-    """(size, 3) one ring of the head without nose, ears and the like, from the front by the left; denser in front."""
+def _ring(size: int, outline: np.ndarray) -> np.ndarray:
+    """Return (size, 3) one ring without nose and ears, from the front over the left; denser in front."""
     height, half_width, front, back = outline
-    share = np.minimum(np.arange(size), size - np.arange(size)) / max(size / 2, 1)
-    turn = np.pi * share - 0.45 * np.sin(np.pi * share)
+    fraction = np.minimum(np.arange(size), size - np.arange(size)) / max(size / 2, 1)
+    angle = np.pi * fraction - 0.45 * np.sin(np.pi * fraction)
     left = np.where(np.arange(size) <= size / 2, 1, -1)
     ear_plane = PROFILE[0, 2]
-    reach = np.where(np.cos(turn) > 0, front - ear_plane, ear_plane - back)
-    x = half_width * np.sin(turn) * left
-    x[share == 1] = 0  # sin π is not quite 0
-    return np.stack([x, np.full(size, height), ear_plane + reach * np.cos(turn)], axis=1)
+    reach = np.where(np.cos(angle) > 0, front - ear_plane, ear_plane - back)
+    x = half_width * np.sin(angle) * left
+    x[fraction == 1] = 0  # sin π is not quite 0
+    return np.stack([x, np.full(size, height), ear_plane + reach * np.cos(angle)], axis=1)
 
 
-def with_features(vertices: np.ndarray) -> np.ndarray:
-    """Nose, eyes, lips and ears raised from the plain head (V, 3)."""
+def _add_features(vertices: np.ndarray) -> np.ndarray:
+    """Raise nose, eyes, lips and ears from the plain head (V, 3)."""
     x, y, z = vertices.T
-    in_front = ramp(z, 0.0, 0.05)
-    rise = sum(bump.rise * hill((np.abs(x) - bump.x) / bump.width, (y - bump.y) / bump.height) for bump in BUMPS)
-    ear = 0.014 * hill((y - EAR[1]) / 0.018, (z - EAR[2]) / 0.010) * ramp(np.abs(x), 0.03, 0.06)
+    in_front = _ramp(z, 0.0, 0.05)
+    rise = sum(bump.rise * _gaussian((np.abs(x) - bump.x) / bump.width, (y - bump.y) / bump.height) for bump in BUMPS)
+    ear = 0.014 * _gaussian((y - EAR[1]) / 0.018, (z - EAR[2]) / 0.010) * _ramp(np.abs(x), 0.03, 0.06)
     return np.stack([x + np.sign(x) * ear, y, z + in_front * rise], axis=1)
 
 
-def triangles(rings: Rings, mirror: np.ndarray) -> np.ndarray:
-    """(9976, 3) between neighbouring rings: first the left half, then its mirror image."""
+def _triangles(rings: Rings, mirror: np.ndarray) -> np.ndarray:
+    """Return (9976, 3) triangles between neighbouring rings: first the left half, then its mirror image."""
     left: list[tuple[int, int, int]] = []
     for upper in range(len(rings.sizes) - 1):
         (above, below), (above_half, below_half) = rings.starts[upper : upper + 2], rings.sizes[upper : upper + 2] // 2
@@ -251,80 +219,77 @@ def triangles(rings: Rings, mirror: np.ndarray) -> np.ndarray:
     return np.concatenate([half, mirror[half][:, ::-1]])
 
 
-def skinning_weights(vertices: np.ndarray) -> np.ndarray:
-    """(V, 5) how much each joint moves each vertex: the jaw all that lies under a plane through mouth and hinge."""
+def _skinning_weights(vertices: np.ndarray) -> np.ndarray:
+    """Return (V, 5) skinning weights: the jaw moves everything under a plane through mouth and hinge."""
     x, y, z = vertices.T
     plane = HINGE[1] + (MOUTH[1] - HINGE[1]) * np.clip(z / MOUTH[2], 0, 1.1)
     softness = 0.0015 + 0.01 * np.clip(np.abs(x) / 0.03, 0, 1) ** 2
-    jaw = ramp(plane - y, -softness, softness) * ramp(z, -0.005, 0.03) * ramp(y, -0.130, -0.112)
-    eyes = [hill((side * x - EYE[0]) / 0.008, (y - EYE[1]) / 0.006) * ramp(z, 0.06, 0.08) for side in (1, -1)]
-    root = ramp(-y, 0.125, 0.150)
+    jaw = _ramp(plane - y, -softness, softness) * _ramp(z, -0.005, 0.03) * _ramp(y, -0.130, -0.112)
+    eyes = [_gaussian((side * x - EYE[0]) / 0.008, (y - EYE[1]) / 0.006) * _ramp(z, 0.06, 0.08) for side in (1, -1)]
+    root = _ramp(-y, 0.125, 0.150)
     weights = np.stack([root, np.zeros_like(x), jaw, *eyes], axis=1)
     weights[:, 1] = 1 - weights.sum(1).clip(max=1)
     return (weights / weights.sum(1, keepdims=True)).astype(np.float32)
 
 
-def joint_regressor(vertices: np.ndarray) -> np.ndarray:
-    """(5, V) each joint as the mean of the vertices around it: a ring for root and neck, both hinges for the jaw."""
+def _joint_regressor(vertices: np.ndarray) -> np.ndarray:
+    """Return (5, V) each joint as a mean of nearby vertices: a ring for root and neck, both hinges for the jaw."""
     x, y, z = vertices.T
     near = [
-        hill((y + 0.150) / 0.003, 0),
-        hill((y + 0.128) / 0.004, 0),
-        hill((np.abs(x) - HINGE[0]) / 0.01, (y - HINGE[1]) / 0.01) * hill((z - HINGE[2]) / 0.01, 0),
-        *(hill((side * x - EYE[0]) / 0.01, (y - EYE[1]) / 0.01) * ramp(z, 0.0, 0.05) for side in (1, -1)),
+        _gaussian((y + 0.150) / 0.003, 0),
+        _gaussian((y + 0.128) / 0.004, 0),
+        _gaussian((np.abs(x) - HINGE[0]) / 0.01, (y - HINGE[1]) / 0.01) * _gaussian((z - HINGE[2]) / 0.01, 0),
+        *(_gaussian((side * x - EYE[0]) / 0.01, (y - EYE[1]) / 0.01) * _ramp(z, 0.0, 0.05) for side in (1, -1)),
     ]
     rows = np.stack(near)
     return (rows / rows.sum(1, keepdims=True)).astype(np.float32)
 
 
-def expressive(vertices: np.ndarray) -> np.ndarray:
-    """(V,) in [0, 1], where expressions move the face: around mouth, eyes and brows."""
+def _expressive(vertices: np.ndarray) -> np.ndarray:
+    """Return (V,) in [0, 1], the strength of expressions: high around mouth, eyes and brows."""
     on_left = vertices * np.where(vertices[:, :1] < 0, [-1, 1, 1], 1)
     centres = (MOUTH, EYE + [0, 0.012, 0])
     return np.max([np.exp(-((on_left - centre) ** 2).sum(1) / (2 * 0.028**2)) for centre in centres], axis=0)
 
 
-def procedural_subsets(vertices: np.ndarray) -> dict[str, np.ndarray]:
-    """Indices by name, FLAME's numbers of them, each within the next: the face, the head without neck, and its ears."""
+def _subsets(vertices: np.ndarray) -> dict[str, np.ndarray]:
+    """Return nested subsets of FLAME's sizes: the face, the head without neck and ears, and with ears."""
     x, y, z = vertices.T
     from_ear = np.linalg.norm(np.stack([np.abs(x), y, z], axis=1) - EAR, axis=1)
     ears = np.argsort(from_ear, kind="stable")[: SUBSET_SIZES["face_with_ears"] - SUBSET_SIZES["head"]]
     is_ear = np.isin(np.arange(len(vertices)), ears)
-    turn = np.arctan2(np.abs(x), z - PROFILE[0, 2])
-    from_face = np.hypot((y + 0.03) / 0.09, turn / 1.7)
+    angle = np.arctan2(np.abs(x), z - PROFILE[0, 2])
+    from_face = np.hypot((y + 0.03) / 0.09, angle / 1.7)
     face = np.argsort(np.where(is_ear, np.inf, from_face), kind="stable")[: SUBSET_SIZES["face"]]
     above_neck = y + 0.5 * z
     above_neck[face] = np.inf
     above_neck[is_ear] = -np.inf
     head = np.argsort(-above_neck, kind="stable")[: SUBSET_SIZES["head"]]
-    found = {"face": face, "head": head, "face_with_ears": np.append(head, np.flatnonzero(is_ear))}
-    return {name: np.sort(indices) for name, indices in found.items()}
+    subsets = {"face": face, "head": head, "face_with_ears": np.append(head, np.flatnonzero(is_ear))}
+    return {name: np.sort(indices) for name, indices in subsets.items()}
 
 
-def procedural_landmarks(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Triangles and barycentric weights of the 68 landmarks."""
-    contour = {number: np.array(place) for number, place in enumerate(CONTOUR)}
-    within = {number: np.array([*place, 0]) for number, place in WITHIN_FACE.items()}
+def _landmarks(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return triangles and barycentric weights of the 68 landmarks."""
+    contour = {number: np.array(point) for number, point in enumerate(CONTOUR)}
+    within = {number: np.array([*point, 0]) for number, point in WITHIN_FACE.items()}
     front = np.flatnonzero((vertices[faces, 2] > 0.03).all(1))
-    found, weights = np.empty(68, np.int64), np.empty((68, 3), np.float32)
-    for places, seen, candidates in ((contour, vertices, np.arange(len(faces))), (within, vertices * [1, 1, 0], front)):
-        numbers = [*places, *(OPPOSITE[number] for number in places if number in OPPOSITE)]
-        points = [place * [-1, 1, 1] for place in places.values()]
-        points += [place for number, place in places.items() if number in OPPOSITE]
-        nearest, weights[numbers], _ = nearest_on_surface(np.array(points), seen, faces[candidates])
-        found[numbers] = candidates[nearest]
-    return found, weights
+    triangles, weights = np.empty(68, np.int64), np.empty((68, 3), np.float32)
+    flat = vertices * [1, 1, 0]
+    for left, surface, candidates in ((contour, vertices, np.arange(len(faces))), (within, flat, front)):
+        numbers = [*left, *(OPPOSITE[number] for number in left if number in OPPOSITE)]
+        points = [point * [-1, 1, 1] for point in left.values()]
+        points += [point for number, point in left.items() if number in OPPOSITE]
+        nearest, weights[numbers], _ = nearest_on_surface(np.array(points), surface, faces[candidates])
+        triangles[numbers] = candidates[nearest]
+    return triangles, weights
 
 
-class SmoothFields:
-    """Random smooth displacements of the vertices: sums of products of cosines, two thirds of them mirror symmetric.
-
-    Args:
-        vertices: (V, 3) that are displaced.
-    """
+class _SmoothFields:
+    """Random smooth displacements of vertices (V, 3): sums of products of cosines, two thirds mirror symmetric."""
 
     ORDER = 6
-    """The most half waves of a product, over the three axes together."""
+    """Maximum number of half waves of a product, summed over the axes."""
 
     def __init__(self, vertices: np.ndarray) -> None:
         waves = np.arange(self.ORDER + 1)[:, None]
@@ -337,17 +302,17 @@ class SmoothFields:
         self.frequency = orders.sum(1)
 
     def basis(self, name: str, count: int, size: float, where: np.ndarray | None = None) -> np.ndarray:
-        """(V, 3, count) displacements, of waves that get shorter and of amplitudes that get smaller with the number.
+        """Return (V, 3, count) displacements with decreasing wavelength and amplitude.
 
         Args:
-            name: another name gives other displacements.
-            count: how many.
-            size: root mean square of the first, in metres, taken where the head moves.
-            where: (V,) factors in [0, 1]; everywhere 1 if None.
+            name: seeds the displacements.
+            count: number of displacements.
+            size: root mean square of the first, in metres, over the region that moves.
+            where: (V,) factors in [0, 1]; None is 1 everywhere.
         """
         number = np.arange(count)[:, None, None]
-        draws = np.random.default_rng(derive_seed("ProceduralHead", name))
-        coefficients = draws.standard_normal((count, 3, len(self.frequency)))
+        random = np.random.default_rng(derive_seed("ProceduralHead", name))
+        coefficients = random.standard_normal((count, 3, len(self.frequency)))
         coefficients *= np.exp(-((self.frequency / (2 + 3 * number / count)) ** 2) / 2)
         symmetric = number % 3 < 2
         across = np.where(symmetric[:, 0], coefficients[:, 0] @ self.odd, coefficients[:, 0] @ self.even)
@@ -360,12 +325,12 @@ class SmoothFields:
         return np.ascontiguousarray(fields.transpose(2, 1, 0), dtype=np.float32)
 
 
-def hill(first: np.ndarray, second: np.ndarray | float) -> np.ndarray:
-    """A Gaussian of two coordinates in standard deviations; 1 at the top."""
+def _gaussian(first: np.ndarray, second: np.ndarray | float) -> np.ndarray:
+    """Return a Gaussian of two coordinates in standard deviations, 1 at the top."""
     return np.exp(-(first**2 + second**2) / 2)
 
 
-def ramp(values: np.ndarray, low: np.ndarray | float, high: np.ndarray | float) -> np.ndarray:
-    """0 below `low`, 1 above `high`, smooth between."""
-    share = np.clip((values - low) / (high - low), 0, 1)
-    return share**2 * (3 - 2 * share)
+def _ramp(values: np.ndarray, low: np.ndarray | float, high: np.ndarray | float) -> np.ndarray:
+    """Return 0 below `low`, 1 above `high`, smooth between."""
+    fraction = np.clip((values - low) / (high - low), 0, 1)
+    return fraction**2 * (3 - 2 * fraction)

@@ -256,7 +256,7 @@ def test_a_scan_in_metres_ends_it_before_anything_is_predicted(
     ("words", "complaint"),
     [
         (["{now}/nowhere", "-o", "{out}", *OPTIONS], "there is no folder"),
-        (["{now}/scans", "-o", "{out}", *OPTIONS], "expected the list of pictures of the NoW data set"),
+        (["{now}/scans", "-o", "{out}", *OPTIONS], "expected the list of images of the NoW data set"),
         (["{now}", *OPTIONS], "expected -o DIR, or --predictions DIR"),
         (["{now}", "-o", "{out}"], "expected --model with a checkpoint"),
         (["{now}", "-o", "{out}", "--model", "matting.ckpt"], "holds a Linear; expected a model of 3D heads"),
@@ -282,5 +282,5 @@ def test_a_folder_without_pictures_is_said_at_once(
 ) -> None:
     (data / PLACE).rename(data / "elsewhere")
     outcome = now("-o", tmp_path / "out", *OPTIONS)
-    assert "holds no pictures: expected them in one of iphone_pictures" in outcome.complaint
+    assert "holds no images: expected them in one of iphone_pictures" in outcome.complaint
     assert not (tmp_path / "out").exists()

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from zoo_plugins.fusions import BiFPNLayer, ConcatFusion, ConvFusion, GatedBiFPN, InceptionBiFPN, shares
+from zoo_plugins.fusions import BiFPNLayer, ConcatFusion, ConvFusion, GatedBiFPN, InceptionBiFPN, normalised
 
 from zoo.core.seeding import random_stream
 from zoo.heads.parts import Fusion
@@ -105,7 +105,7 @@ def test_a_change_of_one_cell_reaches_its_neighbours_by_convolution_alone(cls: A
 
 
 def test_shares_are_relative_and_stay_finite() -> None:
-    given = shares(torch.tensor([[1.0, 3.0, -1.0], [1.0, 1.0, -2.0]]))
+    given = normalised(torch.tensor([[1.0, 3.0, -1.0], [1.0, 1.0, -2.0]]))
     torch.testing.assert_close(given, torch.tensor([[0.5, 0.75, 0.0], [0.5, 0.25, 0.0]]) + 1e-4)
 
 

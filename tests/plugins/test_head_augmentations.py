@@ -14,7 +14,7 @@ from zoo_plugins.augmentations.heads import (
     change_chosen,
     colour_matrix,
     mirrored_landmarks,
-    recoloured,
+    recolour,
 )
 from zoo_plugins.head_models import ProceduralHead
 
@@ -210,7 +210,7 @@ def test_a_head_that_knows_no_mirror_is_refused_unless_flips_are_off() -> None:
             super().__init__()
             self.register_buffer("mirror", torch.arange(0))
 
-    with pytest.raises(ValueError, match="HeadFlip: the head model 'lopsided' does not know"):
+    with pytest.raises(ValueError, match="HeadFlip: the head model 'lopsided' has no table"):
         HeadFlip().build(Lopsided())  # type: ignore[arg-type]
     HeadFlip(probability=0).build(Lopsided())  # type: ignore[arg-type]
 
@@ -263,23 +263,23 @@ def pictures() -> Tensor:
 def test_greys_stay_grey_under_saturation_and_hue() -> None:
     grey = pictures()[:, :1].expand(-1, 3, -1, -1)
     matrix = colour_matrix(torch.tensor([0.5, 1.8]), torch.tensor([0.2, -0.4]))
-    assert torch.allclose(recoloured(grey, matrix, torch.ones(2)), grey, atol=1e-5)
+    assert torch.allclose(recolour(grey, matrix, torch.ones(2)), grey, atol=1e-5)
 
 
 def test_a_third_of_a_turn_leads_from_red_to_green_to_blue() -> None:
     red = torch.zeros(1, 3, 1, 1)
     red[:, 0] = 1
     matrix = colour_matrix(torch.ones(1), torch.tensor([1 / 3]))
-    green = recoloured(red, matrix, torch.ones(1))
+    green = recolour(red, matrix, torch.ones(1))
     assert green.flatten().tolist() == pytest.approx([0, 1, 0], abs=1e-5)
-    assert recoloured(green, matrix, torch.ones(1)).flatten().tolist() == pytest.approx([0, 0, 1], abs=1e-5)
+    assert recolour(green, matrix, torch.ones(1)).flatten().tolist() == pytest.approx([0, 0, 1], abs=1e-5)
 
 
 def test_without_saturation_only_the_luminance_is_left() -> None:
     image = pictures()
     matrix = colour_matrix(torch.zeros(2), torch.zeros(2))
     luminance = (image * torch.tensor([0.299, 0.587, 0.114]).view(3, 1, 1)).sum(1, keepdim=True)
-    assert torch.allclose(recoloured(image, matrix, torch.ones(2)), luminance.expand_as(image), atol=1e-5)
+    assert torch.allclose(recolour(image, matrix, torch.ones(2)), luminance.expand_as(image), atol=1e-5)
 
 
 def test_contrast_draws_away_from_the_mean_luminance() -> None:
@@ -287,7 +287,7 @@ def test_contrast_draws_away_from_the_mean_luminance() -> None:
     identity = torch.eye(3).repeat(2, 1, 1)
     luminance = (image * torch.tensor([0.299, 0.587, 0.114]).view(3, 1, 1)).sum(1).mean((1, 2)).view(2, 1, 1, 1)
     expected = luminance + 1.2 * (image - luminance)
-    assert torch.allclose(recoloured(image, identity, torch.full((2,), 1.2)), expected, atol=1e-5)
+    assert torch.allclose(recolour(image, identity, torch.full((2,), 1.2)), expected, atol=1e-5)
 
 
 def test_brightness_is_one_factor_a_picture(head_model: HeadModel) -> None:

@@ -57,9 +57,9 @@ def run(arguments: argparse.Namespace) -> int:
         ValueError: in one sentence, whatever is wrong with the input.
     """
     check(arguments)
-    from zoo.heads.metrics.now_folder import has_scans, list_pictures, measure, read_scans, subjects_of
+    from zoo.heads.metrics.now_folder import has_scans, list_images, measure, read_scans, subjects_of
 
-    pictures = list_pictures(arguments.data / f"imagepaths{arguments.split}.txt", arguments.challenge)
+    pictures = list_images(arguments.data / f"imagepaths{arguments.split}.txt", arguments.challenge)
     subjects = subjects_of(pictures)
     scanned = has_scans(arguments.data, subjects)
     where = f"{arguments.data / 'scans'} holds no scan of the subjects of these pictures"
@@ -101,9 +101,9 @@ def predict(model: Any, arguments: argparse.Namespace, pictures: list[str]) -> d
     from collections import Counter
 
     from zoo.heads.inference import neutral_head
-    from zoo.heads.metrics.now_folder import find_picture, find_picture_folder, is_predicted, read_face_box
+    from zoo.heads.metrics.now_folder import find_image, find_image_folder, is_predicted, read_face_box
 
-    source, output = find_picture_folder(arguments.data), arguments.output
+    source, output = find_image_folder(arguments.data), arguments.output
     claim(output, model, arguments.model, pictures)
     done = [name for name in pictures if is_predicted(output, name)]
     if done:
@@ -112,7 +112,7 @@ def predict(model: Any, arguments: argparse.Namespace, pictures: list[str]) -> d
     boxes: Counter[str] = Counter()
     for name in progress("heads")([name for name in pictures if name not in set(done)]):
         try:
-            head = neutral_head(model, find_picture(source, name), read_face_box(source, name))
+            head = neutral_head(model, find_image(source, name), read_face_box(source, name))
             write_prediction(output / name, head.vertices, model.head_model.faces.cpu().numpy(), head.points7)
             boxes[head.how] += 1
         except ValueError as error:
@@ -212,10 +212,10 @@ def report(
 ) -> int:
     """Print and write the numbers; 1 where a picture is missing in them."""
     from zoo.core.files import write_json
-    from zoo.heads.metrics.now_folder import by_challenge, pooled
+    from zoo.heads.metrics.now_folder import by_challenge, pool
     from zoo.measure.environment import environment
 
-    overall = pooled(measured)
+    overall = pool(measured)
     results = by_challenge(measured) if arguments.challenge else {**by_challenge(measured), "all": overall}
     show(results)
     name_missing(overall.missing, len(measured))

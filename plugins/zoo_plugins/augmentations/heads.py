@@ -1,8 +1,8 @@
-"""Augmentations of heads: mirror image, movement in the picture plane, colour, occlusion.
+"""Augmentations of heads: flip, affine transform in the image plane, colour, occlusion.
 
-Picture and ground truth change alike: after each step vertices, rotation and places in the picture still belong
-together. Each step changes only the samples that it chose, and is switched off by `probability: 0`. (The official
-training has none of these, only the random margins of the crop.)
+Image and ground truth change together: after each step vertices, rotation and projection are still consistent. Each
+step changes only the samples that it selects, and `probability: 0` switches it off. (The official training has none of
+these, only the random margins of the crop.)
 """
 
 import math
@@ -32,18 +32,22 @@ ROWS: tuple[tuple[int, ...], ...] = (
     tuple(range(60, 65)),  # the inner lips, upper
     tuple(range(65, 68)),  # and lower
 )
-"""Rows of the 68 landmarks that run across the face: the mirror image turns each of them around."""
+"""Rows of the 68 landmarks that run across the face; a flip reverses each of them."""
 
 LUMINANCE = (0.299, 0.587, 0.114)
 NOISE_CELLS = 8
-"""Cells along each side of the coarse noise on an occluder."""
+"""Cells along each side of the coarse noise of an occluder."""
 
 
 class HeadFlip(HeadAugmentation):
-    """Mirrors the picture left to right: all ground truth is that of the mirrored head.
+    """Horizontal flip of the image and all ground truth.
 
     Args:
         probability: of changing a sample.
+
+    Example:
+        >>> HeadFlip(probability=0.5).spec
+        {'class_path': 'HeadFlip', 'init_args': {'probability': 0.5}}
     """
 
     def __init__(self, probability: float = 0.5) -> None:
@@ -55,25 +59,29 @@ class HeadFlip(HeadAugmentation):
         super().build(head_model)
         if self.probability > 0 and not len(head_model.get_buffer("mirror")):
             raise ValueError(
-                f"HeadFlip: the head model '{head_model.name}' does not know which of its vertices mirror each other; "
+                f"HeadFlip: the head model '{head_model.name}' has no table of mirrored vertices; "
                 "set the probability of this augmentation to 0, or choose another head model."
             )
 
-    def forward(self, batch: HeadBatch, draws: RandomStream) -> HeadBatch:
-        chosen = draws.chance(self.probability)
-        return change_chosen(batch, chosen, lambda samples: mirrored(samples, self.head_model[0].get_buffer("mirror")))
+    def forward(self, batch: HeadBatch, random: RandomStream) -> HeadBatch:
+        chosen = random.chance(self.probability)
+        return change_chosen(batch, chosen, lambda samples: flip(samples, self.head_model[0].get_buffer("mirror")))
 
 
 class HeadAffine(HeadAugmentation):
-    """Turns, scales and moves the picture about its middle; what this uncovers is black.
+    """Random rotation, scale and translation of the image about its middle, with black beyond its edges.
 
-    The head's rotation turns along. Its box moves and scales, but does not turn: its sides keep measuring the head.
+    The head's rotation changes accordingly. Its box is moved and scaled but stays axis-aligned.
 
     Args:
-        degrees: largest rotation, either way.
+        degrees: largest rotation, in both directions.
         scale: smallest and largest scale.
-        translate: largest movement along each axis, as a share of the picture.
+        translate: largest translation along each axis, as a fraction of the image.
         probability: of changing a sample.
+
+    Example:
+        >>> HeadAffine(degrees=30).scale
+        (0.9, 1.1)
     """
 
     def __init__(
@@ -89,21 +97,26 @@ class HeadAffine(HeadAugmentation):
         check_range(self, 0, 1, translate=translate, probability=probability)
         self.degrees, self.scale, self.translate, self.probability = degrees, scale, translate, probability
 
-    def forward(self, batch: HeadBatch, draws: RandomStream) -> HeadBatch:
-        chosen = draws.chance(self.probability)
-        where_from = draw_affine(draws, batch.image.shape[-2:], self.degrees, self.translate, self.scale, shear=0.0)
-        return change_chosen(batch, chosen, lambda samples: moved(samples, where_from[chosen]))
+    def forward(self, batch: HeadBatch, random: RandomStream) -> HeadBatch:
+        chosen = random.chance(self.probability)
+        theta = draw_affine(random, batch.image.shape[-2:], self.degrees, self.translate, self.scale, shear=0.0)
+        return change_chosen(batch, chosen, lambda samples: transform(samples, theta[chosen]))
 
 
 class HeadColour(HeadAugmentation):
-    """Changes brightness, contrast, saturation and hue.
+    """Random brightness, contrast, saturation and hue.
 
-    Together they are one affine map of the colours, the same for all pixels of a picture, clamped to [0, 1] at the end.
+    Together they are one affine map of the colours, equal for all pixels of an image, clamped to [0, 1] at the end.
 
     Args:
-        brightness, contrast, saturation: the factor is drawn from 1 ± this.
-        hue: the turn about the axis of greys is drawn from ± this, in turns of the colour circle.
+        brightness, contrast, saturation: the factor is uniform in 1 ± this.
+        hue: the rotation about the grey axis is uniform in ± this, as a fraction of the colour circle.
         probability: of changing a sample.
+
+    Example:
+        >>> batch = HeadBatch(torch.rand(2, 3, 8, 8), *[torch.rand(2)] * 6)
+        >>> HeadColour()(batch, RandomStream([1, 2], "colour")).image.shape
+        torch.Size([2, 3, 8, 8])
     """
 
     def __init__(
@@ -119,27 +132,33 @@ class HeadColour(HeadAugmentation):
         self.brightness, self.contrast, self.saturation, self.hue = brightness, contrast, saturation, hue
         self.probability = probability
 
-    def forward(self, batch: HeadBatch, draws: RandomStream) -> HeadBatch:
-        chosen = draws.chance(self.probability)
+    def forward(self, batch: HeadBatch, random: RandomStream) -> HeadBatch:
+        chosen = random.chance(self.probability)
         brightness, contrast, saturation = (
-            draws.uniform(1 - strength, 1 + strength)[chosen]
+            random.uniform(1 - strength, 1 + strength)[chosen]
             for strength in (self.brightness, self.contrast, self.saturation)
         )
-        turn = draws.uniform(-self.hue, self.hue)[chosen]
-        matrix = brightness.view(-1, 1, 1) * colour_matrix(saturation, turn)
+        hue = random.uniform(-self.hue, self.hue)[chosen]
+        matrix = brightness.view(-1, 1, 1) * colour_matrix(saturation, hue)
         return change_chosen(
-            batch, chosen, lambda samples: samples._replace(image=recoloured(samples.image, matrix, contrast))
+            batch, chosen, lambda samples: samples._replace(image=recolour(samples.image, matrix, contrast))
         )
 
 
 class HeadOcclusion(HeadAugmentation):
-    """Covers a place in the picture with a rectangle or an ellipse, in one colour with coarse noise on it.
+    """Random occlusion by a rectangle or an ellipse of one colour with coarse noise.
 
-    The ground truth stays: `visible` says whether a landmark lies in the crop, not whether something hides it.
+    The ground truth is unchanged: `visible` says whether a landmark lies in the crop, not whether it is occluded.
 
     Args:
-        share: size of the smallest and the largest shape, as a share of the picture; they may reach over its edge.
+        share: area of the smallest and largest shape, as a fraction of the image; shapes may reach over its edge.
         probability: of changing a sample.
+
+    Example:
+        >>> batch = HeadBatch(torch.ones(1, 3, 8, 8), *[torch.rand(1)] * 6)
+        >>> occluded = HeadOcclusion(share=(0.2, 0.2), probability=1.0)(batch, RandomStream([1], "occlusion"))
+        >>> bool((occluded.image != 1).any())
+        True
     """
 
     def __init__(self, share: tuple[float, float] = (0.02, 0.2), probability: float = 0.3) -> None:
@@ -148,14 +167,14 @@ class HeadOcclusion(HeadAugmentation):
         check_limits(self, 0, share=share)
         self.share, self.probability = share, probability
 
-    def forward(self, batch: HeadBatch, draws: RandomStream) -> HeadBatch:
-        chosen = draws.chance(self.probability)
-        shapes = draw_shapes(draws, self.share)
-        colour = torch.stack([draws.uniform() for _ in range(3)], dim=1).to(batch.image)
-        roughness = draws.uniform(0, 0.3).to(batch.image)
-        noise = draws.normal(3, NOISE_CELLS, NOISE_CELLS) * roughness.view(-1, 1, 1, 1)
+    def forward(self, batch: HeadBatch, random: RandomStream) -> HeadBatch:
+        chosen = random.chance(self.probability)
+        shapes = _sample_shapes(random, self.share)
+        colour = torch.stack([random.uniform() for _ in range(3)], dim=1).to(batch.image)
+        roughness = random.uniform(0, 0.3).to(batch.image)
+        noise = random.normal(3, NOISE_CELLS, NOISE_CELLS) * roughness.view(-1, 1, 1, 1)
         paint = (colour[:, :, None, None] + noise).clamp(0, 1)[chosen]
-        covered = shapes.cover(batch.image.shape[-1])[chosen].to(batch.image.device)
+        covered = shapes.mask(batch.image.shape[-1])[chosen].to(batch.image.device)
 
         def occluded(samples: HeadBatch) -> HeadBatch:
             texture = F.interpolate(paint, samples.image.shape[-2:])
@@ -164,8 +183,8 @@ class HeadOcclusion(HeadAugmentation):
         return change_chosen(batch, chosen, occluded)
 
 
-class Shapes(NamedTuple):
-    """One rectangle or ellipse a sample; lengths are shares of the picture's side."""
+class _Shapes(NamedTuple):
+    """One rectangle or ellipse per sample; lengths are fractions of the image's side."""
 
     centre: Tensor
     """(B, 2) x, y."""
@@ -174,33 +193,27 @@ class Shapes(NamedTuple):
     is_round: Tensor
     """(B,) whether it is an ellipse."""
 
-    def cover(self, size: int) -> Tensor:
-        """(B, 1, size, size) booleans: the pixels whose middle lies in the shape."""
-        middles = (torch.arange(size) + 0.5) / size
-        across, down = ((middles - self.centre[:, :, None]) / self.half[:, :, None]).square().unbind(1)
+    def mask(self, size: int) -> Tensor:
+        """Return (B, 1, size, size) booleans: the pixels whose centre lies in the shape."""
+        centres = (torch.arange(size) + 0.5) / size
+        across, down = ((centres - self.centre[:, :, None]) / self.half[:, :, None]).square().unbind(1)
         across, down = across[:, None, :], down[:, :, None]
         ellipse, rectangle = across + down < 1, torch.maximum(across, down) < 1
         return torch.where(self.is_round.view(-1, 1, 1), ellipse, rectangle)[:, None]
 
 
-def draw_shapes(draws: RandomStream, share: tuple[float, float]) -> Shapes:
-    """Shapes of these shares of the picture, anywhere in it, up to twice as wide as high or as high as wide."""
-    is_round = draws.chance(0.5)
-    area = draws.uniform(share[0], share[1]) * torch.where(is_round, 4 / math.pi, 1.0)
-    aspect = 2 ** draws.uniform(-1, 1)
+def _sample_shapes(random: RandomStream, share: tuple[float, float]) -> _Shapes:
+    """Sample shapes of an area in this range, centred anywhere in the image, with an aspect of ½ to 2."""
+    is_round = random.chance(0.5)
+    area = random.uniform(share[0], share[1]) * torch.where(is_round, 4 / math.pi, 1.0)
+    aspect = 2 ** random.uniform(-1, 1)
     sides = torch.stack([(area * aspect).sqrt(), (area / aspect).sqrt()], dim=1)
-    centre = torch.stack([draws.uniform(), draws.uniform()], dim=1)
-    return Shapes(centre, sides / 2, is_round)
+    centre = torch.stack([random.uniform(), random.uniform()], dim=1)
+    return _Shapes(centre, sides / 2, is_round)
 
 
 def change_chosen(batch: HeadBatch, chosen: Tensor, change: Callable[[HeadBatch], HeadBatch]) -> HeadBatch:
-    """The batch with `change` applied to the chosen samples; the given tensors are not touched.
-
-    Args:
-        batch: the batch.
-        chosen: (B,) booleans on the CPU.
-        change: from a batch of the chosen samples to the changed one; fields that are no tensors it does not see.
-    """
+    """Apply `change` to the tensors of the chosen samples, (B,) booleans on the CPU; the inputs stay unchanged."""
     if not chosen.any():
         return batch
     tensors = {name: value for name, value in batch._asdict().items() if isinstance(value, Tensor)}
@@ -215,85 +228,88 @@ def change_chosen(batch: HeadBatch, chosen: Tensor, change: Callable[[HeadBatch]
 
 
 def mirrored_landmarks() -> list[int]:
-    """Which landmark of a head becomes each of the 68 of its mirror image."""
+    """Return for each of the 68 landmarks of a flipped head the landmark of the head.
+
+    Example:
+        >>> mirrored_landmarks()[:3]
+        [16, 15, 14]
+    """
     order = list(range(LANDMARKS))
     for row in ROWS:
-        for place, other in zip(row, reversed(row), strict=True):
-            order[place] = other
+        for landmark, other in zip(row, reversed(row), strict=True):
+            order[landmark] = other
     return order
 
 
-def mirrored(batch: HeadBatch, mirror: Tensor) -> HeadBatch:
-    """The mirror image of pictures and heads.
+def flip(batch: HeadBatch, mirror: Tensor) -> HeadBatch:
+    """Flip images and heads horizontally.
 
-    The first axis is turned around in the picture's frame and in the head's: v ↦ M·v and R ↦ M·R·M, M = diag(−1, 1, 1).
+    The first axis is inverted in the image frame and in the head frame: v ↦ M·v and R ↦ M·R·M, M = diag(−1, 1, 1).
 
     Args:
         batch: of heads.
-        mirror: (V,) the vertex at the mirrored place of each.
+        mirror: (V,) the index of each vertex's mirror image.
     """
     size = batch.image.shape[-1]
     mirror, order = mirror.to(batch.vertices.device), mirrored_landmarks()
-    turn_around = batch.vertices.new_tensor([-1.0, 1.0, 1.0])
-    in_plane = turn_around[:2]
+    inversion = batch.vertices.new_tensor([-1.0, 1.0, 1.0])
+    in_plane = inversion[:2]
     x, y, width, height = batch.box.unbind(1)
     return batch._replace(
         image=batch.image.flip(-1),
-        vertices=batch.vertices[:, mirror] * turn_around,
-        neutral=None if batch.neutral is None else batch.neutral[:, mirror] * turn_around,
+        vertices=batch.vertices[:, mirror] * inversion,
+        neutral=None if batch.neutral is None else batch.neutral[:, mirror] * inversion,
         projected=batch.projected[:, mirror] * in_plane + in_plane.new_tensor([size, 0]),
         landmarks=batch.landmarks[:, order] * in_plane + in_plane.new_tensor([1, 0]),
         visible=batch.visible[:, order],
-        rotation=turn_around[:, None] * batch.rotation * turn_around,
+        rotation=inversion[:, None] * batch.rotation * inversion,
         box=torch.stack([size - x - width, y, width, height], dim=1),
     )
 
 
-def moved(batch: HeadBatch, where_from: Tensor) -> HeadBatch:
-    """Pictures and heads turned, scaled and moved in the picture plane.
+def transform(batch: HeadBatch, theta: Tensor) -> HeadBatch:
+    """Rotate, scale and translate images and heads in the image plane.
 
     Args:
         batch: of heads.
-        where_from: (B, 2, 3), from places of the result to places of the picture, see `draw_affine`; without shear.
+        theta: (B, 2, 3) inverse affine matrices, from the result to the image, see `draw_affine`; without shear.
     """
-    image, size = sample(batch.image, sampling_grid(where_from, batch.image), "zeros"), batch.image.shape[-1]
-    linear = torch.linalg.inv(where_from[:, :, :2])
-    offset = -(linear @ where_from[:, :, 2:]).mT.to(batch.image)
+    image, size = sample(batch.image, sampling_grid(theta, batch.image), "zeros"), batch.image.shape[-1]
+    linear = torch.linalg.inv(theta[:, :, :2])
+    offset = -(linear @ theta[:, :, 2:]).mT.to(batch.image)
     scale = torch.linalg.det(linear).sqrt()[:, None].to(batch.image)
     linear = linear.to(batch.image)
 
-    def place(points: Tensor, side: float) -> Tensor:
+    def mapped(points: Tensor, side: float) -> Tensor:
         return ((points / side * 2 - 1) @ linear.mT + offset + 1) / 2 * side
 
-    landmarks = place(batch.landmarks, 1)
-    still_inside = ((landmarks > 0) & (landmarks < 1)).all(-1)
-    turn = torch.eye(3).to(batch.rotation).repeat(len(linear), 1, 1)
-    turn[:, :2, :2] = linear / scale[:, :, None]
+    landmarks = mapped(batch.landmarks, 1)
+    inside = ((landmarks > 0) & (landmarks < 1)).all(-1)
+    rotation = torch.eye(3).to(batch.rotation).repeat(len(linear), 1, 1)
+    rotation[:, :2, :2] = linear / scale[:, :, None]
     sides = batch.box[:, 2:] * scale
-    middle = place((batch.box[:, :2] + batch.box[:, 2:] / 2)[:, None], size)[:, 0]
+    middle = mapped((batch.box[:, :2] + batch.box[:, 2:] / 2)[:, None], size)[:, 0]
     return batch._replace(
         image=image,
-        projected=place(batch.projected, size),
+        projected=mapped(batch.projected, size),
         landmarks=landmarks,
-        visible=batch.visible * still_inside,
-        rotation=turn @ batch.rotation,
+        visible=batch.visible * inside,
+        rotation=rotation @ batch.rotation,
         box=torch.cat([middle - sides / 2, sides], dim=1),
     )
 
 
-def colour_matrix(saturation: Tensor, turn: Tensor) -> Tensor:
-    """(n, 3, 3) maps of RGB that change the saturation by a factor (n,) and turn the hue by (n,) turns."""
-    grey = torch.tensor(LUMINANCE).expand(3, 3)  # every channel of a grey picture is the luminance
+def colour_matrix(saturation: Tensor, hue: Tensor) -> Tensor:
+    """Return (n, 3, 3) maps of RGB that scale the saturation by (n,) and rotate the hue by (n,) turns."""
+    grey = torch.tensor(LUMINANCE).expand(3, 3)  # every channel of a grey image is the luminance
     factor = saturation.view(-1, 1, 1)
     saturate = factor * torch.eye(3) + (1 - factor) * grey
     greys_axis = torch.ones(3) / math.sqrt(3)
-    return matrix_from_axis_angle(2 * math.pi * turn[:, None] * greys_axis) @ saturate
+    return matrix_from_axis_angle(2 * math.pi * hue[:, None] * greys_axis) @ saturate
 
 
-def recoloured(images: Tensor, matrix: Tensor, contrast: Tensor) -> Tensor:
-    """Change the colours of (n, 3, H, W) pictures by maps (n, 3, 3), and their contrast about the mean luminance by
-    factors (n,).
-    """
+def recolour(images: Tensor, matrix: Tensor, contrast: Tensor) -> Tensor:
+    """Apply colour maps (n, 3, 3), and factors (n,) of contrast about the mean luminance, to (n, 3, H, W) images."""
     mapped = torch.einsum("nij,njhw->nihw", matrix.to(images), images)
     luminance = torch.tensor(LUMINANCE).to(images)
     mean = torch.einsum("nchw,c->n", mapped, luminance) / (images.shape[-2] * images.shape[-1])

@@ -9,11 +9,11 @@ import pytest
 from zoo.heads.metrics import evaluate_now, now_error
 from zoo.heads.metrics.now_folder import (
     by_challenge,
-    find_picture,
-    find_picture_folder,
-    list_pictures,
+    find_image,
+    find_image_folder,
+    list_images,
     measure,
-    pooled,
+    pool,
     read_face_box,
     read_points7,
     read_scans,
@@ -99,14 +99,14 @@ def test_one_challenge_alone(benchmark: Path) -> None:
     predict(benchmark / "mine", "a/selfie/IMG_2", 1.0)
     result = evaluate_now(benchmark, benchmark / "mine", challenge="selfie")
     assert (result.measured, result.missing) == (1, {})
-    with pytest.raises(ValueError, match="no picture of the challenge 'selfies'"):
+    with pytest.raises(ValueError, match="no image of the challenge 'selfies'"):
         evaluate_now(benchmark, benchmark / "mine", challenge="selfies")
 
 
 def test_challenges_are_pooled_each_on_its_own(benchmark: Path) -> None:
     predict(benchmark / "mine", "a/multiview_neutral/IMG_1", 1.5)
     predict(benchmark / "mine", "a/selfie/IMG_2", 1.0)
-    pictures = list_pictures(benchmark / "imagepathsvalidation.txt")
+    pictures = list_images(benchmark / "imagepathsvalidation.txt")
     measured = measure(pictures, read_scans(benchmark, ["a", "b"]), benchmark / "mine")
     results = by_challenge(measured)
     assert {name: (result.measured, len(result.missing)) for name, result in results.items()} == {
@@ -114,12 +114,12 @@ def test_challenges_are_pooled_each_on_its_own(benchmark: Path) -> None:
         "selfie": (1, 0),
     }
     assert results["multiview_neutral"].median > 1e-2 > results["selfie"].median
-    assert pooled(measured) == evaluate_now(benchmark, benchmark / "mine")
+    assert pool(measured) == evaluate_now(benchmark, benchmark / "mine")
 
 
 def test_a_picture_listed_twice_is_measured_once(benchmark: Path) -> None:
     (benchmark / "twice.txt").write_text("a/selfie/IMG_2.jpg\na/selfie/IMG_2.jpg\n")
-    assert list_pictures(benchmark / "twice.txt") == ["a/selfie/IMG_2"]
+    assert list_images(benchmark / "twice.txt") == ["a/selfie/IMG_2"]
 
 
 @pytest.mark.parametrize("parent", ["", "final_release_version", "NoW_Dataset/final_release_version"])
@@ -127,10 +127,10 @@ def test_pictures_are_found_where_archives_put_them(tmp_path: Path, parent: str)
     picture = tmp_path / parent / "iphone_pictures" / "a" / "selfie" / "IMG_2.JPG"
     picture.parent.mkdir(parents=True)
     picture.write_bytes(b"")
-    found = find_picture_folder(tmp_path)
-    assert find_picture(found, "a/selfie/IMG_2") == picture
+    found = find_image_folder(tmp_path)
+    assert find_image(found, "a/selfie/IMG_2") == picture
     with pytest.raises(ValueError, match=r"there is no IMG_3\.jpg"):
-        find_picture(found, "a/selfie/IMG_3")
+        find_image(found, "a/selfie/IMG_3")
 
 
 def write_box(folder: Path, content: object) -> None:
@@ -211,7 +211,7 @@ def test_a_broken_data_set_is_one_sentence(benchmark: Path, spoil: Callable[[Pat
 def test_absent_folders_are_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no such folder of predictions"):
         evaluate_now(tmp_path, tmp_path / "mine")
-    with pytest.raises(ValueError, match="expected the list of pictures"):
+    with pytest.raises(ValueError, match="expected the list of images"):
         evaluate_now(tmp_path, tmp_path)
 
 
