@@ -17,9 +17,9 @@ from zoo.core.seeding import RandomStream
 from zoo.heads.mesh import HeadModel
 from zoo.heads.parts import LANDMARKS, HeadAugmentation, HeadBatch
 from zoo.heads.rotation import matrix_from_axis_angle
-from zoo_plugins.augmentations.chosen import check_limits, check_range
+from zoo_plugins.augmentations import check_limits, check_range
 from zoo_plugins.augmentations.colour import check_jitter
-from zoo_plugins.augmentations.geometry import SMALLEST_SCALE, draw_affine, sample, sampling_grid
+from zoo_plugins.augmentations.geometry import SMALLEST_SCALE, random_theta, sample, sampling_grid
 
 ROWS: tuple[tuple[int, ...], ...] = (
     tuple(range(17)),  # the contour, ear to ear
@@ -91,7 +91,7 @@ class HeadAffine(HeadAugmentation):
 
     def forward(self, batch: HeadBatch, draws: RandomStream) -> HeadBatch:
         chosen = draws.chance(self.probability)
-        where_from = draw_affine(draws, batch.image.shape[-2:], self.degrees, self.translate, self.scale, shear=0.0)
+        where_from = random_theta(draws, batch.image.shape[-2:], self.degrees, self.translate, self.scale, shear=0.0)
         return change_chosen(batch, chosen, lambda samples: moved(samples, where_from[chosen]))
 
 
@@ -254,7 +254,7 @@ def moved(batch: HeadBatch, where_from: Tensor) -> HeadBatch:
 
     Args:
         batch: of heads.
-        where_from: (B, 2, 3), from places of the result to places of the picture, see `draw_affine`; without shear.
+        where_from: (B, 2, 3), from places of the result to places of the picture, see `random_theta`; without shear.
     """
     image, size = sample(batch.image, sampling_grid(where_from, batch.image), "zeros"), batch.image.shape[-1]
     linear = torch.linalg.inv(where_from[:, :, :2])
