@@ -7,12 +7,7 @@ from typing import Any
 
 
 def spec(class_path: str, /, **init_args: Any) -> dict[str, Any]:
-    """Return the spec of a part.
-
-    Example:
-        >>> spec("Threshold", threshold=0.1)
-        {'class_path': 'Threshold', 'init_args': {'threshold': 0.1}}
-    """
+    """Return the spec of a part."""
     return {"class_path": class_path, "init_args": init_args}
 
 
