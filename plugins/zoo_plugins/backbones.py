@@ -1,14 +1,10 @@
 """Backbones: any timm model that has features at the strides that the network asks for.
 
-A *stride* is how many pixels of the input one feature stands for. With `output_stride` 16, timm replaces the last
-stage's stride by dilation; of several stages at one stride the deepest is used.
-
-A network may stop a backbone on the way, change its features, and let it go on. For this a model is a chain of layers,
-cut into *legs*: a leg ends with a layer whose result is given as features. Most of timm's families are such chains;
-those that collect their features by hooks (Xception), run inside a wrapper (Twins), or pass more than one map on
-(SelecSLS) are not.
-
-timm, which brings much else with it, is imported when a backbone is made.
+With `output_stride` 16, timm replaces the last stage's stride by dilation; of several stages at one stride the deepest
+is used. A network may stop a backbone, change its features, and continue. For this a model is a chain of layers, cut
+into stages, each ending with a layer whose result is returned as features. Most of timm's families are such chains;
+those that collect their features by hooks (Xception), run inside a wrapper (Twins), or pass on more than one map
+(SelecSLS) are not. timm is slow to import, so it is imported when a backbone is made.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,8 +18,8 @@ from torch import Tensor, nn
 from zoo.core.parts import Backbone, only_as_a_whole
 from zoo.core.slots import nearest
 
-CANNOT = (TypeError, ValueError, AssertionError, NotImplementedError, RuntimeError)
-"""What timm raises for a model without features, or not at the stride asked for, or not of a picture of any size."""
+TIMM_ERRORS = (TypeError, ValueError, AssertionError, NotImplementedError, RuntimeError)
+"""Errors of timm for a model without features, with none at this stride, or with a fixed image size."""
 
 
 class TimmBackbone(Backbone):
@@ -35,13 +31,19 @@ class TimmBackbone(Backbone):
     Args:
         name: a timm model name, with its pretrained tag if wanted: `resnet50`, `mobilenetv2_100.ra_in1k`.
         output_stride: the stride of the deepest features, 8, 16 or 32. Models that know no dilation have 32; they serve
-            a network that asks for features at 16 as well, since stages deeper than the network asks for are left out.
+            a network that asks for features at 16 as well, since deeper stages are left out.
         pretrained: download timm's weights (ImageNet, as a rule). A first convolution for other than 3 channels gets
             them repeated and rescaled.
         stride_in_first_conv: for ResNets of bottleneck blocks: a stage strides in its first 1×1 convolution, as in the
             paper and in DAD-3DNet, instead of its first 3×3 (timm, torchvision). No weight changes its shape.
         activation: in place of the model's own, by timm's name for it: `relu` makes `mobilenetv1_100` the MobileNet of
             DAD-3DNet, which timm has with `relu6`.
+
+    Example:
+        >>> backbone = TimmBackbone("test_resnet", output_stride=32)
+        >>> backbone.build(in_channels=6, strides=(4, 8, 16, 32))
+        >>> [tuple(map.shape) for map in backbone(torch.rand(1, 6, 64, 64))]
+        [(1, 32, 16, 16), (1, 48, 8, 8), (1, 192, 4, 4), (1, 96, 2, 2)]
     """
 
     def __init__(
@@ -76,7 +78,7 @@ class TimmBackbone(Backbone):
             in_chans=in_channels,
             out_indices=stages,
             pretrained=self.pretrained,
-            **self._choices(self.output_stride),
+            **self._options(self.output_stride),
         )
         if self.stride_in_first_conv:
             move_strides(model, self.name)
@@ -89,30 +91,30 @@ class TimmBackbone(Backbone):
 
     def until(self, image: Tensor, stride: int = 16) -> list[Tensor]:
         features = [image]
-        for leg in self._legs()[: self.strides.index(stride) + 1]:
-            features.append(run(leg, features[-1]))
+        for layers in self._stages()[: self.strides.index(stride) + 1]:
+            features.append(run(layers, features[-1]))
         if not all(isinstance(feature, Tensor) for feature in features):  # SelecSLS passes more than one map on
             raise ValueError(only_as_a_whole(f"timm's '{self.name}'"))
         return features[1:]
 
     def last_stage(self, features: Tensor) -> Tensor:
-        return run(self._legs()[-1], features)
+        return run(self._stages()[-1], features)
 
-    def _legs(self) -> list[list[nn.Module]]:
-        """The model's layers in order, cut behind each that gives features.
+    def _stages(self) -> list[list[nn.Module]]:
+        """Return the model's layers in order, cut behind each whose result is returned as features.
 
         Raises:
             ValueError: the model is not a chain of layers.
         """
-        legs: list[list[nn.Module]] = [[]]
-        for layer, gives_features in chain(self.model, self.name):
-            legs[-1].append(layer)
-            if gives_features:
-                legs.append([])
-        return legs[: len(self.strides)]
+        stages: list[list[nn.Module]] = [[]]
+        for layer, is_feature in chain(self.model, self.name):
+            stages[-1].append(layer)
+            if is_feature:
+                stages.append([])
+        return stages[: len(self.strides)]
 
     def _stages_at(self, in_channels: int, strides: Sequence[int]) -> tuple[int, ...]:
-        """The deepest stage at each stride."""
+        """Return the deepest stage at each stride."""
         import timm
 
         if not timm.is_model(self.name.partition(".")[0]):
@@ -120,7 +122,7 @@ class TimmBackbone(Backbone):
             raise ValueError(f"timm has no model named '{self.name}'{hint} timm.list_models() lists them all.")
         try:
             reductions = self._reductions(in_channels, self.output_stride)
-        except CANNOT as error:
+        except TIMM_ERRORS as error:
             raise ValueError(
                 f"timm cannot make '{self.name}' with features and output_stride={self.output_stride} "
                 f"({reason(error)}); {self._way_out(in_channels, strides)}."
@@ -135,45 +137,45 @@ class TimmBackbone(Backbone):
         return tuple(len(reductions) - 1 - reductions[::-1].index(stride) for stride in strides)
 
     def _reductions(self, in_channels: int, output_stride: int) -> tuple[int, ...]:
-        """The stride of each stage."""
-        return reductions_of(self.name, in_channels, **self._choices(output_stride))
+        """Return the stride of each stage."""
+        return reductions_of(self.name, in_channels, **self._options(output_stride))
 
-    def _choices(self, output_stride: int) -> dict[str, Any]:
-        """timm's arguments for what was chosen. Most families refuse to be asked, even for what they have unasked."""
+    def _options(self, output_stride: int) -> dict[str, Any]:
+        """Return timm's arguments. Most families refuse these arguments even where they ask for the default."""
         from timm.layers import get_act_layer
 
-        choices: dict[str, Any] = {} if output_stride == 32 else {"output_stride": output_stride}
+        options: dict[str, Any] = {} if output_stride == 32 else {"output_stride": output_stride}
         if self.activation is not None:
-            choices["act_layer"] = get_act_layer(self.activation)
-        return choices
+            options["act_layer"] = get_act_layer(self.activation)
+        return options
 
     def _way_out(self, in_channels: int, strides: Sequence[int]) -> str:
-        """What to choose instead: another output stride where that helps, otherwise another model."""
+        """Return what to choose instead: another output stride where that helps, otherwise another model."""
         for output_stride in (16, 32):
-            with suppress(*CANNOT):
+            with suppress(*TIMM_ERRORS):
                 if set(strides) <= set(self._reductions(in_channels, output_stride)):
                     return f"'{self.name}' works with output_stride={output_stride}"
         return "choose a model that has them, for example resnet50, mobilenetv2_100 or efficientnet_b0"
 
 
 @cache
-def reductions_of(name: str, in_channels: int, **choices: Any) -> tuple[int, ...]:
-    """The stride of each stage of a model, told by a twin on the meta device, which allocates nothing."""
+def reductions_of(name: str, in_channels: int, **options: Any) -> tuple[int, ...]:
+    """Return the stride of each stage of a model, from a meta copy, which allocates nothing."""
     import timm
 
     with torch.device("meta"):
-        twin: Any = timm.create_model(name, features_only=True, in_chans=in_channels, **choices)
+        copy: Any = timm.create_model(name, features_only=True, in_chans=in_channels, **options)
         try:
-            twin.eval()(torch.empty(1, in_channels, 97, 161))
-        except CANNOT as error:
-            raise RuntimeError("it takes pictures of certain sizes only") from error
-        if getattr(twin, "output_fmt", "NCHW") != "NCHW":
-            raise NotImplementedError("it gives features with channels last")
-    return tuple(twin.feature_info.reduction())
+            copy.eval()(torch.empty(1, in_channels, 97, 161))
+        except TIMM_ERRORS as error:
+            raise RuntimeError("it takes images of certain sizes only") from error
+        if getattr(copy, "output_fmt", "NCHW") != "NCHW":
+            raise NotImplementedError("it returns features with channels last")
+    return tuple(copy.feature_info.reduction())
 
 
 def chain(model: nn.Module, name: str) -> Iterator[tuple[nn.Module, bool]]:
-    """The layers of one of timm's features-only models in order, and whether each one's result is given as features.
+    """Yield the layers of one of timm's features-only models in order, and whether each one's result is a feature map.
 
     Raises:
         ValueError: the model is not a chain of layers.
@@ -197,14 +199,14 @@ def chain(model: nn.Module, name: str) -> Iterator[tuple[nn.Module, bool]]:
 
 
 def run(layers: list[nn.Module], x: Tensor) -> Tensor:
-    """x through one layer after the other."""
+    """Run x through the layers in order."""
     for layer in layers:
         x = layer(x)
     return x
 
 
 def has_activation(name: str) -> bool:
-    """Whether timm knows an activation of this name."""
+    """Return whether timm has an activation of this name."""
     from timm.layers import get_act_layer
 
     with suppress(KeyError):
@@ -213,7 +215,7 @@ def has_activation(name: str) -> bool:
 
 
 def move_strides(model: nn.Module, name: str) -> None:
-    """Let each bottleneck block stride in its first convolution instead of its second.
+    """Move the stride of each bottleneck block from its second convolution to its first.
 
     Raises:
         ValueError: no block of the model strides in its second convolution.
@@ -231,7 +233,7 @@ def move_strides(model: nn.Module, name: str) -> None:
 
 
 def reason(error: Exception) -> str:
-    """Why timm refused, in a few words; most refusals are an unknown keyword or an assertion without a message."""
+    """Return why timm refused, in a few words; most refusals are an unknown keyword or an empty assertion."""
     if "act_layer" in str(error):
         return "its activation cannot be chosen"
     if not str(error) or "output_stride" in str(error):

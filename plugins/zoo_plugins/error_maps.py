@@ -1,4 +1,4 @@
-"""Error maps: where the coarse alpha is likely wrong, which is where refinement is spent.
+"""Error maps: estimates of where the coarse alpha is wrong, which is where patches are refined.
 
 `PredictedError` is BackgroundMattingV2's own; the others are its ablations.
 """
@@ -11,28 +11,43 @@ from zoo.matting.parts import PATCH, Coarse, ErrorMap, resize
 
 
 class PredictedError(ErrorMap):
-    """The decoder's error channel, trained to be |coarse alpha − true alpha| (paper, section 3.1)."""
+    """The decoder's error channel, trained to be |coarse alpha − true alpha| (paper, section 3.1).
+
+    Example:
+        >>> coarse = Coarse(*(torch.full((1, channels, 2, 2), 0.25) for channels in (1, 3, 1, 32)))
+        >>> PredictedError()(coarse, *torch.rand(2, 1, 3, 8, 8)).max().item()
+        0.25
+    """
 
     def forward(self, coarse: Coarse, source: Tensor, background: Tensor, target: Tensor | None = None) -> Tensor:
         return coarse.error
 
 
 class AlphaUncertainty(ErrorMap):
-    """4·α·(1 − α): largest where the coarse alpha is undecided; needs no error channel."""
+    """4·α·(1 − α): largest where the coarse alpha is undecided; needs no error channel.
+
+    Example:
+        >>> coarse = Coarse(*(torch.full((1, channels, 2, 2), 0.25) for channels in (1, 3, 1, 32)))
+        >>> AlphaUncertainty()(coarse, *torch.rand(2, 1, 3, 8, 8)).max().item()
+        0.75
+    """
 
     def forward(self, coarse: Coarse, source: Tensor, background: Tensor, target: Tensor | None = None) -> Tensor:
         return 4 * coarse.alpha * (1 - coarse.alpha)
 
 
 class BackgroundDifference(ErrorMap):
-    """Where coarse alpha and picture disagree: the mean over channels of |source − background|, against the coarse
-    alpha.
+    """| min(1, difference / scale) − alpha |, with the mean over channels of |source − background| at the coarse size.
 
-    Both at the coarse size; the map is | min(1, difference / scale) − alpha |, so it is large where the picture differs
-    from the background but alpha is low, and the other way round.
+    It is large where the image differs from the background but alpha is low, and the other way round.
 
     Args:
         scale: the mean difference of two colours (in [0, 1]) that counts as certainly foreground.
+
+    Example:
+        >>> coarse = Coarse(*(torch.full((1, channels, 2, 2), 0.25) for channels in (1, 3, 1, 32)))
+        >>> BackgroundDifference()(coarse, *torch.zeros(2, 1, 3, 8, 8)).max().item()
+        0.25
     """
 
     def __init__(self, scale: float = 0.25) -> None:
@@ -50,7 +65,12 @@ class BackgroundDifference(ErrorMap):
 class OracleError(ErrorMap):
     """The true error, the mean of |coarse alpha − true alpha| over each patch: the upper bound for any map.
 
-    Test time only, it reads the answer.
+    It reads the true alpha, so it only works at test time.
+
+    Example:
+        >>> coarse = Coarse(*(torch.full((1, channels, 2, 2), 0.25) for channels in (1, 3, 1, 32)))
+        >>> OracleError().eval()(coarse, *torch.rand(2, 1, 3, 8, 8), torch.ones(1, 1, 8, 8)).shape
+        torch.Size([1, 1, 2, 2])
     """
 
     needs_target = True
@@ -66,12 +86,18 @@ class OracleError(ErrorMap):
                 "OracleError needs the true alpha: call the network with target=alpha, or choose PredictedError."
             )
         error = (resize(coarse.alpha, (target.shape[-2], target.shape[-1])) - target).abs()
-        # A bilinear resize to the patches would look at four of a patch's sixteen pixels, and miss hair.
+        # A bilinear resize to the patches would read four of a patch's sixteen pixels, and miss hair.
         return F.avg_pool2d(error, PATCH, ceil_mode=True)
 
 
 class NoError(ErrorMap):
-    """Ones everywhere: nothing is known. For selectors that do not rank by error (RandomPatches, AllPatches)."""
+    """Ones everywhere, for selectors that do not rank by error (RandomPatches, AllPatches).
+
+    Example:
+        >>> coarse = Coarse(*(torch.full((1, channels, 2, 2), 0.25) for channels in (1, 3, 1, 32)))
+        >>> NoError()(coarse, *torch.rand(2, 1, 3, 8, 8)).min().item()
+        1.0
+    """
 
     informative = False
 

@@ -1,8 +1,4 @@
-"""Patch selectors: which 4×4-pixel patches are refined.
-
-Each gives a score for every patch; the refiner takes those above 0, the `patches` highest of each image where there are
-more (see `PatchSelector`).
-"""
+"""Patch selectors: scores of the 4×4-pixel patches, of which `zoo.matting.parts.select` chooses those to refine."""
 
 import torch
 from torch import Tensor
@@ -18,6 +14,12 @@ class TopK(PatchSelector):
         patches: k, the most patches that are refined in an image: 5,000 for HD, 20,000 for 4K (paper, section 4).
         fixed_count: refine exactly k patches, also where the error is 0 (official `prevent_oversampling=False`), for
             constant cost.
+
+    Example:
+        >>> from zoo.matting.parts import select
+        >>> selector = TopK(patches=2)
+        >>> select(selector(torch.tensor([[[[0.1, 0.0, 0.3, 0.2]]]])), selector.patches)
+        tensor([[[[False, False,  True,  True]]]])
     """
 
     uses_error = True
@@ -36,6 +38,10 @@ class Threshold(PatchSelector):
 
     Args:
         threshold: 0.1 in the paper and in the official model's default, 0.7 in the official training script.
+
+    Example:
+        >>> Threshold(0.25)(torch.tensor([[[[0.0, 0.5, 1.0]]]]))
+        tensor([[[[-0.2500,  0.2500,  0.7500]]]])
     """
 
     uses_error = True
@@ -52,11 +58,16 @@ class RandomPatches(PatchSelector):
     """A given number of patches at random: the ablation of choosing by error.
 
     In evaluation the choice depends on (seed, row, column) alone, so that it is the same for every image of a size, in
-    every process and in an exported graph; in training it is drawn anew for each image.
+    every process and in an exported graph; in training it is resampled for each image.
 
     Args:
         patches: how many patches are refined in an image.
         seed: another seed, another choice (in evaluation).
+
+    Example:
+        >>> scores = RandomPatches(patches=3).eval()(torch.zeros(2, 1, 4, 4))
+        >>> torch.equal(scores[0], scores[1])
+        True
     """
 
     def __init__(self, patches: int = 5000, seed: int = 0) -> None:
@@ -77,14 +88,24 @@ class RandomPatches(PatchSelector):
 
 
 class AllPatches(PatchSelector):
-    """Every patch: refinement everywhere (official "full" mode)."""
+    """Every patch: refinement everywhere (official "full" mode).
+
+    Example:
+        >>> AllPatches()(torch.zeros(1, 1, 1, 2))
+        tensor([[[[1., 1.]]]])
+    """
 
     def forward(self, error: Tensor) -> Tensor:
         return torch.ones_like(error)
 
 
 class NoPatches(PatchSelector):
-    """No patch: the coarse result enlarged, with the refiner's weights kept but unused."""
+    """No patch: the coarse result enlarged, the refiner's weights unused.
+
+    Example:
+        >>> NoPatches().patches
+        0
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -95,7 +116,7 @@ class NoPatches(PatchSelector):
 
 
 def scramble(values: Tensor) -> Tensor:
-    """An integer hash of int64 values to 24 bits: xor-shift and multiply, below 2³¹ so that every device agrees."""
+    """Hash int64 values to 24 bits by xor-shift and multiply, below 2³¹ so that every device agrees."""
     mask = 2**31 - 1
     for multiplier in (0x45D9F3B, 0x119DE1F3):
         values = (values & mask) ^ ((values & mask) >> 15)
@@ -104,7 +125,7 @@ def scramble(values: Tensor) -> Tensor:
 
 
 def at_least(value: int, lowest: int, owner: str, argument: str) -> int:
-    """The value, or a ValueError that says what was expected."""
+    """Return the value, or raise ValueError where it is too low."""
     if value < lowest:
         raise ValueError(f"{owner}({argument}={value}): expected {argument} ≥ {lowest}.")
     return value

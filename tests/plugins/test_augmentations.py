@@ -19,11 +19,11 @@ from zoo_plugins.augmentations.colour import (
     adjust_contrast,
     adjust_hue,
     adjust_saturation,
-    draw_jitter,
     jitter,
     jitter_together,
+    random_jitter,
 )
-from zoo_plugins.augmentations.geometry import HorizontalFlip, RandomAffine, draw_affine, sample, sampling_grid
+from zoo_plugins.augmentations.geometry import HorizontalFlip, RandomAffine, random_theta, sample, sampling_grid
 
 from zoo.core.parts import Augmentation
 from zoo.core.seeding import RandomStream
@@ -123,7 +123,7 @@ def test_probability_is_the_share_of_changed_samples(name: str) -> None:  # blur
 def test_affine_map_agrees_with_torchvision() -> None:
     picture = tv.gaussian_blur(make_batch([5]).background, [9, 9])
     height, width = SIZE
-    where_from = draw_affine(RandomStream([3], "x"), SIZE, 20, 0.2, (0.7, 1.4), 15)
+    where_from = random_theta(RandomStream([3], "x"), SIZE, 20, 0.2, (0.7, 1.4), 15)
     draws = RandomStream([3], "x")
     angle, right, down, scale, shear = (
         float(draws.uniform(low, high)) for low, high in ((-20, 20), (-0.2, 0.2), (-0.2, 0.2), (0.7, 1.4), (-15, 15))
@@ -145,7 +145,7 @@ def test_the_grid_is_that_of_torch() -> None:
 
 
 def test_affine_draws_stay_within_the_official_ranges_and_fill_them() -> None:
-    maps = draw_affine(RandomStream(range(500), "x"), (100, 100), 5, 0.1, (0.3, 1.0), 5).double()
+    maps = random_theta(RandomStream(range(500), "x"), (100, 100), 5, 0.1, (0.3, 1.0), 5).double()
     forward = torch.linalg.inv(maps[:, :, :2])
     scale = torch.linalg.det(forward).sqrt()
     angle = torch.atan2(forward[:, 1, 0], forward[:, 0, 0]) * 180 / math.pi
@@ -247,7 +247,7 @@ def test_sharpen_is_that_of_pillow() -> None:
 
 
 def test_colour_draws_stay_within_the_official_ranges_and_orders_vary() -> None:
-    amounts, order = draw_jitter(RandomStream(range(500), "x"), (0.15, 0.15, 0.15, 0.05))
+    amounts, order = random_jitter(RandomStream(range(500), "x"), (0.15, 0.15, 0.15, 0.05))
     for values, middle, reach in zip(amounts.T, (1, 1, 1, 0), (0.15, 0.15, 0.15, 0.05), strict=True):
         assert reach * 0.97 < (values - middle).abs().max() <= reach + 1e-6
     assert len({tuple(row) for row in order.tolist()}) == 24
@@ -283,7 +283,7 @@ def test_colour_adjustments_are_those_of_torchvision(ours, theirs, amounts: tupl
 
 def test_colour_jitter_of_a_batch_is_that_of_each_picture() -> None:
     pictures = make_batch(list(range(6))).background
-    amounts, order = draw_jitter(RandomStream([1, 2, 3, 4, 5, 6], "x"), (0.3, 0.3, 0.3, 0.2))
+    amounts, order = random_jitter(RandomStream([1, 2, 3, 4, 5, 6], "x"), (0.3, 0.3, 0.3, 0.2))
     order[3:] = order[0]
     alone = [jitter(pictures[[n]], amounts[[n]], order[[n]]) for n in range(6)]
     assert torch.equal(jitter(pictures, amounts, order), torch.cat(alone))
@@ -294,7 +294,7 @@ def test_compiled_colour_jitter_is_the_one_of_all_pictures_at_once(size: tuple[i
     orders = torch.tensor(list(itertools.permutations(range(4))))
     pictures = make_batch(list(range(24)), size).background
     pictures[:, :, :4] = pictures[:, :1, :4]
-    amounts, _ = draw_jitter(RandomStream(range(24), "x"), (0.5, 0.5, 0.5, 0.4))
+    amounts, _ = random_jitter(RandomStream(range(24), "x"), (0.5, 0.5, 0.5, 0.4))
     amounts[::5, 0], amounts[1::5, 1], amounts[2::5, 2], amounts[3::5, 3] = 1, 1, 1, 0
     expected = jitter_together(pictures, amounts, orders)
     for given in (pictures, pictures.contiguous(memory_format=torch.channels_last)):
@@ -306,7 +306,7 @@ def test_compiled_colour_jitter_is_the_one_of_all_pictures_at_once(size: tuple[i
 )
 def test_colour_jitter_keeps_the_precision_of_the_pictures(dtype: torch.dtype, tolerance: float) -> None:
     pictures = make_batch(list(range(6)), (7, 9)).background
-    given = draw_jitter(RandomStream(range(6), "x"), (0.3, 0.3, 0.3, 0.05))
+    given = random_jitter(RandomStream(range(6), "x"), (0.3, 0.3, 0.3, 0.05))
     expected = jitter(pictures, *given)
     result = jitter(pictures.to(dtype), *given)
     assert result.dtype == dtype

@@ -68,7 +68,7 @@ def test_the_features_at_sixteen_are_dilated_not_shrunk() -> None:
         ("vit_tiny_patch16_224", 16, r"cannot make 'vit_tiny.*output_stride=16 \(.*\); choose a model .*resnet50"),
         ("vit_tiny_patch16_224", 32, r"cannot make 'vit_tiny.*; choose a model .*resnet50"),
         ("hrnet_w18", 16, r"cannot make 'hrnet_w18'.*; choose a model"),
-        ("hrnet_w18", 32, r"cannot make 'hrnet_w18'.*it takes pictures of certain sizes only.*; choose a model"),
+        ("hrnet_w18", 32, r"cannot make 'hrnet_w18'.*it takes images of certain sizes only.*; choose a model"),
         ("densenet121", 16, r"cannot make 'densenet121'.*'densenet121' works with output_stride=32\."),
         (
             "convnext_atto",

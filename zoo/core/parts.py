@@ -21,13 +21,11 @@ class Backbone(Part, nn.Module):
     The network calls `build` once; then `channels` and `strides` are known and `forward` works.
 
     Example:
-        >>> class Halves(Backbone):
-        ...     def build(self, in_channels, strides):
-        ...         self.channels, self.strides = [in_channels] * len(strides), list(strides)
-        ...     def forward(self, image):
-        ...         return [nn.functional.avg_pool2d(image, stride, ceil_mode=True) for stride in self.strides]
-        >>> Halves().spec
-        {'class_path': 'Halves', 'init_args': {}}
+        >>> class Identity(Backbone):
+        ...     def build(self, in_channels, strides): self.channels, self.strides = [in_channels], [1]
+        ...     def forward(self, image): return [image]
+        >>> Identity().spec
+        {'class_path': 'Identity', 'init_args': {}}
     """
 
     channels: list[int]
@@ -92,8 +90,7 @@ class LossTerm(Part, nn.Module):
     Example:
         >>> class AlphaMSE(LossTerm):
         ...     reads, targets = frozenset({"alpha"}), frozenset({"alpha"})
-        ...     def forward(self, output, batch):
-        ...         return (output.alpha - batch.alpha).square().mean()
+        ...     def forward(self, output, batch): return (output.alpha - batch.alpha).square().mean()
         >>> AlphaMSE(weight=2.0).spec
         {'class_path': 'AlphaMSE', 'init_args': {'weight': 2.0}}
     """
@@ -118,8 +115,7 @@ class Augmentation(Part, nn.Module):
     Example:
         >>> class Darken(Augmentation):
         ...     def forward(self, batch, random):
-        ...         factors = random.uniform(0.5, 1).view(-1, 1, 1, 1)
-        ...         return batch._replace(source=batch.source * factors)
+        ...         return batch._replace(source=batch.source * random.uniform(0.5, 1).view(-1, 1, 1, 1))
         >>> Darken().spec
         {'class_path': 'Darken', 'init_args': {}}
     """
@@ -139,8 +135,7 @@ class SampleSource(Part, Dataset):
 
     Example:
         >>> class Empty(SampleSource):
-        ...     def __len__(self):
-        ...         return 0
+        ...     def __len__(self): return 0
         >>> len(Empty()), Empty.synthetic
         (0, False)
     """

@@ -122,7 +122,7 @@ def build(spec: Spec) -> Any:
 
 def current_arguments(cls: type, arguments: dict[str, Any]) -> dict[str, Any]:
     """Return the arguments of a spec without those that the class has retired."""
-    retired = getattr(cls, "retired_arguments", frozenset())
+    retired: frozenset[str] = getattr(cls, "retired_arguments", frozenset())
     return {name: value for name, value in arguments.items() if name not in retired}
 
 

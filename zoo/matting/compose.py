@@ -142,11 +142,6 @@ def augment_together(
         batch, augmentations: as there.
         seeds: of the samples.
         size: height and width of the crop; None leaves the canvas as it is.
-
-    Example:
-        >>> image, alpha = torch.rand(1, 3, 8, 8), torch.rand(1, 1, 8, 8)
-        >>> augment_together(MattingBatch(image, image, alpha, image), [7], {}, (4, 4)).source.shape
-        torch.Size([1, 3, 4, 4])
     """
 
     def run(phase: str, batch: MattingBatch) -> MattingBatch:

@@ -279,10 +279,6 @@ def in_order(stages: Mapping[str, TrainingStage], order: Sequence[str] | None) -
 
     Raises:
         ValueError: a name is unknown, none is left, or one before the last has no end.
-
-    Example:
-        >>> list(in_order({"a": TrainingStage(None), "b": TrainingStage(None)}, ["b"]))
-        ['b']
     """
     for name in order or []:
         if name not in stages:

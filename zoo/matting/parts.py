@@ -109,13 +109,9 @@ class MattingDataset(SampleSource):
 
     Example:
         >>> class Grey(MattingDataset):
-        ...     background_count = 1
-        ...     def __len__(self):
-        ...         return 1
-        ...     def matte(self, index):
-        ...         return Matte(torch.ones(3, 8, 8), torch.ones(1, 8, 8), "grey")
-        ...     def background(self, index):
-        ...         return torch.full((3, 8, 8), 0.5)
+        ...     background_count, __len__ = 1, lambda self: 1
+        ...     def matte(self, index): return Matte(torch.ones(3, 8, 8), torch.ones(1, 8, 8), "grey")
+        ...     def background(self, index): return torch.full((3, 8, 8), 0.5)
         >>> Grey().matte(0).name
         'grey'
     """
@@ -158,9 +154,8 @@ class MattingAugmentation(Augmentation):
         ...     phase = "captured"
         ...     def forward(self, batch, random):
         ...         return batch._replace(source=batch.source * random.uniform(0.5, 1).view(-1, 1, 1, 1))
-        >>> batch = MattingBatch(*torch.ones(2, 1, 3, 2, 2), *torch.ones(2, 1, 1, 2, 2))
-        >>> bool((Darken()(batch, RandomStream([7], "darken")).source < 1).all())
-        True
+        >>> Darken().phase
+        'captured'
     """
 
     phase: Literal["canvas", "scene", "captured"]
@@ -178,8 +173,7 @@ class ErrorMap(Part, nn.Module):
 
     Example:
         >>> class Undecided(ErrorMap):
-        ...     def forward(self, coarse, source, background, target=None):
-        ...         return 1 - (2 * coarse.alpha - 1).abs()
+        ...     def forward(self, coarse, source, background, target=None): return coarse.alpha
         >>> Undecided().informative, Undecided().needs_target
         (True, False)
     """
@@ -206,8 +200,7 @@ class PatchSelector(Part, nn.Module):
     Example:
         >>> class Squared(PatchSelector):
         ...     uses_error, patches = True, 2
-        ...     def forward(self, error):
-        ...         return error**2
+        ...     def forward(self, error): return error**2
         >>> Squared()(torch.tensor([[[[1.0, 0.0, 3.0]]]]))
         tensor([[[[1., 0., 9.]]]])
     """
@@ -249,8 +242,8 @@ class Refiner(Part, nn.Module):
         >>> class Enlarge(Refiner):
         ...     refines = False
         ...     def forward(self, source, background, coarse, score, patches):
-        ...         size = source.shape[-2:]
-        ...         return resize(coarse.alpha, size), resize(coarse.foreground, size), torch.zeros_like(score)
+        ...         enlarged = (resize(image, source.shape[-2:]) for image in coarse[:2])
+        ...         return *enlarged, torch.zeros_like(score)
         >>> Enlarge().spec["class_path"]
         'Enlarge'
     """

@@ -1,7 +1,7 @@
 """Colour jitter: brightness, contrast, saturation and hue change a little, in random order, as in torchvision's.
 
-The four adjustments give what torchvision's of the same names give, for pictures with an amount each, in a fraction of
-the time. On a CPU they are compiled, and run on as many pixels at a time as its cache holds.
+The four adjustments equal torchvision's of the same names, with an amount for each image, in a fraction of the time. On
+a CPU they are compiled, and run on as many pixels at a time as its cache holds.
 """
 
 from collections.abc import Callable
@@ -11,20 +11,25 @@ import torch
 from torch import Tensor
 
 from zoo.core.compiled import compiled
-from zoo.core.parts import Augmentation
 from zoo.core.seeding import RandomStream
-from zoo.matting.parts import MattingBatch
-from zoo_plugins.augmentations.chosen import Side, change_chosen, check_range, check_side
+from zoo.matting.parts import MattingAugmentation, MattingBatch
+from zoo_plugins.augmentations import Side, change_chosen, check_range, check_side
 
 
-class ColourJitter(Augmentation):
+class ColourJitter(MattingAugmentation):
     """Changes the colours of the foreground or of the background, before the two meet; alpha stays.
 
     Args:
         side: `foreground` or `background`.
-        brightness, contrast, saturation: the factor is drawn from 1 ± this.
-        hue: the turn of the hue is drawn from ± this, in turns of the colour circle.
+        brightness, contrast, saturation: the factor is sampled from 1 ± this.
+        hue: the rotation of the hue is sampled from ± this, in full rotations of the colour circle.
         probability: of changing a sample.
+
+    Example:
+        >>> image, alpha = torch.rand(1, 3, 8, 8), torch.rand(1, 1, 8, 8)
+        >>> batch = MattingBatch(image, image, alpha, image)
+        >>> ColourJitter("foreground")(batch, RandomStream([7], "x")).alpha.equal(alpha)
+        True
     """
 
     phase = "canvas"
@@ -44,19 +49,25 @@ class ColourJitter(Augmentation):
         self.side, self.probability = side, probability
         self.strengths = (brightness, contrast, saturation, hue)
 
-    def forward(self, batch: MattingBatch, draws: RandomStream) -> MattingBatch:
-        chosen = draws.chance(self.probability)
-        amounts, order = draw_jitter(draws, self.strengths)
+    def forward(self, batch: MattingBatch, random: RandomStream) -> MattingBatch:
+        chosen = random.chance(self.probability)
+        amounts, order = random_jitter(random, self.strengths)
         return change_chosen(batch, [self.side], chosen, lambda images: jitter(images, amounts[chosen], order[chosen]))
 
 
-class BackgroundJitter(Augmentation):
+class BackgroundJitter(MattingAugmentation):
     """Changes the colours of the captured background only: another exposure and white balance than the source's.
 
     Args:
         probability: of changing a sample; 0.8 in the official code, 0.3 in the paper.
-        brightness, contrast, saturation: the factor is drawn from 1 ± this.
-        hue: the turn of the hue is drawn from ± this, in turns of the colour circle.
+        brightness, contrast, saturation: the factor is sampled from 1 ± this.
+        hue: the rotation of the hue is sampled from ± this, in full rotations of the colour circle.
+
+    Example:
+        >>> image, alpha = torch.rand(1, 3, 8, 8), torch.rand(1, 1, 8, 8)
+        >>> batch = MattingBatch(image, image, alpha, image)
+        >>> BackgroundJitter(probability=0.0)(batch, RandomStream([7], "x")).background.equal(image)
+        True
     """
 
     phase = "captured"
@@ -74,9 +85,9 @@ class BackgroundJitter(Augmentation):
         self.probability = probability
         self.strengths = (brightness, contrast, saturation, hue)
 
-    def forward(self, batch: MattingBatch, draws: RandomStream) -> MattingBatch:
-        chosen = draws.chance(self.probability)
-        amounts, order = draw_jitter(draws, self.strengths)
+    def forward(self, batch: MattingBatch, random: RandomStream) -> MattingBatch:
+        chosen = random.chance(self.probability)
+        amounts, order = random_jitter(random, self.strengths)
         return change_chosen(
             batch, ["background"], chosen, lambda images: jitter(images, amounts[chosen], order[chosen])
         )
@@ -85,38 +96,53 @@ class BackgroundJitter(Augmentation):
 def check_jitter(
     part: object, probability: float, brightness: float, contrast: float, saturation: float, hue: float
 ) -> None:
-    """ValueError naming the argument that is out of its range."""
+    """Raise ValueError for an argument that is out of its range.
+
+    Example:
+        >>> check_jitter("any part", 1.0, 0.2, 0.2, 0.2, 0.1)
+    """
     check_range(part, 0, 1, probability=probability, brightness=brightness, contrast=contrast, saturation=saturation)
     check_range(part, 0, 0.5, hue=hue)
 
 
-def draw_jitter(draws: RandomStream, strengths: tuple[float, float, float, float]) -> tuple[Tensor, Tensor]:
-    """Draw how each sample's colours change.
+def random_jitter(random: RandomStream, strengths: tuple[float, float, float, float]) -> tuple[Tensor, Tensor]:
+    """Sample the change of each sample's colours.
 
     Returns:
         (B, 4) amounts, in the order of `ADJUSTMENTS` (factors about 1, hue about 0), and (B, 4) the order in which they
         are applied.
+
+    Example:
+        >>> amounts, order = random_jitter(RandomStream([1, 2], "x"), (0.2, 0.2, 0.2, 0.1))
+        >>> amounts.shape, order.sort(1).values.tolist()
+        (torch.Size([2, 4]), [[0, 1, 2, 3], [0, 1, 2, 3]])
     """
     brightness, contrast, saturation, hue = strengths
-    amounts = [draws.uniform(1 - strength, 1 + strength) for strength in (brightness, contrast, saturation)]
-    amounts.append(draws.uniform(-hue, hue))
-    order = torch.stack([draws.uniform() for _ in ADJUSTMENTS], dim=1).argsort(dim=1)
+    amounts = [random.uniform(1 - strength, 1 + strength) for strength in (brightness, contrast, saturation)]
+    amounts.append(random.uniform(-hue, hue))
+    order = torch.stack([random.uniform() for _ in ADJUSTMENTS], dim=1).argsort(dim=1)
     return torch.stack(amounts, dim=1), order
 
 
 def jitter(images: Tensor, amounts: Tensor, order: Tensor) -> Tensor:
-    """Adjust the colours of (n, 3, H, W) pictures by amounts and in orders of shape (n, 4), from `draw_jitter`."""
+    """Adjust the colours of (n, 3, H, W) images by amounts and in orders of shape (n, 4), from `random_jitter`.
+
+    Example:
+        >>> amounts, order = torch.tensor([[0.5, 1, 1, 0]]), torch.arange(4)[None]
+        >>> jitter(torch.full((1, 3, 1, 1), 0.5), amounts, order).flatten()
+        tensor([0.2500, 0.2500, 0.2500])
+    """
     if images.device.type != "cpu" or images.dtype != torch.float32:
         return jitter_together(images, amounts, order)
     adjusted = torch.empty(images.shape, dtype=images.dtype)
     planes = (tensor.contiguous().flatten(2).numpy() for tensor in (images, adjusted))
-    for picture, result, *own in zip(*planes, amounts.float().numpy(), order.numpy(), strict=True):
-        _adjust(picture, result, *own)
+    for image, result, *own in zip(*planes, amounts.float().numpy(), order.numpy(), strict=True):
+        _adjust(image, result, *own)
     return adjusted
 
 
 def jitter_together(images: Tensor, amounts: Tensor, order: Tensor) -> Tensor:
-    """As `jitter`, the pictures that have an order in common at once."""
+    """Adjust images of one order together, as `jitter` does."""
     adjusted = torch.empty_like(images)
     for own_order in order.unique(dim=0):
         alike = (order == own_order).all(1)
@@ -130,25 +156,25 @@ def jitter_together(images: Tensor, amounts: Tensor, order: Tensor) -> Tensor:
 
 
 def adjust_brightness(images: Tensor, factors: Tensor) -> Tensor:
-    """Mix (n, 3, H, W) pictures with black; factors (n, 1, 1, 1) are the pictures' shares, and may be above 1."""
+    """Mix (n, 3, H, W) images with black; factors (n, 1, 1, 1) are the images' fractions, and may be above 1."""
     return (images * factors).clamp_(0, 1)
 
 
 def adjust_contrast(images: Tensor, factors: Tensor) -> Tensor:
-    """Mix (n, 3, H, W) pictures with their mean grey; factors (n, 1, 1, 1) as for the brightness."""
+    """Mix (n, 3, H, W) images with their mean grey; factors (n, 1, 1, 1) as for the brightness."""
     return (images * factors).add_(grey(images).mean((2, 3), keepdim=True) * (1 - factors)).clamp_(0, 1)
 
 
 def adjust_saturation(images: Tensor, factors: Tensor) -> Tensor:
-    """Mix (n, 3, H, W) pictures with their greys; factors (n, 1, 1, 1) as for the brightness."""
+    """Mix (n, 3, H, W) images with their greys; factors (n, 1, 1, 1) as for the brightness."""
     return (images * factors).add_(grey(images).mul_(1 - factors)).clamp_(0, 1)
 
 
-def adjust_hue(images: Tensor, turns: Tensor) -> Tensor:
-    """Turn the hue of (n, 3, H, W) pictures by (n, 1, 1, 1) turns of the colour circle.
+def adjust_hue(images: Tensor, rotations: Tensor) -> Tensor:
+    """Rotate the hue of (n, 3, H, W) images by (n, 1, 1, 1) full rotations of the colour circle.
 
-    In sixths of a turn, red is at 0, green at 2, blue at 4. A channel is as bright as the brightest within one sixth of
-    its own place, as dark as the darkest from two sixths on, and between the two in between.
+    In sixths of a rotation, red is at 0, green at 2, blue at 4. A channel has the highest value within one sixth of its
+    own hue, the lowest from two sixths on, and is linear in between.
     """
     red, green, blue = images.split(1, 1)
     highest = torch.maximum(torch.maximum(red, green), blue)
@@ -159,14 +185,14 @@ def adjust_hue(images: Tensor, turns: Tensor) -> Tensor:
         green - blue,
         torch.where(highest == green, (blue - red).add_(spread, alpha=2), (red - green).add_(spread, alpha=4)),
     )
-    sixths.div_(torch.where(spread > 0, spread, 1)).add_(6 * turns)
+    sixths.div_(torch.where(spread > 0, spread, 1)).add_(6 * rotations)
     sixths.sub_((sixths / 6).floor_(), alpha=6)
-    shares = torch.cat([(sixths - 3).abs_().sub_(1), 2 - (sixths - 2).abs_(), 2 - (sixths - 4).abs_()], 1)
-    return shares.clamp_(0, 1).mul_(spread).add_(lowest)
+    levels = torch.cat([(sixths - 3).abs_().sub_(1), 2 - (sixths - 2).abs_(), 2 - (sixths - 4).abs_()], 1)
+    return levels.clamp_(0, 1).mul_(spread).add_(lowest)
 
 
 def grey(images: Tensor) -> Tensor:
-    """(n, 3, H, W) → (n, 1, H, W), with torchvision's weights."""
+    """Return the grey of (n, 3, H, W), (n, 1, H, W), with torchvision's weights."""
     red, green, blue = images.split(1, 1)
     return (red * 0.2989).add_(green, alpha=0.587).add_(blue, alpha=0.114)
 
@@ -177,21 +203,21 @@ ADJUSTMENTS: tuple[tuple[Callable[[Tensor, Tensor], Tensor], float], ...] = (
     (adjust_saturation, 1),
     (adjust_hue, 0),
 )
-"""In the order of `draw_jitter`'s amounts, each with the amount that changes nothing."""
+"""In the order of `random_jitter`'s amounts, each with its neutral amount."""
 
 
 BLOCK = 2048
-"""Pixels whose three channels fit into the fastest cache."""
+"""Number of pixels whose three channels fit into the fastest cache."""
 
 
 @compiled
-def _adjust(picture: np.ndarray, result: np.ndarray, amounts: np.ndarray, order: np.ndarray) -> None:
-    """`jitter` of one picture: from (3, pixels) to (3, pixels), float32, with four amounts and their order.
+def _adjust(image: np.ndarray, result: np.ndarray, amounts: np.ndarray, order: np.ndarray) -> None:
+    """Adjust one image from (3, pixels) to (3, pixels), float32, with four amounts and their order.
 
-    What comes before the contrast is done first for all pixels, since the contrast needs the mean of what it gives.
+    The steps before the contrast run first on all pixels, since the contrast needs the mean of their result.
     """
     one, zero = np.float32(1), np.float32(0)
-    count = picture.shape[1]
+    count = image.shape[1]
     total = 0.0
     mean = zero
     contrast = 0
@@ -203,7 +229,7 @@ def _adjust(picture: np.ndarray, result: np.ndarray, amounts: np.ndarray, order:
             last = min(first + BLOCK, count)
             red, green, blue = result[0, first:last], result[1, first:last], result[2, first:last]
             if part == 0:
-                red[:], green[:], blue[:] = picture[0, first:last], picture[1, first:last], picture[2, first:last]
+                red[:], green[:], blue[:] = image[0, first:last], image[1, first:last], image[2, first:last]
             for step in steps:
                 amount = amounts[step]
                 rest = one - amount

@@ -17,9 +17,9 @@ from zoo.core.seeding import RandomStream
 from zoo.heads.mesh import HeadModel
 from zoo.heads.parts import LANDMARKS, HeadAugmentation, HeadBatch
 from zoo.heads.rotation import matrix_from_axis_angle
-from zoo_plugins.augmentations.chosen import check_limits, check_range
+from zoo_plugins.augmentations import check_limits, check_range
 from zoo_plugins.augmentations.colour import check_jitter
-from zoo_plugins.augmentations.geometry import SMALLEST_SCALE, draw_affine, sample, sampling_grid
+from zoo_plugins.augmentations.geometry import SMALLEST_SCALE, random_theta, sample, sampling_grid
 
 ROWS: tuple[tuple[int, ...], ...] = (
     tuple(range(17)),  # the contour, ear to ear
@@ -99,7 +99,7 @@ class HeadAffine(HeadAugmentation):
 
     def forward(self, batch: HeadBatch, random: RandomStream) -> HeadBatch:
         chosen = random.chance(self.probability)
-        theta = draw_affine(random, batch.image.shape[-2:], self.degrees, self.translate, self.scale, shear=0.0)
+        theta = random_theta(random, batch.image.shape[-2:], self.degrees, self.translate, self.scale, shear=0.0)
         return change_chosen(batch, chosen, lambda samples: transform(samples, theta[chosen]))
 
 
@@ -272,7 +272,7 @@ def transform(batch: HeadBatch, theta: Tensor) -> HeadBatch:
 
     Args:
         batch: of heads.
-        theta: (B, 2, 3) inverse affine matrices, from the result to the image, see `draw_affine`; without shear.
+        theta: (B, 2, 3) inverse affine matrices, from the result to the image, see `random_theta`; without shear.
     """
     image, size = sample(batch.image, sampling_grid(theta, batch.image), "zeros"), batch.image.shape[-1]
     linear = torch.linalg.inv(theta[:, :, :2])

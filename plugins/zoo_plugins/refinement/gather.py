@@ -19,12 +19,7 @@ ROW = {torch.float32: torch.complex128, torch.float16: torch.float64, torch.bflo
 
 
 class Cells(NamedTuple):
-    """Squares by image, row and column on a grid of squares, (P,) each; of patches, unless said otherwise.
-
-    Example:
-        >>> Cells(*torch.ones(2, 1, 3).nonzero(as_tuple=True)).number
-        6
-    """
+    """Squares by image, row and column on a grid of squares, (P,) each; of patches, unless said otherwise."""
 
     image: Tensor
     row: Tensor
@@ -51,13 +46,7 @@ class RefinerInputs(NamedTuple):
 
 
 def refiner_inputs(source: Tensor, background: Tensor, coarse: Coarse) -> RefinerInputs:
-    """Return the inputs with the coarse result in one map, channels last.
-
-    Example:
-        >>> coarse = Coarse(*(torch.rand(1, channels, 2, 2) for channels in (1, 3, 1, 32)))
-        >>> refiner_inputs(torch.rand(1, 3, 8, 8), torch.rand(1, 3, 8, 8), coarse).coarse.shape
-        torch.Size([1, 2, 2, 42])
-    """
+    """Return the inputs with the coarse result in one map, channels last."""
     batch, channels, height, width = coarse.hidden.shape
     joined = coarse.hidden.new_empty(batch, height, width, channels + 4 + 6)
     joined[..., :channels] = coarse.hidden.permute(0, 2, 3, 1)
@@ -206,37 +195,20 @@ def pad_to(image: Tensor, side: int) -> Tensor:
 
 
 def crop(x: Tensor, cells: Cells, size: int, margin: int) -> Tensor:
-    """Crop the cells' squares with a margin, zeros beyond the border: (B, C, H, W) → (P, C, s, s), s = size + 2·margin.
-
-    Example:
-        >>> crop(torch.rand(1, 3, 8, 8), Cells(*torch.zeros(3, 5).long()), 4, 2).shape
-        torch.Size([5, 3, 8, 8])
-    """
+    """Crop the cells' squares with a margin, zeros beyond the border: (B, C, H, W) → (P, C, s, s), s = size + 2·margin."""
     side = size + 2 * margin
     squares = F.pad(x, (margin,) * 4).permute(0, 2, 3, 1).unfold(1, side, size).unfold(2, side, size)
     return squares[cells.image, cells.row, cells.column]
 
 
 def write(x: Tensor, cells: Cells, patches: Tensor) -> Tensor:
-    """Return a copy of x (B, C, H, W) with the patches (P, C, 4, 4) at the cells.
-
-    Example:
-        >>> write(torch.zeros(1, 1, 8, 8), Cells(*torch.zeros(3, 1).long()), torch.ones(1, 1, 4, 4)).sum()
-        tensor(16.)
-    """
+    """Return a copy of x (B, C, H, W) with the patches (P, C, 4, 4) at the cells."""
     grid = by_patches(x).index_put((cells.image, cells.row, cells.column), patches.to(x.dtype))
     return grid.permute(0, 3, 1, 4, 2, 5).reshape(x.shape)
 
 
 def write_in_place(x: Tensor, cells: Cells, patches: Tensor) -> None:
-    """Write the patches (P, C, 4, 4) into x (B, C, H, W) itself, which is contiguous.
-
-    Example:
-        >>> x = torch.zeros(1, 1, 8, 8)
-        >>> write_in_place(x, Cells(*torch.zeros(3, 1).long()), torch.ones(1, 1, 4, 4))
-        >>> x.sum()
-        tensor(16.)
-    """
+    """Write the patches (P, C, 4, 4) into x (B, C, H, W) itself, which is contiguous."""
     patches = patches.to(x.dtype)
     if x.dtype in ROW:
         row = ROW[x.dtype]

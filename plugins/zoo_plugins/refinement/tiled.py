@@ -59,12 +59,6 @@ def half_size_kernels(conv1: Convolution, conv2: Convolution, conv3: Convolution
     """Return the kernels at half size of two convolutions at half size and two at full size.
 
     The second result is enlarged and joined by the images' channels before the third.
-
-    Example:
-        >>> sizes = (24, 42, 3), (16, 24, 3), (12, 22, 3), (4, 12, 3)
-        >>> kernels = half_size_kernels(*((torch.rand(o, i, k, k), None) for o, i, k in sizes))
-        >>> kernels.conv3[0].shape, kernels.margin
-        (torch.Size([48, 40, 2, 2]), 3)
     """
     hidden = len(conv2[0])
     unshuffled = unshuffled_kernel(conv3[0])
@@ -103,11 +97,6 @@ def tiling(selected: Tensor, costs: Mapping[int, float]) -> dict[int, Cells]:
 
     Returns:
         The tiles of each side, on the grid of tiles of that side.
-
-    Example:
-        >>> tiles = tiling(torch.ones(1, 1, 2, 4, dtype=torch.bool), {1: 1.0, 2: 3.0})
-        >>> tiles[1].number, tiles[2].number
-        (0, 2)
     """
     sides = sorted(costs)
     rows, columns = selected.shape[-2:]

@@ -1,7 +1,7 @@
 """Matting metrics: SAD, MAD, MSE, gradient and connectivity error, foreground MSE and, for videos, dtSSD.
 
-Each is a pure function, one value an image, under a thin `torchmetrics.Metric` that takes the mean over images; lower
-is better for all. `matting_metrics` bundles those of one image as a named evaluation program defines them.
+Each is a pure function, one value an image, and a thin `torchmetrics.Metric` that takes the mean over images; lower is
+better for all. `matting_metrics` bundles those of one image as a named evaluation program defines them.
 """
 
 from zoo.matting.metrics.connectivity import ConnectivityError, connectivity_error
@@ -10,14 +10,15 @@ from zoo.matting.metrics.pixels import (
     MAD,
     MSE,
     SAD,
+    DtSSD,
     ForegroundMSE,
     foreground_mean_squared_difference,
     mean_absolute_difference,
     mean_squared_difference,
     sum_absolute_difference,
+    temporal_difference,
 )
 from zoo.matting.metrics.presets import PRESETS, MattingMetrics, Preset, matting_metrics
-from zoo.matting.metrics.temporal import DtSSD, temporal_difference
 
 __all__ = [
     "MAD",

@@ -1,4 +1,4 @@
-"""What the matting metrics share: 8-bit levels, the region that is measured, and the mean over images.
+"""Common to the matting metrics: 8-bit levels, the region that is measured, and the mean over images.
 
 Every published evaluation reads 8-bit files, so all metrics work on *levels*: uint8, 0…255. Floats in [0, 1] are
 rounded to the nearest level.
@@ -25,11 +25,15 @@ UNKNOWN = 128
 
 
 def quantise(values: Tensor, name: str = "alpha") -> Tensor:
-    """Levels 0…255 as uint8: floats in [0, 1] rounded to the nearest, uint8 as it is; any shape and device.
+    """Return levels 0…255 as uint8: floats in [0, 1] rounded to the nearest, uint8 unchanged; any shape and device.
 
     Raises:
         TypeError: neither float nor uint8.
         ValueError: a value is NaN, or rounds to a level outside 0…255.
+
+    Example:
+        >>> quantise(torch.tensor([0.0, 0.5, 1.0]))
+        tensor([  0, 128, 255], dtype=torch.uint8)
     """
     if values.dtype == torch.uint8:
         return values
@@ -45,7 +49,7 @@ def quantise(values: Tensor, name: str = "alpha") -> Tensor:
 
 
 def trimap_levels(target_alpha: Tensor, trimap: Tensor | None) -> Tensor:
-    """A trimap as levels 0, 128, 255; one is made from the true alpha (`zoo.matting.trimap`) where none is given.
+    """Return a trimap as levels 0, 128, 255; without one, make it from the true alpha (`zoo.matting.trimap`).
 
     Args:
         target_alpha: (B, 1, H, W), float in [0, 1] or uint8.
@@ -66,9 +70,13 @@ def trimap_levels(target_alpha: Tensor, trimap: Tensor | None) -> Tensor:
 
 
 def region_mask(region: Region, target_alpha: Tensor, trimap: Tensor | None) -> Tensor:
-    """The pixels that are measured, bool (B, 1, H, W): the trimap's unknown region, or all (whatever the trimap).
+    """Return the measured pixels, bool (B, 1, H, W): the trimap's unknown region, or all of the `image`.
 
     A trimap that is bool already is the unknown region.
+
+    Example:
+        >>> region_mask("unknown", torch.zeros(1, 1, 1, 2), torch.tensor([[[[0.0, 0.5]]]]))
+        tensor([[[[False,  True]]]])
     """
     if region == "image":
         return torch.ones_like(target_alpha, dtype=torch.bool)
@@ -79,12 +87,12 @@ def region_mask(region: Region, target_alpha: Tensor, trimap: Tensor | None) -> 
 
 
 def arrays(*batches: Tensor) -> list[NDArray[Any]]:
-    """Batches as arrays on the CPU, for compiled functions: each image lies row by row."""
+    """Return batches as contiguous arrays on the CPU, for compiled functions."""
     return [np.ascontiguousarray(batch.cpu().numpy()) for batch in batches]
 
 
 def check_pair(prediction: Tensor, target: Tensor, name: str, target_name: str, channels: int = 1) -> None:
-    """ValueError unless both have one shape (B, channels, H, W)."""
+    """Raise ValueError unless both have one shape (B, channels, H, W)."""
     if prediction.shape != target.shape or target.dim() != 4 or target.shape[1] != channels:
         raise ValueError(
             f"{name} has shape {tuple(prediction.shape)} and {target_name} {tuple(target.shape)}: "
@@ -95,51 +103,59 @@ def check_pair(prediction: Tensor, target: Tensor, name: str, target_name: str, 
 class MeanOverImages(Metric):
     """The mean of one value an image, times `scale`.
 
-    Its two states are sums, so what several processes measured reduces to the mean over all their images. As long as
-    there was nothing to measure `compute` gives NaN, never 0.
+    Its two states are sums, so the results of several processes reduce to the mean over all their images. As long as
+    there was nothing to measure `compute` returns NaN, never 0.
 
     Args:
-        scale: what the mean is multiplied by: the unit.
+        scale: the unit, which the mean is multiplied by; by default the `unit` of the class.
         kwargs: of `torchmetrics.Metric`.
+
+    Example:
+        >>> from zoo.matting.metrics import ForegroundMSE
+        >>> metric = ForegroundMSE()
+        >>> metric.update(torch.zeros(1, 3, 2, 2), torch.ones(1, 3, 2, 2), torch.ones(1, 1, 2, 2))
+        >>> metric.compute()
+        tensor(1000.)
     """
 
+    unit = 1.0
     is_differentiable = False
     higher_is_better = False
     full_state_update = False
     total: Tensor
     count: Tensor
 
-    def __init__(self, scale: float, **kwargs: Any) -> None:
+    def __init__(self, scale: float | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.scale = scale
+        self.scale = self.unit if scale is None else scale
         self.add_state("total", torch.tensor(0.0, dtype=torch.float32), dist_reduce_fx="sum")
         self.add_state("count", torch.tensor(0), dist_reduce_fx="sum")
 
     def compute(self) -> Tensor:
-        """The mean over all images so far, a scalar."""
+        """Return the mean over all images so far, a scalar."""
         return self.total / self.count
 
     def _apply(self, fn: Callable[[Tensor], Tensor], exclude_state: Sequence[str] = ()) -> nn.Module:
-        """Follow a module to another device, but not to another precision: a sum in bfloat16 would soon stand still."""
+        """Follow a module to another device, but not to another precision: a sum in bfloat16 stops growing."""
         return super()._apply(lambda state: state.to(fn(state).device), exclude_state)
 
     def _add(self, values: Tensor) -> None:
-        """Count one value an image, (B,), unscaled; an image whose value is NaN had nothing to measure."""
+        """Add one value an image, (B,), unscaled; an image whose value is NaN had nothing to measure."""
         measured = values[~values.isnan()]
         self.total += measured.sum() * self.scale
         self.count += len(measured)
 
 
 class AlphaMetric(MeanOverImages):
-    """One value an image of a predicted and a true alpha over a region.
+    """The mean over images of one value of a predicted and a true alpha over a region.
 
     Args:
         region: `unknown` (of the trimap) or `image`.
-        scale: what the mean is multiplied by: the unit.
+        scale: the unit, which the mean is multiplied by; by default the `unit` of the class.
         kwargs: of `torchmetrics.Metric`.
     """
 
-    def __init__(self, region: Region = "unknown", scale: float = 1.0, **kwargs: Any) -> None:
+    def __init__(self, region: Region = "unknown", scale: float | None = None, **kwargs: Any) -> None:
         if region not in ("unknown", "image"):
             raise ValueError(f"region={region!r}: expected 'unknown' or 'image'.")
         super().__init__(scale, **kwargs)
@@ -150,8 +166,7 @@ class AlphaMetric(MeanOverImages):
 
         Args:
             alpha, target_alpha: (B, 1, H, W), float in [0, 1] (of any precision) or uint8.
-            trimap: (B, 1, H, W), 0, 0.5, 1, or bool, the unknown region; made from target_alpha where it is needed and
-                not given.
+            trimap: (B, 1, H, W), 0, 0.5, 1, or bool, the unknown region; None: made from target_alpha.
         """
         check_pair(alpha, target_alpha, "alpha", "target_alpha")
         mask = region_mask(self.region, target_alpha, trimap)
@@ -159,4 +174,4 @@ class AlphaMetric(MeanOverImages):
 
     @abstractmethod
     def _values(self, alpha: Tensor, target_alpha: Tensor, mask: Tensor) -> Tensor:
-        """One value an image, (B,), from levels and the mask of the region, each (B, 1, H, W)."""
+        """Return one value an image, (B,), of levels and the mask of the region, each (B, 1, H, W)."""

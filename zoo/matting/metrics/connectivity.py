@@ -1,13 +1,12 @@
-"""The connectivity error: does alpha hang together with the foreground as it should?
+"""The connectivity error: is alpha connected to the foreground as it should be?
 
-Everything is decided on integer levels. The usual programs compare level/255 with thresholds 0, 0.1, …, 1, and their
-outcome at level 153 hangs on the arithmetic: in single precision 153/255 reaches 0.6, in double precision it does not
-reach the 0.6000000000000001 that steps of 0.1 lead to. Both are given here as the lowest level that reaches each
-threshold.
+All comparisons are of integer levels. The usual programs compare level/255 with thresholds 0, 0.1, …, 1, and their
+result at level 153 depends on the arithmetic: in single precision 153/255 reaches 0.6, in double precision it does not
+reach the 0.6000000000000001 of ten steps of 0.1. Here both are tables of the lowest level that reaches each threshold.
 
-The usual programs also label the whole image once for each threshold. Here pixels are gathered first into *runs*, side
-by side in a row and reaching as many thresholds, of which most mattes have few. From the highest threshold down, runs
-that touch are then joined to *components*, which only grow, so that one forest of runs holds those of all thresholds.
+The usual programs also label the whole image once for each threshold. Here pixels are first gathered into *runs* of
+neighbours in a row that reach equally many thresholds; most mattes have few. From the highest threshold down, runs that
+touch are joined to *components*, which only grow, so that one forest of runs holds those of all thresholds.
 """
 
 from collections.abc import Sequence
@@ -32,7 +31,7 @@ DOUBLE_PRECISION_CUTOFFS = (26, 51, 77, 102, 128, 154, 179, 204, 230, 255)
 def connectivity_error(
     alpha: Tensor, target_alpha: Tensor, mask: Tensor, cutoffs: Sequence[int] = SINGLE_PRECISION_CUTOFFS
 ) -> Tensor:
-    """Σ |φ(α) − φ(α*)| over the mask, one value an image (B,).
+    """Return Σ |φ(α) − φ(α*)| over the mask, one value an image (B,).
 
     Ω(t) is the largest 4-connected component of the pixels where α ≥ t and α* ≥ t (of equally large ones the first, row
     by row; empty where there is none). A pixel's connectedness l is the last of t = 0, 0.1, …, 1 before it leaves Ω for
@@ -46,6 +45,11 @@ def connectivity_error(
     Source: `compute_connectivity_error.m` of Xu et al. (Deep Image Matting, CVPR 2017), which fails where there is no
     component; the evaluations of Robust Video Matting and mmagic leave Ω empty, as here. Computed on the CPU, whatever
     the device of the inputs.
+
+    Example:
+        >>> alpha = torch.rand(2, 1, 8, 8)
+        >>> connectivity_error(alpha, alpha, torch.ones(2, 1, 8, 8, dtype=torch.bool))
+        tensor([0., 0.])
     """
     reached = np.searchsorted(cutoffs, np.arange(256), side="right").astype(np.uint8)
     parts = arrays(quantise(alpha), quantise(target_alpha, "target_alpha"), mask)
@@ -54,12 +58,18 @@ def connectivity_error(
 
 
 class ConnectivityError(AlphaMetric):
-    """Connectivity error of alpha over the region; see `connectivity_error`."""
+    """Connectivity error of alpha over the region; see `connectivity_error`.
+
+    Example:
+        >>> metric, alpha = ConnectivityError("image"), torch.rand(1, 1, 8, 8)
+        >>> metric(alpha, alpha)
+        tensor(0.)
+    """
 
     def __init__(
         self,
         region: Region = "unknown",
-        scale: float = 1.0,
+        scale: float | None = None,
         cutoffs: Sequence[int] = SINGLE_PRECISION_CUTOFFS,
         **kwargs: Any,
     ) -> None:
@@ -71,10 +81,10 @@ class ConnectivityError(AlphaMetric):
 
 
 def _error_of_image(reached: NDArray[np.uint8], alpha: Levels, target_alpha: Levels, mask: Mask) -> float:
-    """The error of one image.
+    """Return the error of one image.
 
     Args:
-        reached: (256,) how many thresholds each level reaches.
+        reached: (256,), the number of thresholds that each level reaches.
         alpha, target_alpha, mask: (1, H, W).
     """
     steps = reached[np.minimum(alpha[0], target_alpha[0])]
@@ -87,15 +97,15 @@ def _error_of_image(reached: NDArray[np.uint8], alpha: Levels, target_alpha: Lev
 
 @compiled
 def _connectedness(starts: NDArray[np.int64], steps: NDArray[np.uint8], width: int) -> NDArray[np.uint8]:
-    """10 l of every run, (R,).
+    """Return 10 l of every run, (R,).
 
-    A component is known by its *root*, one of its runs. When two are joined the smaller one's root gets the larger
-    one's as its parent, and keeps the threshold at which that happened: a run's root at a threshold is found by going
-    from parent to parent as long as they were joined at that threshold or a higher one.
+    A component is named by its *root*, one of its runs. When two are joined, the larger one's root becomes the parent
+    of the smaller one's, which stores the threshold. So a run's root at a threshold is found by going from parent to
+    parent as long as they were joined at that threshold or a higher one.
 
     Args:
-        starts: (R + 1,) where runs begin, as numbers of pixels row by row, and the number of all pixels.
-        steps: (R,) how many thresholds each run reaches.
+        starts: (R + 1,) the first pixel of each run, counted row by row, and the number of all pixels.
+        steps: (R,) the number of thresholds that each run reaches.
         width: of the image.
     """
     count = len(steps)
@@ -115,14 +125,14 @@ def _connectedness(starts: NDArray[np.int64], steps: NDArray[np.uint8], width: i
                 root = parents[root]
             while starts[above + 1] <= start - width:
                 above += 1
-            for place in range(above - 1, run):  # the run before this one, then those above it
-                beside = place < above
-                if beside and start % width == 0:
+            for index in range(above - 1, run):  # the run before this one, then those above it
+                is_previous = index < above
+                if is_previous and start % width == 0:
                     continue
-                if not beside and starts[place] >= end - width:
+                if not is_previous and starts[index] >= end - width:
                     break
-                other = run - 1 if beside else place
-                if min(steps[run], steps[other]) != threshold:  # one is not there yet, or they were joined higher up
+                other = run - 1 if is_previous else index
+                if min(steps[run], steps[other]) != threshold:  # one does not reach it, or they were joined higher up
                     continue
                 while joined[other] >= threshold:
                     other = parents[other]
@@ -161,9 +171,9 @@ def _connectedness(starts: NDArray[np.int64], steps: NDArray[np.uint8], width: i
 def _sum(
     alpha: Levels, target_alpha: Levels, mask: Mask, starts: NDArray[np.int64], connectedness: NDArray[np.uint8]
 ) -> int:
-    """Σ |φ(α) − φ(α*)| · 2550 over the mask.
+    """Return Σ |φ(α) − φ(α*)| · 2550 over the mask.
 
-    d · 2550 is a whole number, 10 · level − 255 · 10 l, of which 0.15 is 382.5.
+    d · 2550 is a whole number, 10 · level − 255 · 10 l; 0.15 · 2550 is 382.5.
 
     Args:
         alpha, target_alpha, mask: (H · W,).

@@ -1,12 +1,10 @@
 """The gradient error: are the edges of alpha as steep as they should be?
 
 The filter is *separable*: smoothing along one axis and the slope along the other. On the CPU, alphas are filtered tile
-by tile, and tiles that the mask leaves out are not filtered at all; on other devices whole images are, shifted and
-added up.
+by tile, and tiles outside the mask are skipped; on other devices whole images are shifted and added up.
 """
 
 import math
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,18 +13,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from zoo.core.compiled import compiled, in_threads
-from zoo.matting.metrics.base import AlphaMetric, Levels, Mask, Region, arrays, quantise
+from zoo.matting.metrics.base import AlphaMetric, Levels, Mask, arrays, quantise
 
 SIGMA = 1.4
 REACH = 4
 """⌈σ √(−2 ln(√(2π) σ ε))⌉ with ε = 0.01: the filter is 9×9."""
 TILE_HEIGHT, TILE_WIDTH = 32, 128
-"""Of a tile in pixels: with all that is computed of it, it stays in the processor's nearest memory."""
+"""Of a tile in pixels: with its intermediate results, it stays in the processor's fastest cache."""
 PADDED_WIDTH = TILE_WIDTH + 2 * REACH
 
 
 def gradient_error(alpha: Tensor, target_alpha: Tensor, mask: Tensor) -> Tensor:
-    """Σ (|∇α| − |∇α*|)² over the mask, one value an image (B,).
+    """Return Σ (|∇α| − |∇α*|)² over the mask, one value an image (B,).
 
     ∇ is the derivative of a Gaussian (σ 1.4, 9×9, each kernel of unit L2 norm, borders replicated), taken after each
     alpha has been stretched from its own minimum and maximum to [0, 1]; a constant alpha has no gradient.
@@ -36,29 +34,37 @@ def gradient_error(alpha: Tensor, target_alpha: Tensor, mask: Tensor) -> Tensor:
         mask: bool (B, 1, H, W), the pixels that are summed; the gradient sees the whole image.
 
     Source: `compute_gradient_loss.m` and `gaussgradient.m` of Xu et al. (Deep Image Matting, CVPR 2017).
+
+    Example:
+        >>> alpha = torch.rand(2, 1, 8, 8)
+        >>> gradient_error(alpha, alpha, torch.ones(2, 1, 8, 8, dtype=torch.bool))
+        tensor([0., 0.])
     """
     alpha, target_alpha = quantise(alpha), quantise(target_alpha, "target_alpha")
     return (error_by_tiles if alpha.device.type == "cpu" else error_of_whole_images)(alpha, target_alpha, mask)
 
 
 class GradientError(AlphaMetric):
-    """Gradient error of alpha over the region; see `gradient_error`."""
+    """Gradient error of alpha over the region; see `gradient_error`.
 
-    def __init__(self, region: Region = "unknown", scale: float = 1.0, **kwargs: Any) -> None:
-        super().__init__(region, scale, **kwargs)
+    Example:
+        >>> metric, alpha = GradientError("image"), torch.rand(1, 1, 8, 8)
+        >>> metric(alpha, alpha)
+        tensor(0.)
+    """
 
     def _values(self, alpha: Tensor, target_alpha: Tensor, mask: Tensor) -> Tensor:
         return gradient_error(alpha, target_alpha, mask)
 
 
 def error_of_whole_images(alpha: Tensor, target_alpha: Tensor, mask: Tensor) -> Tensor:
-    """`gradient_error` of levels, on any device."""
+    """Return `gradient_error` of levels, on any device."""
     difference = _gradient_magnitude(_stretch(alpha)) - _gradient_magnitude(_stretch(target_alpha))
     return (difference.square() * mask).sum(dim=(1, 2, 3))
 
 
 def error_by_tiles(alpha: Tensor, target_alpha: Tensor, mask: Tensor) -> Tensor:
-    """`gradient_error` of levels, on the CPU."""
+    """Return `gradient_error` of levels, on the CPU."""
     values = [_error_of_image(*image) for image in zip(*arrays(alpha, target_alpha, mask), strict=True)]
     return torch.tensor(values, dtype=torch.float32)
 
@@ -76,7 +82,7 @@ def _gradient_magnitude(image: Tensor) -> Tensor:
 
 
 def _filter(padded: Tensor, weights: list[float], dim: int, sign: int) -> Tensor:
-    """Σₖ wₖ (x₊ₖ + sign · x₋ₖ) along one dimension, which loses its padding.
+    """Return Σₖ wₖ (x₊ₖ + sign · x₋ₖ) along one dimension, which loses its padding.
 
     Sums of shifted images instead of a convolution: neither TF32 nor autocast rounds them.
     """
@@ -89,7 +95,7 @@ def _filter(padded: Tensor, weights: list[float], dim: int, sign: int) -> Tensor
 
 
 def _unit_norm(one_side: list[float]) -> list[float]:
-    """Weights for shifts 0…REACH, scaled so that the whole (anti)symmetric kernel has L2 norm 1."""
+    """Scale the weights of shifts 0…REACH so that the whole (anti)symmetric kernel has L2 norm 1."""
     norm = math.sqrt(one_side[0] ** 2 + 2 * sum(weight**2 for weight in one_side[1:]))
     return [weight / norm for weight in one_side]
 
@@ -99,7 +105,7 @@ SLOPE = _unit_norm([k * math.exp(-(k**2) / (2 * SIGMA**2)) for k in range(REACH 
 
 
 def _error_of_image(alpha: Levels, target_alpha: Levels, mask: Mask) -> float:
-    """The error of one image; all arrays (1, H, W)."""
+    """Return the error of one image; all arrays (1, H, W)."""
     pair = np.stack([np.pad(levels[0], REACH, mode="edge") for levels in (alpha, target_alpha)])
     stretch = np.array([1 / max(int(np.ptp(levels)), 1) for levels in (alpha, target_alpha)], np.float32)
     weights = np.array([SMOOTH, SLOPE], np.float32)
@@ -115,13 +121,13 @@ def _error_of_tiles(
     weights: NDArray[np.float32],
     top: int,
 ) -> float:
-    """The error of one row of tiles.
+    """Return the error of one row of tiles.
 
-    Loops over what lies side by side are the innermost ones, so that several pixels are computed at once.
+    The innermost loops run over neighbours in a row, so that several pixels are computed at once.
 
     Args:
         pair: alpha and true alpha, (2, H + 2 REACH, W + 2 REACH), with their borders.
-        stretch: (2,) by what the magnitude of a gradient of levels is multiplied.
+        stretch: (2,), the factors of the magnitudes of gradients of levels.
         mask: (H, W).
         weights: SMOOTH and SLOPE.
         top: the tiles' first row.

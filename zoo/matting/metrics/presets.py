@@ -1,4 +1,4 @@
-"""The named sets of metrics: every evaluation program differs, so one says whose numbers are meant."""
+"""Named sets of metrics, one for each evaluation program, since every program defines them differently."""
 
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -16,7 +16,12 @@ PresetName = Literal["bgmv2", "rvm", "mmagic"]
 
 @dataclass(frozen=True)
 class Preset:
-    """What evaluation programs differ in: the region, the arithmetic of the connectivity thresholds, and the units."""
+    """The region, the connectivity thresholds and the units of one evaluation program.
+
+    Example:
+        >>> PRESETS["rvm"].region, list(PRESETS["rvm"].metrics())
+        ('image', ['sad', 'mad', 'mse', 'grad', 'conn', 'foreground_mse'])
+    """
 
     region: Region
     cutoffs: tuple[int, ...]
@@ -28,7 +33,7 @@ class Preset:
     foreground_mse: float
 
     def metrics(self) -> dict[str, Metric | MetricCollection]:
-        """New metrics by key."""
+        """Return new metrics by key."""
         return {
             "sad": SAD(self.region, self.sad),
             "mad": MAD(self.region, self.mad),
@@ -53,10 +58,17 @@ PRESETS: dict[str, Preset] = {
 
 
 class MattingMetrics(MetricCollection):
-    """The six metrics of one preset, fed together: levels and unknown region are made once for all of them.
+    """The six metrics of one preset, updated together: levels and unknown region are computed once for all of them.
 
-    What had nothing to measure (`foreground_mse` without foregrounds; `mad` and `mse` where every unknown region is
-    empty) is left out of the results, never 0.
+    A metric that had nothing to measure (`foreground_mse` without foregrounds; `mad` and `mse` where every unknown
+    region is empty) is left out of the results, never 0.
+
+    Example:
+        >>> import torch
+        >>> metrics = MattingMetrics(PRESETS["rvm"])
+        >>> metrics.update(torch.zeros(1, 1, 8, 8), torch.ones(1, 1, 8, 8))
+        >>> metrics.compute()["mad"]
+        tensor(1000.)
     """
 
     def __init__(self, preset: Preset, prefix: str | None = None) -> None:
@@ -86,20 +98,12 @@ class MattingMetrics(MetricCollection):
         """
         super().update(**self._levels(alpha, target_alpha, foreground, target_foreground, trimap))
 
-    def forward(
-        self,
-        alpha: Tensor,
-        target_alpha: Tensor,
-        foreground: Tensor | None = None,
-        target_foreground: Tensor | None = None,
-        trimap: Tensor | None = None,
-    ) -> dict[str, Any]:
+    def forward(self, *batch: Tensor | None, **named: Tensor | None) -> dict[str, Any]:
         """Add a batch and return its own results; arguments as in `update`."""
-        levels = self._levels(alpha, target_alpha, foreground, target_foreground, trimap)
-        return _measured(super().forward(**levels))
+        return _measured(super().forward(**self._levels(*batch, **named)))  # type: ignore[arg-type]
 
     def compute(self) -> dict[str, Any]:
-        """The mean of each metric over all images so far, in the preset's unit.
+        """Return the mean of each metric over all images so far, in the preset's unit.
 
         Raises:
             ValueError: there was nothing to measure at all.
@@ -113,22 +117,23 @@ class MattingMetrics(MetricCollection):
         self,
         alpha: Tensor,
         target_alpha: Tensor,
-        foreground: Tensor | None,
-        target_foreground: Tensor | None,
-        trimap: Tensor | None,
+        foreground: Tensor | None = None,
+        target_foreground: Tensor | None = None,
+        trimap: Tensor | None = None,
     ) -> dict[str, Tensor | None]:
+        """Return the arguments as levels, and the unknown region."""
+        foregrounds = {"foreground": foreground, "target_foreground": target_foreground}
         target_levels = quantise(target_alpha, "target_alpha")
         return {
             "alpha": quantise(alpha),
             "target_alpha": target_levels,
-            "foreground": _quantise_given(foreground, "foreground"),
-            "target_foreground": _quantise_given(target_foreground, "target_foreground"),
+            **{name: None if image is None else quantise(image, name) for name, image in foregrounds.items()},
             "trimap": region_mask("unknown", target_levels, trimap) if self.preset.region == "unknown" else None,
         }
 
 
 def matting_metrics(preset: PresetName = "bgmv2", prefix: str | None = None) -> MattingMetrics:
-    """The metrics `sad mad mse grad conn foreground_mse` as one evaluation program defines them.
+    """Return the metrics `sad mad mse grad conn foreground_mse` as one evaluation program defines them.
 
     | preset   | measured over  | SAD     | MAD   | MSE, foreground MSE | Grad, Conn | thresholds of Conn |
     |----------|----------------|---------|-------|---------------------|------------|--------------------|
@@ -138,12 +143,12 @@ def matting_metrics(preset: PresetName = "bgmv2", prefix: str | None = None) -> 
 
     `bgmv2` is the MATLAB of Xu et al. as BackgroundMattingV2 runs it, `rvm` Robust Video Matting's low-resolution
     evaluation, `mmagic` OpenMMLab's. In all of them the foreground is measured where α* > 0, inputs are 8-bit levels,
-    and results are means over images. What a program does not have (MAD in the first and the last, SAD in the second, a
-    foreground in the last) is measured by the same rules.
+    and results are means over images. Metrics that a program lacks (MAD in the first and the last, SAD in the second, a
+    foreground in the last) are measured by the same rules.
 
-    Where the programs themselves are not followed: an image whose unknown region is empty adds 0 to SAD, Grad and Conn
-    and is left out of MAD and MSE (`bgmv2`'s mean would become NaN, mmagic counts an MSE of 0). mmagic refuses a
-    prediction that is not 0 and 1 where the trimap is; here it is accepted as it is.
+    Two differences from the programs: an image whose unknown region is empty adds 0 to SAD, Grad and Conn and is left
+    out of MAD and MSE (`bgmv2`'s mean would become NaN, mmagic counts an MSE of 0). mmagic refuses a prediction that is
+    not 0 and 1 where the trimap is; here it is accepted.
 
     Args:
         preset: `bgmv2`, `rvm` or `mmagic`.
@@ -151,14 +156,16 @@ def matting_metrics(preset: PresetName = "bgmv2", prefix: str | None = None) -> 
 
     Raises:
         ValueError: no such preset.
+
+    Example:
+        >>> import torch
+        >>> alpha = torch.rand(1, 1, 16, 16)
+        >>> matting_metrics("rvm", prefix="val/")(alpha, alpha)["val/sad"]
+        tensor(0.)
     """
     if preset not in PRESETS:
         raise ValueError(f"preset={preset!r}: expected one of {', '.join(get_args(PresetName))}.")
     return MattingMetrics(PRESETS[preset], prefix)
-
-
-def _quantise_given(image: Tensor | None, name: str) -> Tensor | None:
-    return None if image is None else quantise(image, name)
 
 
 def _measured(results: dict[str, Any]) -> dict[str, Any]:
