@@ -77,10 +77,7 @@ def body_meshes(rng: np.random.Generator, rim: Points, body: Points, neck: Point
     points = np.concatenate([rim[None], rotated + middle]).astype(np.float32)
     neckline = int(rng.integers(2, 5))
     cloth = linear(house_colour(rng))
-    meshes = [
-        _tube(points[: neckline + 1], skin, Material.SKIN, 0.03),
-        _tube(points[neckline:], cloth, Material.CLOTH),
-    ]
+    meshes = [_tube(points[: neckline + 1], skin, Material.SKIN, 0.03), _tube(points[neckline:], cloth, Material.CLOTH)]
     if rng.random() < 0.5:
         return meshes
     inner, height = points[neckline], rng.uniform(0.01, 0.03)
