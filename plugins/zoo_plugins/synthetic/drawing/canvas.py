@@ -55,15 +55,10 @@ class Light:
 
 @dataclass(frozen=True)
 class Paint:
-    """The material of a shape.
+    """The material of a shape."""
 
-    Attributes:
-        colour: (3,) or (H, W, 3), in [0, 1].
-        relief: how round the painted shape looks, as a radius in pixels; 0 is flat.
-    """
-
-    colour: NDArray[np.floating]
-    relief: float
+    colour: NDArray[np.floating]  # (3,) or (H, W, 3), in [0, 1]
+    relief: float  # radius of the rounded edge in pixels; 0 is flat
 
 
 class Canvas:

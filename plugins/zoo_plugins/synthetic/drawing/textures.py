@@ -5,6 +5,7 @@ network must not learn that a foreground is whatever differs in colour.
 """
 
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -43,13 +44,13 @@ NEUTRAL_COUNT = 12
 """The first colours of the list `HOUSE`, so many, are white, grey, black, beige and brown."""
 
 
-def sample_colour(rng: np.random.Generator, colours: NDArray[np.floating], spread: float = 0.08) -> Colour:
+def sample_colour(rng: Generator, colours: NDArray[np.floating], spread: float = 0.08) -> Colour:
     """Sample one of the colours (N, 3), lighter or darker, each channel changed by about `spread` of itself."""
     chosen = colours[rng.integers(len(colours))]
     return (chosen * rng.uniform(0.85, 1.12) * (1 + rng.normal(0, spread, 3))).clip(0, 1).astype(np.float32)
 
 
-def house_colour(rng: np.random.Generator) -> Colour:
+def house_colour(rng: Generator) -> Colour:
     """Sample a colour of cloth, walls or furniture; half are neutral, one in ten is any colour at all."""
     kind = rng.random()
     if kind < 0.1:
@@ -62,13 +63,13 @@ def to_image(colours: NDArray[np.floating]) -> Image.Image:
     return Image.fromarray((colours.clip(0, 1) * 255).astype(np.uint8))
 
 
-def smooth_noise(rng: np.random.Generator, shape: tuple[int, int], cells: tuple[int, int]) -> Field:
+def smooth_noise(rng: Generator, shape: tuple[int, int], cells: tuple[int, int]) -> Field:
     """Return a field (H, W) in [0, 1]: random values on a grid of (rows, columns) cells, interpolated cubically."""
     grid = Image.fromarray(rng.random((max(2, cells[0]), max(2, cells[1])), dtype=np.float32))
     return np.asarray(grid.resize((shape[1], shape[0]), Image.Resampling.BICUBIC)).clip(0, 1)
 
 
-def cloudy_noise(rng: np.random.Generator, shape: tuple[int, int], cells: tuple[int, int], octaves: int = 4) -> Field:
+def cloudy_noise(rng: Generator, shape: tuple[int, int], cells: tuple[int, int], octaves: int = 4) -> Field:
     """Return a sum of smooth noise at several scales, the finer the weaker: (H, W) in [0, 1], mean about 0.5."""
     total = np.zeros(shape, np.float32)
     weight = 0.0

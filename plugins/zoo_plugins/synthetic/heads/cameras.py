@@ -10,6 +10,7 @@ from functools import cache
 from typing import NamedTuple
 
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import NDArray
 from PIL import Image
 from scipy.spatial.transform import Rotation
@@ -69,14 +70,10 @@ class Pose(NamedTuple):
 class Camera(NamedTuple):
     """A pinhole camera and the position of the head in front of it."""
 
-    rotation: Points
-    """(3, 3), head frame to picture frame."""
-    translation: Points
-    """(3,) the head's origin in the picture frame, metres."""
-    focal: float
-    """Pixels."""
-    centre: Points
-    """(2,) the pixel straight ahead."""
+    rotation: Points  # (3, 3), head frame to picture frame
+    translation: Points  # (3,) the head's origin in the picture frame, metres
+    focal: float  # pixels
+    centre: Points  # (2,) the pixel straight ahead
 
     def to_picture_frame(self, points: Points) -> Points:
         """Convert points (N, 3) of the head frame to the picture frame."""
@@ -108,7 +105,7 @@ class Camera(NamedTuple):
         )
 
 
-def sample_pose(rng: np.random.Generator) -> Pose:
+def sample_pose(rng: Generator) -> Pose:
     """Sample a pose: mostly frontal, often sided, sometimes atypical; yaw reaches ±100°."""
     kind, side = rng.random(), float(rng.choice([-1, 1]))
     pitch, yaw, roll = (float(number) for number in rng.standard_normal(3))
@@ -119,7 +116,7 @@ def sample_pose(rng: np.random.Generator) -> Pose:
     return Pose(rng.uniform(-60, 60), side * rng.uniform(0, 100), float(np.clip(25 * roll, -75, 75)))
 
 
-def sample_camera(rng: np.random.Generator, rotation: Points, head: Points, size: int) -> Camera:
+def sample_camera(rng: Generator, rotation: Points, head: Points, size: int) -> Camera:
     """Sample a camera that frames the head in a square image.
 
     Args:
@@ -137,7 +134,7 @@ def sample_camera(rng: np.random.Generator, rotation: Points, head: Points, size
     return camera._replace(focal=float(focal), centre=centre)
 
 
-def capture(rng: np.random.Generator, image: NDArray[np.float32]) -> tuple[NDArray[np.uint8], str]:
+def capture(rng: Generator, image: NDArray[np.float32]) -> tuple[NDArray[np.uint8], str]:
     """Photograph an image (S, S, 3) in [0, 1].
 
     Returns:
@@ -172,7 +169,7 @@ def expose(image: NDArray[np.float32], softness: float, noise: NDArray[np.float3
     return result.reshape(image.shape)
 
 
-def sensor_noise(rng: np.random.Generator, size: int) -> NDArray[np.float32]:
+def sensor_noise(rng: Generator, size: int) -> NDArray[np.float32]:
     """Return (size, size) standard normal noise: a piece of a larger field that a process generates once."""
     field = _noise_field(2 * size)
     top, left = rng.integers(size, size=2)
