@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from zoo.core.seeding import derive_seed
 from zoo_plugins.synthetic.drawing import photographs
-from zoo_plugins.synthetic.drawing.furniture import ON_THE_FLOOR, ON_THE_WALL, Box, Draw, rgb
+from zoo_plugins.synthetic.drawing.furniture import ON_THE_FLOOR, ON_THE_WALL, Box, rgb
 from zoo_plugins.synthetic.drawing.layers import Image8
 from zoo_plugins.synthetic.drawing.textures import Colour, cloudy_noise, house_colour, smooth_noise, to_image
 
@@ -186,7 +186,7 @@ def _decorate(rng: Generator, image: Image.Image, box: Box, split: str) -> None:
     left, top, right, floor = box
     large = image.width
     for _ in range(rng.integers(0, 5)):
-        draw, (width, height) = _sample_furniture(rng, ON_THE_WALL)
+        draw, (width, height) = list(ON_THE_WALL.items())[rng.integers(len(ON_THE_WALL))]
         width, height = width * large * rng.uniform(0.6, 1.4), height * large * rng.uniform(0.6, 1.2)
         x = rng.uniform(left, max(left + 1, right - width))
         y = max(top, 0) + rng.uniform(0.03, 0.3) * large
@@ -199,15 +199,11 @@ def _furnish(rng: Generator, image: Image.Image, edges: tuple[float, float, floa
     left, right, floor = edges
     large = image.width
     for depth in np.sort(rng.uniform(0, 0.7, rng.integers(1, 6))):
-        draw, (width, height) = _sample_furniture(rng, ON_THE_FLOOR)
+        draw, (width, height) = list(ON_THE_FLOOR.items())[rng.integers(len(ON_THE_FLOOR))]
         scale = (1 + 0.8 * depth) * rng.uniform(0.75, 1.25) * large
         base = floor + depth * (large - floor) + 0.01 * large
         x = rng.uniform(left - 0.1 * large, right - 0.5 * width * scale)
         draw(rng, image, (x, base - height * scale, x + width * scale, base), split)
-
-
-def _sample_furniture(rng: Generator, furniture: dict[Draw, tuple[float, float]]) -> tuple[Draw, tuple[float, float]]:
-    return list(furniture.items())[rng.integers(len(furniture))]
 
 
 def _expose(rng: Generator, room: NDArray[np.floating], floor: float) -> Image8:

@@ -88,15 +88,11 @@ class Canvas:
         return len(self._paints)
 
     def fill(self, outline: ArrayLike, paint: int) -> None:
-        """Fill an outline (N, 2)."""
+        """Fill an outline (N, 2); paint 0 cuts a hole through everything drawn so far."""
         mask, left, top = rasterise_outline(self.view(outline) * SAMPLES, self.size * SAMPLES)
         if mask.size:
             self._extend(paint, np.array([[left, top], [left + mask.shape[1], top + mask.shape[0]]], np.float64))
             self.samples.paste(paint, (left, top), Image.fromarray(mask))
-
-    def erase(self, outline: ArrayLike) -> None:
-        """Cut a hole through everything drawn so far."""
-        self.fill(outline, 0)
 
     def line(self, points: ArrayLike, width: float, paint: int, closed: bool = False) -> None:
         """Draw a line through the points (N, 2); `width` in the subject's units, at least one sample."""

@@ -4,7 +4,6 @@ Each purpose ("shape", "pose", "look", …) has its own random numbers from (see
 nothing else.
 """
 
-import json
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -92,28 +91,6 @@ def place_head(head_model: HeadModel, seed: int, split: str, index: int, size: i
     camera = sample_camera(generators("camera"), pose.matrix, head, size)
     annotation = Annotation(vertices, camera.model_view, camera.projection(size))
     return PlacedHead(annotation, neutral, expressive, pose, camera)
-
-
-def to_arrays(head: SyntheticHead) -> dict[str, np.ndarray]:
-    """Return what takes long to compute as arrays; `restore_head` recomputes the rest."""
-    attributes = json.dumps(head.attributes).encode()
-    return {
-        "image": head.image,
-        "box": head.box,
-        "model_view": head.annotation.model_view,
-        "projection": head.annotation.projection,
-        "attributes": np.frombuffer(attributes, np.uint8),
-    }
-
-
-def restore_head(
-    arrays: dict[str, np.ndarray], head_model: HeadModel, seed: int, split: str, index: int
-) -> SyntheticHead:
-    """Return the head that `to_arrays` was given, its vertices recomputed."""
-    vertices, neutral, _ = sample_shape(_generators(seed, split, index)("shape"), head_model)
-    annotation = Annotation(vertices, arrays["model_view"], arrays["projection"])
-    attributes = json.loads(arrays["attributes"].tobytes())
-    return SyntheticHead(arrays["image"], annotation, neutral, arrays["box"], attributes)
 
 
 def sample_shape(rng: Generator, head_model: HeadModel) -> tuple[Points, Points, bool]:

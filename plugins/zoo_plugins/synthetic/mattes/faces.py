@@ -60,17 +60,6 @@ def sample_face(rng: Generator) -> Face:
     return Face(rng.uniform(0.15, 0.25), rng.uniform(0.33, 0.39), rng.normal(0, 0.25), rng.normal(0, 0.09))
 
 
-def _head_outline(face: Face) -> Points:
-    """Return the outline of head and jaw, upright."""
-    jaw, cheek = face.jaw, face.cheek
-    right = np.array(
-        [(0.0, -0.5), (0.24, -0.43), (0.36, -0.2), (cheek, 0.06), (cheek * 0.88, 0.26), (jaw, 0.43), (jaw * 0.4, 0.5)]
-    )
-    outline = np.concatenate([right, mirror(right[1:])])
-    outline[:, 0] += face.yaw * 0.12 * (outline[:, 1] + 0.3).clip(0)
-    return smooth(outline, steps=5)
-
-
 def draw_head(rng: Generator, canvas: Canvas, face: Face, skin_colour: Colour, hair_colour: Colour, skin: int) -> None:
     """Draw ears, head, eyes, brows, nose and mouth."""
     shade = canvas.paint(skin_colour * 0.8)
@@ -78,11 +67,17 @@ def draw_head(rng: Generator, canvas: Canvas, face: Face, skin_colour: Colour, h
     for side in (-1, 1):
         if side * face.yaw < 0.35:
             canvas.fill(face.tilted(ellipse((side * (face.cheek + 0.01), 0.06), (0.06, 0.115), side * 0.2)), shade)
-    canvas.fill(face.tilted(_head_outline(face)), skin)
+    jaw, cheek = face.jaw, face.cheek
+    right = np.array(
+        [(0.0, -0.5), (0.24, -0.43), (0.36, -0.2), (cheek, 0.06), (cheek * 0.88, 0.26), (jaw, 0.43), (jaw * 0.4, 0.5)]
+    )
+    outline = np.concatenate([right, mirror(right[1:])])
+    outline[:, 0] += face.yaw * 0.12 * (outline[:, 1] + 0.3).clip(0)
+    canvas.fill(face.tilted(smooth(outline, steps=5)), skin)
     _draw_eyes(rng, canvas, face, hair_colour, shade)
     shift = 0.16 * face.yaw
-    bridge, left, tip, right = shift * 1.1 - 0.015, shift * 1.5 - 0.055, shift * 1.4, shift * 1.5 + 0.06
-    nose = [(bridge, -0.02), (left, 0.17), (tip, 0.195), (right, 0.165)]
+    bridge, tip, middle = shift * 1.1 - 0.015, shift * 1.4, shift * 1.5
+    nose = [(bridge, -0.02), (middle - 0.055, 0.17), (tip, 0.195), (middle + 0.06, 0.165)]
     canvas.fill(face.tilted(smooth(nose, steps=4)), shade)
     canvas.line(face.tilted(np.array([(shift * 1.2, 0.0), (shift * 1.55, 0.15)])), 0.03, lit)
     lips = canvas.paint((skin_colour * np.array([0.85, 0.55, 0.55], np.float32)).clip(0, 1))
@@ -156,23 +151,17 @@ def draw_hat(rng: Generator, canvas: Canvas, face: Face) -> None:
 
 def sample_style(rng: Generator) -> HairStyle:
     """Sample one of the usual hair styles."""
-    kind = rng.choice(
-        ["cropped", "short", "bob", "long", "wavy", "curly", "afro"], p=[0.1, 0.2, 0.12, 0.2, 0.18, 0.12, 0.08]
-    )
     u = rng.uniform
-    if kind == "cropped":
-        return HairStyle(u(0.06, 0.12), u(0.3, 0.9), 0, 0, 0, 0.02, 0.8)
-    if kind == "short":
-        return HairStyle(u(0.18, 0.4), u(0.1, 0.8), u(0, 0.02), 1, u(0, 0.8), u(0.02, 0.08))
-    if kind == "bob":
-        return HairStyle(u(0.75, 1.1), u(0, 0.2), u(0, 0.02), 1, u(0, 1), u(0.02, 0.06))
-    if kind == "long":
-        return HairStyle(u(1.3, 2.2), u(0, 0.2), u(0, 0.015), 2, u(0, 0.5), u(0.02, 0.08))
-    if kind == "wavy":
-        return HairStyle(u(1.0, 1.9), u(0.1, 0.4), u(0.03, 0.06), u(1.5, 3), u(0, 0.5), u(0.04, 0.12), 1.2)
-    if kind == "curly":
-        return HairStyle(u(0.5, 1.1), u(0.3, 0.7), u(0.04, 0.08), u(2, 3.5), u(0, 0.4), u(0.06, 0.15), 1.3)
-    return HairStyle(u(0.35, 0.8), 1.0, u(0.03, 0.06), u(2, 3.5), 0, 0.1, 1.5)
+    styles = {
+        "cropped": lambda: HairStyle(u(0.06, 0.12), u(0.3, 0.9), 0, 0, 0, 0.02, 0.8),
+        "short": lambda: HairStyle(u(0.18, 0.4), u(0.1, 0.8), u(0, 0.02), 1, u(0, 0.8), u(0.02, 0.08)),
+        "bob": lambda: HairStyle(u(0.75, 1.1), u(0, 0.2), u(0, 0.02), 1, u(0, 1), u(0.02, 0.06)),
+        "long": lambda: HairStyle(u(1.3, 2.2), u(0, 0.2), u(0, 0.015), 2, u(0, 0.5), u(0.02, 0.08)),
+        "wavy": lambda: HairStyle(u(1, 1.9), u(0.1, 0.4), u(0.03, 0.06), u(1.5, 3), u(0, 0.5), u(0.04, 0.12), 1.2),
+        "curly": lambda: HairStyle(u(0.5, 1.1), u(0.3, 0.7), u(0.04, 0.08), u(2, 3.5), u(0, 0.4), u(0.06, 0.15), 1.3),
+        "afro": lambda: HairStyle(u(0.35, 0.8), 1.0, u(0.03, 0.06), u(2, 3.5), 0, 0.1, 1.5),
+    }
+    return styles[rng.choice(list(styles), p=[0.1, 0.2, 0.12, 0.2, 0.18, 0.12, 0.08])]()
 
 
 class Hair:

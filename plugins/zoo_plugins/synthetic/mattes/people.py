@@ -97,7 +97,8 @@ class _Person:
 
     def _draw_torso(self) -> None:
         rng, canvas, build = self.rng, self.canvas, self.build
-        canvas.fill(neck_outline(build, self.face.tilt), self.neck_skin)
+        neck = [(0.1 * np.sin(self.face.tilt), 0.15), (0, 0.6), (0, 0.95)]
+        canvas.fill(limb(neck, [build.neck * 0.95, build.neck, build.neck * 1.25]), self.neck_skin)
         canvas.fill(torso_outline(build), self.shirt)
         depth, width = rng.uniform(0.78, 1.25), build.neck * rng.uniform(1.0, 1.5)
         if rng.random() < 0.5:
@@ -199,19 +200,16 @@ def sample_build(rng: Generator) -> Build:
 
 def sample_arm(rng: Generator) -> ArmPose:
     """Sample an arm that hangs, rests on the hip, waves, holds something, or is laid across the body."""
-    kind = rng.choice(["down", "akimbo", "wave", "up", "hold", "across"], p=[0.38, 0.2, 0.14, 0.08, 0.1, 0.1])
     u = rng.uniform
-    if kind == "down":
-        return ArmPose(u(0.03, 0.3), u(-0.1, 0.2), rng.random() < 0.5)
-    if kind == "akimbo":
-        return ArmPose(u(0.65, 0.95), u(-1.0, -0.7), False)
-    if kind == "wave":
-        return ArmPose(u(0.5, 1.3), u(2.5, 3.3), True)
-    if kind == "up":
-        return ArmPose(u(2.2, 2.9), u(2.7, 3.4), True)
-    if kind == "hold":
-        return ArmPose(u(0.15, 0.5), u(1.3, 2.4), rng.random() < 0.5)
-    return ArmPose(u(0.1, 0.4), u(-1.7, -1.1), True)
+    poses = {
+        "down": lambda: ArmPose(u(0.03, 0.3), u(-0.1, 0.2), rng.random() < 0.5),
+        "akimbo": lambda: ArmPose(u(0.65, 0.95), u(-1.0, -0.7), False),
+        "wave": lambda: ArmPose(u(0.5, 1.3), u(2.5, 3.3), True),
+        "up": lambda: ArmPose(u(2.2, 2.9), u(2.7, 3.4), True),
+        "hold": lambda: ArmPose(u(0.15, 0.5), u(1.3, 2.4), rng.random() < 0.5),
+        "across": lambda: ArmPose(u(0.1, 0.4), u(-1.7, -1.1), True),
+    }
+    return poses[rng.choice(list(poses), p=[0.38, 0.2, 0.14, 0.08, 0.1, 0.1])]()
 
 
 def torso_outline(build: Build) -> Points:
@@ -224,11 +222,6 @@ def torso_outline(build: Build) -> Points:
         ]
     )  # fmt: skip
     return smooth(np.concatenate([right, mirror(right)]), steps=5)
-
-
-def neck_outline(build: Build, tilt: float) -> Points:
-    """Return the outline from the head to between the shoulders."""
-    return limb([(0.1 * np.sin(tilt), 0.15), (0, 0.6), (0, 0.95)], [build.neck * 0.95, build.neck, build.neck * 1.25])
 
 
 def arm_joints(build: Build, pose: ArmPose, side: int) -> Points:
