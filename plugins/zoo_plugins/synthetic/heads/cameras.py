@@ -23,8 +23,8 @@ from zoo_plugins.synthetic.heads.meshes import Points, bounds
 NEAREST, FARTHEST = 0.45, 4.0
 """Metres from the camera to the head: a selfie, and a tele lens."""
 OFF_AXIS = 0.03
-"""Standard deviation of the head's offset from the optical axis, as a fraction of its distance. A head that is off the
-axis looks rotated by as many radians, and a crop does not show by how many: so it is little."""
+"""Standard deviation of the head's offset from the optical axis, as a fraction of its distance. It is little, since a
+head off the axis looks rotated by as many radians, which a crop does not show."""
 HEAD = (0.58, 0.78)
 """Range of the longer side of the head's box as a fraction of the image's side."""
 CUT_FRACTION = 0.06
@@ -94,15 +94,9 @@ class Camera(NamedTuple):
     def projection(self, height: int) -> Points:
         """Return (4, 4) from OpenGL's camera frame to pixels counted from the bottom of an image of this height."""
         near, far = CLIP
-        across, down = self.centre
-        return np.array(
-            [
-                [self.focal, 0, -across, 0],
-                [0, self.focal, down - height, 0],
-                [0, 0, (far + near) / (near - far), 2 * far * near / (near - far)],
-                [0, 0, -1, 0],
-            ]
-        )
+        (across, down), focal = self.centre, self.focal
+        depth = (far + near) / (near - far), 2 * far * near / (near - far)
+        return np.array([[focal, 0, -across, 0], [0, focal, down - height, 0], [0, 0, *depth], [0, 0, -1, 0]])
 
 
 def sample_pose(rng: Generator) -> Pose:
