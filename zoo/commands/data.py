@@ -120,20 +120,22 @@ def _make_splits(cls: type, task: str, arguments: argparse.Namespace) -> tuple[d
     from zoo.core.spec import type_hints
 
     hints = type_hints(cls.__init__)  # type: ignore[misc]
-    given = {split: getattr(arguments, split) for split in SPLITS}
+    counts: dict[str, int | None] = {split: getattr(arguments, split) for split in SPLITS}
     if "split" not in hints:  # it can fill one folder: the one that has a count, or `train`
-        given = {split: count for split, count in given.items() if count is not None} or {"train": None}
-    defaults = SPLITS if "count" in hints else dict.fromkeys(SPLITS)
-    counts = {split: defaults[split] if count is None else count for split, count in given.items() if count != 0}
+        counts = {split: count for split, count in counts.items() if count is not None} or {"train": None}
+    elif "count" in hints:
+        counts = {split: SPLITS[split] if count is None else count for split, count in counts.items()}
+    counts = {split: count for split, count in counts.items() if count != 0}
     if not counts:
         raise ZooError("every split has 0 pictures; expected at least one: pass --train N.")
     if "split" not in hints and len(counts) > 1:
         raise ZooError(f"{cls.__name__} has no splits; expected a count for one of {', '.join(SPLITS)}.")
     datasets = {split: _make(cls, hints, task, split, count, arguments) for split, count in counts.items()}
+    sizes = {split: counts[split] or len(dataset) for split, dataset in datasets.items()}
     for split, dataset in datasets.items():
-        if counts[split] is not None and counts[split] > len(dataset):
-            raise ZooError(f"{cls.__name__} has {len(dataset)} samples, got --{split} {counts[split]}: ask for fewer.")
-    return datasets, {split: len(datasets[split]) if count is None else count for split, count in counts.items()}
+        if sizes[split] > len(dataset):
+            raise ZooError(f"{cls.__name__} has {len(dataset)} samples, got --{split} {sizes[split]}: ask for fewer.")
+    return datasets, sizes
 
 
 def _make(
@@ -147,17 +149,18 @@ def _make(
         if argument not in hints:
             known = nearest(argument, [name for name in hints if name != "return"])
             raise ZooError(f"{cls.__name__} has no argument '{argument}'{known}")
-    for option in ("size", "seed"):
-        if getattr(arguments, option) is not None and option not in hints:
-            raise ZooError(f"{cls.__name__} has no argument '{option}'; leave --{option} out.")
+    for name in ("size", "seed"):
+        if getattr(arguments, name) is not None and name not in hints:
+            raise ZooError(f"{cls.__name__} has no argument '{name}'; leave --{name} out.")
     size = SIZES[task] if arguments.size is None else arguments.size
     numbers = {"count": count, "backgrounds": count, "size": size, "seed": arguments.seed}
-    numbers = {name: number for name, number in numbers.items() if hints.get(name) is int and number is not None}
-    options = [f"--dataset.{name}={number}" for name, number in numbers.items()]
-    if "split" in hints:  # which DADHeads calls `val`
-        names = VALIDATION if split == "validation" else (split,)
-        known = getattr(hints["split"], "__args__", names)
-        options.append(f"--dataset.split={next((name for name in names if name in known), split)}")
+    values = {name: value for name, value in numbers.items() if hints.get(name) is int and value is not None}
+    if "split" in hints:  # DADHeads calls it `val`
+        words = getattr(hints["split"], "__args__", SPLITS)
+        values["split"] = (
+            next((word for word in VALIDATION if word in words), split) if split == "validation" else split
+        )
+    options = [f"--dataset.{name}={value}" for name, value in values.items()]
     try:
         return make_from_options(cls, "dataset", options + arguments.dataset_options)
     except ValueError as error:

@@ -96,8 +96,8 @@ class Canvas:
 
     def line(self, points: ArrayLike, width: float, paint: int, closed: bool = False) -> None:
         """Draw a line through the points (N, 2); `width` in the subject's units, at least one sample."""
-        path = np.asarray(points, np.float64)
-        path = self._to_samples(np.concatenate([path, path[:2]]) if closed else path)
+        corners = np.asarray(points, np.float64)
+        path = self._to_samples(np.concatenate([corners, corners[:2]]) if closed else corners)
         samples = max(1, round(width * self.view.scale * SAMPLES))
         self._extend(paint, path, samples)
         self._draw.line(path.ravel().tolist(), fill=paint, width=samples, joint="curve")
