@@ -276,6 +276,73 @@ def test_synthetic_mattes_follow_the_seed(tmp_path: Path) -> None:
     assert one == again != two
 
 
+ONE = ["--train", 1, "--validation", 0, "--test", 0]
+
+
+def test_arguments_of_the_dataset_are_passed_on(tmp_path: Path) -> None:
+    for folder, people in (("things", 0), ("people", 1), ("again", 1)):
+        name = ["SyntheticMattes", f"--dataset.people={people}", "--dataset.detail", 0.3]
+        assert zoo_data("synth", *name, "--out", tmp_path / folder, *ONE, "--size", 64) == 0
+    things, people, again = (
+        (tmp_path / folder / "train/pha/0000.png").read_bytes() for folder in ("things", "people", "again")
+    )
+    assert things != people == again
+
+
+def test_any_dataset_of_mattes_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_mattes(tmp_path / "mine", ("x/a", "b", "c"))
+    write_background(tmp_path / "mine/bgr")
+    own = [f"--dataset.root={tmp_path / 'mine'}", f"--dataset.backgrounds={tmp_path / 'mine/bgr'}"]
+    assert zoo_data("synth", "MatteFolder", *own, "--out", tmp_path / "all") == 0
+    assert "3 train" in capsys.readouterr().out
+    assert zoo_data("synth", "MatteFolder", *own, "--out", tmp_path / "some", "--test", 2) == 0
+    names = sorted(path.relative_to(tmp_path / "some").as_posix() for path in (tmp_path / "some").rglob("*.png"))
+    assert names == ["test/bgr/0000.png", *(f"test/{kind}/000{n}.png" for kind in ("fgr", "pha") for n in (0, 1))]
+    assert zoo_data("check", tmp_path / "some") == 0
+
+
+def test_heads_that_were_written_are_written_again_as_they_are(tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    counts = ["--train", 1, "--validation", 1, "--test", 0]
+    head_model = ["--head-model", "procedural"]
+    assert zoo_data("synth", "heads", "--out", one, *counts, "--size", 64, *head_model) == 0
+    assert zoo_data("synth", "DADHeads", f"--dataset.root={one}", "--out", two, "--test", 0, *head_model) == 0
+    files = [path.relative_to(one) for path in one.rglob("*.*") if path.name != "README.txt"]
+    assert len(files) == 6
+    for file in files:
+        assert (one / file).read_bytes() == (two / file).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["TopK"], "no dataset named 'TopK'"),
+        (["SyntheticMattes", "--dataset.peopel=1"], "has no argument 'peopel'; did you mean people?"),
+        (["SyntheticMattes", "--dataset.people=3"], "people is 3.0: it is a fraction"),
+        (["SyntheticMattes", "--dataset.people=many"], "dataset.people got 'many', expected a number"),
+        (["SyntheticMattes", "--size", 8], "size is 8: it must be at least 32"),
+        (["MatteFolder", "--size", 64], "MatteFolder has no argument 'size'; leave --size out"),
+        (["MatteFolder", "--train", 1, "--test", 1], "MatteFolder has no splits; expected a count for one of"),
+        (["MatteFolder", "--dataset.root=mine", "--dataset.backgrounds=mine/bgr", "--train", 4], "has 2 samples, got"),
+    ],
+)
+def test_what_cannot_be_written_is_said_in_a_sentence(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[object],
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_mattes(tmp_path / "mine")
+    write_background(tmp_path / "mine/bgr")
+    assert zoo_data("synth", *arguments, "--out", tmp_path / "out") == 1
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
 def test_nothing_to_write_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert zoo_data("synth", "--out", tmp_path, "--train", 0, "--validation", 0, "--test", 0) == 1
     assert "pass --train N" in capsys.readouterr().err

@@ -13,6 +13,9 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from zoo.core.errors import ZooError
+from zoo.core.registry import get_slot
+from zoo.core.slots import nearest
 from zoo.runner.help import Parser
 
 if TYPE_CHECKING:
@@ -61,8 +64,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     synth.add_argument("--out", type=Path, required=True, metavar="DIR", help="the folder to write to")
     for split, count in SPLITS.items():
-        help_ = f"samples for {split} (default: {count}, or all of a dataset that generates none)"
-        synth.add_argument(f"--{split}", type=_count, metavar="N", help=help_)
+        synth.add_argument(
+            f"--{split}", type=_count, metavar="N", help=f"samples (default: {count}, or all that there are)"
+        )
     sizes = ", ".join(f"{size} for {task}" for task, size in SIZES.items())
     synth.add_argument("--size", type=_count, metavar="S", help=f"height and width, pixels (default: {sizes})")
     synth.add_argument("--seed", type=int, metavar="N", help="another seed gives other images (default: 0)")
@@ -73,8 +77,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the action; the exit code is 0 when all is well."""
-    from zoo.core.errors import ZooError
-
     try:
         return _synth(arguments) if arguments.action == "synth" else _check(arguments.folder)
     except ZooError as error:
@@ -83,97 +85,84 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _synth(arguments: argparse.Namespace) -> int:
-    from zoo.core.errors import ZooError
-    from zoo.core.registry import get_slot
+    from zoo.heads.dad_format import write_heads
+    from zoo.heads.mesh import HeadModel
     from zoo.heads.parts import HeadDataset
     from zoo.matting.folder_check import find_layouts
+    from zoo.matting.folders import write_mattes
     from zoo.matting.parts import MattingDataset
 
-    name = DATASETS.get(arguments.dataset, arguments.dataset)
+    name, out = DATASETS.get(arguments.dataset, arguments.dataset), arguments.out
     cls = get_slot("datasets").get(name)
     if not issubclass(cls, MattingDataset | HeadDataset):
-        raise ZooError(
-            f"{name} is no dataset of mattes or heads; expected one of these tasks: see `zoo list datasets`."
-        )
-    heads = issubclass(cls, HeadDataset)
-    if not heads and arguments.head_model is not None:
+        raise ZooError(f"{name} is a dataset of neither mattes nor heads: choose another, see `zoo list datasets`.")
+    task = "heads" if issubclass(cls, HeadDataset) else "matting"
+    if task == "matting" and arguments.head_model is not None:
         raise ZooError("--head-model is for `zoo data synth heads`; mattes have no head model.")
-    datasets, counts = {}, {}
-    for split, count in _requested(cls, arguments).items():
-        dataset = _make(cls, "heads" if heads else "matting", split, count, arguments)
-        datasets[split], counts[split] = dataset, len(dataset) if count is None else count
-        if counts[split] > len(dataset):
-            raise ZooError(f"{name} has {len(dataset)} samples; expected at most as many, got --{split} {count}.")
-    if heads:
-        _write_heads(datasets, counts, arguments)
-    else:
-        from zoo.matting.folders import write_mattes
-
-        write_mattes(arguments.out, datasets, counts)
+    datasets, counts = _make_splits(cls, task, arguments)
     written = ", ".join(f"{count} {split}" for split, count in counts.items())
-    print(f"Wrote {'heads' if heads else 'mattes'} of {name} to {arguments.out}: {written}.")
-    if heads:
-        _print_data(_heads_config(arguments.out, list(counts)))
+    if task == "heads":
+        head_model = HeadModel.load(arguments.head_model or "open")
+        for dataset in datasets.values():
+            dataset.build(head_model)
+        write_heads(out, datasets, counts)
+        print(f"Wrote heads of {name}, head model '{head_model.name}', to {out}: {written}.")
+        _print_data(_heads_config(out, list(counts)))
     else:
-        _print_config(find_layouts(arguments.out).layouts)
+        write_mattes(out, datasets, counts)
+        print(f"Wrote mattes of {name} to {out}: {written}.")
+        _print_config(find_layouts(out).layouts)
     return 0
 
 
-def _write_heads(datasets: dict[str, Any], counts: dict[str, int], arguments: argparse.Namespace) -> None:
-    from zoo.heads.dad_format import write_heads
-    from zoo.heads.mesh import HeadModel
-
-    head_model = HeadModel.load(arguments.head_model or "open")
-    for dataset in datasets.values():
-        dataset.build(head_model)
-    write_heads(arguments.out, datasets, counts)
-
-
-def _requested(cls: type, arguments: argparse.Namespace) -> dict[str, int | None]:
-    """Return the splits to write with their counts, None for all samples of a dataset."""
-    from zoo.core.errors import ZooError
+def _make_splits(cls: type, task: str, arguments: argparse.Namespace) -> tuple[dict[str, Any], dict[str, int]]:
+    """Make the dataset of each requested split, and return how many samples of it to write."""
     from zoo.core.spec import type_hints
 
     hints = type_hints(cls.__init__)  # type: ignore[misc]
-    passed = {split: getattr(arguments, split) for split in SPLITS if getattr(arguments, split) is not None}
-    if "split" in hints:
-        defaults: dict[str, int | None] = {split: SPLITS[split] if "count" in hints else None for split in SPLITS}
-        requested = {split: count for split, count in {**defaults, **passed}.items() if count != 0}
-    else:
-        requested = {split: count for split, count in (passed or {"train": None}).items() if count != 0}
-    if not requested:
+    counts: dict[str, int | None] = {split: getattr(arguments, split) for split in SPLITS}
+    if "split" not in hints:  # it can fill one folder: the one that has a count, or `train`
+        counts = {split: count for split, count in counts.items() if count is not None} or {"train": None}
+    elif "count" in hints:
+        counts = {split: SPLITS[split] if count is None else count for split, count in counts.items()}
+    counts = {split: count for split, count in counts.items() if count != 0}
+    if not counts:
         raise ZooError("every split has 0 pictures; expected at least one: pass --train N.")
-    if "split" not in hints and len(requested) > 1:
-        raise ZooError(f"{cls.__name__} has no splits of its own; expected one of {', '.join(SPLITS)}: pass one count.")
-    return requested
+    if "split" not in hints and len(counts) > 1:
+        raise ZooError(f"{cls.__name__} has no splits; expected a count for one of {', '.join(SPLITS)}.")
+    datasets = {split: _make(cls, hints, task, split, count, arguments) for split, count in counts.items()}
+    sizes = {split: counts[split] or len(dataset) for split, dataset in datasets.items()}
+    for split, dataset in datasets.items():
+        if sizes[split] > len(dataset):
+            raise ZooError(f"{cls.__name__} has {len(dataset)} samples, got --{split} {sizes[split]}: ask for fewer.")
+    return datasets, sizes
 
 
-def _make(cls: type, task: str, split: str, count: int | None, arguments: argparse.Namespace) -> Any:
-    """Make the dataset of a split: it gets split, count, size and seed where it has such arguments."""
-    from zoo.core.errors import ZooError
-    from zoo.core.spec import type_hints
+def _make(
+    cls: type, hints: dict[str, Any], task: str, split: str, count: int | None, arguments: argparse.Namespace
+) -> Any:
+    """Make the dataset of a split; it gets split, count, size and seed if it has such arguments."""
     from zoo.study.resolve import make_from_options
 
-    hints = type_hints(cls.__init__)  # type: ignore[misc]
+    for option in arguments.dataset_options:
+        argument = re.split("[.=]", option)[1]
+        if argument not in hints:
+            known = nearest(argument, [name for name in hints if name != "return"])
+            raise ZooError(f"{cls.__name__} has no argument '{argument}'{known}")
     for name in ("size", "seed"):
-        if getattr(arguments, name) is not None and hints.get(name) is not int:
-            raise ZooError(f"{cls.__name__} has no whole number '{name}'; leave --{name} out.")
+        if getattr(arguments, name) is not None and name not in hints:
+            raise ZooError(f"{cls.__name__} has no argument '{name}'; leave --{name} out.")
     size = SIZES[task] if arguments.size is None else arguments.size
     numbers = {"count": count, "backgrounds": count, "size": size, "seed": arguments.seed}
-    options = [f"{name}={value}" for name, value in numbers.items() if hints.get(name) is int and value is not None]
-    if "split" in hints:
-        known = getattr(hints["split"], "__args__", ())  # DADHeads calls the split `val`
-        options.append(
-            "split=" + next((word for word in VALIDATION if word in known), split)
-            if split == "validation"
-            else f"split={split}"
+    values = {name: value for name, value in numbers.items() if hints.get(name) is int and value is not None}
+    if "split" in hints:  # DADHeads calls it `val`
+        words = getattr(hints["split"], "__args__", SPLITS)
+        values["split"] = (
+            next((word for word in VALIDATION if word in words), split) if split == "validation" else split
         )
+    options = [f"--dataset.{name}={value}" for name, value in values.items()]
     try:
-        return make_from_options(
-            cls, "dataset", [f"--dataset.{option}" for option in options] + arguments.dataset_options
-        )
-    except ZooError:
-        raise
+        return make_from_options(cls, "dataset", options + arguments.dataset_options)
     except ValueError as error:
         raise ZooError(str(error)) from error
 
@@ -186,12 +175,8 @@ def _check(folder: Path) -> int:
     findings = find_layouts(folder)
     reports = [list_files(layout.root, layout) for layout in findings.layouts]
     reports += [list_files(background, None) for background in findings.backgrounds]
-    for _ in tracked(
-        chain.from_iterable(map(inspect, reports)),
-        sum(len(report.tasks) for report in reports),
-        "Opening",
-        progress=True,
-    ):
+    total = sum(len(report.tasks) for report in reports)
+    for _ in tracked(chain.from_iterable(map(inspect, reports)), total, "Opening", progress=True):
         pass
     for problem in findings.problems:
         print(f"problem: {problem}")
@@ -205,40 +190,25 @@ def _check(folder: Path) -> int:
 
 
 def _print_report(report: "Report") -> None:
-    from zoo.matting.folders import listed
+    from zoo.matting.folders import counted, dimensions, listed
 
-    print(f"{report.root}: {_contents(report)}")
-    if report.sizes:
-        print(f"  sizes: {_sizes(report)}")
+    reader = report.layout.reader if report.layout else None
+    item = {None: "background", "CutoutFolder": "RGBA cut-out", "VideoMattes": "clip", "MatteFolder": "matte"}[reader]
+    frames = f" with {counted(report.frames, 'frame')}" if reader == "VideoMattes" else ""
+    layout = report.layout
+    folders = f" ({layout.foregrounds}/ and {layout.alphas}/)" if layout and layout.foregrounds else ""
+    print(f"{report.root}: {counted(report.items, item)}{frames} in order{folders}")
+    sizes = sorted(report.sizes, key=lambda size: size[0] * size[1])
+    if len(sizes) == 1:
+        print(f"  sizes: {dimensions(sizes[0])}")
+    elif sizes:
+        print(f"  sizes: {dimensions(sizes[0])} to {dimensions(sizes[-1])}, {len(sizes)} different ones")
     if report.with_16_bits:
         print(f"  16 bits a channel, read as they are: {len(report.with_16_bits)} ({listed(report.with_16_bits)})")
     for problem in report.problems[:SHOWN]:
         print(f"  problem: {problem}")
     if len(report.problems) > SHOWN:
         print(f"  … and {len(report.problems) - SHOWN} more problems")
-
-
-def _contents(report: "Report") -> str:
-    from zoo.matting.folders import counted
-
-    if report.layout is None:
-        return f"{counted(report.items, 'background')} in order"
-    if report.layout.reader == "CutoutFolder":
-        return f"{counted(report.items, 'RGBA cut-out')} in order"
-    folders = f"({report.layout.foregrounds}/ and {report.layout.alphas}/)"
-    if report.layout.reader == "VideoMattes":
-        return f"{counted(report.items, 'clip')} with {counted(report.frames, 'frame')} in order {folders}"
-    return f"{counted(report.items, 'matte')} in order {folders}"
-
-
-def _sizes(report: "Report") -> str:
-    """Return `512×512`, or the smallest and the largest by area, width first."""
-    from zoo.matting.folders import dimensions
-
-    sizes = sorted(report.sizes, key=lambda size: size[0] * size[1])
-    if len(sizes) == 1:
-        return dimensions(sizes[0])
-    return f"{dimensions(sizes[0])} to {dimensions(sizes[-1])}, {len(sizes)} different ones"
 
 
 def _print_config(layouts: "list[Layout]") -> None:

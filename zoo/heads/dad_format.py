@@ -43,12 +43,10 @@ The vertices are those of the head model '{model}' ({licence}): {source}.
 class Item(NamedTuple):
     """One line of a split's list."""
 
-    name: str
-    """The `item_id`."""
+    name: str  # the `item_id`
     image: Path
     annotation: Path
-    box: tuple[float, float, float, float]
-    """x, y, width, height of the head in pixels of the image."""
+    box: tuple[float, float, float, float]  # x, y, width, height of the head in pixels of the image
     attributes: dict[str, str]
 
 
@@ -60,12 +58,9 @@ class Annotation(NamedTuple):
         array([[ 0., 10.]])
     """
 
-    vertices: np.ndarray
-    """(V, 3) metres, unrotated, in the head frame."""
-    model_view: np.ndarray
-    """(4, 4), head frame to camera frame."""
-    projection: np.ndarray
-    """(4, 4), camera frame to pixels, y up."""
+    vertices: np.ndarray  # (V, 3) metres, unrotated, in the head frame
+    model_view: np.ndarray  # (4, 4), head frame to camera frame
+    projection: np.ndarray  # (4, 4), camera frame to pixels, y up
 
     @property
     def rotation(self) -> np.ndarray:
@@ -183,18 +178,12 @@ def fit_annotation(head: "HeadPicture") -> Annotation:
         >>> bool(np.allclose(fit_annotation(head).projected(8), head.projected, atol=1e-4))
         True
     """
-    vertices, pixels, rotation = (
-        tensor.cpu().numpy().astype(np.float64) for tensor in (head.vertices, head.projected, head.rotation)
-    )
+    vertices, pixels, rotation = (x.double().numpy() for x in (head.vertices, head.projected, head.rotation))
     x, y, z = rotation @ vertices.T
     one, zero = np.ones_like(z), np.zeros_like(z)
-    rows = np.concatenate(
-        [
-            np.stack([x, z, one, zero, zero, -pixels[:, 0] * z], axis=1),
-            np.stack([y, zero, zero, z, one, -pixels[:, 1] * z], axis=1),
-        ]
-    )
-    a, b, c, d, e, s = np.linalg.lstsq(rows, pixels.T.reshape(-1), rcond=None)[0]
+    across = np.stack([x, z, one, zero, zero, -pixels[:, 0] * z], axis=1)
+    down = np.stack([y, zero, zero, z, one, -pixels[:, 1] * z], axis=1)
+    a, b, c, d, e, s = np.linalg.lstsq(np.concatenate([across, down]), pixels.T.reshape(-1), rcond=None)[0]
     height = head.image.shape[-2]
     projection = np.array([[a, 0, -b, c], [0, a, d - height * s, height - e], [0, 0, -1, 0], [0, 0, -s, 1]])
     model_view = np.eye(4)
@@ -212,7 +201,7 @@ def write_heads(directory: Path, datasets: Mapping[str, "HeadDataset"], counts: 
     Args:
         directory: created if it is missing.
         datasets: by split, each built with its head model.
-        counts: how many heads of each split, the first ones.
+        counts: how many heads of each split.
 
     Raises:
         MediaError: a folder holds other files.
@@ -250,14 +239,11 @@ def write_heads(directory: Path, datasets: Mapping[str, "HeadDataset"], counts: 
             )
         write_text(split_folder / f"{split_folder.name}.json", json.dumps(items))
         model = dataset.head_model
-    text = README.format(
-        name=name, model=model.name, licence=model.licence, source=model.source, notice="\n".join(notice)
-    )
-    write_text(directory / "README.txt", text)
+    fields = {"model": model.name, "licence": model.licence, "source": model.source, "notice": "\n".join(notice)}
+    write_text(directory / "README.txt", README.format(name=name, **fields))
 
 
 def _entry(head: "HeadPicture", folder: str) -> dict[str, Any]:
-    """Return the line of a split's list."""
     name = re.sub(r"[^\w.-]+", "_", head.name)
     return {
         "item_id": name,
@@ -279,18 +265,14 @@ def _item(entry: Any, folder: Path, where: str) -> Item:
     annotation = fields.get("annotation_path") or f"annotations/{name}.json"
     if not all(isinstance(value, str) for value in (name, image, annotation)):
         raise ZooError(f"{where} has no item_id or no paths; expected item_id, img_path and annotation_path.")
-    if not _is_box(box):
+    numbers = isinstance(box, list) and len(box) == 4 and all(isinstance(value, int | float) for value in box)
+    if not numbers or not all(map(math.isfinite, box)) or min(box[2:]) <= 0:
         raise ZooError(f"{where} ({name}): bbox is {box}; expected [x, y, width, height] in pixels.")
     if not isinstance(attributes or {}, dict):
         raise ZooError(f"{where} ({name}): attributes are {attributes!r}; expected them by name.")
     known = {key: str(value) for key, value in (attributes or {}).items() if value is not None}
     x, y, width, height = map(float, box)
     return Item(name, _resolve(image, folder), _resolve(annotation, folder), (x, y, width, height), known)
-
-
-def _is_box(box: Any) -> bool:
-    numbers = isinstance(box, list) and len(box) == 4 and all(isinstance(value, int | float) for value in box)
-    return numbers and all(map(math.isfinite, box)) and min(box[2:]) > 0
 
 
 def _resolve(path: str, folder: Path) -> Path:

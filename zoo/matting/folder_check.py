@@ -67,17 +67,12 @@ class Report:
 
     root: Path
     layout: Layout | None = None
-    items: int = 0
-    """Usable mattes, clips or backgrounds."""
-    frames: int = 0
-    """Frames of all usable clips."""
-    sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
-    """(height, width) → number of items."""
-    with_16_bits: list[str] = field(default_factory=list)
-    """Names of items with 16 bits a channel: no fault, they are read as fractions."""
+    items: int = 0  # usable mattes, clips or backgrounds
+    frames: int = 0  # of all usable clips
+    sizes: Counter[tuple[int, int]] = field(default_factory=Counter)  # (height, width) → number of items
+    with_16_bits: list[str] = field(default_factory=list)  # no fault, these are read as fractions
     problems: list[str] = field(default_factory=list)
-    tasks: list[Callable[[], Inspection]] = field(default_factory=list)
-    """One task opens one item."""
+    tasks: list[Callable[[], Inspection]] = field(default_factory=list)  # one opens one item
 
 
 class Findings(NamedTuple):
@@ -143,17 +138,16 @@ def list_files(root: Path, layout: Layout | None) -> Report:
             find, inspect_pair = (find_videos, _inspect_clip) if videos else (find_images, _inspect_pair)
             left, right = root / str(layout.foregrounds), root / str(layout.alphas)
             pairing = pair_by_name(left, right, find(left), find(right))
-            for name in pairing.repeated:
-                report.problems.append(
-                    f"{name}: several files have this name in {left} or {right}; expected one: remove the others."
-                )
-            for present, other, names, missing in (
-                (left, right, pairing.without_alpha, "alpha"),
-                (right, left, pairing.without_foreground, "foreground"),
-            ):
-                report.problems += [
-                    f"{present / name} has no {missing}; expected {other / name} with any ending." for name in names
-                ]
+            repeated = f"several files have this name in {left} or {right}; expected one: remove the others."
+            ending = "with any ending."
+            report.problems += [f"{name}: {repeated}" for name in pairing.repeated]
+            report.problems += [
+                f"{left / name} has no alpha; expected {right / name} {ending}" for name in pairing.without_alpha
+            ]
+            report.problems += [
+                f"{right / name} has no foreground; expected {left / name} {ending}"
+                for name in pairing.without_foreground
+            ]
             report.tasks = [partial(inspect_pair, pair) for pair in pairing.pairs]
     except MediaError as error:
         report.problems.append(str(error))
@@ -166,8 +160,7 @@ def inspect(report: Report) -> Iterator[Inspection]:
     Example:
         >>> from tempfile import mkdtemp
         >>> from zoo.media.images import write_image
-        >>> path = write_image(Path(mkdtemp()) / "room.png", np.zeros((2, 3, 3), np.uint8))
-        >>> report = list_files(path.parent, None)
+        >>> report = list_files(write_image(Path(mkdtemp()) / "a.png", np.zeros((2, 3), np.uint8)).parent, None)
         >>> [inspection.size for inspection in inspect(report)], report.items
         ([(2, 3)], 1)
     """

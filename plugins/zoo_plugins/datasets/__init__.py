@@ -1,1 +1,1 @@
-"""Where mattes come from: synthetic ones, folders in the official layout, cut-outs, videos."""
+"""Datasets of mattes and heads: synthetic ones, folders in the official layouts, cut-outs, videos."""

@@ -1,6 +1,6 @@
-"""Datasets in folders of pictures: foregrounds with alphas, or RGBA cut-outs, and a folder of backgrounds.
+"""Datasets in folders of images: foregrounds with alphas, or RGBA cut-outs, and a folder of backgrounds.
 
-Constructing one lists the files and compares their names; what is in a file is looked at when it is read.
+The constructors list the files and compare their names; a file is opened when its matte is asked for.
 """
 
 from pathlib import Path
@@ -15,10 +15,10 @@ from zoo.media.images import MediaError, find_images, read_image
 
 
 class BackgroundFolder(MattingDataset):
-    """A dataset whose backgrounds are the pictures of a folder and its subfolders, sorted by path.
+    """Base class of datasets whose backgrounds are the images of a folder and its subfolders, sorted by path.
 
     Raises:
-        MediaError: the folder is missing or holds no picture.
+        MediaError: the folder is missing or holds no image.
     """
 
     def __init__(self, backgrounds: str) -> None:
@@ -40,13 +40,22 @@ class MatteFolder(BackgroundFolder):
 
     Args:
         root: the folder that holds the two, such as `VideoMatte240K/train`.
-        backgrounds: a folder of pictures, searched with its subfolders; its whole path, since it is often not in
+        backgrounds: a folder of images, searched with its subfolders; its whole path, since it is often not in
             `root`.
         foregrounds: the foregrounds' folder in `root` (an absolute path works too).
         alphas: the alphas' folder in `root` (an absolute path works too).
 
     Raises:
         MediaError: a folder is missing or empty, or the names of foregrounds and alphas do not match.
+
+    Example:
+        >>> from tempfile import mkdtemp
+        >>> from zoo.media.images import write_image
+        >>> root = Path(mkdtemp())
+        >>> for kind in ("fgr", "pha", "bgr"):
+        ...     _ = write_image(root / kind / "a.png", np.zeros((2, 3), np.uint8))
+        >>> MatteFolder(str(root), str(root / "bgr")).matte(0).foreground.shape
+        torch.Size([3, 2, 3])
     """
 
     def __init__(self, root: str, backgrounds: str, foregrounds: str = "fgr", alphas: str = "pha") -> None:
@@ -66,14 +75,19 @@ class MatteFolder(BackgroundFolder):
 
 
 class CutoutFolder(BackgroundFolder):
-    """RGBA cut-outs: pictures with a transparent background, such as PhotoMatte85's PNG files.
+    """RGBA cut-outs: images with a transparent background, such as PhotoMatte85's PNG files.
 
     Args:
         root: a folder of cut-outs, searched with its subfolders.
-        backgrounds: a folder of pictures, searched with its subfolders; it must not lie in `root`.
+        backgrounds: a folder of images, searched with its subfolders; it must not lie in `root`.
 
     Raises:
         MediaError: a folder is missing or empty, or one lies in the other.
+
+    Example:
+        >>> CutoutFolder("cutouts", "nowhere")
+        Traceback (most recent call last):
+        zoo.media.images.MediaError: nowhere is not a folder; expected a folder of pictures: check the path.
     """
 
     def __init__(self, root: str, backgrounds: str) -> None:
@@ -99,5 +113,10 @@ class CutoutFolder(BackgroundFolder):
 
 
 def as_tensor(pixels: np.ndarray) -> Tensor:
-    """(H, W) or (H, W, C) → (C, H, W) of the same type and memory: bytes stay bytes, so that workers hand on less."""
+    """Convert (H, W) or (H, W, C) to (C, H, W) of the same type and memory: bytes make small messages of workers.
+
+    Example:
+        >>> as_tensor(np.zeros((2, 3), np.uint8)).shape
+        torch.Size([1, 2, 3])
+    """
     return torch.from_numpy(pixels[:, :, None] if pixels.ndim == 2 else pixels).permute(2, 0, 1)

@@ -1,5 +1,6 @@
 """Synthetic heads: renderings of any head model with exact ground truth."""
 
+import json
 from typing import Literal
 
 import numpy as np
@@ -11,7 +12,7 @@ from zoo.heads.mesh import HeadModel
 from zoo.heads.parts import HeadDataset, HeadPicture
 from zoo_plugins.synthetic import check_arguments, check_index
 from zoo_plugins.synthetic.drawing.photographs import attribution
-from zoo_plugins.synthetic.heads.head import SyntheticHead, generate_head, place_head, restore_head, to_arrays
+from zoo_plugins.synthetic.heads.head import SyntheticHead, generate_head, place_head
 from zoo_plugins.synthetic.heads.regions import find_regions
 
 VERSION = 1
@@ -114,9 +115,19 @@ class SyntheticHeads(HeadDataset):
 
         if self._cache is None:
             return generate()
-        arrays = self._cache.get_arrays(f"{index:06d}", self._usable, lambda: to_arrays(generate()))
-        return restore_head(arrays, self.head_model, self.seed, self.split, index)
+        arrays = self._cache.get_arrays(f"{index:06d}", self._usable, lambda: _to_arrays(generate()))
+        placed = place_head(self.head_model, self.seed, self.split, index, self.size)
+        annotation = placed.annotation._replace(model_view=arrays["model_view"], projection=arrays["projection"])
+        attributes = json.loads(arrays["attributes"].tobytes())
+        return SyntheticHead(arrays["image"], annotation, placed.neutral, arrays["box"], attributes)
 
     def _usable(self, arrays: dict[str, np.ndarray]) -> bool:
         image = arrays.get("image")
         return set(arrays) == CACHED and image is not None and image.shape == (self.size, self.size, 3)
+
+
+def _to_arrays(head: SyntheticHead) -> dict[str, np.ndarray]:
+    """Return the arrays to cache; the vertices are recomputed instead."""
+    attributes = np.frombuffer(json.dumps(head.attributes).encode(), np.uint8)
+    cameras = {"model_view": head.annotation.model_view, "projection": head.annotation.projection}
+    return {"image": head.image, "box": head.box, **cameras, "attributes": attributes}

@@ -1,6 +1,7 @@
-"""A dataset of videos: pairs of clips, foreground and alpha, each frame a matte.
+"""A dataset of videos: pairs of files, foreground and alpha, each frame a matte.
 
-A *clip* is a pair of video files of one name. Index i of the dataset counts through the frames of all clips in turn.
+A *clip* is a pair of video files of one name. Index i of the dataset counts through the frames of one clip after the
+other.
 """
 
 import os
@@ -18,8 +19,8 @@ from zoo.matting.parts import Matte
 from zoo.media.frame_index import FrameIndex, FrameReader, find_videos
 from zoo_plugins.datasets.folders import BackgroundFolder, as_tensor
 
-MANY = 20
-"""From this many clips on, indexing them is worth a progress bar."""
+PROGRESS_FROM = 20
+"""Smallest number of clips whose indexing shows a progress bar."""
 
 
 class VideoMattes(BackgroundFolder):
@@ -30,7 +31,7 @@ class VideoMattes(BackgroundFolder):
 
     Args:
         root: the folder that holds the two, such as `VideoMatte240K/train`.
-        backgrounds: a folder of pictures, searched with its subfolders; its whole path, since it is often not in
+        backgrounds: a folder of images, searched with its subfolders; its whole path, since it is often not in
             `root`.
         foregrounds: the foregrounds' folder in `root` (an absolute path works too).
         alphas: the alphas' folder in `root` (an absolute path works too).
@@ -40,6 +41,11 @@ class VideoMattes(BackgroundFolder):
         MediaError: a folder is missing or empty, or the names of foregrounds and alphas do not match; on use, PyAV is
             missing, a clip is damaged, or its two files differ in length or size.
         ValueError: `stride` is below 1.
+
+    Example:
+        >>> VideoMattes("nowhere", ".")  # doctest: +IGNORE_EXCEPTION_DETAIL
+        Traceback (most recent call last):
+        zoo.media.images.MediaError: nowhere is not a folder; expected one with fgr/ and pha/ in it: check the path.
     """
 
     def __init__(
@@ -56,7 +62,7 @@ class VideoMattes(BackgroundFolder):
         return self._ends[-1]
 
     def matte(self, index: int) -> Matte:
-        clip, frame = self._place(index)
+        clip, frame = self._locate(index)
         foregrounds, alphas = self._readers(clip)
         foreground, alpha = foregrounds.read(frame, "RGB"), alphas.read(frame, "L")
         pair = self._pairs[clip]
@@ -64,11 +70,11 @@ class VideoMattes(BackgroundFolder):
         return Matte(as_tensor(foreground), as_tensor(alpha), f"{pair.name}/{frame:05d}")
 
     def fingerprint(self, index: int) -> str:
-        clip, frame = self._place(index)
+        clip, frame = self._locate(index)
         return f"frame {frame} of\n{fingerprint(*self._pairs[clip][1:])}"
 
-    def _place(self, index: int) -> tuple[int, int]:
-        """Which clip, and which of its frames."""
+    def _locate(self, index: int) -> tuple[int, int]:
+        """Return the numbers of the clip and of its frame."""
         if not 0 <= index < len(self):
             raise IndexError(f"frame {index} of {len(self)}")
         clip = bisect_right(self._ends, index)
@@ -76,27 +82,21 @@ class VideoMattes(BackgroundFolder):
 
     @cached_property
     def _clips(self) -> list[tuple[FrameIndex, FrameIndex]]:
-        return [
-            index_clips(pair)
-            for pair in track(
-                self._pairs,
-                "Counting frames",
-                console=Console(stderr=True),
-                transient=True,
-                disable=len(self._pairs) < MANY,
-            )
-        ]
+        silent = len(self._pairs) < PROGRESS_FROM
+        console = Console(stderr=True)
+        pairs = track(self._pairs, "Counting frames", console=console, transient=True, disable=silent)
+        return [index_clips(pair) for pair in pairs]
 
     @cached_property
     def _ends(self) -> list[int]:
-        """For each clip, the index of the dataset that comes after its last frame."""
+        """For each clip, the dataset's index after its last frame."""
         return list(accumulate(len(foreground.timestamps[:: self._stride]) for foreground, _ in self._clips))
 
     def _readers(self, clip: int) -> tuple[FrameReader, FrameReader]:
-        """The clip's two readers, kept open for the next frame.
+        """Return the clip's two readers, which stay open for the next frame.
 
-        One clip a process: a fork shares the positions in the files, and must neither use what it inherits nor let go
-        of it, since closing waits for threads that only the parent has.
+        One clip a process: a fork shares the positions in the files. It must neither use the inherited readers nor
+        release them, since closing waits for threads that only the parent has.
         """
         process = os.getpid()
         if process not in self._open or self._open[process].clip != clip:

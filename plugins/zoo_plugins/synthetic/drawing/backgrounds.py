@@ -8,12 +8,13 @@ often a lens that is focused on something nearer.
 from functools import lru_cache
 
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
 from zoo.core.seeding import derive_seed
 from zoo_plugins.synthetic.drawing import photographs
-from zoo_plugins.synthetic.drawing.furniture import ON_THE_FLOOR, ON_THE_WALL, Box, Draw, rgb
+from zoo_plugins.synthetic.drawing.furniture import ON_THE_FLOOR, ON_THE_WALL, Box, rgb
 from zoo_plugins.synthetic.drawing.layers import Image8
 from zoo_plugins.synthetic.drawing.textures import Colour, cloudy_noise, house_colour, smooth_noise, to_image
 
@@ -39,7 +40,7 @@ def generate_background(seed: int, split: str, index: int, size: int) -> Image8:
     return _blurred(rng, photographs.crop(rng, split, size), 0.35, 0.02)
 
 
-def generate_head_background(rng: np.random.Generator, seed: int, split: str, size: int) -> NDArray[np.float32]:
+def generate_head_background(rng: Generator, seed: int, split: str, size: int) -> NDArray[np.float32]:
     """Return a background for a head: (size, size, 3) in [0, 1]. Rooms depend on the dataset's seed.
 
     A background that is out of focus is generated smaller and enlarged.
@@ -61,7 +62,7 @@ def _shared_room(seed: int, split: str, number: int, size: int) -> Image8:
     return generate_room(np.random.default_rng(derive_seed(seed, split, "room", number)), size, split)
 
 
-def _wall(rng: np.random.Generator, size: int) -> NDArray[np.float32]:
+def _wall(rng: Generator, size: int) -> NDArray[np.float32]:
     """Return two colours that run into each other, a little uneven."""
     first, second = house_colour(rng), house_colour(rng)
     angle = rng.uniform(0, 2 * np.pi)
@@ -71,7 +72,7 @@ def _wall(rng: np.random.Generator, size: int) -> NDArray[np.float32]:
     return (first + (second - first) * mix.clip(0, 1)[..., None]).astype(np.float32)
 
 
-def generate_room(rng: np.random.Generator, size: int, split: str) -> Image8:
+def generate_room(rng: Generator, size: int, split: str) -> Image8:
     """Return a room, (size, size, 3) uint8; pictures and windows may show the split's photographs."""
     large = size * SUPERSAMPLING
     image = Image.new("RGB", (large, large), rgb(house_colour(rng)))
@@ -84,7 +85,7 @@ def generate_room(rng: np.random.Generator, size: int, split: str) -> Image8:
     return _expose(rng, np.asarray(image.reduce(SUPERSAMPLING), np.float32) / 255, floor / SUPERSAMPLING)
 
 
-def _draw_walls(rng: np.random.Generator, image: Image.Image, box: Box, colour: Colour, split: str) -> None:
+def _draw_walls(rng: Generator, image: Image.Image, box: Box, colour: Colour, split: str) -> None:
     """Draw ceiling, side walls and back wall."""
     draw = ImageDraw.Draw(image)
     left, top, right, floor = box
@@ -107,7 +108,7 @@ def _draw_walls(rng: np.random.Generator, image: Image.Image, box: Box, colour: 
         draw.rectangle((left, floor - 0.02 * large, right, floor), fill=rgb(0.4 * house_colour(rng) + 0.5))
 
 
-def _wall_surface(rng: np.random.Generator, colour: Colour, split: str) -> Image.Image:
+def _wall_surface(rng: Generator, colour: Colour, split: str) -> Image.Image:
     """Return plaster, wallpaper, panels, bricks or a photographed texture."""
     kind = rng.choice(["plaster", "stripes", "panels", "photograph", "bricks"], p=[0.4, 0.15, 0.12, 0.18, 0.15])
     plaster = colour * (0.93 + 0.14 * cloudy_noise(rng, (SURFACE, SURFACE), (4, 4))[..., None])
@@ -133,7 +134,7 @@ def _wall_surface(rng: np.random.Generator, colour: Colour, split: str) -> Image
     return surface
 
 
-def _draw_floor(rng: np.random.Generator, image: Image.Image, edges: tuple[float, float, float], split: str) -> None:
+def _draw_floor(rng: Generator, image: Image.Image, edges: tuple[float, float, float], split: str) -> None:
     """Lay planks, tiles, a carpet or a photographed ground in perspective."""
     left, right, floor = edges
     large = image.width
@@ -150,7 +151,7 @@ def _draw_floor(rng: np.random.Generator, image: Image.Image, edges: tuple[float
     image.paste(laid, (0, int(floor)), mask)
 
 
-def _floor_surface(rng: np.random.Generator, split: str) -> Image.Image:
+def _floor_surface(rng: Generator, split: str) -> Image.Image:
     colour = house_colour(rng)
     kind = rng.choice(["planks", "tiles", "carpet", "photograph"], p=[0.4, 0.2, 0.2, 0.2])
     if kind == "photograph":
@@ -180,12 +181,12 @@ def _perspective(corners: Corners, side: int) -> list[float]:
     return np.linalg.solve(np.array(rows, np.float64), np.array(values, np.float64)).tolist()
 
 
-def _decorate(rng: np.random.Generator, image: Image.Image, box: Box, split: str) -> None:
+def _decorate(rng: Generator, image: Image.Image, box: Box, split: str) -> None:
     """Hang windows, pictures and screens on the back wall."""
     left, top, right, floor = box
     large = image.width
     for _ in range(rng.integers(0, 5)):
-        draw, (width, height) = _sample_furniture(rng, ON_THE_WALL)
+        draw, (width, height) = list(ON_THE_WALL.items())[rng.integers(len(ON_THE_WALL))]
         width, height = width * large * rng.uniform(0.6, 1.4), height * large * rng.uniform(0.6, 1.2)
         x = rng.uniform(left, max(left + 1, right - width))
         y = max(top, 0) + rng.uniform(0.03, 0.3) * large
@@ -193,25 +194,19 @@ def _decorate(rng: np.random.Generator, image: Image.Image, box: Box, split: str
             draw(rng, image, (x, y, x + width, y + height), split)
 
 
-def _furnish(rng: np.random.Generator, image: Image.Image, edges: tuple[float, float, float], split: str) -> None:
+def _furnish(rng: Generator, image: Image.Image, edges: tuple[float, float, float], split: str) -> None:
     """Put furniture on the floor, the farthest first."""
     left, right, floor = edges
     large = image.width
     for depth in np.sort(rng.uniform(0, 0.7, rng.integers(1, 6))):
-        draw, (width, height) = _sample_furniture(rng, ON_THE_FLOOR)
+        draw, (width, height) = list(ON_THE_FLOOR.items())[rng.integers(len(ON_THE_FLOOR))]
         scale = (1 + 0.8 * depth) * rng.uniform(0.75, 1.25) * large
         base = floor + depth * (large - floor) + 0.01 * large
         x = rng.uniform(left - 0.1 * large, right - 0.5 * width * scale)
         draw(rng, image, (x, base - height * scale, x + width * scale, base), split)
 
 
-def _sample_furniture(
-    rng: np.random.Generator, furniture: dict[Draw, tuple[float, float]]
-) -> tuple[Draw, tuple[float, float]]:
-    return list(furniture.items())[rng.integers(len(furniture))]
-
-
-def _expose(rng: np.random.Generator, room: NDArray[np.floating], floor: float) -> Image8:
+def _expose(rng: Generator, room: NDArray[np.floating], floor: float) -> Image8:
     """Light a room and photograph it: a glow, a darker floor, the lens's darker corners, warmth, texture and focus."""
     size = room.shape[0]
     rows, columns = np.mgrid[:size, :size].astype(np.float32) / size
@@ -228,7 +223,7 @@ def _expose(rng: np.random.Generator, room: NDArray[np.floating], floor: float) 
     return _blurred(rng, (toned + grain).clip(0, 1), 0.45, 0.018)
 
 
-def _blurred(rng: np.random.Generator, colours: NDArray[np.floating], fraction: float, most: float) -> Image8:
+def _blurred(rng: Generator, colours: NDArray[np.floating], fraction: float, most: float) -> Image8:
     """Convert colours in [0, 1] to 8 bits; blur a fraction of the images, by at most `most` of their side."""
     image = Image.fromarray(np.rint(colours * 255).astype(np.uint8))
     if rng.random() < fraction:

@@ -55,15 +55,10 @@ class Light:
 
 @dataclass(frozen=True)
 class Paint:
-    """The material of a shape.
+    """The material of a shape."""
 
-    Attributes:
-        colour: (3,) or (H, W, 3), in [0, 1].
-        relief: how round the painted shape looks, as a radius in pixels; 0 is flat.
-    """
-
-    colour: NDArray[np.floating]
-    relief: float
+    colour: NDArray[np.floating]  # (3,) or (H, W, 3), in [0, 1]
+    relief: float  # radius of the rounded edge in pixels; 0 is flat
 
 
 class Canvas:
@@ -93,20 +88,16 @@ class Canvas:
         return len(self._paints)
 
     def fill(self, outline: ArrayLike, paint: int) -> None:
-        """Fill an outline (N, 2)."""
+        """Fill an outline (N, 2); paint 0 cuts a hole through everything drawn so far."""
         mask, left, top = rasterise_outline(self.view(outline) * SAMPLES, self.size * SAMPLES)
         if mask.size:
             self._extend(paint, np.array([[left, top], [left + mask.shape[1], top + mask.shape[0]]], np.float64))
             self.samples.paste(paint, (left, top), Image.fromarray(mask))
 
-    def erase(self, outline: ArrayLike) -> None:
-        """Cut a hole through everything drawn so far."""
-        self.fill(outline, 0)
-
     def line(self, points: ArrayLike, width: float, paint: int, closed: bool = False) -> None:
         """Draw a line through the points (N, 2); `width` in the subject's units, at least one sample."""
-        path = np.asarray(points, np.float64)
-        path = self._to_samples(np.concatenate([path, path[:2]]) if closed else path)
+        corners = np.asarray(points, np.float64)
+        path = self._to_samples(np.concatenate([corners, corners[:2]]) if closed else corners)
         samples = max(1, round(width * self.view.scale * SAMPLES))
         self._extend(paint, path, samples)
         self._draw.line(path.ravel().tolist(), fill=paint, width=samples, joint="curve")

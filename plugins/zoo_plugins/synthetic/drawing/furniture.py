@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import numpy as np
+from numpy.random import Generator
 from PIL import Image, ImageDraw, ImageFilter
 
 from zoo_plugins.synthetic.drawing import photographs
@@ -19,7 +20,7 @@ def rgb(colour: Colour, factor: float = 1.0) -> tuple[int, int, int]:
     return red, green, blue
 
 
-def draw_window(rng: np.random.Generator, image: Image.Image, box: Box, split: str) -> None:
+def draw_window(rng: Generator, image: Image.Image, box: Box, split: str) -> None:
     """Draw a window with daylight or night behind its bars, often with curtains."""
     draw = ImageDraw.Draw(image)
     left, top, right, bottom = box
@@ -38,7 +39,7 @@ def draw_window(rng: np.random.Generator, image: Image.Image, box: Box, split: s
         _draw_curtains(rng, draw, box)
 
 
-def _view_outside(rng: np.random.Generator, size: tuple[int, int], split: str) -> Image.Image:
+def _view_outside(rng: Generator, size: tuple[int, int], split: str) -> Image.Image:
     if rng.random() < 0.3:
         return _photograph(rng, split, size)
     day = rng.random() < 0.75
@@ -53,11 +54,11 @@ def _view_outside(rng: np.random.Generator, size: tuple[int, int], split: str) -
     return view.filter(ImageFilter.GaussianBlur(size[0] * 0.02))
 
 
-def _photograph(rng: np.random.Generator, split: str, size: tuple[int, int]) -> Image.Image:
+def _photograph(rng: Generator, split: str, size: tuple[int, int]) -> Image.Image:
     return to_image(photographs.crop(rng, split, 64)).resize(size, Image.Resampling.BILINEAR)
 
 
-def _draw_curtains(rng: np.random.Generator, draw: ImageDraw.ImageDraw, box: Box) -> None:
+def _draw_curtains(rng: Generator, draw: ImageDraw.ImageDraw, box: Box) -> None:
     left, top, right, bottom = box
     colour, width = house_colour(rng), (right - left) * rng.uniform(0.15, 0.4)
     drop = bottom + (bottom - top) * rng.uniform(0, 0.6)
@@ -69,7 +70,7 @@ def _draw_curtains(rng: np.random.Generator, draw: ImageDraw.ImageDraw, box: Box
             draw.rectangle((x, top - 0.08 * (bottom - top), x + width / pleats + 1, drop), fill=rgb(colour, shade))
 
 
-def draw_frame(rng: np.random.Generator, image: Image.Image, box: Box, split: str) -> None:
+def draw_frame(rng: Generator, image: Image.Image, box: Box, split: str) -> None:
     """Draw a framed photograph, or a framed painting of stripes and discs."""
     draw = ImageDraw.Draw(image)
     left, top, right, bottom = box
@@ -91,7 +92,7 @@ def draw_frame(rng: np.random.Generator, image: Image.Image, box: Box, split: st
         shape((x, y, far_x, far_y), fill=rgb(house_colour(rng)))
 
 
-def draw_shelf(rng: np.random.Generator, image: Image.Image, box: Box, split: str) -> None:
+def draw_shelf(rng: Generator, image: Image.Image, box: Box, split: str) -> None:
     """Draw a bookcase: boards with books, vases and gaps."""
     draw = ImageDraw.Draw(image)
     left, top, right, bottom = box
@@ -118,7 +119,7 @@ def draw_shelf(rng: np.random.Generator, image: Image.Image, box: Box, split: st
     draw.rectangle(box, outline=rgb(wood, 0.9), width=int(board))
 
 
-def draw_sofa(rng: np.random.Generator, image: Image.Image, box: Box, split: str) -> None:
+def draw_sofa(rng: Generator, image: Image.Image, box: Box, split: str) -> None:
     """Draw a sofa with cushions."""
     draw = ImageDraw.Draw(image)
     left, top, right, bottom = box
@@ -140,7 +141,7 @@ def draw_sofa(rng: np.random.Generator, image: Image.Image, box: Box, split: str
         draw.rounded_rectangle((x, y, x + side, y + side), corner // 2, fill=rgb(house_colour(rng)))
 
 
-def draw_lamp(rng: np.random.Generator, image: Image.Image, box: Box, split: str) -> None:
+def draw_lamp(rng: Generator, image: Image.Image, box: Box, split: str) -> None:
     """Draw a standing lamp with a lit or unlit shade."""
     draw = ImageDraw.Draw(image)
     left, top, right, bottom = box
@@ -153,7 +154,7 @@ def draw_lamp(rng: np.random.Generator, image: Image.Image, box: Box, split: str
     draw.polygon((left + inset, top, right - inset, top, right, hem, left, hem), fill=rgb(shade))
 
 
-def draw_plant(rng: np.random.Generator, image: Image.Image, box: Box, split: str) -> None:
+def draw_plant(rng: Generator, image: Image.Image, box: Box, split: str) -> None:
     """Draw leaves on bent stems in a pot."""
     draw = ImageDraw.Draw(image)
     left, top, right, bottom = box
@@ -174,7 +175,7 @@ def draw_plant(rng: np.random.Generator, image: Image.Image, box: Box, split: st
     draw.polygon(pot, fill=rgb(house_colour(rng)))
 
 
-def draw_cupboard(rng: np.random.Generator, image: Image.Image, box: Box, split: str) -> None:
+def draw_cupboard(rng: Generator, image: Image.Image, box: Box, split: str) -> None:
     """Draw a cupboard or a chest of drawers with wood grain."""
     draw = ImageDraw.Draw(image)
     left, top, right, bottom = (int(edge) for edge in box)
@@ -195,7 +196,7 @@ def draw_cupboard(rng: np.random.Generator, image: Image.Image, box: Box, split:
             draw.ellipse((middle_x - 3, middle_y - 3, middle_x + 3, middle_y + 3), fill=(60, 58, 55))
 
 
-def draw_chair(rng: np.random.Generator, image: Image.Image, box: Box, split: str) -> None:
+def draw_chair(rng: Generator, image: Image.Image, box: Box, split: str) -> None:
     """Draw a chair with a slatted back."""
     draw = ImageDraw.Draw(image)
     left, top, right, bottom = box
@@ -210,7 +211,7 @@ def draw_chair(rng: np.random.Generator, image: Image.Image, box: Box, split: st
     draw.polygon(seat.ravel().tolist(), fill=rgb(colour, 1.15))
 
 
-def draw_screen(rng: np.random.Generator, image: Image.Image, box: Box, split: str) -> None:
+def draw_screen(rng: Generator, image: Image.Image, box: Box, split: str) -> None:
     """Draw a television or a monitor."""
     left, top, right, bottom = box
     ImageDraw.Draw(image).rectangle(box, fill=(18, 18, 20))
@@ -219,7 +220,7 @@ def draw_screen(rng: np.random.Generator, image: Image.Image, box: Box, split: s
         image.paste(_photograph(rng, split, (width, height)), (int(left) + 3, int(top) + 3))
 
 
-Draw = Callable[[np.random.Generator, Image.Image, Box, str], None]
+Draw = Callable[[Generator, Image.Image, Box, str], None]
 
 ON_THE_WALL: dict[Draw, tuple[float, float]] = {
     draw_window: (0.28, 0.4),

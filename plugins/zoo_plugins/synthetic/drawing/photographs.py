@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -47,7 +48,7 @@ def attribution(split: str) -> list[str]:
     return lines + [f"{name}: {ATTRIBUTION[name]}" for name in sorted(PHOTOGRAPHS[split])]
 
 
-def crop(rng: np.random.Generator, split: str, size: int) -> NDArray[np.floating]:
+def crop(rng: Generator, split: str, size: int) -> NDArray[np.floating]:
     """Return a square crop of one of the split's photographs, perhaps mirrored, and toned: (size, size, 3) in [0, 1].
 
     Its side is at least 0.35 of the photograph's shorter side.
@@ -65,7 +66,7 @@ def crop(rng: np.random.Generator, split: str, size: int) -> NDArray[np.floating
     return _tone(rng, np.asarray(piece, np.float32) / 255)
 
 
-def _tone(rng: np.random.Generator, piece: NDArray[np.floating]) -> NDArray[np.floating]:
+def _tone(rng: Generator, piece: NDArray[np.floating]) -> NDArray[np.floating]:
     """Colour a grey photograph, or change brightness and balance of a coloured one."""
     if piece.ndim == 2:
         if rng.random() < 0.3:

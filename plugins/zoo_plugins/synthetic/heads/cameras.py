@@ -10,6 +10,7 @@ from functools import cache
 from typing import NamedTuple
 
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import NDArray
 from PIL import Image
 from scipy.spatial.transform import Rotation
@@ -22,8 +23,8 @@ from zoo_plugins.synthetic.heads.meshes import Points, bounds
 NEAREST, FARTHEST = 0.45, 4.0
 """Metres from the camera to the head: a selfie, and a tele lens."""
 OFF_AXIS = 0.03
-"""Standard deviation of the head's offset from the optical axis, as a fraction of its distance. A head that is off the
-axis looks rotated by as many radians, and a crop does not show by how many: so it is little."""
+"""Standard deviation of the head's offset from the optical axis, as a fraction of its distance. It is little, since a
+head off the axis looks rotated by as many radians, which a crop does not show."""
 HEAD = (0.58, 0.78)
 """Range of the longer side of the head's box as a fraction of the image's side."""
 CUT_FRACTION = 0.06
@@ -69,14 +70,10 @@ class Pose(NamedTuple):
 class Camera(NamedTuple):
     """A pinhole camera and the position of the head in front of it."""
 
-    rotation: Points
-    """(3, 3), head frame to picture frame."""
-    translation: Points
-    """(3,) the head's origin in the picture frame, metres."""
-    focal: float
-    """Pixels."""
-    centre: Points
-    """(2,) the pixel straight ahead."""
+    rotation: Points  # (3, 3), head frame to picture frame
+    translation: Points  # (3,) the head's origin in the picture frame, metres
+    focal: float  # pixels
+    centre: Points  # (2,) the pixel straight ahead
 
     def to_picture_frame(self, points: Points) -> Points:
         """Convert points (N, 3) of the head frame to the picture frame."""
@@ -97,18 +94,12 @@ class Camera(NamedTuple):
     def projection(self, height: int) -> Points:
         """Return (4, 4) from OpenGL's camera frame to pixels counted from the bottom of an image of this height."""
         near, far = CLIP
-        across, down = self.centre
-        return np.array(
-            [
-                [self.focal, 0, -across, 0],
-                [0, self.focal, down - height, 0],
-                [0, 0, (far + near) / (near - far), 2 * far * near / (near - far)],
-                [0, 0, -1, 0],
-            ]
-        )
+        (across, down), focal = self.centre, self.focal
+        depth = (far + near) / (near - far), 2 * far * near / (near - far)
+        return np.array([[focal, 0, -across, 0], [0, focal, down - height, 0], [0, 0, *depth], [0, 0, -1, 0]])
 
 
-def sample_pose(rng: np.random.Generator) -> Pose:
+def sample_pose(rng: Generator) -> Pose:
     """Sample a pose: mostly frontal, often sided, sometimes atypical; yaw reaches ±100°."""
     kind, side = rng.random(), float(rng.choice([-1, 1]))
     pitch, yaw, roll = (float(number) for number in rng.standard_normal(3))
@@ -119,7 +110,7 @@ def sample_pose(rng: np.random.Generator) -> Pose:
     return Pose(rng.uniform(-60, 60), side * rng.uniform(0, 100), float(np.clip(25 * roll, -75, 75)))
 
 
-def sample_camera(rng: np.random.Generator, rotation: Points, head: Points, size: int) -> Camera:
+def sample_camera(rng: Generator, rotation: Points, head: Points, size: int) -> Camera:
     """Sample a camera that frames the head in a square image.
 
     Args:
@@ -137,7 +128,7 @@ def sample_camera(rng: np.random.Generator, rotation: Points, head: Points, size
     return camera._replace(focal=float(focal), centre=centre)
 
 
-def capture(rng: np.random.Generator, image: NDArray[np.float32]) -> tuple[NDArray[np.uint8], str]:
+def capture(rng: Generator, image: NDArray[np.float32]) -> tuple[NDArray[np.uint8], str]:
     """Photograph an image (S, S, 3) in [0, 1].
 
     Returns:
@@ -172,7 +163,7 @@ def expose(image: NDArray[np.float32], softness: float, noise: NDArray[np.float3
     return result.reshape(image.shape)
 
 
-def sensor_noise(rng: np.random.Generator, size: int) -> NDArray[np.float32]:
+def sensor_noise(rng: Generator, size: int) -> NDArray[np.float32]:
     """Return (size, size) standard normal noise: a piece of a larger field that a process generates once."""
     field = _noise_field(2 * size)
     top, left = rng.integers(size, size=2)

@@ -4,12 +4,12 @@ Each purpose ("shape", "pose", "look", …) has its own random numbers from (see
 nothing else.
 """
 
-import json
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.random import Generator
 from numpy.typing import NDArray
 
 from zoo.core.seeding import derive_seed
@@ -17,8 +17,7 @@ from zoo.heads.dad_format import Annotation
 from zoo.heads.mesh import HeadModel, HeadParams
 from zoo_plugins.synthetic.drawing.backgrounds import generate_head_background
 from zoo_plugins.synthetic.heads.cameras import Camera, Pose, capture, sample_camera, sample_pose
-from zoo_plugins.synthetic.heads.hair import hair_meshes
-from zoo_plugins.synthetic.heads.looks import Look, head_mesh, sample_look
+from zoo_plugins.synthetic.heads.looks import Look, hair_meshes, head_mesh, sample_look
 from zoo_plugins.synthetic.heads.meshes import Mesh, Points, bounds, join_meshes
 from zoo_plugins.synthetic.heads.regions import Regions
 from zoo_plugins.synthetic.heads.rendering import occluded_fraction, rasterise_scene, render, sample_light
@@ -33,22 +32,17 @@ OPEN_FRACTION, JAW = 0.6, 0.35
 OCCLUDED = 0.02
 """Fraction of the head's visible vertices that things must hide for the head to count as occluded."""
 
-Generators = Callable[[str], np.random.Generator]
+Generators = Callable[[str], Generator]
 
 
 class SyntheticHead(NamedTuple):
     """An image of a head with its ground truth."""
 
-    image: NDArray[np.uint8]
-    """(S, S, 3) RGB."""
-    annotation: Annotation
-    """Vertices and matrices, as DAD-3DHeads has them."""
-    neutral: Points
-    """(V, 3) the same head without expression, its mouth closed."""
-    box: Points
-    """(4,) x, y, width, height of the subset `head` in pixels; may reach over the image's edge."""
-    attributes: dict[str, str]
-    """As in DAD-3DHeads."""
+    image: NDArray[np.uint8]  # (S, S, 3) RGB
+    annotation: Annotation  # vertices and matrices, as DAD-3DHeads has them
+    neutral: Points  # (V, 3) the same head without expression, its mouth closed
+    box: Points  # (4,) x, y, width, height of the subset `head` in pixels; may reach over the image's edge
+    attributes: dict[str, str]  # as in DAD-3DHeads
 
 
 class PlacedHead(NamedTuple):
@@ -64,16 +58,7 @@ class PlacedHead(NamedTuple):
 def generate_head(
     head_model: HeadModel, regions: Regions, seed: int, split: str, index: int, size: int
 ) -> SyntheticHead:
-    """Return image number `index` of a split, S = `size` pixels high and wide.
-
-    Args:
-        head_model: on the CPU.
-        regions: of this head model.
-        seed: another seed gives other images.
-        split: `train`, `validation` or `test`: they share no room and no photograph.
-        index: number of the image.
-        size: side S of the image in pixels.
-    """
+    """Return image number `index` of a split, `size` pixels high and wide; the head model is on the CPU."""
     generators = _generators(seed, split, index)
     annotation, neutral, expressive, pose, camera = place_head(head_model, seed, split, index, size)
     look, light = sample_look(generators("look")), sample_light(generators("light"))
@@ -98,7 +83,7 @@ def generate_head(
 
 
 def place_head(head_model: HeadModel, seed: int, split: str, index: int, size: int) -> PlacedHead:
-    """Sample shape, pose and camera of image number `index`; arguments as of `generate_head`."""
+    """Sample shape, pose and camera of image number `index`."""
     generators = _generators(seed, split, index)
     vertices, neutral, expressive = sample_shape(generators("shape"), head_model)
     pose = sample_pose(generators("pose"))
@@ -108,29 +93,7 @@ def place_head(head_model: HeadModel, seed: int, split: str, index: int, size: i
     return PlacedHead(annotation, neutral, expressive, pose, camera)
 
 
-def to_arrays(head: SyntheticHead) -> dict[str, np.ndarray]:
-    """Return what takes long to compute as arrays; `restore_head` recomputes the rest."""
-    attributes = json.dumps(head.attributes).encode()
-    return {
-        "image": head.image,
-        "box": head.box,
-        "model_view": head.annotation.model_view,
-        "projection": head.annotation.projection,
-        "attributes": np.frombuffer(attributes, np.uint8),
-    }
-
-
-def restore_head(
-    arrays: dict[str, np.ndarray], head_model: HeadModel, seed: int, split: str, index: int
-) -> SyntheticHead:
-    """Return the head that `to_arrays` was given, its vertices recomputed."""
-    vertices, neutral, _ = sample_shape(_generators(seed, split, index)("shape"), head_model)
-    annotation = Annotation(vertices, arrays["model_view"], arrays["projection"])
-    attributes = json.loads(arrays["attributes"].tobytes())
-    return SyntheticHead(arrays["image"], annotation, neutral, arrays["box"], attributes)
-
-
-def sample_shape(rng: np.random.Generator, head_model: HeadModel) -> tuple[Points, Points, bool]:
+def sample_shape(rng: Generator, head_model: HeadModel) -> tuple[Points, Points, bool]:
     """Sample vertices (V, 3) with and without expression, in the head frame, and whether there is an expression."""
     shapes, expressions = head_model.sizes
     params = torch.zeros(2, head_model.sizes.total)

@@ -26,18 +26,12 @@ class Material(IntEnum):
 class Mesh(NamedTuple):
     """A mesh with colours."""
 
-    points: Points
-    """(N, 3) metres."""
-    faces: Faces
-    """(F, 3), counter-clockwise seen from outside."""
-    colours: Points
-    """(N, 3) fraction of the light that is reflected, linear."""
-    positions: Points
-    """(N, 3) metres, where on the resting head each point is: the coordinates of textures."""
-    materials: NDArray[np.int8]
-    """(F,) of type `Material`."""
-    gloss: Points
-    """(N,) strength of highlights."""
+    points: Points  # (N, 3) metres
+    faces: Faces  # (F, 3), counter-clockwise seen from outside
+    colours: Points  # (N, 3) fraction of the light that is reflected, linear
+    positions: Points  # (N, 3) metres, where on the resting head each point is: the coordinates of textures
+    materials: NDArray[np.int8]  # (F,) of type `Material`
+    gloss: Points  # (N,) strength of highlights
 
 
 def make_mesh(

@@ -30,25 +30,15 @@ CHIN, NOSE_BASE, LEFT_EAR = 8, 33, 16
 
 @dataclass(frozen=True)
 class Regions:
-    """Regions and other per-vertex properties of a head model.
+    """Regions and other per-vertex properties of a head model."""
 
-    Args:
-        template: (V, 3) the mean head, metres.
-        faces: (F, 3).
-        landmarks: (68, 3) on the template.
-        weights: (V,) by the name of the region: head, lips, brows, eyes, scalp, beard, ears, mouth, teeth, tongue.
-        to_hairline: (V,) metres from each vertex of the scalp to the skin around it, 0 elsewhere.
-        hollows: (V,) from 0 on open skin to 1 in deep folds, where little light gets.
-        rim: (N,) vertices around the opening of the neck, counter-clockwise seen from above; empty where it has none.
-    """
-
-    template: Points
-    faces: Faces
-    landmarks: Points
-    weights: dict[str, Region]
-    to_hairline: Region
-    hollows: Region
-    rim: Faces
+    template: Points  # (V, 3) the mean head, metres
+    faces: Faces  # (F, 3)
+    landmarks: Points  # (68, 3) on the template
+    weights: dict[str, Region]  # head, face, lips, brows, eyes, scalp, beard, ears, mouth, teeth, tongue
+    to_hairline: Region  # metres from each vertex of the scalp to the skin around it, 0 elsewhere
+    hollows: Region  # from 0 on open skin to 1 in deep folds, where little light gets
+    rim: Faces  # (N,) vertices around the opening of the neck, counter-clockwise seen from above; may be empty
 
     @cached_property
     def pupils(self) -> Points:

@@ -3,13 +3,13 @@
 from typing import NamedTuple
 
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import NDArray
 
 from zoo.core.compiled import compiled
 from zoo.heads.render import Raster, glow, interpolate_at, lamp, rasterise, shade, vertex_normals
 from zoo_plugins.synthetic.heads.cameras import Camera
-from zoo_plugins.synthetic.heads.hair import strand_brightness
-from zoo_plugins.synthetic.heads.looks import Look, iris_colour
+from zoo_plugins.synthetic.heads.looks import Look, iris_colour, strand_brightness
 from zoo_plugins.synthetic.heads.meshes import Material, Mesh, Points
 from zoo_plugins.synthetic.heads.regions import Regions
 
@@ -20,17 +20,13 @@ LIGHTS = {"soft": 0.7, "harsh": 0.13, "dim": 0.09, "coloured": 0.08}
 class Light(NamedTuple):
     """The light in a scene; directions are those of the picture frame."""
 
-    harmonics: Points
-    """(9, 3), see `zoo.heads.render.shade`."""
-    direction: Points
-    """(3,) unit vector to the strongest lamp, which makes the highlights."""
-    standard: bool
-    """DAD-3DHeads' attribute: enough light, white, and not from one side alone."""
-    brightness: float
-    """Factor of the background's brightness."""
+    harmonics: Points  # (9, 3), see `zoo.heads.render.shade`
+    direction: Points  # (3,) unit vector to the strongest lamp, which makes the highlights
+    standard: bool  # DAD-3DHeads' attribute: enough light, white, and not from one side alone
+    brightness: float  # factor of the background's brightness
 
 
-def sample_light(rng: np.random.Generator) -> Light:
+def sample_light(rng: Generator) -> Light:
     """Sample the kind of light, its direction and colours."""
     kind = list(LIGHTS)[rng.choice(len(LIGHTS), p=list(LIGHTS.values()))]
     steep = kind in ("harsh", "coloured")
@@ -62,12 +58,9 @@ NEAR = 0.02
 class View(NamedTuple):
     """A rasterised scene."""
 
-    scene: Mesh
-    """In the picture frame; the head comes first."""
-    normals: Points
-    """(N, 3) of the scene's points."""
-    pixels: Points
-    """(N, 2) projections of the scene's points."""
+    scene: Mesh  # in the picture frame; the head comes first
+    normals: Points  # (N, 3) of the scene's points
+    pixels: Points  # (N, 2) projections of the scene's points
     raster: Raster
 
 
@@ -81,7 +74,7 @@ def rasterise_scene(scene: Mesh, camera: Camera, size: int) -> View:
 
 
 def render(
-    rng: np.random.Generator, view: View, regions: Regions, look: Look, light: Light, background: NDArray[np.float32]
+    rng: Generator, view: View, regions: Regions, look: Look, light: Light, background: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     """Return the image (S, S, 3) in [0, 1] over a background of the same kind, both as displayed."""
     scene, triangles = view.scene, view.raster.triangles.reshape(-1)

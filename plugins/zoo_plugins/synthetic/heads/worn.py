@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.random import Generator
 
 from zoo.heads.render import vertex_normals
 from zoo_plugins.synthetic.drawing.textures import Colour, house_colour
-from zoo_plugins.synthetic.heads.hair import scalp_shell
-from zoo_plugins.synthetic.heads.looks import Look, linear
+from zoo_plugins.synthetic.heads.looks import Look, linear, scalp_shell
 from zoo_plugins.synthetic.heads.meshes import Material, Mesh, Points, ellipsoid, make_mesh, sheet, submesh
 from zoo_plugins.synthetic.heads.regions import EYES, Regions, ramp
 
@@ -26,21 +26,13 @@ BODY_RINGS = np.array(
 
 @dataclass(frozen=True)
 class Wearer:
-    """A head with what occluders need to know of it.
-
-    Args:
-        regions: of its head model.
-        look: its colours.
-        vertices: (V, 3) in the head frame.
-        landmarks: (68, 3) among them.
-        viewer: (3,) direction to the camera.
-    """
+    """A head that occluders are fitted to."""
 
     regions: Regions
     look: Look
-    vertices: Points
-    landmarks: Points
-    viewer: Points
+    vertices: Points  # (V, 3) in the head frame
+    landmarks: Points  # (68, 3)
+    viewer: Points  # (3,) direction to the camera
 
     @property
     def eyes(self) -> Points:
@@ -53,14 +45,10 @@ class Wearer:
         return float(np.linalg.norm(np.diff(self.eyes, axis=0)) / EYE_DISTANCE)
 
 
-def body_meshes(rng: np.random.Generator, rim: Points, body: Points, neck: Points, skin: Colour) -> list[Mesh]:
-    """Return neck and chest in the head frame: the neck's opening continued to the shoulders.
+def body_meshes(rng: Generator, rim: Points, body: Points, neck: Points, skin: Colour) -> list[Mesh]:
+    """Return neck and chest in the head frame: the neck's opening `rim` (N, 3) continued to the shoulders.
 
-    Args:
-        rim: (N, 3) the opening of the neck, counter-clockwise seen from above; without it there is no body.
-        body: (3, 3) rotation from the body's axes, which are like the head's, to the head frame.
-        neck: (3, 3) the same for the neck, which bends less than the head and turns more than the body.
-        skin: colour of the neck.
+    The matrices (3, 3) rotate the body's and the neck's axes to the head frame.
     """
     if len(rim) < 3:
         return []
@@ -77,10 +65,7 @@ def body_meshes(rng: np.random.Generator, rim: Points, body: Points, neck: Point
     points = np.concatenate([rim[None], rotated + middle]).astype(np.float32)
     neckline = int(rng.integers(2, 5))
     cloth = linear(house_colour(rng))
-    meshes = [
-        _tube(points[: neckline + 1], skin, Material.SKIN, 0.03),
-        _tube(points[neckline:], cloth, Material.CLOTH),
-    ]
+    meshes = [_tube(points[: neckline + 1], skin, Material.SKIN, 0.03), _tube(points[neckline:], cloth, Material.CLOTH)]
     if rng.random() < 0.5:
         return meshes
     inner, height = points[neckline], rng.uniform(0.01, 0.03)
@@ -89,12 +74,12 @@ def body_meshes(rng: np.random.Generator, rim: Points, body: Points, neck: Point
     return [*meshes, _tube(collar, 0.8 * cloth, Material.CLOTH)]
 
 
-def worn_meshes(rng: np.random.Generator, wearer: Wearer) -> list[Mesh]:
+def worn_meshes(rng: Generator, wearer: Wearer) -> list[Mesh]:
     """Return the occluders on this head or in front of it; more than half of the heads have none."""
     return [mesh for make, chance in PROBABILITIES.items() if rng.random() < chance for mesh in make(rng, wearer)]
 
 
-def glasses(rng: np.random.Generator, wearer: Wearer) -> list[Mesh]:
+def glasses(rng: Generator, wearer: Wearer) -> list[Mesh]:
     """Return glasses; one pair in three is dark."""
     scale, colour = wearer.scale, linear(house_colour(rng) * rng.uniform(0.1, 1))
     wide, high = rng.uniform(0.023, 0.029) * scale, rng.uniform(0.016, 0.025) * scale
@@ -124,7 +109,7 @@ def glasses(rng: np.random.Generator, wearer: Wearer) -> list[Mesh]:
     return meshes
 
 
-def mask(rng: np.random.Generator, wearer: Wearer) -> list[Mesh]:
+def mask(rng: Generator, wearer: Wearer) -> list[Mesh]:
     """Return a medical mask from the nose to the chin."""
     marks, positions, weights = wearer.regions.landmarks, wearer.regions.template, wearer.regions.weights
     _, y, z = positions.T
@@ -142,7 +127,7 @@ def mask(rng: np.random.Generator, wearer: Wearer) -> list[Mesh]:
     return [make_mesh(lifted.astype(np.float32), faces, colour * pleats, Material.THING)]
 
 
-def hat(rng: np.random.Generator, wearer: Wearer) -> list[Mesh]:
+def hat(rng: Generator, wearer: Wearer) -> list[Mesh]:
     """Return a cap of cloth over the scalp, half of the time with a peak."""
     if not wearer.regions.inside("scalp").any():
         return []
@@ -152,7 +137,7 @@ def hat(rng: np.random.Generator, wearer: Wearer) -> list[Mesh]:
     return [cap, _peak(wearer, thickness, colour)] if rng.random() < 0.5 else [cap]
 
 
-def hand(rng: np.random.Generator, wearer: Wearer) -> list[Mesh]:
+def hand(rng: Generator, wearer: Wearer) -> list[Mesh]:
     """Return a palm and four fingers somewhere on the face, in the colour of the head's skin."""
     scale = wearer.scale
     touched = wearer.landmarks[rng.choice([2, 5, 8, 11, 14, 33, 36, 45, 48, 54])]
@@ -174,7 +159,7 @@ def hand(rng: np.random.Generator, wearer: Wearer) -> list[Mesh]:
     ]
 
 
-def bar(rng: np.random.Generator, wearer: Wearer) -> list[Mesh]:
+def bar(rng: Generator, wearer: Wearer) -> list[Mesh]:
     """Return a pole, the edge of a board, or a microphone: a long round thing between the head and the camera."""
     axes = _upright(wearer.viewer)
     angle, away = rng.uniform(0, np.pi), rng.uniform(-0.09, 0.09) * wearer.scale
@@ -189,7 +174,7 @@ def bar(rng: np.random.Generator, wearer: Wearer) -> list[Mesh]:
     return [_ellipsoid(centre, half_axes, linear(house_colour(rng)), rng.uniform(0, 0.4), rows=15)]
 
 
-def scarf(rng: np.random.Generator, wearer: Wearer) -> list[Mesh]:
+def scarf(rng: Generator, wearer: Wearer) -> list[Mesh]:
     """Return cloth wound around the neck, up to the chin or over the mouth."""
     rim, chin = wearer.vertices[wearer.regions.rim], wearer.landmarks[8]
     if not len(rim):
@@ -207,7 +192,7 @@ def scarf(rng: np.random.Generator, wearer: Wearer) -> list[Mesh]:
     return [_tube(points, linear(house_colour(rng)), Material.THING)]
 
 
-Make = Callable[[np.random.Generator, Wearer], list[Mesh]]
+Make = Callable[[Generator, Wearer], list[Mesh]]
 PROBABILITIES: dict[Make, float] = {glasses: 0.2, mask: 0.03, hat: 0.1, hand: 0.06, bar: 0.06, scarf: 0.06}
 """Probability of each kind of occluder, independent of the others."""
 

@@ -7,6 +7,7 @@ step further on its way.
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.random import Generator
 
 from zoo.core.seeding import derive_seed
 from zoo_plugins.synthetic.drawing.canvas import Light, View
@@ -20,19 +21,12 @@ COMPANION_FRACTION, MOTION_FRACTION, DEFOCUS_FRACTION = 0.12, 0.15, 0.2
 
 @dataclass(frozen=True)
 class MatteOptions:
-    """Options that the mattes of a dataset share.
+    """Options that the mattes of a dataset share."""
 
-    Attributes:
-        size: height and width in pixels.
-        people: fraction of persons among the subjects; the others are things.
-        detail: how many strands of hair and other thin things, 1 is usual, 0.1 is coarse.
-        frames: how many consecutive mattes are frames of one clip; 1 gives stills.
-    """
-
-    size: int
-    people: float = 0.75
-    detail: float = 1.0
-    frames: int = 1
+    size: int  # height and width in pixels
+    people: float = 0.75  # fraction of persons among the subjects; the others are things
+    detail: float = 1.0  # number of strands of hair and other thin things, 1 is usual, 0.1 is coarse
+    frames: int = 1  # so many consecutive mattes are frames of one clip
 
 
 def generate_matte(seed: int, split: str, index: int, options: MatteOptions) -> Image8:
@@ -43,9 +37,7 @@ def generate_matte(seed: int, split: str, index: int, options: MatteOptions) -> 
     return to_straight(_blur(placement, _compose(subject, placement, split, frame, options)))
 
 
-def _compose(
-    subject: np.random.Generator, placement: np.random.Generator, split: str, frame: int, options: MatteOptions
-) -> Layer:
+def _compose(subject: Generator, placement: Generator, split: str, frame: int, options: MatteOptions) -> Layer:
     """Render a person or a thing, sometimes with another thing in front of it."""
     size, detail = options.size, options.detail
     light = Light(subject.uniform(-np.pi, 0), subject.uniform(0.25, 0.7))
@@ -61,7 +53,7 @@ def _compose(
     return layer
 
 
-def _frame_person(rng: np.random.Generator, size: int, frame: int) -> View:
+def _frame_person(rng: Generator, size: int, frame: int) -> View:
     """Frame a portrait (half of the time), a half-length portrait or a standing figure."""
     kind = rng.choice(["portrait", "half", "standing"], p=[0.5, 0.28, 0.22])
     ranges = {
@@ -73,7 +65,7 @@ def _frame_person(rng: np.random.Generator, size: int, frame: int) -> View:
     return _view(rng, unit, x, y, size, frame)
 
 
-def _view(rng: np.random.Generator, unit: float, x: float, y: float, size: int, frame: int) -> View:
+def _view(rng: Generator, unit: float, x: float, y: float, size: int, frame: int) -> View:
     """Convert a framing (fractions of the image's side) to pixels: a little rotated, perhaps mirrored, moved by frames.
 
     The unit is the height of a person's head, or the side of a thing's square.
@@ -89,7 +81,7 @@ def _view(rng: np.random.Generator, unit: float, x: float, y: float, size: int, 
     )
 
 
-def _blur(rng: np.random.Generator, layer: Layer) -> Layer:
+def _blur(rng: Generator, layer: Layer) -> Layer:
     """Blur some of the subjects by motion, and some by defocus."""
     size = layer.shape[0]
     if rng.random() < MOTION_FRACTION:

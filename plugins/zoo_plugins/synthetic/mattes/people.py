@@ -7,6 +7,7 @@ adult's soles are at about 7.
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.random import Generator
 
 from zoo_plugins.synthetic.drawing.canvas import SAMPLES, Canvas, Light, View
 from zoo_plugins.synthetic.drawing.curves import Points, ellipse, limb, mirror, smooth
@@ -14,21 +15,12 @@ from zoo_plugins.synthetic.drawing.layers import Layer, motion_blur, over
 from zoo_plugins.synthetic.drawing.textures import HAIR, SKIN, Colour, house_colour, sample_colour
 from zoo_plugins.synthetic.mattes import faces
 from zoo_plugins.synthetic.mattes.cloth import cloth, gauze
-from zoo_plugins.synthetic.mattes.hair import Hair, sample_style
+from zoo_plugins.synthetic.mattes.faces import Hair, sample_style
 from zoo_plugins.synthetic.mattes.things import HELD
 
 
-def render_person(rng: np.random.Generator, size: int, view: View, light: Light, split: str, detail: float) -> Layer:
-    """Render a person as a premultiplied layer (size, size, 4).
-
-    Args:
-        rng: generator of the subject.
-        size: height and width of the image in pixels.
-        view: position of the head.
-        light: direction and strength of the light.
-        split: the split whose photographs may be printed on cloth.
-        detail: how many strands of hair, 1 is usual.
-    """
+def render_person(rng: Generator, size: int, view: View, light: Light, split: str, detail: float) -> Layer:
+    """Render a person as a premultiplied layer (size, size, 4); arguments as of `render_thing`."""
     canvas = Canvas(size, view, light)
     person = _Person(rng, canvas, split, detail)
     person.draw()
@@ -43,7 +35,7 @@ def render_person(rng: np.random.Generator, size: int, view: View, light: Light,
 class _Person:
     """Measures, clothes and pose of one person, drawn from back to front."""
 
-    def __init__(self, rng: np.random.Generator, canvas: Canvas, split: str, detail: float) -> None:
+    def __init__(self, rng: Generator, canvas: Canvas, split: str, detail: float) -> None:
         self.rng, self.canvas, self.detail = rng, canvas, detail
         self.moving_hand: Layer | None = None
         unit, size = canvas.view.scale, canvas.size
@@ -64,7 +56,7 @@ class _Person:
             self.sleeve = canvas.paint(self.jacket_colour * 0.98, relief=0.25)
             self.sleeve_end = 1.93
         self.bald = rng.random() < 0.05
-        self.hair = Hair(rng, sample_style(rng), self.hair_colour, self.face.yaw, self.face.tilt, strands, canvas.light)
+        self.hair = Hair(rng, sample_style(rng), self.hair_colour, self.face, strands, canvas.light)
 
     def draw(self) -> None:
         """Draw everything on the canvas."""
@@ -105,7 +97,8 @@ class _Person:
 
     def _draw_torso(self) -> None:
         rng, canvas, build = self.rng, self.canvas, self.build
-        canvas.fill(neck_outline(build, self.face.tilt), self.neck_skin)
+        neck = [(0.1 * np.sin(self.face.tilt), 0.15), (0, 0.6), (0, 0.95)]
+        canvas.fill(limb(neck, [build.neck * 0.95, build.neck, build.neck * 1.25]), self.neck_skin)
         canvas.fill(torso_outline(build), self.shirt)
         depth, width = rng.uniform(0.78, 1.25), build.neck * rng.uniform(1.0, 1.5)
         if rng.random() < 0.5:
@@ -162,7 +155,7 @@ class _Person:
         self.moving_hand = blurred if self.moving_hand is None else over(blurred, self.moving_hand)
 
 
-def _veil(rng: np.random.Generator, size: int, view: View, light: Light) -> Layer:
+def _veil(rng: Generator, size: int, view: View, light: Light) -> Layer:
     """Render gauze over the head and down to the sides."""
     canvas = Canvas(size, view, light)
     white = canvas.paint(0.5 + 0.5 * house_colour(rng))
@@ -198,28 +191,25 @@ class ArmPose:
     fingers: bool
 
 
-def sample_build(rng: np.random.Generator) -> Build:
+def sample_build(rng: Generator) -> Build:
     """Sample the body of an adult."""
     shoulders = rng.uniform(0.78, 1.02)
     waist = shoulders * rng.uniform(0.62, 0.85)
     return Build(shoulders, waist, rng.uniform(0.6, 0.78), rng.uniform(0.17, 0.24), rng.uniform(0.17, 0.24))
 
 
-def sample_arm(rng: np.random.Generator) -> ArmPose:
+def sample_arm(rng: Generator) -> ArmPose:
     """Sample an arm that hangs, rests on the hip, waves, holds something, or is laid across the body."""
-    kind = rng.choice(["down", "akimbo", "wave", "up", "hold", "across"], p=[0.38, 0.2, 0.14, 0.08, 0.1, 0.1])
     u = rng.uniform
-    if kind == "down":
-        return ArmPose(u(0.03, 0.3), u(-0.1, 0.2), rng.random() < 0.5)
-    if kind == "akimbo":
-        return ArmPose(u(0.65, 0.95), u(-1.0, -0.7), False)
-    if kind == "wave":
-        return ArmPose(u(0.5, 1.3), u(2.5, 3.3), True)
-    if kind == "up":
-        return ArmPose(u(2.2, 2.9), u(2.7, 3.4), True)
-    if kind == "hold":
-        return ArmPose(u(0.15, 0.5), u(1.3, 2.4), rng.random() < 0.5)
-    return ArmPose(u(0.1, 0.4), u(-1.7, -1.1), True)
+    poses = {
+        "down": lambda: ArmPose(u(0.03, 0.3), u(-0.1, 0.2), rng.random() < 0.5),
+        "akimbo": lambda: ArmPose(u(0.65, 0.95), u(-1.0, -0.7), False),
+        "wave": lambda: ArmPose(u(0.5, 1.3), u(2.5, 3.3), True),
+        "up": lambda: ArmPose(u(2.2, 2.9), u(2.7, 3.4), True),
+        "hold": lambda: ArmPose(u(0.15, 0.5), u(1.3, 2.4), rng.random() < 0.5),
+        "across": lambda: ArmPose(u(0.1, 0.4), u(-1.7, -1.1), True),
+    }
+    return poses[rng.choice(list(poses), p=[0.38, 0.2, 0.14, 0.08, 0.1, 0.1])]()
 
 
 def torso_outline(build: Build) -> Points:
@@ -232,11 +222,6 @@ def torso_outline(build: Build) -> Points:
         ]
     )  # fmt: skip
     return smooth(np.concatenate([right, mirror(right)]), steps=5)
-
-
-def neck_outline(build: Build, tilt: float) -> Points:
-    """Return the outline from the head to between the shoulders."""
-    return limb([(0.1 * np.sin(tilt), 0.15), (0, 0.6), (0, 0.95)], [build.neck * 0.95, build.neck, build.neck * 1.25])
 
 
 def arm_joints(build: Build, pose: ArmPose, side: int) -> Points:

@@ -8,6 +8,7 @@ import itertools
 from collections.abc import Callable
 
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import ArrayLike
 from scipy import ndimage
 
@@ -18,7 +19,7 @@ from zoo_plugins.synthetic.drawing.textures import HAIR, house_colour, sample_co
 from zoo_plugins.synthetic.mattes.cloth import cloth, gauze
 
 
-def draw_bicycle(rng: np.random.Generator, canvas: Canvas, at: View, detail: float) -> None:
+def draw_bicycle(rng: Generator, canvas: Canvas, at: View, detail: float) -> None:
     """Draw two wheels with spokes, a frame, a saddle and a handlebar."""
     tyre, metal = canvas.paint((0.07, 0.07, 0.08)), canvas.paint(rng.uniform(0.4, 0.85) * np.ones(3))
     frame = canvas.paint(house_colour(rng), relief=0.02)
@@ -43,7 +44,7 @@ def draw_bicycle(rng: np.random.Generator, canvas: Canvas, at: View, detail: flo
     canvas.line(at([pedals, pedals + [0.05, 0.075]]), 0.012, metal)
 
 
-def draw_potted_plant(rng: np.random.Generator, canvas: Canvas, at: View, detail: float) -> None:
+def draw_potted_plant(rng: Generator, canvas: Canvas, at: View, detail: float) -> None:
     """Draw leaves of many greens on thin stems."""
     green = np.array([0.25, 0.45, 0.2])
     greens = [canvas.paint(green * rng.uniform(0.5, 1.6) + rng.normal(0, 0.04, 3), relief=0.01) for _ in range(5)]
@@ -73,7 +74,7 @@ def _leaf(middle: Points, length: float, broad: float, angle: float) -> Points:
     return middle + outline @ rotation(angle).T
 
 
-def draw_chair(rng: np.random.Generator, canvas: Canvas, at: View, detail: float) -> None:
+def draw_chair(rng: Generator, canvas: Canvas, at: View, detail: float) -> None:
     """Draw a chair with a slatted or a woven back."""
     wood = canvas.paint(house_colour(rng), relief=0.015)
     lean = rng.uniform(-0.06, 0.06)
@@ -94,7 +95,7 @@ def draw_chair(rng: np.random.Generator, canvas: Canvas, at: View, detail: float
     canvas.line(at([(-0.24, 0.32), (0.24, 0.32)]), 0.018, wood)
 
 
-def draw_lattice(rng: np.random.Generator, canvas: Canvas, at: View, detail: float) -> None:
+def draw_lattice(rng: Generator, canvas: Canvas, at: View, detail: float) -> None:
     """Draw a frame with crossing bars: a grid, a fence, a racket, a cage."""
     colour = house_colour(rng)
     frame, bar = canvas.paint(colour, relief=0.012), canvas.paint(colour * 0.85)
@@ -123,7 +124,7 @@ def _clip_to(along: Points, start: Points, width: float, height: float, curved: 
     return points[inside][[0, -1]] if inside.sum() > 1 else None
 
 
-def draw_wires(rng: np.random.Generator, canvas: Canvas, at: View, detail: float) -> None:
+def draw_wires(rng: Generator, canvas: Canvas, at: View, detail: float) -> None:
     """Draw loops and tangles of wire and cable."""
     for _ in range(int(rng.integers(8, 22) * max(detail, 0.5))):
         wire = canvas.paint(house_colour(rng))
@@ -132,7 +133,7 @@ def draw_wires(rng: np.random.Generator, canvas: Canvas, at: View, detail: float
         canvas.line(at(path), float(rng.choice([0.003, 0.006, 0.012, 0.025])), wire)
 
 
-def draw_mug(rng: np.random.Generator, canvas: Canvas, at: View, detail: float) -> None:
+def draw_mug(rng: Generator, canvas: Canvas, at: View, detail: float) -> None:
     """Draw a mug, a jug or a teapot: a body with a handle and the hole in it."""
     colour = house_colour(rng)
     body, dark = canvas.paint(colour, relief=0.1), canvas.paint(colour * 0.5)
@@ -146,7 +147,7 @@ def draw_mug(rng: np.random.Generator, canvas: Canvas, at: View, detail: float) 
     canvas.fill(at(ellipse((0, -height), (top * 0.9, 0.045))), dark)
 
 
-def draw_umbrella(rng: np.random.Generator, canvas: Canvas, at: View, detail: float) -> None:
+def draw_umbrella(rng: Generator, canvas: Canvas, at: View, detail: float) -> None:
     """Draw a canopy of panels between ribs, a thin shaft and a hook."""
     first, second = house_colour(rng), house_colour(rng)
     panels = [canvas.paint(colour, relief=0.1) for colour in (first, second)]
@@ -161,7 +162,7 @@ def draw_umbrella(rng: np.random.Generator, canvas: Canvas, at: View, detail: fl
     canvas.line(at([(0, -0.45), (0, -0.38)]), 0.014, shaft)
 
 
-def draw_animal(rng: np.random.Generator, canvas: Canvas, at: View, detail: float) -> None:
+def draw_animal(rng: Generator, canvas: Canvas, at: View, detail: float) -> None:
     """Draw a sitting animal with a long tail and whiskers."""
     fur = _Fur(rng, canvas, at, detail)
     tail = smooth([(0.15, 0.42), (0.34, 0.4), (0.4, 0.2), (0.33, rng.uniform(-0.1, 0.1))], closed=False, steps=6)
@@ -180,7 +181,7 @@ def draw_animal(rng: np.random.Generator, canvas: Canvas, at: View, detail: floa
     _draw_muzzle(rng, canvas, at, head, fur.shades[-1])
 
 
-def _draw_muzzle(rng: np.random.Generator, canvas: Canvas, at: View, head: Points, whisker: int) -> None:
+def _draw_muzzle(rng: Generator, canvas: Canvas, at: View, head: Points, whisker: int) -> None:
     eye, nose = canvas.paint((0.75, 0.65, 0.2)), canvas.paint((0.08, 0.05, 0.05))
     for side in (-1, 1):
         canvas.fill(at(ellipse(head + [side * 0.07, -0.02], (0.028, 0.024))), eye)
@@ -194,7 +195,7 @@ def _draw_muzzle(rng: np.random.Generator, canvas: Canvas, at: View, head: Point
 class _Fur:
     """Fur of one colour in eight shades, from dark to light."""
 
-    def __init__(self, rng: np.random.Generator, canvas: Canvas, at: View, detail: float) -> None:
+    def __init__(self, rng: Generator, canvas: Canvas, at: View, detail: float) -> None:
         self.rng, self.canvas, self.at, self.detail = rng, canvas, at, detail
         colour = sample_colour(rng, HAIR, 0.03)
         self.shades = [canvas.paint((colour * shade).clip(0, 1)) for shade in np.linspace(0.55, 1.45, 8)]
@@ -218,7 +219,7 @@ class _Fur:
         self.canvas.strands(self.at(strands), shades, width=2 if pixels > 60 else 1)
 
 
-def draw_plume(rng: np.random.Generator, canvas: Canvas, at: View, detail: float) -> None:
+def draw_plume(rng: Generator, canvas: Canvas, at: View, detail: float) -> None:
     """Draw feathers or grasses: bent stems with thousands of barbs."""
     for _ in range(rng.integers(1, 4)):
         colour = house_colour(rng)
@@ -237,7 +238,7 @@ def draw_plume(rng: np.random.Generator, canvas: Canvas, at: View, detail: float
         canvas.strands(at(strands), np.array(barbs)[rng.integers(0, 4, count)], 1)
 
 
-def render_gauze(rng: np.random.Generator, canvas: Canvas, split: str) -> Layer:
+def render_gauze(rng: Generator, canvas: Canvas, split: str) -> Layer:
     """Render a transparent curtain on a rod, one side gathered."""
     sheet = canvas.paint(cloth(rng, canvas.size, split, canvas.view.scale * 0.25))
     top, bottom = rng.uniform(0.25, 0.45), rng.uniform(0.3, 0.5)
@@ -249,7 +250,7 @@ def render_gauze(rng: np.random.Generator, canvas: Canvas, split: str) -> Layer:
     return over(rod.layer(), layer)
 
 
-def render_vase(rng: np.random.Generator, canvas: Canvas) -> Layer:
+def render_vase(rng: Generator, canvas: Canvas) -> Layer:
     """Render a glass vase: nearly clear in the middle, dense along the outline, with a reflected window."""
     u = rng.uniform
     right = np.array(
@@ -267,7 +268,7 @@ def render_vase(rng: np.random.Generator, canvas: Canvas) -> Layer:
     return over(0.8 * shine.layer(), glass)
 
 
-Draw = Callable[[np.random.Generator, Canvas, View, float], None]
+Draw = Callable[[Generator, Canvas, View, float], None]
 
 THINGS: tuple[Draw, ...] = (
     draw_bicycle, draw_potted_plant, draw_chair, draw_lattice, draw_wires,
@@ -284,7 +285,7 @@ HELD: dict[Draw, tuple[float, float]] = {
 """Things in a hand: the size in heads, and the distance of the middle below the hand."""
 
 
-def render_thing(rng: np.random.Generator, size: int, view: View, light: Light, split: str, detail: float) -> Layer:
+def render_thing(rng: Generator, size: int, view: View, light: Light, split: str, detail: float) -> Layer:
     """Render one thing as a premultiplied layer (size, size, 4).
 
     Args:
