@@ -15,18 +15,9 @@ from zoo.core.registry import slots
 from zoo.core.slots import PluginError, nearest
 
 PACKAGES = (
-    "ablation-zoo",
-    "torch",
-    "lightning",
-    "timm",
-    "segmentation-models-pytorch",
-    "torchmetrics",
-    "jsonargparse",
-    "numba",
-    "libigl",
-    "trimesh",
-    "wandb",
-)
+    "ablation-zoo", "torch", "lightning", "timm", "segmentation-models-pytorch", "torchmetrics", "jsonargparse",
+    "numba", "libigl", "trimesh", "wandb",
+)  # fmt: skip
 EXTRAS = {"av": "video"}
 
 
