@@ -107,9 +107,9 @@ def shared_names() -> Iterator[str]:
     for slot in slots().values():
         for name, claims in slot.plugins().items():
             owners.setdefault(name, []).append(f"zoo.{slot.name} ({claims[0].origin})")
-    for name, claims in owners.items():
-        if len(claims) > 1:
-            yield f"'{name}' stands in {' and '.join(claims)}; checkpoints with it cannot be rebuilt, rename one."
+    for name, slots_of_name in owners.items():
+        if len(slots_of_name) > 1:
+            yield f"'{name}' stands in {' and '.join(slots_of_name)}; checkpoints with it cannot be rebuilt, rename one."
 
 
 def stale_metadata() -> Iterator[str]:

@@ -161,13 +161,9 @@ def read_entry(name: str, content: Any, catalogue: str) -> Entry:
 
 
 def read_record(record: type[T], content: Any, where: str, **known: Any) -> T:
-    """Return a dataclass read from a mapping, each value checked against the type of its field.
+    """Return a dataclass read from plain data, each value checked against the type of its field.
 
-    Args:
-        record: the dataclass.
-        content: plain data of a YAML file.
-        where: begins each message.
-        known: fields that are not read from the mapping.
+    `known` fields are not read; `where` begins each error message.
     """
     types = {name: hint for name, hint in get_type_hints(record).items() if name not in known}
     required = [one.name for one in fields(record)  # type: ignore[arg-type]

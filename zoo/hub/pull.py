@@ -77,7 +77,7 @@ def pull(
         ) from error
 
 
-def catalogued(source: str) -> Entry | None:
+def catalogue_entry(source: str) -> Entry | None:
     """Return the catalogue entry of a name; None for a file, which takes precedence, and for an unknown name.
 
     Raises:
@@ -99,9 +99,9 @@ def weights_file(source: str) -> str:
     A path is returned as it is, even where there is no file: its reader reports that.
 
     Raises:
-        ZooError: as `catalogued` and `pull`.
+        ZooError: as `catalogue_entry` and `pull`.
     """
-    entry = catalogued(source)
+    entry = catalogue_entry(source)
     if entry is None:
         return source
     path = pull(source)
