@@ -74,9 +74,8 @@ class NetworkPartContract(PartContract):
         file.seek(0)
         fit = other.load_state_dict(torch.load(file, weights_only=True), strict=False)
         assert not any(fit), f"{self.name()} has the same weights whenever it is built; {fit}."
-        check_equal(
-            self.evaluate(part, inputs), self.evaluate(other, inputs), f"{self.name()} computes from its weights"
-        )
+        expected, got = self.evaluate(part, inputs), self.evaluate(other, inputs)
+        check_equal(expected, got, f"{self.name()} computes from its weights")
 
     def test_copies_compute_the_same(self) -> None:
         part, inputs = self.prepare(), self.seeded_inputs()
@@ -139,20 +138,14 @@ class NetworkPartContract(PartContract):
             return
         part, inputs = self.prepare(), self.seeded_inputs()
         batch = torch.export.Dim("batch", min=1, max=64)
+        shapes = (tuple({0: batch} for _ in inputs),)
+        promise = f"{self.name()} exported by torch.export computes the same, for any batch"
         with torch.no_grad():
-            program = torch.export.export(
-                CalledPart(part, self.compute),
-                inputs,
-                dynamic_shapes=(tuple({0: batch} for _ in inputs),),
-                strict=False,
-            )
+            module = CalledPart(part, self.compute)
+            program = torch.export.export(module, inputs, dynamic_shapes=shapes, strict=False)
             for count in (2, 3):
                 inputs = self.seeded_inputs(count)
-                check_close(
-                    self.evaluate(part, inputs),
-                    program.module()(*inputs),
-                    f"{self.name()} exported by torch.export computes the same, for any batch",
-                )
+                check_close(self.evaluate(part, inputs), program.module()(*inputs), promise)
 
     def evaluate(self, part: Any, inputs: Inputs) -> Inputs:
         """Call the part without gradients."""
