@@ -61,7 +61,7 @@ from zoo.testing import (
     RefinerContract,
     SelectorContract,
 )
-from zoo.testing.losses import head_named
+from zoo.testing.losses import load_head_model
 
 
 class Each:
@@ -245,7 +245,7 @@ class TestMattingData(DataModuleContract):
 
 class TestHeadData(DataModuleContract):
     def asked(self) -> dict[str, Any]:
-        return {"head_model": head_named("ProceduralHead"), "image_size": 32}
+        return {"head_model": load_head_model("ProceduralHead"), "image_size": 32}
 
     def make(self) -> HeadData:
         return head_data()

@@ -15,18 +15,9 @@ from zoo.core.registry import slots
 from zoo.core.slots import PluginError, nearest
 
 PACKAGES = (
-    "ablation-zoo",
-    "torch",
-    "lightning",
-    "timm",
-    "segmentation-models-pytorch",
-    "torchmetrics",
-    "jsonargparse",
-    "numba",
-    "libigl",
-    "trimesh",
-    "wandb",
-)
+    "ablation-zoo", "torch", "lightning", "timm", "segmentation-models-pytorch", "torchmetrics", "jsonargparse",
+    "numba", "libigl", "trimesh", "wandb",
+)  # fmt: skip
 EXTRAS = {"av": "video"}
 
 
@@ -72,9 +63,9 @@ def devices() -> list[str]:
     """Return the CPU and every accelerator that torch supports here."""
     import torch
 
-    found = [f"cpu ({torch.get_num_threads()} threads)"]
-    found += [f"cuda:{index} ({torch.cuda.get_device_name(index)})" for index in range(torch.cuda.device_count())]
-    return found + (["mps"] if torch.backends.mps.is_available() else [])
+    names = [f"cpu ({torch.get_num_threads()} threads)"]
+    names += [f"cuda:{index} ({torch.cuda.get_device_name(index)})" for index in range(torch.cuda.device_count())]
+    return names + (["mps"] if torch.backends.mps.is_available() else [])
 
 
 def broken_plugins() -> Iterator[str]:
@@ -116,9 +107,9 @@ def shared_names() -> Iterator[str]:
     for slot in slots().values():
         for name, claims in slot.plugins().items():
             owners.setdefault(name, []).append(f"zoo.{slot.name} ({claims[0].origin})")
-    for name, claims in owners.items():
-        if len(claims) > 1:
-            yield f"'{name}' stands in {' and '.join(claims)}; checkpoints with it cannot be rebuilt, rename one."
+    for name, groups in owners.items():
+        if len(groups) > 1:
+            yield f"'{name}' stands in {' and '.join(groups)}; checkpoints with it cannot be rebuilt, rename one."
 
 
 def stale_metadata() -> Iterator[str]:

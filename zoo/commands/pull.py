@@ -14,21 +14,15 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument(
-        "name", metavar="NAME[@REVISION]", nargs="?", help="a name from `zoo pull --list`, such as bgmv2_resnet50"
-    )
+    parser.add_argument("name", metavar="NAME[@REVISION]", nargs="?", help="a name from `zoo pull --list`")
     parser.add_argument(
         "--accept-licence", action="store_true", help="accept a licence that forbids commercial use without being asked"
     )
     parser.add_argument(
-        "--accept-change",
-        action="store_true",
-        help="accept a file that has changed upstream since the first pull, and pin it instead",
+        "--accept-change", action="store_true", help="accept a file that has changed since the first pull, and pin it"
     )
     parser.add_argument("--offline", action="store_true", help="use no network (also where ZOO_OFFLINE is 1)")
-    parser.add_argument(
-        "--from", dest="file", metavar="FILE", type=Path, help="copy this file, obtained in another way, instead"
-    )
+    parser.add_argument("--from", dest="file", metavar="FILE", type=Path, help="copy this file instead of downloading")
     others = parser.add_mutually_exclusive_group()
     others.add_argument("--list", action="store_true", help="list all weights that can be pulled")
     others.add_argument("--remove", metavar="NAME", help="remove the pulled files of a name")

@@ -1,4 +1,4 @@
-"""Nested plain data: one way through specs, settings and whatever they hold. Imports no torch."""
+"""Nested plain data: one function walks through specs and settings. Imports no torch."""
 
 from argparse import Namespace
 from collections.abc import Iterator, Mapping

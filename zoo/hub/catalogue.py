@@ -36,7 +36,9 @@ from zoo.hub.sources import Source, package_file, parse_source
 T = TypeVar("T")
 
 NAME = re.compile(r"\w+-\w[\w.-]*")
-TYPE_NAMES = {str: "text", dict: "a mapping", tuple: "a list", int: "a whole number", bool: "true or false"}
+TYPE_NAMES = {
+    str: "text", dict: "a mapping", tuple: "a list", int: "a whole number", float: "a number", bool: "true or false"
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -161,13 +163,9 @@ def read_entry(name: str, content: Any, catalogue: str) -> Entry:
 
 
 def read_record(record: type[T], content: Any, where: str, **known: Any) -> T:
-    """Return a dataclass read from a mapping, each value checked against the type of its field.
+    """Return a dataclass read from plain data, each value checked against the type of its field.
 
-    Args:
-        record: the dataclass.
-        content: plain data of a YAML file.
-        where: begins each message.
-        known: fields that are not read from the mapping.
+    `known` fields are not read; `where` begins each error message.
     """
     types = {name: hint for name, hint in get_type_hints(record).items() if name not in known}
     required = [one.name for one in fields(record)  # type: ignore[arg-type]
@@ -186,7 +184,7 @@ def read_record(record: type[T], content: Any, where: str, **known: Any) -> T:
 
 def read_value(annotation: Any, value: Any, where: str) -> Any:
     """Return a value of a YAML file as the type of its field; ValueError where it is another."""
-    if isinstance(annotation, UnionType):  # with None, which stands for a key that was left out
+    if isinstance(annotation, UnionType):  # with None, the default of a key that is left out
         annotation = get_args(annotation)[0]
     if annotation is Source:
         address = read_value(str, value, where)
@@ -197,14 +195,8 @@ def read_value(annotation: Any, value: Any, where: str) -> Any:
     if is_dataclass(annotation):
         return read_record(annotation, value, where)  # type: ignore[arg-type]
     kind, arguments = get_origin(annotation) or annotation, get_args(annotation)
-    if kind is float:
-        if not isinstance(value, int | float) or isinstance(value, bool):
-            raise ValueError(f"{where} is {value!r}; expected a number")
-    elif (
-        not isinstance(value, list if kind is tuple else kind)
-        or (kind is int and isinstance(value, bool))
-        or value == ""
-    ):
+    accepted = {float: (int, float), tuple: list}.get(kind, kind)
+    if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool) or value == "":
         raise ValueError(f"{where} is {value!r}; expected {TYPE_NAMES[kind]}")
     if kind is tuple:
         return tuple(read_value(arguments[0], item, where) for item in value)

@@ -14,17 +14,10 @@ from pathlib import Path
 from zoo.core.errors import ZooError
 from zoo.core.files import replacing
 from zoo.core.slots import nearest
+from zoo.hub import pins
 from zoo.hub.catalogue import Entry, all_entries, find_entry, is_known
 from zoo.hub.download import Report, WrongSizeError, version_file
-from zoo.hub.pins import (
-    Content,
-    content_difference,
-    expected_content,
-    file_content,
-    folder_name,
-    pin,
-    weights_directory,
-)
+from zoo.hub.pins import weights_directory
 from zoo.hub.sources import fetch, local_path
 
 
@@ -74,7 +67,7 @@ def pull(
         with locked(entry.name):
             if use_cache and (path := cached(entry)) is not None:
                 return path  # another process was faster
-            expected = expected_content(entry, ignore_pin=accept_change)
+            expected = pins.expected_content(entry, ignore_pin=accept_change)
             return download_to_cache(entry, expected) if file is None else copy_to_cache(entry, expected, Path(file))
     except OSError as error:
         raise ZooError(
@@ -84,7 +77,7 @@ def pull(
         ) from error
 
 
-def catalogued(source: str) -> Entry | None:
+def catalogue_entry(source: str) -> Entry | None:
     """Return the catalogue entry of a name; None for a file, which takes precedence, and for an unknown name.
 
     Raises:
@@ -106,9 +99,9 @@ def weights_file(source: str) -> str:
     A path is returned as it is, even where there is no file: its reader reports that.
 
     Raises:
-        ZooError: as `catalogued` and `pull`.
+        ZooError: as `catalogue_entry` and `pull`.
     """
-    entry = catalogued(source)
+    entry = catalogue_entry(source)
     if entry is None:
         return source
     path = pull(source)
@@ -129,21 +122,23 @@ def check_local(entry: Entry, path: Path, accept_change: bool) -> Path:
     """Return the path of a file that is used without a copy, after checking its content."""
     if not path.is_file():
         raise ZooError(f"{entry.name} should lie at {path}, but there is no such file.")
-    check_content(entry, file_content(path), expected_content(entry, accept_change), f"{path} is not {entry.name}")
+    check_content(
+        entry, pins.file_content(path), pins.expected_content(entry, accept_change), f"{path} is not {entry.name}"
+    )
     return path
 
 
 def cached_file(entry: Entry) -> Path:
     """Return the path of the file of an entry in the cache."""
-    return weights_directory() / folder_name(entry.name) / entry.source.file_name
+    return weights_directory() / pins.folder_name(entry.name) / entry.source.file_name
 
 
 def cached(entry: Entry) -> Path | None:
     """Return the file of an entry if it has been pulled already; ZooError if it was changed since."""
-    path, expected = cached_file(entry), expected_content(entry)
+    path, expected = cached_file(entry), pins.expected_content(entry)
     if not path.is_file() or expected.sha256 is None:  # without a checksum the file cannot be trusted
         return None
-    if problem := content_difference(file_content(path), expected):
+    if problem := pins.content_difference(pins.file_content(path), expected):
         raise ZooError(
             f"{path} was altered since it was pulled: it has {problem}; `zoo pull --remove {entry.name}`, then pull it "
             "again."
@@ -151,7 +146,7 @@ def cached(entry: Entry) -> Path | None:
     return path
 
 
-def download_to_cache(entry: Entry, expected: Content) -> Path:
+def download_to_cache(entry: Entry, expected: pins.Content) -> Path:
     """Download the file of an entry into the cache, and check it."""
     path = cached_file(entry)
     partial = path.with_name(f"{path.name}.part")
@@ -160,9 +155,9 @@ def download_to_cache(entry: Entry, expected: Content) -> Path:
     try:
         with progress(entry) as report:
             fetch(entry.source, partial, expected.size, report)
-        found = file_content(partial)
+        found = pins.file_content(partial)
     except WrongSizeError as error:
-        found = Content(error.size, None, "found")
+        found = pins.Content(error.size, None, "found")
     try:
         check_content(entry, found, expected, f"{entry.source.address} is not what it should be and was not kept")
     except ZooError:
@@ -173,23 +168,23 @@ def download_to_cache(entry: Entry, expected: Content) -> Path:
     return path
 
 
-def copy_to_cache(entry: Entry, expected: Content, file: Path) -> Path:
+def copy_to_cache(entry: Entry, expected: pins.Content, file: Path) -> Path:
     """Copy a file that was obtained in another way into the cache, and check it."""
     if not file.is_file():
         raise ZooError(f"--from {file}: there is no such file.")
     path = cached_file(entry)
     with replacing(path) as temporary:
         shutil.copyfile(file, temporary)
-        check_content(entry, file_content(temporary), expected, f"{file} is not {entry.name}")
+        check_content(entry, pins.file_content(temporary), expected, f"{file} is not {entry.name}")
     return path
 
 
-def check_content(entry: Entry, found: Content, expected: Content, complaint: str) -> None:
+def check_content(entry: Entry, found: pins.Content, expected: pins.Content, complaint: str) -> None:
     """Raise ZooError, beginning with the complaint, for unexpected content; pin content whose checksum is unknown."""
-    if problem := content_difference(found, expected):
+    if problem := pins.content_difference(found, expected):
         raise ZooError(f"{complaint}: it has {problem}. {advice(entry)}")
     if expected.sha256 is None:
-        pin(entry, found)
+        pins.pin(entry, found)
         say(
             f"{entry.name}: no checksum is published for this file; pinned what came, {found.size:,} bytes with sha256 "
             f"{found.sha256}: from now on nothing else is taken for it."
@@ -214,9 +209,9 @@ def remove(name: str) -> Path:
     Raises:
         ZooError: nothing is pulled under the name, or it is being pulled now.
     """
-    folder = weights_directory() / folder_name(name)
+    folder = weights_directory() / pins.folder_name(name)
     if not is_pulled(folder) and is_known(name):
-        folder = weights_directory() / folder_name(find_entry(name).name)
+        folder = weights_directory() / pins.folder_name(find_entry(name).name)
     if not is_pulled(folder):
         raise ZooError(f"nothing is pulled under the name {name}{nearest(name, [path.name for path in pulled()])}")
     with locked(folder.name, wait=False):
@@ -241,7 +236,7 @@ def locked(name: str, wait: bool = True) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
     weights_directory().mkdir(parents=True, exist_ok=True)
-    lock = FileLock(weights_directory() / f"{folder_name(name)}.lock")
+    lock = FileLock(weights_directory() / f"{pins.folder_name(name)}.lock")
     try:
         lock.acquire(timeout=0)
     except Timeout:

@@ -20,15 +20,12 @@ from zoo.hub.download import Report, download
 SCHEMES = ("https", "http", "hf", "wandb", "package", "file")
 
 HOLDERS = {
-    "hf": (
-        re.compile(r"([\w.-]+/[\w.-]+)/([^@]+)(?:@([\w./-]+))?"),
-        "hf://OWNER/REPO/FILE or hf://OWNER/REPO/FILE@REVISION",
-    ),
+    "hf": (r"([\w.-]+/[\w.-]+)/([^@]+)(?:@([\w./-]+))?", "hf://OWNER/REPO/FILE or hf://OWNER/REPO/FILE@REVISION"),
     "wandb": (
-        re.compile(r"([\w.-]+/[\w.-]+/[\w.-]+)/([^@]+)(?:@([\w.-]+))?"),
+        r"([\w.-]+/[\w.-]+/[\w.-]+)/([^@]+)(?:@([\w.-]+))?",
         "wandb://ENTITY/PROJECT/ARTIFACT/FILE or …@VERSION",
     ),
-    "package": (re.compile(r"(\w+)/([^@]+)()"), "package://PACKAGE/FILE"),
+    "package": (r"(\w+)/([^@]+)()", "package://PACKAGE/FILE"),
 }
 """Pattern and form of these addresses after the scheme: a holder, a file in it and perhaps a revision."""
 
@@ -83,7 +80,7 @@ def parse_source(address: str) -> Source:
         raise ValueError(f"'{address}' is no source; expected one that begins with {', '.join(SCHEMES)} and ://")
     if scheme in HOLDERS:
         pattern, form = HOLDERS[scheme]
-        match = pattern.fullmatch(rest)
+        match = re.fullmatch(pattern, rest)
         if match is None:
             raise ValueError(f"'{address}' is no source; expected {form}")
         source = Source(address, scheme, match[1], match[2], match[3] or None)

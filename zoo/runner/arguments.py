@@ -16,7 +16,7 @@ from zoo.core.errors import ZooError
 from zoo.core.plain_yaml import to_yaml
 from zoo.core.registry import get_slot
 from zoo.core.spec import copy_plain
-from zoo.hub.pull import catalogued, weights_file
+from zoo.hub.pull import catalogue_entry, weights_file
 from zoo.runner.configs import shipped
 from zoo.runner.overrides import Source, as_source, as_words, replace_slots, resolve_names
 from zoo.runner.values import read_value
@@ -58,7 +58,7 @@ def sources_of(command: str, option: str, value: str | None) -> Iterator[Source]
     elif option == "--model" and value in get_slot("models").names():
         yield Source((), {"model": copy_plain(get_slot("models").get(value))}, "--config", None, replaces=("model",))
     elif option == "--ckpt_path" and value:
-        entry = catalogued(value)
+        entry = catalogue_entry(value)
         if entry is not None and entry.model is not None:
             settings = official(command, value, entry.model, entry.arguments)
             yield Source((), settings, "--config", None, from_checkpoint=True)

@@ -1,4 +1,4 @@
-"""The contract of backbones."""
+"""Contract of backbones."""
 
 from collections.abc import Sequence
 
@@ -21,7 +21,7 @@ class BackboneContract(NetworkPartContract):
     slot = "backbones"
     in_channels = 6
     strides: Sequence[int] = (2, 4, 8, 16)
-    """What matting asks for; heads ask for 3 channels and strides (4, 8, 16, 32), and stop at 16."""
+    """Those of matting; heads use 3 channels and strides (4, 8, 16, 32), and stop at 16."""
     sizes = ((64, 96), (33, 47), (70, 65))
 
     def build(self, part: Backbone) -> None:
@@ -45,18 +45,17 @@ class BackboneContract(NetworkPartContract):
             )
             for feature, channels, stride in zip(features, part.channels, self.strides, strict=True):
                 expected = (1, channels, -(-height // stride), -(-width // stride))
-                check_shape(feature, expected, f"{self.name()}'s map at stride {stride} for a picture {height}×{width}")
+                check_shape(feature, expected, f"{self.name()}'s map at stride {stride} for an image {height}×{width}")
 
     def test_stops_on_the_way_and_goes_on(self) -> None:
         part, (image,) = self.prepare(), self.seeded_inputs()
-        if type(part).until is Backbone.until:  # it runs only as a whole, and says so
+        if type(part).until is Backbone.until:  # runs only as a whole, and reports that
             return
         expected = self.evaluate(part, (image,))
         with torch.no_grad():
-            begun = part.until(image, self.strides[-2])
-            promise = f"{self.name()}.until gives the first features of forward"
-            check_close(expected[:-1], begun, promise)
-            check_close(expected[-1:], (part.last_stage(begun[-1]),), f"{self.name()}.last_stage goes on to the last")
+            first = part.until(image, self.strides[-2])
+            check_close(expected[:-1], first, f"{self.name()}.until gives the first features of forward")
+            check_close(expected[-1:], (part.last_stage(first[-1]),), f"{self.name()}.last_stage goes on to the last")
 
     def test_strides_that_it_lacks_are_refused(self) -> None:
         try:

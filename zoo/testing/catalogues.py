@@ -1,4 +1,4 @@
-"""The contract of catalogues."""
+"""Contract of catalogues."""
 
 import json
 import math
@@ -14,17 +14,21 @@ from zoo.training.models import named_spec
 
 
 class CatalogueContract:
-    """What a catalogue promises: weights under names of their own, with licence, data and, where known, a checksum.
+    """Contract tests of a catalogue: unique names, licences, training data and checksums of local files.
 
-    Reading it checks keys and types, the form of checksums, and that no name stands twice in it. No network is asked:
-    files are looked at where they lie on this machine.
+    Reading the catalogue checks keys, types and duplicate names. No network is used.
+
+    Example:
+        >>> class TestBuiltInCatalogue(CatalogueContract):
+        ...     name = "ablation_zoo"
+        >>> TestBuiltInCatalogue().test_each_name_stands_for_one_thing()
     """
 
     name: str
-    """As in the entry point."""
+    """Name of the entry point."""
 
     def entries(self) -> dict[str, Entry]:
-        """What the catalogue says, by name."""
+        """Return the entries by name."""
         try:
             return get_slot("catalogues").get(self.name)
         except PluginError as error:

@@ -1,4 +1,4 @@
-"""The contracts of datasets, one for each task."""
+"""Contracts of datasets, one for each task."""
 
 import pickle
 from abc import abstractmethod
@@ -12,31 +12,31 @@ from zoo.core.parts import SampleSource
 from zoo.heads.mesh import HeadModel
 from zoo.heads.parts import HeadDataset, HeadPicture
 from zoo.matting.parts import Matte, MattingDataset
-from zoo.testing.losses import head_named
+from zoo.testing.losses import load_head_model
 from zoo.testing.networks import check_close, check_equal
 from zoo.testing.parts import PartContract, run_seed
 
 
 class DatasetContract(PartContract):
-    """What a dataset promises, whatever the task: the same samples whenever, in whatever order and process."""
+    """Contract tests of a dataset: the same sample for an index in every order, copy and process."""
 
     slot = "datasets"
 
     @abstractmethod
     def sample(self, dataset: Any, index: int) -> Sequence[Any]:
-        """What the dataset gives for an index."""
+        """Return the sample of an index."""
 
     def build(self, dataset: Any) -> None:
-        """Do what the data module does before it asks for a sample."""
+        """Prepare the dataset as the data module does."""
 
     def prepare(self) -> Any:
-        """The dataset, ready to be asked."""
+        """Return the dataset, ready for use."""
         dataset = self.make()
         self.build(dataset)
         return dataset
 
     def indices(self, dataset: SampleSource) -> list[int]:
-        """The first, the last, and one between."""
+        """Return the first and the last index, and one between."""
         count = len(dataset)
         return sorted({0, count // 2, count - 1})
 
@@ -44,18 +44,17 @@ class DatasetContract(PartContract):
         dataset = self.prepare()
         count = len(dataset)
         assert type(count) is int and count > 0, f"{self.name()} has at least one sample; got {count!r}."  # noqa: PT018
-        assert isinstance(dataset.synthetic, bool), (
-            f"{self.name()}.synthetic says whether a program draws its pictures."
-        )
+        assert isinstance(dataset.synthetic, bool), f"{self.name()}.synthetic says whether its images are synthetic."
 
     def test_a_sample_is_the_same_whenever_it_is_asked_for(self) -> None:
         dataset, other = self.prepare(), self.prepare()
         with run_seed(1):
             first = {index: self.sample(dataset, index) for index in self.indices(dataset)}
         with run_seed(2):
-            for again, whom in ((dataset, "again"), (other, "of another instance"), (copied(dataset), "of a copy")):
+            copied = pickle.loads(pickle.dumps(dataset))  # as a worker process receives it
+            for again, origin in ((dataset, "again"), (other, "of another instance"), (copied, "of a copy")):
                 for index in reversed(first):
-                    self.check_same(first[index], self.sample(again, index), f"sample {index} asked for {whom}")
+                    self.check_same(first[index], self.sample(again, index), f"sample {index} asked for {origin}")
 
     def test_asking_leaves_global_streams_alone(self) -> None:
         dataset = self.prepare()
@@ -66,7 +65,7 @@ class DatasetContract(PartContract):
         assert same, f"{self.name()} draws from streams of its own, never from torch's global one."
 
     def check_same(self, expected: Sequence[Any], got: Sequence[Any], what: str) -> None:
-        """AssertionError unless two samples are equal."""
+        """Raise AssertionError unless two samples are equal."""
         for one, other in zip(expected, got, strict=True):
             if isinstance(one, Tensor):
                 check_equal([one], [other], f"{self.name()} gives the same for an index: {what}")
@@ -93,8 +92,8 @@ class MattingDatasetContract(DatasetContract):
         for index in self.indices(dataset):
             matte = dataset.matte(index)
             assert isinstance(matte, Matte), f"{self.name()}.matte gives a Matte; got {type(matte).__name__}."
-            check_picture(matte.foreground, 3, f"{self.name()}'s foreground {index}")
-            check_picture(matte.alpha, 1, f"{self.name()}'s alpha {index}")
+            check_image(matte.foreground, 3, f"{self.name()}'s foreground {index}")
+            check_image(matte.alpha, 1, f"{self.name()}'s alpha {index}")
             assert matte.foreground.shape[1:] == matte.alpha.shape[1:], (
                 f"{self.name()}'s foreground and alpha have one size; got {tuple(matte.foreground.shape[1:])} and "
                 f"{tuple(matte.alpha.shape[1:])}."
@@ -123,7 +122,7 @@ class MattingDatasetContract(DatasetContract):
         count = dataset.background_count
         assert type(count) is int and count >= 1, f"{self.name()} has at least one background; got {count!r}."  # noqa: PT018
         for index in sorted({0, count - 1}):
-            check_picture(dataset.background(index), 3, f"{self.name()}'s background {index}")
+            check_image(dataset.background(index), 3, f"{self.name()}'s background {index}")
 
 
 class HeadDatasetContract(DatasetContract):
@@ -133,29 +132,29 @@ class HeadDatasetContract(DatasetContract):
         >>> from zoo_plugins.datasets.synthetic_heads import SyntheticHeads
         >>> class TestSyntheticHeads(HeadDatasetContract):
         ...     def make(self): return SyntheticHeads(count=1, size=32)
-        >>> TestSyntheticHeads().test_has_samples()
+        >>> TestSyntheticHeads().test_survives_pickle_and_deepcopy()
     """
 
     head_model = "ProceduralHead"
-    """Name of the head model that the data was made for."""
+    """Registered name of the head model of the data."""
 
     def build(self, dataset: HeadDataset) -> None:
-        dataset.build(head_named(self.head_model))
+        dataset.build(load_head_model(self.head_model))
 
     def sample(self, dataset: HeadDataset, index: int) -> Sequence[Any]:
         return dataset.picture(index)
 
     def test_pictures(self) -> None:
         dataset = self.prepare()
-        head: HeadModel = head_named(self.head_model)
+        head: HeadModel = load_head_model(self.head_model)
         for index in self.indices(dataset):
             picture = dataset.picture(index)
             assert isinstance(picture, HeadPicture), f"{self.name()}.picture gives a HeadPicture; got {type(picture)}."
-            check_picture(picture.image, 3, f"{self.name()}'s image {index}")
-            expected = {"box": (4,), "vertices": (head.vertex_count, 3), "projected": (head.vertex_count, 2),
-                        "rotation": (3, 3)}  # fmt: skip
+            check_image(picture.image, 3, f"{self.name()}'s image {index}")
+            count = head.vertex_count
+            expected = {"box": (4,), "vertices": (count, 3), "projected": (count, 2), "rotation": (3, 3)}
             if dataset.gives_neutral:
-                expected["neutral"] = (head.vertex_count, 3)
+                expected["neutral"] = (count, 3)
             else:
                 assert picture.neutral is None, f"{self.name()}.gives_neutral is False, but sample {index} has one."
             for field, shape in expected.items():
@@ -172,18 +171,17 @@ class HeadDatasetContract(DatasetContract):
             assert (picture.box[2:] > 0).all(), f"{self.name()}'s box {index} has a size; got {picture.box.tolist()}."
 
 
-def check_picture(picture: Any, channels: int, what: str) -> None:
-    """AssertionError unless it is a picture, (channels, H, W), bytes or floats in [0, 1]."""
-    got = f"{tuple(picture.shape)} {picture.dtype}" if isinstance(picture, Tensor) else type(picture).__name__
-    assert isinstance(picture, Tensor) and picture.ndim == 3 and picture.shape[0] == channels, (  # noqa: PT018
+def check_image(image: Any, channels: int, what: str) -> None:
+    """Raise AssertionError unless the value is an image: (channels, H, W), bytes or floats in [0, 1].
+
+    Example:
+        >>> check_image(torch.rand(3, 8, 8), 3, "the first image")
+    """
+    got = f"{tuple(image.shape)} {image.dtype}" if isinstance(image, Tensor) else type(image).__name__
+    assert isinstance(image, Tensor) and image.ndim == 3 and image.shape[0] == channels, (  # noqa: PT018
         f"{what} is a tensor ({channels}, H, W); got {got}."
     )
-    assert picture.dtype == torch.uint8 or picture.is_floating_point(), f"{what} holds bytes or floats; got {got}."
-    if picture.is_floating_point():
-        low, high = picture.aminmax()
+    assert image.dtype == torch.uint8 or image.is_floating_point(), f"{what} holds bytes or floats; got {got}."
+    if image.is_floating_point():
+        low, high = image.aminmax()
         assert low >= 0 and high <= 1, f"{what} lies in [0, 1]; got {low:.3g} to {high:.3g}."  # noqa: PT018
-
-
-def copied(dataset: Any) -> Any:
-    """The dataset as a worker process gets it."""
-    return pickle.loads(pickle.dumps(dataset))

@@ -1,4 +1,4 @@
-"""The contracts of loss terms, one for each task."""
+"""Contracts of loss terms, one for each task."""
 
 import math
 from abc import abstractmethod
@@ -22,7 +22,7 @@ Fields = dict[str, Any]
 
 
 class LossContract(PartContract):
-    """What a loss term promises, whatever the task: a scalar of the fields that it says it reads, and a gradient."""
+    """Contract tests of a loss term: a scalar that depends only on the declared fields, with finite gradients."""
 
     slot = "losses"
     output_type: type
@@ -30,36 +30,36 @@ class LossContract(PartContract):
 
     @abstractmethod
     def random_fields(self, size: tuple[int, int], count: int = 2) -> tuple[Fields, Fields]:
-        """Fields of an output that a network might give, and of a batch, for pictures of a size."""
+        """Return the fields of a plausible network output and of a batch, for images of a size."""
 
     @property
     @abstractmethod
     def sizes(self) -> list[tuple[int, int]]:
-        """Heights and widths of pictures."""
+        """Heights and widths of the test images."""
 
     def build(self, term: Any) -> None:
-        """Do what the training module does before the first call."""
+        """Prepare the term as the training module does before the first call."""
 
     def prepare(self) -> LossTerm:
-        """The term, ready to be called."""
+        """Return the term, ready to be called."""
         with run_seed(0):
             term = self.make()
             self.build(term)
         return term.double()
 
     def value(self, term: LossTerm, output: Mapping[str, Any], batch: Mapping[str, Any]) -> Tensor:
-        """Call the term."""
+        """Return the value of the term."""
         return term(self.output_type(**output), self.batch_type(**batch))
 
     def test_says_what_it_reads(self) -> None:
         term = self.make()
-        for what, fields, owner in (
+        for attribute, fields, owner in (
             ("reads", term.reads, self.output_type),
             ("targets", term.targets, self.batch_type),
         ):
             known = set(owner._fields)  # type: ignore[attr-defined]
             assert isinstance(fields, frozenset) and fields <= known, (  # noqa: PT018
-                f"{self.name()}.{what} is a frozenset of fields of {owner.__name__}; got {fields!r}."
+                f"{self.name()}.{attribute} is a frozenset of fields of {owner.__name__}; got {fields!r}."
             )
         assert term.reads, f"{self.name()}.reads names at least one field; otherwise there is nothing to train."
 
@@ -67,8 +67,8 @@ class LossContract(PartContract):
         term = self.prepare()
         output, batch = self.random_fields(self.sizes[0])
         expected = self.value(term, output, batch)
-        hidden = [{name: spoilt(value) if name not in seen else value for name, value in fields.items()}
-                  for fields, seen in ((output, term.reads), (batch, term.targets))]  # fmt: skip
+        hidden = [{name: value if name in declared else as_nan(value) for name, value in fields.items()}
+                  for fields, declared in ((output, term.reads), (batch, term.targets))]  # fmt: skip
         got = self.value(term, *hidden)
         check_equal([expected], [got], f"{self.name()} reads only {sorted(term.reads)} and {sorted(term.targets)}")
 
@@ -82,11 +82,11 @@ class LossContract(PartContract):
 
     def test_the_weight_is_left_to_the_training_module(self) -> None:
         term = self.prepare()
-        given = self.random_fields(self.sizes[0])
-        before = self.value(term, *given)
+        fields = self.random_fields(self.sizes[0])
+        before = self.value(term, *fields)
         assert isinstance(term.weight, int | float), f"{self.name()} has a weight; got {term.weight!r}."
         term.weight = 7.0 * term.weight + 1
-        check_equal([before], [self.value(term, *given)], f"{self.name()} gives its value without the weight")
+        check_equal([before], [self.value(term, *fields)], f"{self.name()} gives its value without the weight")
 
     def test_what_it_reads_is_trained(self) -> None:
         term = self.prepare()
@@ -103,7 +103,7 @@ class LossContract(PartContract):
     def test_gradients_are_finite_where_nothing_is_wrong(self) -> None:
         term = self.prepare()
         output, batch = self.random_fields(self.sizes[0])
-        output |= self.perfect(output, batch)
+        output |= self.perfect_fields(output, batch)
         for name in term.reads:
             output[name] = output[name].detach().clone().requires_grad_()
         value = self.value(term, output, batch)
@@ -116,18 +116,17 @@ class LossContract(PartContract):
             )
 
     @abstractmethod
-    def perfect(self, output: Fields, batch: Fields) -> Fields:
-        """Fields of an output that agree with the batch."""
+    def perfect_fields(self, output: Fields, batch: Fields) -> Fields:
+        """Return the fields of an output that agree with the batch."""
 
     def test_changes_nothing_in_place(self) -> None:
         term = self.prepare()
-        given = self.random_fields(self.sizes[0])
-        before = [value.clone() for fields in given for value in fields.values() if isinstance(value, Tensor)]
+        output, batch = self.random_fields(self.sizes[0])
+        tensors = [value for value in (*output.values(), *batch.values()) if isinstance(value, Tensor)]
+        before = [value.clone() for value in tensors]
         with torch.no_grad():
-            first = self.value(term, *given)
-            again = self.value(term, *given)
-        after = [value for fields in given for value in fields.values() if isinstance(value, Tensor)]
-        check_equal(before, after, f"{self.name()} leaves output and batch as they are")
+            first, again = (self.value(term, output, batch) for _ in range(2))
+        check_equal(before, tensors, f"{self.name()} leaves output and batch as they are")
         check_equal([first], [again], f"{self.name()} gives the same again")
 
 
@@ -156,20 +155,18 @@ class MattingLossContract(LossContract):
                 "error": noise(count, 1, *small),
                 "refined": noise(count, 1, *cells).round(),
             }
-            alpha = noise(count, 1, *size) * noise(count, 1, *size).round()
             batch = {
                 "source": noise(count, 3, *size),
                 "background": noise(count, 3, *size),
-                "alpha": alpha,
+                "alpha": noise(count, 1, *size) * noise(count, 1, *size).round(),
                 "foreground": noise(count, 3, *size),
                 "trimap": noise(count, 1, *size).round(),
             }
         return output, batch
 
-    def perfect(self, output: Fields, batch: Fields) -> Fields:
-        flat = {name: torch.zeros_like(value) for name, value in output.items()}
+    def perfect_fields(self, output: Fields, batch: Fields) -> Fields:
         batch |= {name: torch.zeros_like(value) for name, value in batch.items()}
-        return flat
+        return {name: torch.zeros_like(value) for name, value in output.items()}
 
 
 class HeadLossContract(LossContract):
@@ -185,14 +182,14 @@ class HeadLossContract(LossContract):
     output_type, batch_type = HeadOutput, HeadBatch
     sizes = [(64, 64), (32, 32), (96, 96)]
     head_model = "ProceduralHead"
-    """Name of the head model that is trained."""
+    """Registered name of the head model of the data."""
 
     def build(self, term: Any) -> None:
         if isinstance(term, HeadLoss):
-            term.build(head_named(self.head_model))
+            term.build(load_head_model(self.head_model))
 
     def random_fields(self, size: tuple[int, int], count: int = 2) -> tuple[Fields, Fields]:
-        side, head = size[0], head_named(self.head_model)
+        side, head = size[0], load_head_model(self.head_model)
         with run_seed(0):
             params = (0.3 * torch.randn(2 * count, head.sizes.total)).double()
             vertices = head.template.double() + 0.01 * torch.randn(2 * count, head.vertex_count, 3).double()
@@ -219,22 +216,27 @@ class HeadLossContract(LossContract):
             }
         return {name: value.clone() for name, value in output.items()}, batch
 
-    def perfect(self, output: Fields, batch: Fields) -> Fields:
+    def perfect_fields(self, output: Fields, batch: Fields) -> Fields:
         shared = output.keys() & batch.keys()
         return {name: batch[name] for name in shared} | {"heatmaps": torch.full_like(output["heatmaps"], -40.0)}
 
 
 @cache
-def head_named(name: str) -> HeadModel:
-    """A head model, made once."""
+def load_head_model(name: str) -> HeadModel:
+    """Return the head model of a registered name, cached after the first call.
+
+    Example:
+        >>> load_head_model("ProceduralHead").vertex_count
+        5023
+    """
     return get_slot("head_models").get(name)()
 
 
 def noise(*shape: int) -> Tensor:
-    """Random numbers in [0, 1)."""
+    """Return random numbers in [0, 1) in double precision."""
     return torch.rand(*shape, dtype=torch.float64)
 
 
-def spoilt(value: Any) -> Any:
-    """The tensor with nothing but NaN in it."""
+def as_nan(value: Any) -> Any:
+    """Return a tensor of NaN like `value`, which is returned as it is if it is no tensor."""
     return torch.full_like(value, math.nan) if isinstance(value, Tensor) else value

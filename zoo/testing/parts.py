@@ -90,9 +90,7 @@ def run_seed(seed: int) -> Iterator[None]:
         >>> with run_seed(1):
         ...     first = torch.rand(2)
         >>> with run_seed(1):
-        ...     check = bool((torch.rand(2) == first).all())
-        >>> check
-        True
+        ...     assert torch.equal(first, torch.rand(2))
     """
     before = os.environ.get("PL_GLOBAL_SEED")
     os.environ["PL_GLOBAL_SEED"] = str(seed)

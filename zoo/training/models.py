@@ -58,10 +58,10 @@ def load(source: str | Path) -> "TrainingModule":
         ZooError: the file is missing, unsafe, of another origin, or does not fit.
         ValueError: the name is unknown or its weights cannot be had, see `zoo.pull`.
     """
-    from zoo.hub.pull import catalogued, weights_file
+    from zoo.hub.pull import catalogue_entry, weights_file
     from zoo.weights.checkpoint import rebuild
 
-    entry = catalogued(str(source))
+    entry = catalogue_entry(str(source))
     if entry is not None and entry.model is not None:
         return build(named_spec(entry.model, str(source), entry.arguments)).eval()
     return rebuild(weights_file(str(source))).eval()

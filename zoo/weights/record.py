@@ -28,15 +28,9 @@ EVALUATION_SETTINGS = ("precision", "limit_val_batches", "limit_test_batches")
 """Trainer settings that change the result of an evaluation; a checkpoint holds them so that it can be repeated."""
 
 TRAINING_SETTINGS = (
-    "max_epochs",
-    "max_steps",
-    "accumulate_grad_batches",
-    "gradient_clip_val",
-    "gradient_clip_algorithm",
-    "overfit_batches",
-    "limit_train_batches",
-    "check_val_every_n_epoch",
-)
+    "max_epochs", "max_steps", "accumulate_grad_batches", "gradient_clip_val", "gradient_clip_algorithm",
+    "overfit_batches", "limit_train_batches", "check_val_every_n_epoch",
+)  # fmt: skip
 """Trainer settings that change the result of training; a checkpoint holds them so that training can be resumed."""
 
 MAX_DEPTH = 50

@@ -1,4 +1,4 @@
-"""Each part keeps the contract of its slot: run `pytest` here once the distribution is installed."""
+"""Contract tests of the parts: run `pytest` here after installing the distribution."""
 
 import torch
 from zoo_example_parts.losses import LaplacianPyramid

@@ -1,4 +1,4 @@
-"""A patch selector that lets training see more than the worst patches."""
+"""A patch selector that trains the refiner on more than the worst patches."""
 
 import torch
 from torch import Tensor
@@ -9,14 +9,19 @@ from zoo.matting.parts import PatchSelector
 class MixedPatches(PatchSelector):
     """The patches of largest error, and in training some at random: PointRend's selection, on the grid of patches.
 
-    A refiner that only ever sees the worst patches does not learn what to do with the others. In training a share of
-    the patches are those of largest error, and the rest are drawn uniformly among all others; in evaluation all are
-    those of largest error (Kirillov, Wu, He, Girshick, "PointRend: Image Segmentation as Rendering", CVPR 2020,
-    section 3.1, where the share is β = 0.75).
+    A refiner that is trained only on the worst patches does not learn to refine others. In training a fraction of the
+    patches have the largest error, and the rest are sampled uniformly from all others. In evaluation all have the
+    largest error (Kirillov, Wu, He, Girshick, "PointRend: Image Segmentation as Rendering", CVPR 2020, section 3.1,
+    where the fraction is β = 0.75).
 
     Args:
-        patches: the most patches that are refined in an image.
-        share: of them that are chosen by error in training, in [0, 1].
+        patches: the largest number of refined patches in an image.
+        share: the fraction of them that is chosen by error in training, in [0, 1].
+
+    Example:
+        >>> selector = MixedPatches(patches=2).eval()
+        >>> selector(torch.tensor([[[[0.1, 0.9]]]]))
+        tensor([[[[0.1000, 0.9000]]]])
     """
 
     api_version = 1
@@ -32,6 +37,6 @@ class MixedPatches(PatchSelector):
     def forward(self, error: Tensor) -> Tensor:
         if not self.training:
             return error
-        drawn = 1 - torch.rand_like(error, dtype=torch.float32).flatten(1)  # above 0, so that any may be refined
-        worst = error.flatten(1).topk(min(round(self.share * self.patches), drawn.shape[1]), dim=1).indices
-        return drawn.scatter_add(1, worst, torch.ones_like(drawn)).view_as(error)
+        random = 1 - torch.rand_like(error, dtype=torch.float32).flatten(1)  # above 0: patches with score 0 are skipped
+        worst = error.flatten(1).topk(min(round(self.share * self.patches), random.shape[1]), dim=1).indices
+        return random.scatter_add(1, worst, torch.ones_like(random)).view_as(error)

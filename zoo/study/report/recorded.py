@@ -12,7 +12,7 @@ from typing import Any
 from zoo.core.errors import ZooError
 from zoo.core.strict_yaml import read_yaml
 from zoo.hub.catalogue import Entry
-from zoo.hub.pull import catalogued, weights_file
+from zoo.hub.pull import catalogue_entry, weights_file
 from zoo.study.record import CONFIG, JOB, METRICS, Run, logged_lines, read_run
 
 ENVIRONMENT = "environment.json"
@@ -121,7 +121,7 @@ def of_file(path: str) -> Recorded:
 
 def of_weights(name: str) -> Recorded:
     """Return weights in the catalogue; a file is pulled only where it alone says which model it holds."""
-    entry = catalogued(name)
+    entry = catalogue_entry(name)
     if entry is None:
         raise ZooError(
             f"there is no run at {name}, nor are there weights of that name: expected the folder of a run, such as "
