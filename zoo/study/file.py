@@ -36,7 +36,7 @@ from zoo.runner.configs import CONFIGS
 from zoo.study.record import digest, folder_name
 
 NOISE_FLOOR = "A/A"
-"""The row that is the baseline with other seeds: what differs between the two is noise."""
+"""The row that is the baseline with other seeds: the difference between the two is noise."""
 
 
 @dataclass(frozen=True)
@@ -81,13 +81,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Metric:
-    """One column of the table.
-
-    Args:
-        name: as it is logged, `test/synthetic/sad`.
-        direction: what is better.
-        label, unit: as the table shows it.
-    """
+    """One column of the table: a metric as it is logged (`test/synthetic/sad`), better direction, label and unit."""
 
     name: str
     direction: Literal["lower", "higher"]
@@ -99,10 +93,7 @@ class Metric:
 class FirstStage:
     """A training before the rows' own, which then start from its weights; rows that do not differ in it share one.
 
-    Args:
-        base: configurations, each over the one before it.
-        set: changes for all rows, by dotted key.
-        takes: keys: what a row changes under one of them is changed in the first stage too.
+    What a row changes under a key of `takes` is changed in the first stage too.
     """
 
     base: tuple[str, ...]
@@ -112,12 +103,7 @@ class FirstStage:
 
 @dataclass(frozen=True)
 class Robustness:
-    """How a metric changes with the severity of something.
-
-    Args:
-        name: of the plot's axis, `shift of the background in pixels`.
-        metrics: the metric measured at each severity, ascending: `{0: test/still/sad, 2: test/shifted/sad}`.
-    """
+    """A plot of a metric at ascending severities, `{0: test/still/sad, 2: test/shifted/sad}`; `name` is its axis."""
 
     name: str
     metrics: dict[float, str]
@@ -125,12 +111,7 @@ class Robustness:
 
 @dataclass(frozen=True)
 class Resources:
-    """What one run gets.
-
-    Args:
-        threads: of the CPU; None leaves torch's own choice.
-        gpus: how many.
-    """
+    """CPU threads of one run, or None for torch's own choice, and number of GPUs."""
 
     threads: int | None = None
     gpus: int = 0
@@ -141,22 +122,15 @@ class Study:
     """A study file, with one of its profiles laid over it.
 
     Args:
-        file: where it was read.
-        name: of the study.
-        profile: the chosen profile, or None.
+        file, name, profile: where it was read, the study's name, and the chosen profile, or None.
         base: configurations, each over the one before it.
         set: changes for all rows, by dotted key.
         baseline: the row that the others are compared with.
-        rows: in the table's order.
         seeds: of the runs; each row is run with each.
-        metrics: in the table's order.
-        resources: what one run gets.
         noise_floor: whether the baseline is also run with as many other seeds, as the row `A/A`.
-        sizes: pictures, by name (height, width), for which multiply-adds are counted.
-        frames_per_second: whether each architecture is timed on pictures of these sizes once all runs are over.
-        first_stage: what is trained before, or None.
-        robustness: the plots of it.
-        source: where the published values are from.
+        sizes: (height, width) of images, by name, for which multiply-adds are counted.
+        frames_per_second: whether networks are timed on images of these sizes once all runs have finished.
+        source: of the published values.
         plugins: Python files with parts that the rows use.
     """
 
@@ -195,11 +169,11 @@ class Study:
         return tuple(max(self.seeds) + 1 + index for index in range(len(self.seeds)))
 
     def row(self, name: str) -> Row:
-        """The row of this name."""
+        """Return the row of this name."""
         return next(row for row in self.rows if row.name == name)
 
     def written(self, row: Row) -> str:
-        """A hash of all that the file says of a row's settings; reading more than the file, a plan would take long."""
+        """Return a hash of everything that the file says about a row's settings, without resolving these."""
         own = self.row(self.baseline) if row.name == NOISE_FLOOR else row
         stage = None if self.first_stage is None else asdict(self.first_stage)
         said = [self.base, self.set, stage, own.changes, row.evaluate_only and self.row(self.baseline).changes]
@@ -235,7 +209,7 @@ def read_study(path: str, profile: str | None = None) -> Study:
 
 
 def find(path: str) -> Path:
-    """The study file: the user's own, or a shipped one."""
+    """Return the study file: the user's own, or a shipped one."""
     for candidate in (Path(path), CONFIGS / path, CONFIGS / f"{path}.yaml", CONFIGS / "studies" / f"{path}.yaml"):
         if candidate.is_file():
             return candidate
@@ -244,7 +218,7 @@ def find(path: str) -> Path:
 
 
 def with_profile(content: dict[str, Any], overlay: dict[str, Any], profile: str) -> dict[str, Any]:
-    """The study with a profile laid over it: a row that is null there is left out, a list of rows are those to keep."""
+    """Return the study with a profile laid over it: a row that is null there is left out, a list names rows to keep."""
     check_keys(overlay, [key for key in KEYS if key not in ("name", "profiles")], f"profile '{profile}'")
     result = content | {key: value for key, value in overlay.items() if key not in MERGED}
     for key in MERGED:
@@ -435,7 +409,7 @@ def value_parser(kind: Any) -> ArgumentParser:
 
 
 def expand(grid: dict[str, Any]) -> list[Row]:
-    """A row for each combination of a grid's values, named `patches=0, base_scale=0.25`."""
+    """Return a row for each combination of a grid's values, named `patches=0, base_scale=0.25`."""
     choices = dotted(grid, "grid")
     for key, values in choices.items():
         if not isinstance(values, list) or not values:
@@ -451,17 +425,17 @@ def expand(grid: dict[str, Any]) -> list[Row]:
 
 
 def called(value: Any) -> str:
-    """A value in a row's name; a part by its class and arguments."""
+    """Return a value as it is in a row's name; a part by its class and arguments."""
     if isinstance(value, Mapping) and "class_path" in value:
         arguments = ", ".join(f"{name}={called(item)}" for name, item in value.get("init_args", {}).items())
         return f"{value['class_path']}({arguments})" if arguments else str(value["class_path"])
     return str(value)
 
 
-def dotted(given: Any, where: str) -> dict[str, Any]:
-    """Changes by dotted key, those of nested mappings too; a part (`class_path`) is one value."""
+def dotted(changes: Any, where: str) -> dict[str, Any]:
+    """Return changes by dotted key, those of nested mappings too; a part (`class_path`) is one value."""
     result: dict[str, Any] = {}
-    for key, value in mapping(given, where).items():
+    for key, value in mapping(changes, where).items():
         if not isinstance(key, str) or not all(key.split(".")):
             raise ZooError(f"{where} has the key {key!r}; expected one as typed, model.selector.patches.")
         key = ".".join(part for part in key.split(".") if part != "init_args") or key
@@ -475,17 +449,17 @@ def dotted(given: Any, where: str) -> dict[str, Any]:
     return result
 
 
-def mapping(given: Any, where: str) -> dict[str, Any]:
-    """The mapping that belongs here; nothing counts as an empty one."""
-    if given is None:
+def mapping(value: Any, where: str) -> dict[str, Any]:
+    """Return the mapping that belongs here, an empty one for None; ZooError for anything else."""
+    if value is None:
         return {}
-    if not isinstance(given, dict):
-        raise ZooError(f"{where} holds {given!r}; expected names with values.")
-    return dict(given)
+    if not isinstance(value, dict):
+        raise ZooError(f"{where} holds {value!r}; expected names with values.")
+    return dict(value)
 
 
-def check_keys(given: Mapping[str, Any], known: list[str], where: str) -> None:
-    """ZooError names the first key that nobody reads."""
-    for key in given:
+def check_keys(value: Mapping[str, Any], known: list[str], where: str) -> None:
+    """Raise ZooError for the first unknown key."""
+    for key in value:
         if key not in known:
             raise ZooError(f"{where} has no key '{key}'{nearest(str(key), known)}")

@@ -64,24 +64,18 @@ class Run:
     Fields before `status` are in job.json, those before `directory` in result.json.
 
     Args:
-        study: the study's title.
-        row: the row's name.
-        seed: of the run.
+        study, row, seed: title of the study, name of the row, and the seed.
         pair: index of the seed in the study's list; runs of one index are compared with one another.
         id: see `run_id`.
         evaluate_only: whether the baseline's checkpoint is tested instead of training.
         first_stage: whether it is only trained, for other runs to start from.
         needs: directory, relative to the study's, of the run whose checkpoint is tested or started from.
         needs_id: the id of that run.
-        note: of the row.
         metric_names: of the metrics that the result must have.
         differences: what the row changes compared with the baseline, `[key, before, after]` each.
-        parameters: of the network.
-        multiply_adds: for one image by the name of its size.
-        data: which datasets there are, and whether they are synthetic.
+        note, parameters, multiply_adds, data: as in `Row`.
         plugins: Python files with parts.
-        threads: CPU threads that it may use; None leaves the choice to torch.
-        gpus: how many it needs.
+        threads, gpus: as in `Resources`.
         settings_hash: of config.yaml without the seed and the places.
         written: hash of everything that the study file says about the row, see `Study.written`.
         status: `done`, `failed`, `stale` where the result belongs to another id, `planned` where there is none.
@@ -281,6 +275,15 @@ def state(directory: Path, wanted: str | None = None) -> State:
     if status == "planned":
         return "begun" if checkpoints(directory) else "missing"
     return status
+
+
+@contextmanager
+def writing(path: Path, advice: str) -> Iterator[None]:
+    """Turn an error of writing inside the block, as on a full disk, into a ZooError."""
+    try:
+        yield
+    except OSError as error:
+        raise ZooError(f"{path} cannot be written ({error.strerror or error}): {advice}.") from error
 
 
 @contextmanager

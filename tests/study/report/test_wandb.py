@@ -1,12 +1,9 @@
 """The report in W&B: where the study's runs are logged, and never at the report's expense."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-
-from zoo.study.report.wandb import table
 
 LOGGER = {
     "class_path": "lightning.pytorch.loggers.WandbLogger",
@@ -42,11 +39,3 @@ def test_it_belongs_to_the_project_of_the_runs_and_a_failure_is_a_sentence(small
     assert outcome.out.splitlines()[-1] == "W&B: the report was not uploaded (BrokenPipeError: gone)."
     assert [(named["project"], named["entity"], named["name"]) for named in asked] == [("hair", "us", "small")]
     assert (small.runs / "small" / "report.html").is_file()
-
-
-def test_the_table_has_numbers_where_a_column_has_nothing_else(tmp_path: Path) -> None:
-    file = tmp_path / "report.csv"
-    file.write_text("row,mean,seeds,note\nby error,1.5,3,\nfive,,2,7\nsix,1e-3,3,seven\n")
-    columns, lines = table(file)
-    assert columns == ["row", "mean", "seeds", "note"]
-    assert lines == [["by error", 1.5, 3, None], ["five", None, 2, "7"], ["six", 0.001, 3, "seven"]]

@@ -291,14 +291,14 @@ class TestFailures:
 
     def test_a_full_disk_is_one_sentence_and_no_half_result(self, small, command, monkeypatch) -> None:
         (small.run("five") / "result.json").unlink()
-        write = executing.run.write_text
+        write = executing.write_text
 
         def full(path: Path, text: str) -> None:
             if path.name in ("result.json", "error.txt"):
                 raise OSError(28, "No space left on device")
             write(path, text)
 
-        monkeypatch.setattr(executing.run, "write_text", full)
+        monkeypatch.setattr(executing, "write_text", full)
         outcome = command("study", "run", *small.options)
         assert outcome.code == 1
         assert (

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from zoo.core.differences import Difference, differences, flat, unnamed
+from zoo.core.differences import differences, flat, unnamed
 from zoo.core.errors import ZooError
 from zoo.core.registry import get_slot
 from zoo.core.slots import nearest
@@ -27,21 +27,12 @@ Made = TypeVar("Made")
 
 Shape = tuple[int, ...]
 
-ONLY_TRAINING = (
-    "model.losses",
-    "model.learning_rates",
-    "model.schedule",
-    "data.train",
-    "data.augmentations",
-    "data.order",
-    "data.batch_size",
-    "trainer.max_epochs",
-    "trainer.max_steps",
-    "trainer.limit_train_batches",
-    "trainer.gradient_clip_val",
-    "trainer.gradient_clip_algorithm",
-    "trainer.accumulate_grad_batches",
-)
+LIMITS = ("max_epochs", "max_steps", "limit_train_batches")
+ONLY_TRAINING = {
+    "model": ("losses", "learning_rates", "schedule"),
+    "data": ("train", "augmentations", "order", "batch_size"),
+    "trainer": (*LIMITS, "gradient_clip_val", "gradient_clip_algorithm", "accumulate_grad_batches"),
+}
 """Keys that only training reads: a row that needs no training would silently be the baseline."""
 
 
@@ -122,7 +113,10 @@ def make_plan(study: Study) -> Plan:
     """
     resolver = Resolver(study.plugins)
     start = resolve_base(study, resolver)
-    settings = {row.name: resolve_row(row, start, resolver) for row in study.rows}
+    settings = {}
+    for row in study.rows:
+        with about(f"row '{row.name}'"):
+            settings[row.name] = resolve_changes(start, row.changes, resolver)
     refuse_equal_rows(study.rows, settings)
     stages = resolve_first_stages(study, resolver)
     modules = data_modules(settings)
@@ -153,8 +147,19 @@ def resolve_base(stage: Study | FirstStage, resolver: Resolver, where: str = "")
     with about(f"{where}base {', '.join(stage.base)}"):
         base = resolver.files(stage.base)
     with about(f"{where}set"):
-        resolved = resolver.settings(changed(base, stage.set))
-        refuse_unnamed(unnamed(base, resolved, stage.set))
+        return resolve_changes(base, stage.set, resolver)
+
+
+def resolve_changes(start: dict[str, Any], changes: dict[str, Any], resolver: Resolver) -> dict[str, Any]:
+    """Return changed settings; ValueError for a difference under no named key: it would hide in the comparison."""
+    if not changes:
+        return start
+    resolved = resolver.settings(changed(start, changes))
+    if hidden := unnamed(start, resolved, changes):
+        raise ValueError(
+            f"it changes {hidden[0].key} from {hidden[0].before} to {hidden[0].after} without naming it: name that key "
+            "too, with the value that is meant."
+        )
     return resolved
 
 
@@ -177,16 +182,6 @@ def is_under(key: str, takes: Iterable[str]) -> bool:
     return any(f"{key}.".startswith(f"{taken}.") for taken in takes)
 
 
-def resolve_row(row: Row, start: Mapping[str, Any], resolver: Resolver) -> dict[str, Any]:
-    """Return the settings of a row."""
-    if not row.changes:
-        return dict(start)
-    with about(f"row '{row.name}'"):
-        resolved = resolver.settings(changed(start, row.changes))
-        refuse_unnamed(unnamed(start, resolved, row.changes))
-    return resolved
-
-
 @contextmanager
 def about(subject: str) -> Iterator[None]:
     """Let errors inside the block begin with their subject."""
@@ -194,15 +189,6 @@ def about(subject: str) -> Iterator[None]:
         yield
     except (ValueError, LookupError, OSError) as error:
         raise ZooError(f"{subject}: {error}") from error
-
-
-def refuse_unnamed(hidden: list[Difference]) -> None:
-    """Raise ValueError for a difference under no named key: it would hide in the comparison."""
-    if hidden:
-        raise ValueError(
-            f"it changes {hidden[0].key} from {hidden[0].before} to {hidden[0].after} without naming it: name that key "
-            "too, with the value that is meant."
-        )
 
 
 def refuse_equal_rows(rows: tuple[Row, ...], settings: Mapping[str, dict[str, Any]]) -> None:
@@ -318,7 +304,7 @@ def check_evaluate_only(row: Row, own: Mapping[str, Shape], trained: Mapping[str
     if not row.differences:
         raise ZooError(f"row '{row.name}' is evaluate_only and changes nothing: remove it, it is the baseline.")
     for difference in row.differences:
-        if is_under(difference.key, ONLY_TRAINING):
+        if is_under(difference.key, (f"{section}.{key}" for section, keys in ONLY_TRAINING.items() for key in keys)):
             raise ZooError(
                 f"row '{row.name}' is evaluate_only but changes {difference.key}, which only training reads: let it "
                 "train."

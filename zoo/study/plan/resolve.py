@@ -68,10 +68,9 @@ def arguments(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 class Resolver:
-    """The parser of `zoo fit`, which understands configurations and changed settings.
+    """The parser of `zoo fit`, for configurations and changed settings; `plugins` are Python files with parts.
 
-    Args:
-        plugins: Python files with parts to register first.
+    Raises ZooError for a missing file, an unknown key, part or argument, or a value of another type.
     """
 
     def __init__(self, plugins: Iterable[Path] = ()) -> None:
@@ -80,19 +79,11 @@ class Resolver:
         self.parser = capture_parser(lambda: ZooCLI([COMMAND]))
 
     def files(self, names: Iterable[str]) -> dict[str, Any]:
-        """Return the resolved settings of configurations, each over the one before it.
-
-        Raises:
-            ZooError: a file is missing, or the parser does not understand it.
-        """
+        """Return the resolved settings of configurations, each over the one before it."""
         return parse(self.parser, [f"--config={shipped(name)}" for name in names])
 
     def settings(self, settings: dict[str, Any]) -> dict[str, Any]:
-        """Return settings parsed again: checked, and with defaults filled in for parts that were replaced.
-
-        Raises:
-            ZooError: an unknown key, part or argument, or a value of another type.
-        """
+        """Return settings parsed again: checked, and with defaults filled in for parts that were replaced."""
         with TemporaryDirectory(prefix="zoo-study-") as folder:
             file = Path(folder) / "config.yaml"
             file.write_text(to_yaml(settings))

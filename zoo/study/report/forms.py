@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from zoo.core.errors import ZooError
 from zoo.core.files import write_text
 from zoo.media.images import write_image
+from zoo.study.record import writing
 from zoo.study.report.pictures import PicturedSample, jpeg, sheet
 from zoo.study.report.plots import (
     forest_plot,
@@ -63,12 +63,13 @@ def to_latex(report: Report) -> str:
 def table_latex(table: Table, title: str) -> str:
     """Return one table, with the report's title in its caption."""
     columns = "l" * table.left + "r" * (len(table.header) - table.left)
+    header, *lines = (" & ".join(map(latex_text, cells)) + r" \\" for cells in [table.header, *table.lines])
     lines = [
         rf"\begin{{tabular}}{{{columns}}}",
         r"\toprule",
-        line_latex(table.header),
+        header,
         r"\midrule",
-        *map(line_latex, table.lines),
+        *lines,
         r"\bottomrule",
         r"\end{tabular}",
     ]
@@ -79,40 +80,11 @@ def table_latex(table: Table, title: str) -> str:
     return "\n".join([r"\begin{table}", r"\centering", rf"\caption{{{caption}}}", *lines, r"\end{table}"])
 
 
-def line_latex(cells: list[str]) -> str:
-    """Return one line of a table."""
-    return " & ".join(map(latex_text, cells)) + r" \\"
-
-
-LATEX = {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "|": r"\textbar{}",
-    "<": "$<$",
-    ">": "$>$",
-    "≤": r"$\leq$",
-    "≥": r"$\geq$",
-    "≈": r"$\approx$",
-    "↓": r"$\downarrow$",
-    "↑": r"$\uparrow$",
-    "→": r"$\rightarrow$",
-    "←": r"$\leftarrow$",
-    "±": r"$\pm$",
-    "−": "$-$",
-    "×": r"$\times$",
-    "·": r"$\cdot$",
-    "°": r"$^\circ$",
-    "²": "$^2$",
-    "³": "$^3$",
-    "µ": r"$\mu$",
-    "μ": r"$\mu$",
-    "Δ": r"$\Delta$",
-    "–": "--",
-    "—": "---",
-    "…": r"\ldots{}",
-    **{sign: f"\\{sign}" for sign in "&%$#_{}"},
-}
+SIGNS = r"~^|<>≤≥≈↓↑→←±−×·°²³µμΔ–—…"
+COMMANDS = r"""\textasciitilde{} \textasciicircum{} \textbar{} $<$ $>$ $\leq$ $\geq$ $\approx$ $\downarrow$ $\uparrow$
+$\rightarrow$ $\leftarrow$ $\pm$ $-$ $\times$ $\cdot$ $^\circ$ $^2$ $^3$ $\mu$ $\mu$ $\Delta$ -- --- \ldots{}"""
+LATEX = {"\\": r"\textbackslash{}"} | dict(zip(SIGNS, COMMANDS.split(), strict=True))
+LATEX |= {sign: f"\\{sign}" for sign in "&%$#_{}"}
 
 
 def latex_text(text: str) -> str:
@@ -138,21 +110,15 @@ img { max-width: 100%; }
 COLOURS = "The baseline is black; of many rows those that differ most from it are named, the others are grey."
 TRADE_OFF = f"Mean ± standard deviation over seeds; the dotted line joins rows that no other beats in both. {COLOURS}"
 
+FOREST = "Points are mean differences, lines their 95 % intervals, hollow points have none; red is significant after "
+FOREST += "correction; the grey band is the A/A baseline."
+
 PLOTS = (
-    (
-        "Differences to the baseline",
-        "Points are mean differences, lines their 95 % intervals, hollow points have none; red is significant after "
-        "correction; the grey band is the A/A baseline.",
-        forest_plot,
-    ),
+    ("Differences to the baseline", FOREST, forest_plot),
     ("Quality against multiply-adds", TRADE_OFF, quality_against_multiply_adds),
     ("Quality against frames per second", TRADE_OFF, quality_against_speed),
-    (
-        "Robustness",
-        "Mean ± standard deviation over seeds of the rows that were trained. " + COLOURS,
-        robustness_curves,
-    ),
-    ("Learning curves", "Thin lines are seeds, thick lines their mean. " + COLOURS, learning_curves),
+    ("Robustness", f"Mean ± standard deviation over seeds of the rows that were trained. {COLOURS}", robustness_curves),
+    ("Learning curves", f"Thin lines are seeds, thick lines their mean. {COLOURS}", learning_curves),
 )
 
 
@@ -214,8 +180,18 @@ def pictures_html(pictured: list[PicturedSample]) -> str:
 
 
 def to_csv(report: Report) -> str:
-    """Return a line for each row and metric, then one for each row and severity of the robustness plots; every number
-    with all its digits, empty where there is none.
+    """Return `csv_lines` as a file; every number with all its digits, empty where there is none."""
+    lines = csv_lines(report)
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, [*lines[0]], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
+    return text.getvalue()
+
+
+def csv_lines(report: Report) -> list[dict[str, object]]:
+    """Return a line for each row and metric, then one for each row and severity of the robustness plots, all with the
+    same columns.
     """
     lines = [
         {**labels(row), "metric": metric.name, "better": metric.direction, **measured(row, metric.name)}
@@ -230,12 +206,8 @@ def to_csv(report: Report) -> str:
         for severity, name in robustness.metrics.items()
     ]
     costs = {row.name: cost(row, list(report.study.sizes)) for row in report.rows}
-    columns = dict.fromkeys(column for line in lines for column in line)
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, [*columns, *costs[report.baseline.name]], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(line | costs[str(line["row"])] for line in lines)
-    return text.getvalue()
+    empty = dict.fromkeys(column for line in lines for column in line)
+    return [empty | line | costs[str(line["row"])] for line in lines]
 
 
 def labels(row: ReportedRow) -> dict[str, object]:
@@ -298,12 +270,8 @@ def write_report(report: Report, folder: Path) -> list[Path]:
         ZooError: the folder cannot be written.
     """
     texts = {folder / name: form(report) for name, form in FORMS.items()}
-    try:
+    with writing(folder, "choose another folder with --output"):
         for file, text in texts.items():
             write_text(file, text)
         pictures = [write_image(folder / SHEET, np.asarray(sheet(report.pictures)))] if report.pictures else []
-    except OSError as error:
-        raise ZooError(
-            f"{folder} cannot be written ({error.strerror or error}): choose another folder with --output."
-        ) from error
     return [*texts, *pictures]

@@ -53,27 +53,20 @@ def choose(samples: set[Sample], sets: Sequence[str]) -> list[Sample]:
 
 
 def sheet(pictured: Sequence[PicturedSample]) -> Image.Image:
-    """Return all samples below one another, each with as many lines of named tiles as it needs."""
-    blocks = [block(sample) for sample in pictured]
-    canvas = Image.new("RGB", (max(part.width for part in blocks), sum(part.height for part in blocks)), "white")
+    """Return all samples below one another, each under its title with as many lines of named tiles as it needs."""
+    parts = []
+    for sample in pictured:
+        names, tiles = list(sample.tiles), [enlarged(tile) for tile in sample.tiles.values()]
+        starts = range(0, len(names), PER_LINE)
+        lines = [contact_sheet([tiles[start : start + PER_LINE]], names[start : start + PER_LINE]) for start in starts]
+        title = Image.new("RGB", (lines[0].width, HEADING), "white")
+        ImageDraw.Draw(title).text((MARGIN, HEADING // 3), sample.title, fill="black", font_size=14)
+        parts += [title, *lines]
+    canvas = Image.new("RGB", (max(part.width for part in parts), sum(part.height for part in parts)), "white")
     top = 0
-    for part in blocks:
+    for part in parts:
         canvas.paste(part, (0, top))
         top += part.height
-    return canvas
-
-
-def block(sample: PicturedSample) -> Image.Image:
-    """Return one sample under its title."""
-    names, tiles = list(sample.tiles), [enlarged(tile) for tile in sample.tiles.values()]
-    places = range(0, len(names), PER_LINE)
-    lines = [contact_sheet([tiles[place : place + PER_LINE]], names[place : place + PER_LINE]) for place in places]
-    canvas = Image.new("RGB", (lines[0].width, HEADING + sum(line.height for line in lines)), "white")
-    ImageDraw.Draw(canvas).text((MARGIN, HEADING // 3), sample.title, fill="black", font_size=14)
-    top = HEADING
-    for line in lines:
-        canvas.paste(line, (0, top))
-        top += line.height
     return canvas
 
 

@@ -256,27 +256,15 @@ def trade_off(
             if (cell := row.cells[metric.name]).mean is not None
         ]
         for point in points:
-            draw_point(axes, point, styles)
+            style = styles[point.row]
+            look: dict[str, Any] = {"color": style.colour, "label": style.label, "zorder": style.order}
+            bars = {"yerr": point.deviation, "elinewidth": 1}
+            axes.errorbar(point.cost, point.quality, fmt=style.marker, **bars, **look)
         draw_front(axes, front(points, less_is_better, metric), styles)
         axes.set_xlabel(plain(label))
         axes.set_ylabel(plain(heading(metric, report.study)))
     add_legend(figure, panels)
     return svg(figure)
-
-
-def draw_point(axes: Axes, point: Point, styles: Styles) -> None:
-    """Draw a row with its deviation."""
-    style = styles[point.row]
-    axes.errorbar(
-        point.cost,
-        point.quality,
-        yerr=point.deviation,
-        fmt=style.marker,
-        color=style.colour,
-        label=style.label,
-        elinewidth=1,
-        zorder=style.order,
-    )
 
 
 def front(points: list[Point], less_is_better: bool, metric: Metric) -> list[Point]:

@@ -79,19 +79,13 @@ def make_report(study: Study, root: Path) -> Report:
         ZooError: no run is done, a result lacks a metric, or runs of one row had different settings.
     """
     rows, missing = gather_rows(study, root / study.title)
-    if not any(row.runs for row in rows):
+    runs = [run for row in rows for run in row.runs.values()]
+    if not runs:
         raise ZooError(f"{root / study.title} has no finished run: expected `zoo study run` first, or another --runs.")
     compare(study, rows)
-    runs = [run for row in rows for run in row.runs.values()]
-    return Report(study, title(study, runs), rows, missing, notes(study, rows, runs))
-
-
-def title(study: Study, runs: list[Run]) -> str:
-    """Return the study's name, marked where its data is synthetic."""
     kinds = {run.data["synthetic"] for run in runs}
-    if kinds == {"none"}:
-        return study.title
-    return f"{study.title} ({'synthetic data' if kinds == {'all'} else 'partly synthetic data'})"
+    mark = "" if kinds == {"none"} else " (synthetic data)" if kinds == {"all"} else " (partly synthetic data)"
+    return Report(study, study.title + mark, rows, missing, notes(study, rows, runs))
 
 
 def notes(study: Study, rows: list[ReportedRow], runs: list[Run]) -> list[str]:

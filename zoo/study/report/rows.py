@@ -6,7 +6,7 @@ row's count of seeds and is listed: it is never averaged away, and never a 0.
 
 import statistics as standard
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -147,19 +147,22 @@ def gather(
             current.append(job)
             run = read_run(job.directory)
             if run.status == "done":
-                check_metrics(run, study)
+                if lacking := [name for name in study.measured if name not in run.metrics]:
+                    raise ZooError(f"{run.directory} has no value of {lacking[0]}: run the study again, to measure it.")
                 runs[index] = run
             else:
                 missing.append(Missing(row.name, seed, why_missing(run)))
     if len({job.settings_hash for job in current}) > 1:
         raise ZooError(f"row '{row.name}' was run with different settings: run the study again, to its end.")
+    real = bool(runs) and all(run.data["synthetic"] == "none" for run in runs.values())  # as the paper's data
+    means = {name: [run.metrics[name] for run in runs.values()] for name in study.measured}
     return ReportedRow(
-        **vars(row) | {"published": published(row, runs, study)},
+        **vars(row) | {"published": row.published if study.source and real else {}},
         marks=marks(row, study),
         seeds=seeds,
         runs=runs,
         samples={index: by_sample(run, study) for index, run in runs.items()},
-        cells=cells(runs, study),
+        cells={name: Cell(*mean_and_deviation(values) if values else (None, None)) for name, values in means.items()},
         speeds=speeds.get(row.name, {}),
         job=current[0] if current else None,
         first_stage_seconds=first_stage_seconds(runs),
@@ -183,28 +186,6 @@ def why_missing(run: Run) -> str:
     if needed is not None and needed.status == "failed":
         return f"{run.needs} failed: {why_missing(needed)}"
     return run.reason if run.status == "failed" else "it has not finished"
-
-
-def check_metrics(run: Run, study: Study) -> None:
-    """Raise ZooError for a metric of the study that a result lacks."""
-    for name in study.measured:
-        if name not in run.metrics:
-            raise ZooError(f"{run.directory} has no value of {name}: run the study again, to measure it.")
-
-
-def cells(runs: dict[int, Run], study: Study) -> dict[str, Cell]:
-    """Return mean and deviation of each metric."""
-    found = {}
-    for name in study.measured:
-        values = [run.metrics[name] for run in runs.values()]
-        found[name] = Cell(*mean_and_deviation(values)) if values else Cell(None, None)
-    return found
-
-
-def published(row: Row, runs: dict[int, Run], study: Study) -> dict[str, float]:
-    """Return a paper's values for a row, where the paper is named and every run used real data, as the paper did."""
-    real = bool(runs) and all(run.data["synthetic"] == "none" for run in runs.values())
-    return row.published if study.source and real else {}
 
 
 def marks(row: Row, study: Study) -> list[str]:
@@ -252,9 +233,20 @@ def compare(study: Study, rows: list[ReportedRow]) -> None:
                 continue
             values, has_images = paired(row, baseline, pairs, metric)
             seed = derive_seed("bootstrap", study.title, row.name, metric.name)
-            cell = row.cells[metric.name]
-            row.cells[metric.name] = Cell(cell.mean, cell.deviation, paired_difference(values, has_images, seed))
-        correct(rows, metric)
+            difference = paired_difference(values, has_images, seed)
+            row.cells[metric.name] = replace(row.cells[metric.name], difference=difference)
+        # The A/A baseline asks no question, so it is not corrected for.
+        asked = {
+            row.name: difference.p
+            for row in rows
+            if row.name != NOISE_FLOOR
+            and (difference := row.cells[metric.name].difference) is not None
+            and difference.p is not None
+        }
+        corrected = holm(asked)
+        for row in rows:
+            if row.name in corrected:
+                row.cells[metric.name] = replace(row.cells[metric.name], corrected=corrected[row.name])
 
 
 def paired(
@@ -272,19 +264,3 @@ def paired(
             np.array([[side.runs[index].metrics[metric.name]] for index in pairs]) for side in (row, baseline)
         )
     return own - other, bool(common)
-
-
-def correct(rows: list[ReportedRow], metric: Metric) -> None:
-    """Apply Holm's correction over the rows that ask a question, which the A/A baseline does not."""
-    asked = {
-        row.name: difference.p
-        for row in rows
-        if row.name != NOISE_FLOOR
-        and (difference := row.cells[metric.name].difference) is not None
-        and difference.p is not None
-    }
-    corrected = holm(asked)
-    for row in rows:
-        if row.name in corrected:
-            cell = row.cells[metric.name]
-            row.cells[metric.name] = Cell(cell.mean, cell.deviation, cell.difference, corrected[row.name])

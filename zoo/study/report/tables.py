@@ -53,7 +53,8 @@ def values(report: Report) -> Table:
         columns = [[value(row.cells[metric.name]) for row in report.rows]]
         if any(metric.name in row.published for row in report.rows):
             header.append(f"{heading(metric, report.study)}, published")
-            columns.append([published(row, metric) for row in report.rows])
+            papers = [row.published.get(metric.name) for row in report.rows]
+            columns.append([NONE if paper is None else number(paper) for paper in papers])
         lines = [[*line, *cells] for line, *cells in zip(lines, *columns, strict=True)]
     commits = {run.versions.get("commit") for row in report.rows for run in row.runs.values()}
     return Table("Results" if len(commits) < 2 else "Results, runs from different commits", header, lines)
@@ -137,11 +138,6 @@ def value(cell: Cell) -> str:
     return number(cell.mean) if cell.deviation is None else f"{number(cell.mean)} ± {number(cell.deviation, 2)}"
 
 
-def published(row: ReportedRow, metric: Metric) -> str:
-    """Return the value of a paper for a row."""
-    return number(row.published[metric.name]) if metric.name in row.published else NONE
-
-
 def difference(cell: Cell) -> str:
     """Return `−1.2 [−2.0, −0.4], p = 0.012*`, and the resampled axes where they are not both seeds and images."""
     found = cell.difference
@@ -178,7 +174,7 @@ def show_plan(plan: Plan, seconds: dict[str, float] | None = None) -> None:
     for heading in ("parameters", *(f"GMACs {size}" for size in study.sizes), *(["training"] if seconds else [])):
         table.add_column(heading, justify="right")
     for row in plan.rows:
-        cells = [row.name, Text(remarks(row, plan)), f"{row.parameters / 1e6:.2f} M"]
+        cells: list[str | Text] = [row.name, Text(remarks(row, plan)), f"{row.parameters / 1e6:.2f} M"]
         cells += [f"{row.multiply_adds[size] / 1e9:.2f}" for size in study.sizes]
         if seconds:
             known = math.nan if row.evaluate_only else seconds[settings_hash(row.settings)]

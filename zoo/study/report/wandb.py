@@ -4,14 +4,13 @@ It has the lines of `report.csv` as a table, the page, the plots and the sample 
 The report does not depend on it: an error becomes one sentence.
 """
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from zoo.runner.wandb import has_wandb_key
 from zoo.study.record import digest
-from zoo.study.report.forms import PLOTS
+from zoo.study.report.forms import PLOTS, csv_lines
 from zoo.study.report.report import Report
 from zoo.study.run.execute import read_settings
 from zoo.study.run.wandb import described, session, wandb_loggers
@@ -77,33 +76,11 @@ def contents(report: Report, files: Sequence[Path]) -> dict[str, Any]:
     """Return everything that the W&B run shows, by name."""
     import wandb
 
-    shown: dict[str, Any] = {}
+    lines = csv_lines(report)
+    shown: dict[str, Any] = {"table": wandb.Table(columns=[*lines[0]], data=[[*line.values()] for line in lines])}
     for file in files:
-        if file.suffix == ".csv":
-            columns, lines = table(file)
-            shown["table"] = wandb.Table(columns=[*columns], data=lines)
-        elif file.suffix == ".html":
+        if file.suffix == ".html":
             shown["page"] = wandb.Html(file.read_text(encoding="utf-8"))
         elif file.suffix == ".png":
             shown[file.stem] = wandb.Image(str(file))
     return shown | {f"plots/{name}": wandb.Html(svg) for name, _, draw in PLOTS if (svg := draw(report))}
-
-
-def table(file: Path) -> tuple[list[str], list[list[str | float | None]]]:
-    """Return columns and lines of a CSV file; columns of numbers only hold numbers, an empty cell is None."""
-    with file.open(encoding="utf-8", newline="") as stream:
-        columns, *lines = list(csv.reader(stream))
-    numeric = {index for index in range(len(columns)) if all(is_number(line[index]) for line in lines if line[index])}
-    return columns, [
-        [None if not cell else float(cell) if index in numeric else cell for index, cell in enumerate(line)]
-        for line in lines
-    ]
-
-
-def is_number(text: str) -> bool:
-    """Return whether a cell holds a number."""
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

@@ -44,12 +44,15 @@ from zoo.study.record import (
     read_job,
     read_run,
     tested,
+    writing,
 )
 from zoo.study.run.samples import read_samples
 from zoo.study.run.wandb import study_loggers, wandb_group, wandb_loggers
 
 QUIET = ("--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false")
 
+
+NOT_TRAINED = {"seconds": 0.0, "resumed_at": None, "peak_memory": None}
 
 LOCKED = """
 import sys, zoo.cli
@@ -107,19 +110,15 @@ def print_to(file: Path) -> None:
 
 
 def carry_out(run: Run) -> Run:
-    """Fit where there is something to train, then test; returns the run with its result.
-
-    Raises:
-        ZooError: no checkpoint to test, or a metric is missing or not finite.
-    """
+    """Fit where there is something to train, then test; returns the run with its result."""
     directory = run.directory
     load_plugin_files(run.plugins)
     if run.threads is not None:
         torch.set_num_threads(run.threads)
     settings = read_settings(directory)
     with wandb_group(run, settings):
-        training = borrowed(run) if run.evaluate_only else trained(run)
-        checkpoint = directory / training["checkpoint"]
+        training = NOT_TRAINED | {"checkpoint": needed(run)} if run.evaluate_only else trained(run)
+        checkpoint = directory / training["checkpoint"]  # of another run, an absolute path
         seconds = {"fit": training["seconds"]}
         if not run.first_stage:
             began = time.monotonic()
@@ -127,11 +126,12 @@ def carry_out(run: Run) -> Run:
             seconds["test"] = time.monotonic() - began
     samples = directory / SAMPLES
     curve = [] if run.evaluate_only else learning_curve(directory)
+    last = {name: value for epoch in curve for name, value in epoch.items() if name.startswith("validation/")}
     return replace(
         run,
         status="done",
         checkpoint=str(checkpoint.resolve().relative_to(run.study_directory.resolve())),
-        metrics=complete(run, last_validation(curve) | tested(directory)),
+        metrics=complete(run, last | tested(directory)),
         curve=curve,
         samples=len(read_samples(samples)) if samples.is_file() else 0,
         seconds=seconds,
@@ -144,11 +144,7 @@ def carry_out(run: Run) -> Run:
 
 
 def trained(run: Run) -> dict[str, Any]:
-    """Train, or resume training; returns the content of `fitted.json`.
-
-    Raises:
-        ZooError: training left no checkpoint.
-    """
+    """Train, or resume training; returns the content of `fitted.json`."""
     directory = run.directory
     if (done := fitted(directory)) is not None and (directory / done["checkpoint"]).is_file():
         return done
@@ -174,18 +170,8 @@ def trained(run: Run) -> dict[str, Any]:
     return outcome
 
 
-def borrowed(run: Run) -> dict[str, Any]:
-    """Return the checkpoint that another run trained; as `trained`, with a path relative to this run's directory."""
-    path = os.path.relpath(needed(run), run.directory)
-    return {"checkpoint": path, "seconds": 0.0, "resumed_at": None, "peak_memory": None}
-
-
 def needed(run: Run) -> Path:
-    """Return the checkpoint of the run that this one needs.
-
-    Raises:
-        ZooError: that run has not been trained, or has been replaced by another.
-    """
+    """Return the checkpoint of the run that this one needs; ZooError where it has not been trained."""
     assert run.needs is not None
     other = run.study_directory / run.needs
     training = fitted(other)
@@ -222,20 +208,17 @@ def command(name: str, words: list[str], directory: Path) -> None:
     try:
         with quiet_log(directory / "log.txt"):
             run_command(name, words)
-    except SIGTERMException:  # asked to end, as queues do: no failure, the run resumes another time
-        raise
     except SystemExit as error:
         if isinstance(error.__context__, KeyboardInterrupt):  # Lightning's way of ending after Ctrl-C
             raise KeyboardInterrupt from None
+        if isinstance(error.__cause__, SIGTERMException):  # as queues do: no failure, the run resumes another time
+            print("zoo study: asked to end (SIGTERM).", file=sys.stderr)
+            raise
         raise ZooError(f"`zoo {name}` ended with exit code {error.code}.") from error
 
 
 def separate(name: str, words: list[str], directory: Path) -> None:
-    """Run one of Lightning's commands in a process of its own.
-
-    Raises:
-        ZooError: it ended with another exit code than 0; the reason is its last line.
-    """
+    """Run one of Lightning's commands in a process of its own; its last line is the reason of a ZooError."""
     plugins = [word for path in read_job(directory).plugins for word in ("--plugin", path)]
     done = subprocess.run(
         [sys.executable, "-c", LOCKED, str(directory), name, *words, *plugins],
@@ -281,11 +264,6 @@ def quiet_log(file: Path) -> Iterator[None]:
             logger.setLevel(level)
 
 
-def last_validation(curve: list[dict[str, float]]) -> dict[str, float]:
-    """Return the last value of each validation metric."""
-    return {name: value for epoch in curve for name, value in epoch.items() if name.startswith("validation/")}
-
-
 def complete(run: Run, measured: dict[str, float]) -> dict[str, float]:
     """Return the finite metrics; ZooError where one that the study compares is missing or not finite."""
     for name in run.metric_names:
@@ -309,12 +287,6 @@ def versions() -> dict[str, str]:
 
 
 def note_down(file: Path, text: str) -> None:
-    """Write a file atomically.
-
-    Raises:
-        ZooError: it cannot be written, as on a full disk.
-    """
-    try:
+    """Write a file atomically; ZooError where it cannot be written."""
+    with writing(file, "make room, then run again"):
         write_text(file, text)
-    except OSError as error:
-        raise ZooError(f"{file} cannot be written ({error.strerror or error}): make room, then run again.") from error

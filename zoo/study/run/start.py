@@ -1,10 +1,9 @@
 """Run a study: write down what is missing, hand it to an engine, then look at the results."""
 
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from zoo.core.errors import ZooError
 from zoo.core.files import write_json, write_text
@@ -14,15 +13,13 @@ from zoo.core.spec import copy_plain
 from zoo.study.parts import Engine
 from zoo.study.plan.planner import Plan
 from zoo.study.plan.resolve import make_from_options
-from zoo.study.record import CONFIG, JOB, RESULT, Run, read_job, state
+from zoo.study.record import CONFIG, JOB, RESULT, Run, read_job, state, writing
 from zoo.study.run.wandb import wandb_loggers
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """Directories of the runs of a study, by their state."""
+class Outcome(NamedTuple):
+    """Directories of a study's runs without a result that counts."""
 
-    done: list[Path]
     failed: list[Path]
     unfinished: list[Path]
 
@@ -73,7 +70,9 @@ def run_study(plan: Plan, root: Path, engine: Engine, retry_failed: bool = False
         file=sys.stdout if engine.waits else sys.stderr,  # the output of an engine that does not wait is for a file
     )
     engine.execute(list(waiting.values()))
-    return outcome(run.directory for run in runs)
+    states = {run.directory: state(run.directory) for run in runs}
+    failed = [directory for directory, found in states.items() if found == "failed"]
+    return Outcome(failed, [directory for directory, found in states.items() if found not in ("failed", "done")])
 
 
 def prepare(run: Run, retry_failed: bool, force: bool) -> bool:
@@ -118,21 +117,8 @@ def move_aside(directory: Path, reason: str) -> None:
     print(f"{old.row}, seed {old.seed}: {reason}; the old run is now {target.name}.")
 
 
-def outcome(directories: Iterator[Path]) -> Outcome:
-    """Sort run directories by state."""
-    by_state: dict[str, list[Path]] = {"done": [], "failed": [], "unfinished": []}
-    for directory in directories:
-        found = state(directory)
-        by_state[found if found in ("done", "failed") else "unfinished"].append(directory)
-    return Outcome(**by_state)
-
-
 def check_writable(folder: Path) -> None:
     """Raise ZooError unless files can be written in the folder, which is made."""
-    try:
+    with writing(folder, "choose another folder with --runs"):
         write_text(folder / ".writable", "")
         (folder / ".writable").unlink()
-    except OSError as error:
-        raise ZooError(
-            f"{folder} cannot be written ({error.strerror or error}): choose another folder with --runs."
-        ) from error

@@ -32,7 +32,7 @@ from zoo.measure.timing import Timing, threads, time_interleaved
 from zoo.study.file import NOISE_FLOOR, Study
 from zoo.study.plan.cost import network_spec
 from zoo.study.plan.planner import Plan, about
-from zoo.study.record import CONFIG, Run, all_runs, digest, read_run, settings_hash
+from zoo.study.record import CONFIG, Run, all_runs, digest, read_run, settings_hash, writing
 from zoo.study.run.execute import command, read_settings, reason, versions
 from zoo.training.module import TrainingModule
 from zoo.weights.checkpoint import read
@@ -76,21 +76,19 @@ def read_speed(folder: Path) -> dict[str, dict[str, Speed]]:
         ZooError: speed.json is damaged.
     """
     return {
-        row: {size: speed_of(entry) for size, entry in sizes.items() if "failed" not in entry}
+        row: {
+            size: Speed(entry["median"], tuple(entry["quartiles"]), entry["repeats"], entry["device"])
+            for size, entry in sizes.items()
+            if "failed" not in entry
+        }
         for row, sizes in read_entries(folder).items()
     }
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """A network that some rows have in common.
-
-    Args:
-        rows: their names.
-        model: the spec of the first one's module.
-        hardware: `accelerator` and `precision` of its trainer.
-        run: id of the run that trained the weights.
-        checkpoint: the file with them.
+    """A network that some rows share: spec of its module, `accelerator` and `precision` of its trainer, and the
+    id and checkpoint of the run that trained it.
     """
 
     rows: list[str]
@@ -247,13 +245,10 @@ def repeated(calls: Sequence[Callable[[], None]], repeats: int) -> list[Timing]:
     while waiting:
         for index, timing in zip(waiting, time_interleaved([calls[index] for index in waiting], 1), strict=True):
             timings[index].seconds.extend(timing.seconds)
-        waiting = [index for index in waiting if needs_more(timings[index].seconds, repeats)]
+        done = [(len(timing.seconds), sum(timing.seconds)) for timing in timings]
+        enough = [count >= min(MIN_REPEATS, repeats) and (count >= repeats or spent >= BUDGET) for count, spent in done]
+        waiting = [index for index in waiting if not enough[index]]
     return timings
-
-
-def needs_more(seconds: Sequence[float], repeats: int) -> bool:
-    """Return whether one more repeat is needed."""
-    return len(seconds) < min(MIN_REPEATS, repeats) or (len(seconds) < repeats and sum(seconds) < BUDGET)
 
 
 def write(folder: Path, study: Study, networks: Sequence[Network], known: dict[str, Entry]) -> None:
@@ -263,12 +258,8 @@ def write(folder: Path, study: Study, networks: Sequence[Network], known: dict[s
         wanted = {name: network.identity(size) for name, size in study.sizes.items()}
         entries = {name: known[identity] for name, identity in wanted.items() if identity in known}
         rows |= dict.fromkeys(network.architecture.rows, entries)
-    try:
+    with writing(folder / SPEED, "make room, then run again"):
         write_json(folder / SPEED, {"format": FORMAT, "rows": rows})
-    except OSError as error:
-        raise ZooError(
-            f"{folder / SPEED} cannot be written ({error.strerror or error}): make room, then run again."
-        ) from error
 
 
 def read_entries(folder: Path) -> dict[str, dict[str, Entry]]:
@@ -285,12 +276,6 @@ def read_entries(folder: Path) -> dict[str, dict[str, Entry]]:
         return content["rows"] if content["format"] == FORMAT else {}
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise ZooError(f"{file} is damaged: delete it, and `zoo study speed` makes it again.") from error
-
-
-def speed_of(entry: Entry) -> Speed:
-    """Return a measurement as the report shows it."""
-    low, high = entry["quartiles"]
-    return Speed(entry["median"], (low, high), entry["repeats"], entry["device"])
 
 
 def why_not(architecture: Architecture, error: Exception, where: str = "") -> str:

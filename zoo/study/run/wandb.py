@@ -45,9 +45,7 @@ def wandb_group(run: Run, settings: dict[str, Any]) -> Iterator[None]:
 def session(variables: Mapping[str, str], offline: bool = False) -> Iterator[None]:
     """Begin and end a session of W&B with these environment variables, which it reads only when a session begins.
 
-    Args:
-        variables: in addition to those that every run of a study has.
-        offline: whether nothing is sent to the server; also true where it cannot be reached.
+    Nothing is sent to the server if `offline`, nor where it cannot be reached.
     """
     mode = os.environ.get("WANDB_MODE")
     if mode is None and (offline or not reachable(os.environ.get("WANDB_BASE_URL", PUBLIC))):
