@@ -1,6 +1,7 @@
 """README and docs: every command exists with its options, every Python block runs, every link leads to a file."""
 
 import argparse
+import itertools
 import os
 import re
 import shlex
@@ -80,7 +81,7 @@ def test_command_exists(page: str, line: str) -> None:
     if name in cli.LIGHTNING:
         options = [word for word in rest if word.startswith("--")]
         assert all(LIGHTNING_OPTION.match(option) for option in options), options
-        configs = [after for before, after in zip(rest, rest[1:], strict=False) if before == "--config"]
+        configs = [after for before, after in itertools.pairwise(rest) if before == "--config"]
         assert all(shipped(config).is_file() for config in configs), configs
         return
     parser = argparse.ArgumentParser(exit_on_error=False, allow_abbrev=False)
@@ -133,8 +134,12 @@ def test_the_study_of_the_readme_can_be_planned(command, tmp_path: Path, monkeyp
 
 CARRY_OUT = """
 import sys, zoo.cli
-for words in (["list", "filters"], ["show", "ConvFilter"], ["fit", "--config", "denoise.yaml", "--model.filter.width=16"],
-              ["validate", "--ckpt_path", "runs/denoise/version_0/checkpoints/last.ckpt"]):
+for words in (
+    ["list", "filters"],
+    ["show", "ConvFilter"],
+    ["fit", "--config", "denoise.yaml", "--model.filter.width=16"],
+    ["validate", "--ckpt_path", "runs/denoise/version_0/checkpoints/last.ckpt"],
+):
     assert zoo.cli.main(words) == 0, words
 """
 """In a process of its own, since the slots are found once in a process."""
