@@ -90,7 +90,7 @@ def test_command_exists(page: str, line: str) -> None:
         unknown = parser.parse_known_args(rest)[1]
     except SystemExit as exit_:
         pytest.fail(f"{line} on {page} ends with {exit_.code}")
-    assert all(option.startswith("--engine.") for option in unknown), unknown
+    assert all(option.startswith(("--engine.", "--dataset.")) for option in unknown), unknown
 
 
 @pytest.mark.slow
