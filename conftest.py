@@ -50,10 +50,13 @@ def isolation(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         os.environ.pop(name, None)
     monkeypatch.setattr(sys, "argv", ["zoo"])
     modules = set(sys.modules)
-    loaded = registry.loaded_names()
-    with registry.isolated():
-        yield
-        changed = registry.loaded_names() != loaded
+    slots = [
+        (slot, dict(slot.failures), dict(slot.loaded), dict(slot.from_files)) for slot in registry.slots().values()
+    ]
+    yield
+    changed = any((slot.loaded, slot.from_files) != (loaded, from_files) for slot, _, loaded, from_files in slots)
+    for slot, failures, loaded, from_files in slots:
+        slot.failures, slot.loaded, slot.from_files = failures, loaded, from_files
     for name, value in environment.items():
         os.environ.pop(name, None)
         if value is not None:

@@ -24,12 +24,22 @@ __version__ = "0.1.0"
 
 
 def list_models(pattern: str = "*") -> list[str]:
-    """Names of the models that match a shell pattern, sorted."""
+    """Return the names of all models that match a shell pattern, sorted.
+
+    Example:
+        >>> list_models("bgmv2_resnet*")
+        ['bgmv2_resnet101', 'bgmv2_resnet50']
+    """
     return [name for name in get_slot("models").names() if fnmatch(name, pattern)]
 
 
 def list_plugins(slot: str) -> list[str]:
-    """Names of the plugins in a slot (`selectors`, `refiners`, …), sorted; PluginError for an unknown slot."""
+    """Return the names of all plugins in a slot, sorted; PluginError for an unknown slot.
+
+    Example:
+        >>> list_plugins("refiners")
+        ['NoRefiner', 'PatchRefiner']
+    """
     return get_slot(slot).names()
 
 

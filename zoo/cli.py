@@ -19,7 +19,7 @@ LIGHTNING = {
     "fit": "Train a model.",
     "validate": "Measure a checkpoint on its validation set.",
     "test": "Measure a checkpoint on its test sets.",
-    "predict": "Run a checkpoint on pictures.",
+    "predict": "Run a checkpoint on images.",
 }
 COMMANDS = (
     "list",
@@ -40,14 +40,18 @@ COMMANDS = (
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Run one command, in process.
+    """Run one command in this process and return its exit code.
 
     Args:
-        args: the words after `zoo`; None takes those of the process.
+        args: the words after `zoo`; None means those of the process.
 
     Returns:
-        The exit code: 0, or 1 when the command failed, 2 when it was not understood, 130 or 143 when it was ended from
-        outside.
+        0, 1 for a failure, 2 for a command line that cannot be understood, 130 or 143 after SIGINT or SIGTERM.
+
+    Example:
+        >>> main(["--version"])
+        ablation-zoo 0.1.0
+        0
     """
     words, plugin_files = without_plugins(sys.argv[1:] if args is None else args)
     if not words or words[0] in ("-h", "--help", "help"):
@@ -81,12 +85,12 @@ def main(args: Sequence[str] | None = None) -> int:
 
 
 def run() -> None:
-    """The `zoo` script."""
+    """Run the `zoo` script."""
     sys.exit(main())
 
 
 def without_plugins(words: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The words without `--plugin FILE`, which every command takes, and the files."""
+    """Return the words without `--plugin FILE`, which every command takes, and these files."""
     rest: list[str] = []
     files: list[str] = []
     remaining = iter(words)
@@ -100,7 +104,7 @@ def without_plugins(words: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def register(plugin_files: Sequence[str]) -> None:
-    """Register the parts in files; PluginError for one that cannot be used, or two of one name."""
+    """Register the parts of plugin files; PluginError for an unusable file, or two files of one name."""
     if plugin_files:  # this imports torch
         from zoo.core.plugin_files import load_plugin_files
 
@@ -108,7 +112,7 @@ def register(plugin_files: Sequence[str]) -> None:
 
 
 def run_lightning(command: str, arguments: list[str]) -> int:
-    """One of Lightning's commands."""
+    """Run one of Lightning's commands."""
     from zoo.runner.lightning import run_command
 
     run_command(command, arguments)
@@ -116,7 +120,7 @@ def run_lightning(command: str, arguments: list[str]) -> int:
 
 
 def run_other(command: str, arguments: list[str], plugin_files: list[str]) -> int:
-    """A command of `zoo.commands`; it finds the files that were given with `--plugin` in `arguments.plugins`."""
+    """Run a command of `zoo.commands`, with the plugin files in `arguments.plugins`."""
     module = command_module(command)
     parser = Parser(prog=f"zoo {command}", description=(module.__doc__ or "").strip(), allow_abbrev=False)
     module.add_arguments(parser)
@@ -124,19 +128,19 @@ def run_other(command: str, arguments: list[str], plugin_files: list[str]) -> in
     try:
         code = module.run(parsed)
         sys.stdout.flush()
-    except BrokenPipeError:  # the reader has seen enough, as in `zoo list | head`
+    except BrokenPipeError:  # as in `zoo list | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     return code
 
 
 def command_module(command: str) -> ModuleType:
-    """The file of a command that is not Lightning's; of `head submit`, `zoo/commands/head_submit.py`."""
+    """Return the module of a command that is not Lightning's: `zoo.commands.head_submit` for `head submit`."""
     return importlib.import_module(f"zoo.commands.{command.replace(' ', '_')}")
 
 
 def overview() -> str:
-    """The help of `zoo` alone: one line a command."""
+    """Return the help of `zoo` without a command: one line per command."""
     helps = dict(LIGHTNING)
     for name in COMMANDS:
         helps[name] = (command_module(name).__doc__ or "").strip().splitlines()[0]

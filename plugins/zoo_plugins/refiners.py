@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.matting.parts import PATCH, Coarse, Refiner, resize, select
-from zoo.training.fusing import folded
+from zoo.training.fusing import fused
 from zoo_plugins.refinement.gather import Cells, crop, refiner_inputs, write, write_in_place
 from zoo_plugins.refinement.tiled import CHUNK_BYTES, TILE_SIDES, Kernels, half_size_kernels, refined_patches
 
@@ -132,9 +132,9 @@ class PatchRefiner(Refiner):
         """
         assert self.conv4.bias is not None
         return half_size_kernels(
-            folded(self.conv1, self.bn1),
-            folded(self.conv2, self.bn2),
-            folded(self.conv3, self.bn3),
+            fused(self.conv1, self.bn1),
+            fused(self.conv2, self.bn2),
+            fused(self.conv3, self.bn3),
             (self.conv4.weight[:channels], self.conv4.bias[:channels]),
         )
 

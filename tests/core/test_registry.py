@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 import zoo
-from zoo.core import registry
 from zoo.core.plugin_files import load_plugin_file
 from zoo.core.registry import get_slot, load_plugins, slots
 from zoo.core.slots import PluginError
@@ -82,8 +81,7 @@ def test_a_broken_plugin_takes_nothing_else_down(install, stripes) -> None:
     assert {"Stripes", "TopK"} <= set(usable)
     assert "Broken" not in usable
     assert isinstance(get_slot("selectors").failures["Broken"], ModuleNotFoundError)
-    ((plugin, name, _),) = [failure for failure in registry.all_failures() if failure[1] == "Broken"]
-    assert (plugin.origin, name) == ("broken-selector 0.9", "Broken")
+    assert get_slot("selectors").plugin("Broken").origin == "broken-selector 0.9"
 
 
 def test_two_distributions_with_one_name_are_both_named_and_neither_wins(install, stripes) -> None:

@@ -128,7 +128,7 @@ def test_a_batch_of_one_trains(model_with) -> None:
 def test_a_batch_of_one_too_small_for_batch_norm_is_one_sentence(model_with) -> None:
     model = model_with(image_size=32)
     batch = ground_truth(model, 1)._replace(image=torch.rand(1, 3, 32, 32))
-    with pytest.raises(ValueError, match=r"^a batch of one, of pictures so small .* raise --data\.batch_size, or give"):
+    with pytest.raises(ValueError, match=r"^a batch of one, of images so small .* raise --data\.batch_size, or give"):
         model.training_step(batch, 0)
     with pytest.raises(ValueError, match="square crops"):
         model.training_step(batch._replace(image=torch.rand(1, 3, 32, 48)), 0)

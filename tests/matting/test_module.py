@@ -318,6 +318,6 @@ def test_its_example_is_what_the_network_takes() -> None:
 
 def test_a_batch_of_one_too_small_for_batch_norm_is_one_sentence() -> None:
     module = made(**STAGE_ONE)
-    with pytest.raises(ValueError, match=r"^a batch of one, of pictures so small .* raise --data\.batch_size, or give"):
+    with pytest.raises(ValueError, match=r"^a batch of one, of images so small .* raise --data\.batch_size, or give"):
         module.training_step(samples(1, 16, 16), 0)
     module.loss(module.compute(samples(1)), samples(1))[0].backward()

@@ -1,4 +1,4 @@
-"""Folding BatchNorm: the same results, no BatchNorm left where one can go, and none touched where it cannot."""
+"""Fusing BatchNorm: equal outputs, and no BatchNorm left where one can be fused, and none touched elsewhere."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from zoo_plugins.backbones import TimmBackbone
 
-from zoo.training.fusing import folded, fuse_batchnorm
+from zoo.training.fusing import fuse_batchnorm, fused
 
 
 def with_statistics(network: nn.Module) -> nn.Module:
@@ -48,7 +48,7 @@ def convolution(**options: object) -> nn.Conv2d:
     return nn.Conv2d(4, 4, 3, padding=1, **options)  # type: ignore[arg-type]
 
 
-FOLDED = {
+FUSED = {
     "in a row": lambda: nn.Sequential(convolution(bias=False), nn.BatchNorm2d(4), nn.ReLU(), convolution()),
     "grouped, with bias": lambda: nn.Sequential(convolution(groups=4), nn.BatchNorm2d(4)),
     "without weights": lambda: nn.Sequential(convolution(), nn.BatchNorm2d(4, affine=False)),
@@ -87,7 +87,7 @@ KEPT = {
 
 
 def check(network: nn.Module, x: Tensor, left: int) -> None:
-    """Folding changes nothing but for rounding, and leaves so many BatchNorms."""
+    """Check that fusing keeps the outputs except for rounding and leaves this number of BatchNorms."""
     with_statistics(network)
     with torch.no_grad():
         expected = network(x)
@@ -96,9 +96,9 @@ def check(network: nn.Module, x: Tensor, left: int) -> None:
     assert norms_in(network) == left
 
 
-@pytest.mark.parametrize("name", FOLDED)
+@pytest.mark.parametrize("name", FUSED)
 def test_a_batchnorm_behind_a_convolution_becomes_part_of_it(name: str) -> None:
-    check(FOLDED[name](), torch.rand(1, 4, 8, 8, dtype=torch.float64), left=0)
+    check(FUSED[name](), torch.rand(1, 4, 8, 8, dtype=torch.float64), left=0)
 
 
 @pytest.mark.parametrize("name", KEPT)
@@ -120,6 +120,6 @@ def test_no_batchnorm_is_left_of_timms(name: str) -> None:
     assert norms_in(network) == 0
 
 
-def test_what_is_folded_already_is_as_it_is() -> None:
+def test_fusing_twice_changes_nothing() -> None:
     layer = convolution()
-    assert folded(layer, nn.Identity()) == (layer.weight, layer.bias)
+    assert fused(layer, nn.Identity()) == (layer.weight, layer.bias)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.core.errors import ZooError
-from zoo.core.strict_yaml import read_yaml
+from zoo.core.plain_yaml import read_yaml
 from zoo.hub.catalogue import Entry
 from zoo.hub.pull import catalogue_entry, weights_file
 from zoo.study.record import CONFIG, JOB, METRICS, Run, logged_lines, read_run

@@ -1,9 +1,8 @@
-"""The cache: what has been drawn or decoded once is read from disk afterwards.
+"""Cache on disk for arrays that take long to render or decode.
 
-One file an item, in a folder named after everything that the items depend on, so nothing in it ever goes out
-of date. Files are written under a temporary name and renamed, so several processes may fill one cache. A file that
-cannot be read, has a wrong checksum or holds something else is drawn anew. A cache that cannot be written costs time
-and nothing else: one warning says so.
+Each item is one file in a folder named after all settings that the items depend on, so no item goes out of date.
+Several processes may fill one cache, since files are written atomically. A file that cannot be read, has a wrong
+checksum or holds other arrays is recomputed. A cache that cannot be written causes one warning and no error.
 """
 
 import hashlib
@@ -23,10 +22,9 @@ Arrays = dict[str, np.ndarray]
 
 
 def cache_directory() -> Path:
-    """The folder for everything that can be made again: `ZOO_CACHE` where it is set, otherwise the platform's own."""
-    given = os.environ.get("ZOO_CACHE")
-    if given:
-        return Path(given).expanduser()
+    """Return the folder for files that can be recomputed or pulled again: `ZOO_CACHE`, or the platform's own."""
+    if folder := os.environ.get("ZOO_CACHE"):
+        return Path(folder).expanduser()
     from platformdirs import user_cache_path
 
     return user_cache_path("ablation-zoo")
@@ -36,10 +34,16 @@ class ArrayCache:
     """Items on disk, each a few named arrays.
 
     Args:
-        directory: where caches of synthetic data are; None is `synthetic` in `cache_directory()`.
-        name: what the items are; the beginning of the folder's name.
-        settings: all that the items depend on, plain data; each combination has a folder of its own.
-        compressed: whether to keep them smaller, at the price of unpacking them each time.
+        directory: folder of all caches; None means `synthetic` in `cache_directory()`.
+        name: kind of the items, with which the name of their folder begins.
+        settings: plain data that the items depend on; each combination has its own folder.
+        compressed: whether to compress the files, which then take longer to read.
+
+    Example:
+        >>> cache = ArrayCache("caches", "noise", {"seed": 1})
+        >>> first = cache.get_arrays("a", lambda arrays: True, lambda: {"values": np.arange(3)})
+        >>> cache.get_arrays("a", lambda arrays: True, lambda: {})["values"].tolist()
+        [0, 1, 2]
     """
 
     def __init__(
@@ -51,29 +55,26 @@ class ArrayCache:
         self.compressed = compressed
         self._warned = False
 
-    def get_arrays(self, name: str, usable: Callable[[Arrays], bool], draw: Callable[[], Arrays]) -> Arrays:
-        """The item of this name; drawn, and kept, where there is none yet or none that is `usable`."""
+    def get_arrays(self, name: str, is_usable: Callable[[Arrays], bool], compute: Callable[[], Arrays]) -> Arrays:
+        """Return the item of this name; compute and store it where none is stored, or none that is usable."""
         path = self.folder / f"{name}.npz"
         arrays = _read(path)
-        if arrays is None or not usable(arrays):
-            arrays = draw()
-            self._keep(path, arrays)
+        if arrays is None or not is_usable(arrays):
+            arrays = compute()
+            self._store(path, arrays)
         return arrays
 
-    def _keep(self, path: Path, arrays: Arrays) -> None:
+    def _store(self, path: Path, arrays: Arrays) -> None:
         try:
             _write(path, arrays, zipfile.ZIP_DEFLATED if self.compressed else zipfile.ZIP_STORED)
         except OSError as error:
             if not self._warned:
-                warnings.warn(
-                    f"pictures are not kept in {self.folder} ({error}); they are made anew each time.",
-                    stacklevel=5,
-                )
+                warnings.warn(f"{self.folder} cannot cache ({error}); items are recomputed each time.", stacklevel=5)
             self._warned = True
 
 
 def _read(path: Path) -> Arrays | None:
-    """The arrays, or None where none can be trusted. (A zip member's checksum is verified when it is read.)"""
+    """Return the arrays of a file, or None for an unusable file. Reading a zip member verifies its checksum."""
     try:
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}

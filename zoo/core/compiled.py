@@ -1,4 +1,4 @@
-"""Functions that numba compiles, and threads to run them in. Numba is imported when the first of them is called."""
+"""Functions that numba compiles at their first call, and threads to run them in."""
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -10,9 +10,9 @@ Result = TypeVar("Result")
 
 
 def compiled(function: Function) -> Function:
-    """The function compiled by numba when it is first called; a division by 0 gives what it gives in numpy.
+    """Return the function, compiled by numba at its first call, with NumPy's rules for division by 0.
 
-    It calls no other compiled function. While it runs, other threads do too.
+    It must call no other compiled function. It releases the GIL while it runs.
     """
 
     @wraps(function)
@@ -24,10 +24,7 @@ def compiled(function: Function) -> Function:
 
 @cache
 def machine_code(function: Callable[..., Any]) -> Callable[..., Any]:
-    """What numba makes of a function.
-
-    It is kept for the next process where some folder for it can be written; where none can, numba refuses to keep any.
-    """
+    """Return a function compiled by numba, cached on disk for the next process where numba finds a writable folder."""
     import numba
 
     decorate: Any = numba.njit
@@ -38,7 +35,7 @@ def machine_code(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def in_threads(function: Callable[..., Result], *arguments: Iterable[Any]) -> list[Result]:
-    """`map` on as many threads as torch uses; for functions that spend their time in compiled ones."""
+    """Return the results of `map` on as many threads as torch uses, for functions that spend their time compiled."""
     import torch
 
     count = torch.get_num_threads()

@@ -1,6 +1,6 @@
-"""What installed distributions announce: their entry points in the groups `zoo.*`, read from metadata alone.
+"""Entry points of installed distributions in the groups `zoo.*`, read from metadata alone.
 
-A distribution whose list of entry points cannot be read is reported, and takes none of the others down.
+A distribution whose list of entry points cannot be read is reported and does not affect the others.
 """
 
 import re
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 
 class Announcement(NamedTuple):
-    """One entry point: `name = target` in a `group`, and whose it is."""
+    """One entry point, `name = target` in a `group`, and the distribution that provides it."""
 
     group: str
     name: str
@@ -20,7 +20,7 @@ class Announcement(NamedTuple):
 
 
 class Announcements(NamedTuple):
-    """What all distributions announce."""
+    """Entry points of all distributions."""
 
     entries: tuple[Announcement, ...]
     unreadable: tuple[str, ...]
@@ -29,8 +29,9 @@ class Announcements(NamedTuple):
 
 @cache
 def announced() -> Announcements:
-    """The entry points of all distributions, of two copies of one distribution those of the first on the path; cached,
-    since reading them takes a while.
+    """Return the entry points of all distributions, cached after the first call.
+
+    Of two copies of one distribution, the first on the path counts.
     """
     entries: list[Announcement] = []
     unreadable: list[str] = []
@@ -38,7 +39,7 @@ def announced() -> Announcements:
     for distribution in distributions():
         try:
             if "[zoo." not in (distribution.read_text("entry_points.txt") or ""):
-                _ = distribution.entry_points  # torch reads everybody's when it is imported, and fails on bad ones
+                _ = distribution.entry_points  # importing torch reads all entry points and fails on bad ones
                 continue
             name, version = identity(distribution)
             own = [
@@ -46,7 +47,7 @@ def announced() -> Announcements:
                 for entry in distribution.entry_points
                 if entry.group.startswith("zoo.")
             ]
-        except Exception:  # whatever is wrong with the text, only this distribution may suffer
+        except Exception:  # an unreadable file of any kind must not affect other distributions
             unreadable.append(
                 f"the entry points of {' '.join(identity(distribution))} cannot be read: expected UTF-8 lines "
                 "`Name = module:Class` below a line `[group]`; reinstall or uninstall it."
@@ -60,7 +61,7 @@ def announced() -> Announcements:
 
 
 def identity(distribution: Distribution) -> tuple[str, str]:
-    """Name and version as far as the metadata says them."""
+    """Return name and version, as far as the metadata has them."""
     try:
         metadata = distribution.metadata
         return metadata["Name"] or "an unnamed distribution", metadata["Version"] or ""

@@ -1,10 +1,10 @@
-"""The one base class of everything that the zoo raises on purpose, and the sentence that a user reads of an error."""
+"""`ZooError`, the base class of all errors raised on purpose, and the sentence that a user reads about an error."""
 
 import re
 
 
 class ZooError(ValueError):
-    """Bad input, told in one sentence: what was received, what was expected, what to do.
+    """Bad input, with a message of one sentence: what was received, what was expected, what to do.
 
     The command line prints the sentence instead of a traceback and exits with `exit_code`. Parts may raise a plain
     `ValueError`, which is treated the same.
@@ -19,7 +19,7 @@ class ZooError(ValueError):
 
 
 def explain(error: BaseException) -> str:
-    """Return the message of an error in one line: of the `ZooError` that it was raised from, if there is one.
+    """Return the message of an error in one line, or that of the `ZooError` that it was raised from.
 
     Example:
         >>> explain(OSError(28, "No space left on device"))

@@ -12,7 +12,7 @@ from zoo.core.slots import Plugin, PluginError, UnfitError
 
 
 def load_plugin_files(paths: Iterable[str]) -> None:
-    """Register the parts of several files, each once: a second reading would make other classes of the same names.
+    """Register the parts of several files; run each file once, since a second run would make other classes.
 
     Raises:
         PluginError: a file cannot be used, or two of them have one name.
@@ -31,15 +31,20 @@ def load_plugin_files(paths: Iterable[str]) -> None:
 
 
 def module_name(file: Path) -> str:
-    """What the module of a plugin file is called."""
+    """Return the name of the module of a plugin file."""
     return f"zoo_plugin_file_{file.stem}"
 
 
 def load_plugin_file(path: str) -> list[Plugin]:
-    """Run a Python file and register every part that it defines; returns what was registered.
+    r"""Run a Python file, register every part that it defines and return these plugins.
 
     Raises:
         PluginError: no such file, the file raises, or it defines no part.
+
+    Example:
+        >>> _ = Path("mine.py").write_text("from zoo_plugins.selectors import TopK\nclass First(TopK): ...")
+        >>> [plugin.name for plugin in load_plugin_file("mine.py")]
+        ['First']
     """
     file = Path(path)
     if not file.is_file():
@@ -52,27 +57,27 @@ def load_plugin_file(path: str) -> list[Plugin]:
     sys.modules[name] = module
     try:
         specification.loader.exec_module(module)
-    except (Exception, SystemExit) as error:  # the file may raise anything; it is named with the reason
+    except (Exception, SystemExit) as error:  # the file may raise anything
         del sys.modules[name]
         raise PluginError(f"--plugin {path} failed to import: {type(error).__name__}: {error}") from error
     return register_parts(module, path)
 
 
 def register_parts(module: ModuleType, path: str) -> list[Plugin]:
-    """Register every part that a plugin file's module defines; PluginError where it defines none."""
+    """Register every part that the module of a plugin file defines; PluginError if it defines none."""
     defined = [cls for cls in vars(module).values() if isinstance(cls, type) and cls.__module__ == module.__name__]
     parts = [
         (slot, cls) for cls in defined for slot in slots().values() if slot.base and issubclass(cls, slot.base_class())
     ]
-    # Beside a whole part, an abstract class is what several have in common; alone, it is a part that lacks something.
-    whole = [(slot, cls) for slot, cls in parts if not isabstract(cls)] or parts
-    if not whole:
+    # Next to a concrete part, an abstract class is a common base. Alone, it is a part that lacks a method.
+    concrete = [(slot, cls) for slot, cls in parts if not isabstract(cls)] or parts
+    if not concrete:
         raise PluginError(
             f"--plugin {path} defines no class that derives from a part (such as zoo.matting.parts.PatchSelector)."
         )
-    for slot, cls in whole:
+    for slot, cls in concrete:
         try:
             slot.register(cls, path)
         except UnfitError as error:
             raise PluginError(f"--plugin {path}: '{cls.__name__}' cannot be used: {error}") from error
-    return [slot.plugin(cls.__name__) for slot, cls in whole]
+    return [slot.plugin(cls.__name__) for slot, cls in concrete]

@@ -1,12 +1,11 @@
-"""Slots: where plugins plug in.
+"""Slots: entry-point groups with the abstract base classes of their plugins.
 
-A *slot* is an entry-point group (`zoo.selectors`) and the abstract base class that its plugins derive from. A *plugin*
-is one entry point of one installed distribution, named like its class; our own parts are found in the same way as a
-stranger's. Listing names reads metadata only.
-A plugin that fails to import is remembered and takes nothing else down: asking for it by name raises, and says whose it
-is.
-What a slot promises has a *version*, a whole number that is raised when plugins have to be changed. A plugin's class
-says `api_version = 2` when it was written for another than the first.
+A *plugin* is one entry point of one installed distribution, named like its class. Built-in parts are found in the same
+way as third-party parts. Listing names reads metadata only. A plugin that fails to import does not affect the others:
+getting it by name raises an error that names its distribution.
+
+The base class of a slot has a *version*, a whole number that is raised when plugins have to be changed. A plugin's
+class has `api_version = 2` if it was written for version 2; without the attribute, it was written for version 1.
 """
 
 import difflib
@@ -21,16 +20,16 @@ from zoo.core.errors import ZooError
 
 
 class PluginError(ZooError):
-    """A plugin that is unknown, ambiguous or broken; the message is one sentence for the user."""
+    """Unknown, ambiguous or broken plugin."""
 
 
 class UnfitError(ZooError):
-    """What a plugin names is there, but is no part of its slot; the message says what was expected."""
+    """Plugin whose target exists but is not a valid part of its slot."""
 
 
 @dataclass(frozen=True)
 class Plugin:
-    """One name in a slot: where it comes from and how to get it."""
+    """One name in a slot, with its origin and import target."""
 
     slot: str
     name: str
@@ -41,7 +40,7 @@ class Plugin:
 
     @property
     def origin(self) -> str:
-        """Who provides it, for messages: `my-selectors 2.3` or the plugin file."""
+        """Distribution with its version, `my-selectors 2.3`, or the plugin file."""
         return self.file or f"{self.distribution} {self.version}"
 
 
@@ -51,12 +50,12 @@ class Slot:
 
     Args:
         name: the plural name, `selectors`; the group is `zoo.selectors`.
-        word: what one plugin of it is called in messages.
-        base: where its abstract base class is, `module:Class`; None for slots whose plugins are data: specs in
+        word: the singular in messages, `patch selector`.
+        base: import target of its abstract base class, `module:Class`; None for slots whose plugins are data: specs in
             `models`, files in `catalogues`.
-        reader: where the function is that reads a plugin which is a file, `module:function`; nothing is imported then.
-        version: of what the slot promises and expects.
-        oldest: the oldest version for which plugins may have been written and still work.
+        reader: import target of the function that reads a plugin file, `module:function`, instead of importing it.
+        version: version of the base class.
+        oldest: oldest version whose plugins still work.
     """
 
     name: str
@@ -70,7 +69,7 @@ class Slot:
     from_files: dict[str, tuple[Plugin, type]] = field(default_factory=dict)
 
     def plugins(self) -> dict[str, list[Plugin]]:
-        """Every name with the plugins that claim it (more than one: ambiguous), sorted; imports nothing."""
+        """Return every name with its plugins, sorted by name; several plugins of one name are ambiguous."""
         found: dict[str, list[Plugin]] = {}
         for entry in announced().entries:
             if entry.group == f"zoo.{self.name}":
@@ -81,19 +80,19 @@ class Slot:
         return dict(sorted(found.items()))
 
     def names(self) -> list[str]:
-        """The names of the slot, sorted."""
+        """Return the names of the slot, sorted."""
         return list(self.plugins())
 
     def base_class(self) -> type:
-        """The abstract base class of the slot's plugins."""
+        """Return the abstract base class of the slot's plugins."""
         assert self.base is not None
         return load_target(self.base)
 
     def plugin(self, name: str) -> Plugin:
-        """The one plugin of this name.
+        """Return the one plugin of this name.
 
         Raises:
-            PluginError: the name is unknown (nearest names are given) or two distributions provide it (both are given).
+            PluginError: an unknown name, with the nearest names; or several distributions provide it.
         """
         claims = self.plugins().get(name, [])
         if not claims:
@@ -106,10 +105,10 @@ class Slot:
         return claims[0]
 
     def get(self, name: str) -> Any:
-        """The class (or, in `models`, the spec, and in `catalogues` what the file says) of this name; imports a class.
+        """Return the class of this name; in `models` its spec, in `catalogues` the content of the file.
 
         Raises:
-            PluginError: unknown, ambiguous, or installed but broken (with its owner and the reason).
+            PluginError: an unknown, ambiguous or broken plugin, with its origin and the reason.
         """
         plugin = self.plugin(name)
         if name in self.from_files:
@@ -117,17 +116,14 @@ class Slot:
         if name not in self.loaded:
             try:
                 self.loaded[name] = self._load(plugin)
-            except (
-                Exception,
-                SystemExit,
-            ) as error:  # a plugin may raise anything at import; whatever it was is reported with its owner
+            except (Exception, SystemExit) as error:  # a plugin may raise anything at import
                 self.failures[name] = error
                 raise PluginError(broken(plugin, error)) from error
             self.failures.pop(name, None)
         return self.loaded[name]
 
     def load_all(self) -> dict[str, Any]:
-        """Every usable plugin of the slot by name; the others are kept in `failures`."""
+        """Return every usable plugin of the slot by name; `failures` holds the errors of the others."""
         usable = {}
         for name in self.names():
             try:
@@ -141,12 +137,12 @@ class Slot:
         return self.loaded | {name: cls for name, (_, cls) in self.from_files.items()}
 
     def forget(self, name: str) -> None:
-        """Read or import this name again when it is next asked for."""
+        """Remove this name from the cache; the next `get` reads or imports it again."""
         self.loaded.pop(name, None)
         self.from_files.pop(name, None)
 
     def register(self, cls: type, file: str) -> None:
-        """Add a class that was read from a plugin file; UnfitError when it is no part of the slot."""
+        """Add a class of a plugin file; UnfitError if it is not a valid part of the slot."""
         plugin = Plugin(self.name, cls.__name__, f"{cls.__module__}:{cls.__name__}", file, "", file)
         self._check_class(cls, plugin)
         self.from_files[cls.__name__] = (plugin, cls)
@@ -165,7 +161,7 @@ class Slot:
         base = self.base_class()
         if not isinstance(found, type) or not issubclass(found, base):
             raise UnfitError(f"expected a class deriving from {base.__module__}.{base.__name__}, got {found!r}.")
-        self._check_version(found, plugin)  # before what may have been renamed since
+        self._check_version(found, plugin)  # first, since a class of another version may lack renamed methods
         if isabstract(found):
             missing = ", ".join(sorted(getattr(found, "__abstractmethods__", ())))
             raise UnfitError(f"{found.__name__} does not implement {missing}, which zoo.{self.name} asks for.")
@@ -178,7 +174,7 @@ class Slot:
             )
 
     def _check_version(self, found: type, plugin: Plugin) -> None:
-        """UnfitError for a plugin that was written for a version of the slot that is not supported."""
+        """Raise UnfitError for a plugin that was written for an unsupported version of the slot."""
         from importlib.metadata import version
 
         written_for = getattr(found, "api_version", 1)
@@ -188,32 +184,37 @@ class Slot:
             return
         known = f"version {self.version}" if self.oldest == self.version else f"versions {self.oldest}–{self.version}"
         ours = f"ablation-zoo {version('ablation-zoo')}"
-        told = f"it was written for version {written_for} of zoo.{self.name}, and {ours} has {known}"
+        mismatch = f"it was written for version {written_for} of zoo.{self.name}, and {ours} has {known}"
         if written_for > self.version:
             other = "use an older copy of the file" if plugin.file else f"install an older {plugin.distribution}"
-            raise UnfitError(f"{told}: upgrade ablation-zoo, or {other}.")
+            raise UnfitError(f"{mismatch}: upgrade ablation-zoo, or {other}.")
         other = "adapt the file" if plugin.file else f"upgrade {plugin.distribution}"
-        raise UnfitError(f"{told}: {other}, or install an older ablation-zoo.")
+        raise UnfitError(f"{mismatch}: {other}, or install an older ablation-zoo.")
 
 
 def nearest(name: str, known: list[str], listed: bool = True) -> str:
-    """The end of a sentence about an unknown name: `; did you mean TopK? Known: …`."""
-    folded = {option.lower(): option for option in known}
-    close = [folded[match] for match in difflib.get_close_matches(name.lower(), folded, n=2, cutoff=0.5)]
+    """Return the end of a sentence about an unknown name.
+
+    Example:
+        >>> nearest("topk", ["TopK", "NoPatches"])
+        '; did you mean TopK? Known: TopK, NoPatches.'
+    """
+    lowercase = {option.lower(): option for option in known}
+    close = [lowercase[match] for match in difflib.get_close_matches(name.lower(), lowercase, n=2, cutoff=0.5)]
     hint = f"; did you mean {' or '.join(close)}?" if close else "."
     return f"{hint} Known: {', '.join(known) or 'none'}." if listed else hint
 
 
 def broken(plugin: Plugin, error: BaseException) -> str:
-    """The sentence about a plugin that is installed but cannot be used."""
+    """Return the sentence about a plugin that is installed but cannot be used."""
     reason = str(error) if isinstance(error, UnfitError) else f"{type(error).__name__}: {error}"
     return f"'{plugin.name}' is installed ({plugin.origin}) but failed to load: {reason}"
 
 
 def packed_arguments(cls: type, base: type) -> str:
-    """`**kwargs` or `*args`, where a plugin's own constructor takes such; otherwise nothing."""
+    """Return the `*args` and `**kwargs` of a plugin's own constructor, as text; empty if it takes none."""
     owner = next(parent for parent in cls.__mro__ if "__init__" in vars(parent))
-    if not issubclass(owner, base):  # torch's own, which every module without a constructor has
+    if not issubclass(owner, base):  # the constructor of nn.Module, which takes both
         return ""
     parameters = inspect.signature(owner.__init__).parameters.values()
     packed = [each for each in parameters if each.kind in (each.VAR_POSITIONAL, each.VAR_KEYWORD)]
@@ -221,6 +222,7 @@ def packed_arguments(cls: type, base: type) -> str:
 
 
 def load_target(target: str) -> Any:
+    """Import the attribute of an import target, `module:attribute`."""
     module, _, attribute = target.partition(":")
     if not module or not attribute.isidentifier():
         raise UnfitError(f"its entry point is '{target}'; expected module:Class.")
@@ -233,4 +235,4 @@ SLOTS = [
     Slot("backbones", "backbone", "zoo.core.parts:Backbone"),
     Slot("losses", "loss term", "zoo.core.parts:LossTerm"),
 ]
-"""The slots whose base classes every task shares; a task registers its own in `zoo/TASK/slots.py`."""
+"""Slots whose base classes all tasks share; each task registers its own in `zoo/TASK/slots.py`."""

@@ -1,9 +1,8 @@
-"""Before the parser sees the command line: checkpoints, named models and shipped configurations become configuration
-files.
+"""Expansion of checkpoints, named models and shipped configurations into configuration files for the parser.
 
-What LightningCLI reads later wins over what it reads earlier, so order is all that is needed for "checkpoint < YAML <
-command line": the checkpoint's own settings become the first `--config`, and `--model=NAME` becomes a `--config` with
-the named model's spec in its place.
+In LightningCLI, later settings override earlier ones, so the order alone makes "checkpoint < YAML < command line": the
+settings of a checkpoint become the first `--config`, and `--model=NAME` becomes a `--config` with the spec of the named
+model at the same position.
 """
 
 from collections.abc import Iterator
@@ -26,8 +25,7 @@ from zoo.weights import checkpoint
 
 @contextmanager
 def expanded(command: str, arguments: list[str]) -> Iterator[list[str]]:
-    """The arguments with checkpoint, named models and shipped configurations in place; temporary files live inside the
-    block.
+    """Yield the expanded arguments of a command; the temporary files in them exist inside the block.
 
     Raises:
         ZooError: `--ckpt_path` names no readable checkpoint of ours, nor weights in the catalogue.
@@ -35,7 +33,7 @@ def expanded(command: str, arguments: list[str]) -> Iterator[list[str]]:
     """
     with TemporaryDirectory(prefix="zoo-") as folder:
         sources = [source for option, value in pairs(arguments) for source in sources_of(command, option, value)]
-        # A checkpoint's own settings come first, so that whatever else is given wins over them.
+        # The settings of a checkpoint come first, so that all others override them.
         sources.sort(key=lambda source: not source.from_checkpoint)
         replace_slots(sources)
         for source in sources:
@@ -47,7 +45,7 @@ def expanded(command: str, arguments: list[str]) -> Iterator[list[str]]:
             elif source.settings:
                 words += ["--config", write(Path(folder) / f"config-{position}.yaml", source.settings)]
         if command == "predict" and not any(option.startswith("--return_predictions") for option in words):
-            words.append("--return_predictions=false")  # kept as well as written, they would fill the memory
+            words.append("--return_predictions=false")  # they are written to files and would fill the memory
         yield words
 
 
@@ -67,17 +65,17 @@ def sources_of(command: str, option: str, value: str | None) -> Iterator[Source]
         settings = checkpoint.configuration(path, command)
         yield Source((), settings, "--config", None, from_checkpoint=True)
         yield as_source("--ckpt_path", str(path), read_value)
-        # Nothing but tensors and plain data is let in by Lightning's own reading either.
+        # Lightning's own reader must not unpickle anything but tensors and plain data either.
         yield as_source("--weights_only", "true", read_value)
     else:
         yield as_source(option, value, read_value)
 
 
 def file_source(path: Path) -> Source:
-    """Return the source that a configuration file is; the parser itself reads one that is no YAML with names."""
+    """Return the source of a configuration file; one that is not a YAML mapping is left to the parser."""
     try:
         settings = read_value(path.read_text(encoding="utf-8"))
-    except Exception:  # whatever is wrong with the file, the parser names it
+    except Exception:  # the parser reports the error
         settings = None
     if not isinstance(settings, dict):
         return Source((), None, "--config", str(path), opaque=True)
@@ -85,7 +83,7 @@ def file_source(path: Path) -> Source:
 
 
 def official(command: str, name: str, model: str, replacements: dict[str, Any]) -> dict[str, Any]:
-    """The settings for weights of another origin, which Lightning cannot read: their model, which starts from them."""
+    """Return the settings for official weights, which Lightning cannot read: their model, initialised from them."""
     if command == "fit":
         raise ZooError(
             f"{name} holds weights alone, from which no training can be resumed: start one from them with "
@@ -95,7 +93,12 @@ def official(command: str, name: str, model: str, replacements: dict[str, Any]) 
 
 
 def pairs(arguments: list[str]) -> Iterator[tuple[str, str | None]]:
-    """Options with their values, given as `--option value` or `--option=value`; None for an option without one."""
+    """Yield options with their values, from `--option value` or `--option=value`; None for an option without one.
+
+    Example:
+        >>> list(pairs(["--name=x", "--config", "a.yaml", "--help"]))
+        [('--name', 'x'), ('--config', 'a.yaml'), ('--help', None)]
+    """
     position = 0
     while position < len(arguments):
         option, equals, value = arguments[position].partition("=")
@@ -110,6 +113,6 @@ def pairs(arguments: list[str]) -> Iterator[tuple[str, str | None]]:
 
 
 def write(path: Path, settings: dict[str, Any]) -> str:
-    """Write settings as YAML; returns the path as text."""
+    """Write settings as YAML and return the path as text."""
     path.write_text(to_yaml(settings))
     return str(path)

@@ -1,4 +1,4 @@
-"""Where the shipped configurations are."""
+"""Shipped configurations, found by their short names."""
 
 from pathlib import Path
 
@@ -10,11 +10,16 @@ CONFIGS = next(
     ),
     Path("configs"),
 )
-"""Their folder: beside the package in a checkout, inside it when installed from a wheel."""
+"""Folder of the shipped configurations: next to the package in a checkout, inside it in a wheel."""
 
 
 def shipped(value: str) -> Path:
-    """The configuration file: the user's own, or a shipped one by its short name (`matting/quickstart`)."""
+    """Return the path of a configuration: the user's own file, or a shipped one by its short name.
+
+    Example:
+        >>> shipped("matting/quickstart").name
+        'quickstart.yaml'
+    """
     for candidate in (Path(value), CONFIGS / value, CONFIGS / f"{value}.yaml"):
         if candidate.is_file():
             return candidate

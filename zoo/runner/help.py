@@ -1,4 +1,4 @@
-"""The parser of every command that is not Lightning's, and what the help of all commands says."""
+"""Parser of the commands that are not Lightning's, and the line that the help of all commands ends with."""
 
 import argparse
 from typing import NoReturn
@@ -7,7 +7,7 @@ ANYWHERE = "Every command takes --plugin FILE, a Python file with parts of yours
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser that answers a command line it does not understand with one sentence instead of the usage."""
+    """Argument parser that reports an error in one sentence, without the usage."""
 
     def format_help(self) -> str:
         return f"{super().format_help()}\n{ANYWHERE}\n"

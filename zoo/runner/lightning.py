@@ -37,21 +37,18 @@ from zoo.training.module import TrainingModule
 from zoo.weights.published import PublishedCheckpointIO, is_safetensors
 
 STRICT: dict[str, Any] = {"exit_on_error": False, "allow_abbrev": False, "parser_mode": MODE}
-"""Parser settings: errors are raised rather than printed under a wall of usage, and a misspelt option is never taken
-for a longer one.
-"""
-
+"""Parser settings: errors are raised instead of printed, and a misspelt option never matches a longer one."""
 
 PARSERS: dict[tuple[type, str], dict[str, Any]] = {}
-"""What `ZooCLI.setup_parser` made, by class and command. Plugins are looked up when a parser is used, not before."""
+"""Cache of `ZooCLI.setup_parser`, by class and command. A parser finds plugins when it is used."""
 
 
 def run_command(command: str, arguments: list[str]) -> None:
     """Run one of Lightning's commands.
 
     Raises:
-        CommandLineError: an unknown option, value or name, with the nearest known ones; a setting that Lightning cannot
-            follow here.
+        CommandLineError: an unknown option, value or name, with the nearest known ones, or an invalid setting of
+            Lightning.
     """
     quiet()
     if any(option.endswith(("help", "-h")) or option.startswith("--print_config") for option in arguments):
@@ -72,9 +69,7 @@ def run_command(command: str, arguments: list[str]) -> None:
 
 @contextmanager
 def wandb_finished() -> Iterator[None]:
-    """Finish the W&B run at the end, as failed after an error; otherwise the next command of this process would be
-    logged into it.
-    """
+    """Finish the W&B run after the block, so that the next command in this process starts another run."""
     failed = 1
     try:
         yield
@@ -86,14 +81,14 @@ def wandb_finished() -> Iterator[None]:
 
 
 def quiet() -> None:
-    """Leave out what Lightning prints that helps nobody here: advertisements, and a deprecation of its own."""
+    """Suppress Lightning's advertisements and a deprecation warning that it causes itself."""
     warnings.filterwarnings("ignore", message=r".*LeafSpec.*deprecated")
     warnings.filterwarnings("ignore", message=r".*does not have many workers")
-    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(is_no_tip)
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(is_not_tip)
 
 
-def is_no_tip(record: logging.LogRecord) -> bool:
-    """Whether a log message is not one of Lightning's advertisements."""
+def is_not_tip(record: logging.LogRecord) -> bool:
+    """Return whether a log message is not one of Lightning's advertisements."""
     return "Tip" not in record.getMessage()[:5]
 
 
@@ -117,7 +112,7 @@ class ZooCLI(LightningCLI):
         )
 
     def setup_parser(self, *arguments: Any, **named: Any) -> None:
-        """As Lightning does, but once: the parser takes a third of a second to make, and a study makes many runs."""
+        """Make the parser once, since it takes a third of a second and a study runs many commands."""
         names = ("parser", "_subcommand_parsers", "_subcommand_method_arguments")
         key = (type(self), self.command)
         if key not in PARSERS:
@@ -125,7 +120,7 @@ class ZooCLI(LightningCLI):
             PARSERS[key] = {name: getattr(self, name) for name in names}
         vars(self).update(PARSERS[key])
 
-    def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]  # one parser is made rather than four
+    def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]  # make one parser, not four
         return {self.command: LightningCLI.subcommands()[self.command]}
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
@@ -133,27 +128,27 @@ class ZooCLI(LightningCLI):
         parser.add_argument(
             "--name", type=str, default="run", help="name of the run; its directory is RUNS/NAME/version_N"
         )
-        parser.add_argument("--runs", type=str, default="runs", help="where run directories are")
+        parser.add_argument("--runs", type=str, default="runs", help="folder of the run directories")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        # By the command's own parser: the one above it would have all of this parsed a second time.
+        # Use the command's own parser, since the top-level parser would parse everything twice.
         own, options = self._parser(self.command), args[1:]
         settings = own.parse_args(options)
         check_registered(settings)
         self.config = Namespace(subcommand=self.command, **{self.command: settings})
 
     def _parse_ckpt_path(self) -> None:
-        """Off: the checkpoint's settings came first, as a configuration file, so that the command line wins."""
+        """Do nothing: the checkpoint's settings are the first configuration file, so that the command line wins."""
 
     def before_instantiate_classes(self) -> None:
         settings = self.config[self.subcommand]
-        # Kept as they are now: what W&B is told of this run alone must not go into the next one's configuration.
+        # Saved before W&B's settings are completed, which belong to this run and not to its configuration.
         self.save_config_kwargs["settings"] = plain(self._parser(self.subcommand), settings)
         self.record = CSVLogger(settings.runs, settings.name)
         loggers = settings.trainer.logger
         for logger in loggers if isinstance(loggers, list) else [loggers]:
             if isinstance(logger, Namespace) and logger.class_path.endswith("WandbLogger"):
-                # This makes the run's directory; W&B would otherwise be the first in it, and taken for an older run.
+                # Make the run's directory before W&B writes into it, which would look like an older run.
                 _ = self.record.experiment
                 prepare_wandb(logger.init_args, settings.name, self.record.log_dir)
 
@@ -185,7 +180,7 @@ class ZooCLI(LightningCLI):
 
 
 class RunRecord(Callback):
-    """Writes config.yaml and environment.json into the run directory, and hands both to the loggers."""
+    """Callback that writes config.yaml and environment.json into the run directory and logs both."""
 
     def __init__(
         self,
@@ -211,7 +206,7 @@ class RunRecord(Callback):
 
 
 def checkpoint_callbacks(model: TrainingModule, data: DataModule | None) -> list[Callback]:
-    """`last.ckpt` after every epoch; `best.ckpt` by the module's monitored metric where there is a validation set."""
+    """Return the callbacks that write `last.ckpt` after every epoch and, with a validation set, `best.ckpt`."""
     callbacks: list[Callback] = [
         ModelCheckpoint(filename="last", save_on_train_epoch_end=True, enable_version_counter=False)
     ]
@@ -223,15 +218,15 @@ def checkpoint_callbacks(model: TrainingModule, data: DataModule | None) -> list
 
 
 def plain(parser: ArgumentParser, settings: Namespace) -> dict[str, Any]:
-    """What a parser made of options, as plain data with registered names."""
+    """Return parsed settings as plain data with registered names."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about an option whose successor older versions do not have
+        warnings.simplefilter("ignore")  # deprecated option, whose successor older versions lack
         text = parser.dump(settings, skip_none=False, format=MODE, skip_validation=True)
     return registered_names(from_yaml(text), names_by_path())
 
 
 def registered_names(value: Any, known: Mapping[str, Collection[str]]) -> Any:
-    """Plain data with every class path of a registered class replaced by its name; for `known` see `names_by_path`."""
+    """Return plain data with registered names for class paths; `known` as from `names_by_path`."""
     if isinstance(value, dict):
         replaced = {key: registered_names(item, known) for key, item in value.items()}
         if isinstance(path := replaced.get("class_path"), str) and path.rpartition(".")[2] in known.get(path, ()):
@@ -243,32 +238,32 @@ def registered_names(value: Any, known: Mapping[str, Collection[str]]) -> Any:
 
 
 def names_by_path() -> dict[str, set[str]]:
-    """Return import path → registered names, of every plugin whose class is imported."""
-    found: dict[str, set[str]] = {}
+    """Return the registered names of all imported plugins by import path."""
+    names: dict[str, set[str]] = {}
     for slot in slots().values():
         if slot.base is not None:
             for name, cls in slot.classes().items():
-                found.setdefault(f"{cls.__module__}.{cls.__qualname__}", set()).add(name)
-    return found
+                names.setdefault(f"{cls.__module__}.{cls.__qualname__}", set()).add(name)
+    return names
 
 
 def check_registered(settings: Namespace) -> None:
-    """Check that every class in the model and data is registered: another one could not be saved by name.
+    """Check that every class in the model and data is registered, so that it can be saved by name.
 
     Raises:
-        CommandLineError: a class that no slot has.
-        PluginError: the name of a class is ambiguous.
+        CommandLineError: a class that is not registered.
+        PluginError: a broken class or an ambiguous name.
     """
     paths = [(key, path) for key in ("model", "data") for path in class_names(settings.get(key))]
     if not {path for _, path in paths} <= names_by_path().keys():
-        load_plugins()  # a class that was given by its import path may have a name
+        load_plugins()  # an import path may belong to a registered class
     known = names_by_path()
     for key, path in paths:
         if path in known:
             continue
         name = path.rpartition(".")[2]
         if any(name in slot.failures for slot in slots().values()):
-            find_class(name)  # raises: broken, and only imported because another plugin imports its module
+            find_class(name)  # raises PluginError
         raise CommandLineError(
             f"{path} is used in {key} but not registered as a plugin: add an entry point for it, or give its file "
             "with --plugin."

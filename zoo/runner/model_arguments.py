@@ -1,14 +1,14 @@
-"""Which model a command runs, and where: what `zoo matte` and `zoo head` share."""
+"""Options for the model and its device, shared by `zoo matte` and `zoo head`."""
 
 import argparse
 from typing import Any
 
 
 def add_model_arguments(parser: argparse.ArgumentParser, default: str | None = None) -> None:
-    """Declare `--model`, `--checkpoint` and `--device`.
+    """Add `--model`, `--checkpoint` and `--device` to a parser.
 
     Args:
-        default: the catalogue's name of what is loaded when none is given; None where one must be.
+        default: catalogue name of the default model; None if the user must choose one.
     """
     parser.add_argument(
         "--model",
@@ -23,14 +23,14 @@ def add_model_arguments(parser: argparse.ArgumentParser, default: str | None = N
         "that model, such as bgmv2_resnet50",
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: auto, the fastest)")
-    parser.set_defaults(default_model=default)  # not that of --model: with --checkpoint, no name is asked for
+    parser.set_defaults(default_model=default)  # --model itself has none, since --checkpoint alone is valid
 
 
 def model_name(arguments: argparse.Namespace) -> str:
-    """What the model is called in messages and results: the file or name that was given.
+    """Return the name of the model in messages and results: its file or its name.
 
     Raises:
-        ValueError: none was given, and there is none by default.
+        ValueError: no model is chosen and there is no default.
     """
     name = arguments.checkpoint or arguments.model or arguments.default_model
     if name is None:
@@ -42,7 +42,7 @@ def model_name(arguments: argparse.Namespace) -> str:
 
 
 def load_model(arguments: argparse.Namespace) -> Any:
-    """The model in evaluation mode, on its device.
+    """Return the chosen model in evaluation mode, on its device.
 
     Raises:
         ValueError: no model, no such device, or weights that do not fit.

@@ -27,13 +27,13 @@ class Source:
     """Settings of one configuration file, or of one option of the command line.
 
     Args:
-        path: where the settings belong: () for a file, ("model", "selector") for `--model.selector=…`.
+        path: position of the settings: () for a file, ("model", "selector") for `--model.selector=…`.
         settings: nested plain data for a file; the value of an option as plain data.
         option: the option as it was typed, `--model.selector`; for a file `--config`.
         text: the value as it was typed.
-        whole: whether the source replaces everything at `replaces` (a named model).
-        opaque: whether only the parser can judge it (an unreadable file, an option without value).
-        from_checkpoint: whether these are the settings that a checkpoint was made with.
+        replaces: path of the settings that a named model replaces.
+        opaque: whether only the parser can interpret it (an unreadable file, an option without value).
+        from_checkpoint: whether a checkpoint holds these settings.
     """
 
     path: Path
@@ -46,7 +46,7 @@ class Source:
 
 
 def as_source(option: str, text: str | None, read: Read) -> Source:
-    """Return the source that an option with its value is."""
+    """Return the source of an option with its value."""
     path = tuple(key for key in option.lstrip("-").split(".") if key != "init_args")
     if text is None or not option.startswith("--") or option.endswith("+"):
         return Source(path, None, option, text, opaque=True)
@@ -54,7 +54,7 @@ def as_source(option: str, text: str | None, read: Read) -> Source:
         return Source(path[:-1], {"class_path": text}, option, text)
     try:
         return Source(path, read(text), option, text)
-    except Exception:  # whatever is wrong with the text, the parser names it
+    except Exception:  # the parser reports the error
         return Source(path, None, option, text, opaque=True)
 
 
@@ -111,7 +111,7 @@ def strings(settings: Any, path: Path) -> Iterator[tuple[Path, str]]:
 
 
 def arguments_of(settings: dict[str, Any]) -> dict[str, Any]:
-    """Return what lies below a node of nested settings: the arguments of a part, or the entries of a dict."""
+    """Return the children of a node of nested settings: the arguments of a part, or the entries of a dict."""
     if "class_path" in settings or "init_args" in settings:
         inner = settings.get("init_args")
         return inner if isinstance(inner, dict) else {}
@@ -137,7 +137,7 @@ def class_name(path: str) -> str:
 
 
 def remove(source: Source, path: Path) -> None:
-    """Remove what a source says at a path and below it."""
+    """Remove the settings of a source at a path and below it."""
     if source.path[: len(path)] == path:
         source.settings, source.text = None, None
     elif not source.opaque and path[: len(source.path)] == source.path:
@@ -152,7 +152,7 @@ def remove(source: Source, path: Path) -> None:
 def resolve_names(source: Source) -> None:
     """Replace registered names in a source's model and data by import paths, importing these classes, in place.
 
-    Names that no slot has are left for the parser, which says what was expected there.
+    Names that no slot has are left to the parser, which reports them.
 
     Raises:
         CommandLineError: the plugin is ambiguous or cannot be imported.
@@ -192,7 +192,7 @@ def import_path(name: str, path: Path) -> str:
 
 
 def as_words(source: Source) -> list[str]:
-    """Return an option as the parser takes it; nothing where it was replaced as a whole."""
+    """Return an option as words for the parser; none if the whole option was replaced."""
     if source.opaque:
         if source.text is None:
             return [source.option]

@@ -1,4 +1,4 @@
-"""How the command line reads and writes YAML values: the parser mode `zoo`."""
+"""Reader and writer of YAML values on the command line: the parser mode `zoo`."""
 
 from typing import Any
 

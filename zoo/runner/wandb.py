@@ -1,4 +1,4 @@
-"""W&B in a run: files in the run directory, offline where there is no key."""
+"""Settings of W&B for a run: files in the run directory, offline without an API key."""
 
 import netrc
 import os
@@ -8,9 +8,7 @@ from jsonargparse import Namespace
 
 
 def prepare_wandb(settings: Namespace, name: str, directory: str) -> None:
-    """Fill in what a WandbLogger needs to just work: its files in the run directory, the run's name, and offline where
-    there is no key.
-    """
+    """Complete a WandbLogger's settings: the run's directory and name, and offline mode without an API key."""
     settings.save_dir = directory
     settings.name = settings.name or f"{name}-{Path(directory).name}"
     settings.project = settings.project if settings.project not in (None, "lightning_logs") else "ablation-zoo"
@@ -23,7 +21,7 @@ def prepare_wandb(settings: Namespace, name: str, directory: str) -> None:
 
 
 def has_wandb_key() -> bool:
-    """Whether W&B could log in without asking."""
+    """Return whether W&B can log in without a prompt."""
     if os.environ.get("WANDB_API_KEY"):
         return True
     try:

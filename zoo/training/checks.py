@@ -10,35 +10,26 @@ from zoo.core.slots import nearest
 
 
 def check_losses(losses: Mapping[str, LossTerm], output: type, batch: type) -> None:
-    """Check that every term finds the fields it reads and that some term has a weight: none may silently never run.
-
-    Raises:
-        ZooError: with the name of the term, and the fields that there are.
-    """
-    produced, given = set(output._fields), set(batch._fields)  # type: ignore[attr-defined]
+    """Raise ZooError for a loss term that reads a field that does not exist, or if no term has a weight."""
+    produced, targets = set(output._fields), set(batch._fields)  # type: ignore[attr-defined]
     for name, term in losses.items():
         if not name.isidentifier() or hasattr(nn.Module, name):
             raise ZooError(
                 f"the loss term '{name}' needs another name: expected one word that torch.nn.Module has no use for "
                 "itself."
             )
-        for wanted, there, place in ((term.reads, produced, "output"), (term.targets, given, "batch")):
-            if missing := sorted(wanted - there):
+        for reads, fields, record in ((term.reads, produced, "output"), (term.targets, targets, "batch")):
+            if missing := sorted(reads - fields):
                 raise ZooError(
-                    f"the loss term '{name}' ({type(term).__name__}) reads {', '.join(missing)}, which the {place} "
-                    "does not have; "
-                    f"it has {', '.join(sorted(there))}."
+                    f"the loss term '{name}' ({type(term).__name__}) reads {', '.join(missing)}, which the {record} "
+                    f"does not have; it has {', '.join(sorted(fields))}."
                 )
     if not any(term.weight != 0 for term in losses.values()):
         raise ZooError("losses: expected at least one loss term with a weight other than 0.")
 
 
 def check_learning_rates(learning_rates: Mapping[str, float], network: nn.Module) -> None:
-    """Check that every child with parameters has a learning rate, and every learning rate a child.
-
-    Raises:
-        ZooError: with the name that lacks the other.
-    """
+    """Raise ZooError for a child with parameters that has no learning rate, or a learning rate without a child."""
     children = dict(network.named_children())
     for name in learning_rates:
         if name not in children:

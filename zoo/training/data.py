@@ -1,6 +1,4 @@
-"""What the data modules of all tasks share: a checkpoint can describe them, a cut epoch goes on where it was, and
-workers augment where there is no accelerator.
-"""
+"""Base class of all data modules: specs in checkpoints, resuming inside an epoch, augmentation in workers."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,30 +12,28 @@ from zoo.training.sampling import EvaluationSampler, ResumableLoader, TrainingSa
 
 
 class DataModule(Part, LightningDataModule):
-    """A data module that a checkpoint can describe, so that `zoo test --ckpt_path` needs nothing else."""
+    """LightningDataModule with a spec, so that `zoo test --ckpt_path` needs no other configuration."""
 
     trainer: Trainer  # set before any hook is called; Lightning declares it optional
     workers: int
-    """Processes that read and decode; 0 reads in the main process."""
+    """Number of processes that read and decode; 0 reads in the main process."""
 
     @property
     def workers_augment(self) -> bool:
-        """Whether workers augment what they read, not the main process: where training itself is computed on the CPU,
-        there is no faster device, and the main process has more to do than they.
-        """
+        """Whether workers augment their batches: only when training runs on the CPU, where no device is faster."""
         return self.workers > 0 and self.trainer.strategy.root_device.type == "cpu"
 
     def augmenter(self, epoch: int) -> Callable[[Any], Any]:
-        """What makes a batch that is trained on of one that was read; it can be sent to workers. Here, nothing is
-        changed.
-        """
+        """Return the function, picklable for workers, that augments a training batch; by default none."""
         return unchanged
 
     def training_loader(
         self, samples: Dataset, batch_size: int, collate: Callable[[Any], Any], epoch: int, done: int
     ) -> ResumableLoader:
-        """Batches of an epoch's samples in their random order, without the `done` ones; samples are asked for by
-        `SampleKey`.
+        """Return the loader of an epoch's batches in random order, without the first `done` ones.
+
+        Args:
+            samples: dataset with `SampleKey` as keys.
 
         Raises:
             ValueError: fewer samples than one batch for each process.
@@ -58,15 +54,15 @@ class DataModule(Part, LightningDataModule):
         )
 
     def evaluation_loader(self, samples: Dataset, batch_size: int, collate: Callable[[Any], Any]) -> DataLoader:
-        """Every sample once over all processes, in order."""
+        """Return the loader of every sample once over all processes, in order."""
         sampler = EvaluationSampler(samples, self.trainer.global_rank, self.trainer.world_size)
         return DataLoader(samples, batch_size=batch_size, sampler=sampler, collate_fn=collate, **self._reading())
 
     def place(self, batches: Callable[[int], int]) -> tuple[int, int]:
-        """The epoch to train, and how many of its batches are done: more than 0 when resuming inside an epoch.
+        """Return the epoch to train and its number of finished batches, above 0 when resuming inside an epoch.
 
         Args:
-            batches: how many batches an epoch has, by its number.
+            batches: a function from an epoch to its number of batches.
         """
         epoch, loop = self.trainer.current_epoch, self.trainer.fit_loop
         epochs: Any = loop.epoch_progress.current
@@ -77,8 +73,7 @@ class DataModule(Part, LightningDataModule):
         if done < batches(epoch):
             return epoch, done
         # The checkpoint was written after the epoch's last batch. Lightning would compare its count with the length of
-        # the next epoch, which may belong to another stage: say that the epoch is over, as a checkpoint from its end
-        # says.
+        # the next epoch, which may belong to another stage. So mark the epoch as finished, as later checkpoints do.
         loop.epoch_progress.increment_processed()
         loop.restarting = False
         return epoch + 1, 0
@@ -89,12 +84,12 @@ class DataModule(Part, LightningDataModule):
 
 
 def unchanged(batch: Any) -> Any:
-    """The batch itself."""
+    """Return the batch itself."""
     return batch
 
 
 class Chain:
-    """One function after the other, as one that can be sent to a worker."""
+    """Composition of two functions, picklable for workers."""
 
     def __init__(self, first: Callable[[Any], Any], second: Callable[[Any], Any]) -> None:
         self.first, self.second = first, second

@@ -1,8 +1,8 @@
-"""Networks for other programs: ONNX, TorchScript and `torch.export`, each compared with PyTorch before it is kept.
+"""Export of networks to ONNX, TorchScript and `torch.export`, each file compared with PyTorch before it is kept.
 
-What is exported is the network in evaluation: pictures in, its outputs by name. A head network's mesh is not part of
-it, since head models have licences of their own. The batch is dynamic. A *dynamic size* is any multiple of the module's
-`size_step`; TorchScript keeps the size that it was traced at.
+The exported network is in evaluation mode and maps images to its outputs by name. The mesh of a head network is left
+out, since head models have their own licences. The batch is dynamic. A *dynamic size* is any multiple of the module's
+`size_step`; TorchScript keeps the size at tracing.
 """
 
 import importlib.util
@@ -24,27 +24,22 @@ from zoo.core.files import replacing
 from zoo.training.module import TrainingModule
 
 OPSET = 18
-"""Of ONNX: the one that torch's translations are written in, so that nothing is converted."""
+"""Opset of ONNX, the one of torch's translations, so that none is converted."""
 
 TOLERANCE = 1e-3
-"""The largest difference from PyTorch, relative to numbers above 1, that is put down to rounding."""
+"""Largest difference from PyTorch that counts as rounding, relative for numbers above 1."""
 
-LARGEST = 16384
-"""The longest side of a dynamic size, in pixels."""
+LONGEST_SIDE = 16384
+"""Longest side of a dynamic size, in pixels."""
 
 Outputs = dict[str, Tensor]
-Pictures = tuple[Tensor, ...]
-Runner = Callable[[Pictures], Outputs]
+Images = tuple[Tensor, ...]
+Runner = Callable[[Images], Outputs]
 
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written, and how far it is from PyTorch.
-
-    Args:
-        inputs, outputs: their names, in order.
-        differences: the largest from PyTorch, by output.
-    """
+    """Names of inputs and outputs of a written file, in order, and each output's largest difference from PyTorch."""
 
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
@@ -53,72 +48,72 @@ class Exported:
 
 @dataclass(frozen=True)
 class Graph:
-    """What an exporter is given.
+    """Input of an exporter.
 
     Args:
-        network: gives its outputs as a dict.
-        example: pictures of a batch of two: of one, exporters believe that it is always one.
-        shapes: of each input, its dynamic dimensions.
+        network: returns its outputs as a dict.
+        example: images in a batch of two, since exporters take a batch of one for a constant.
+        shapes: dynamic dimensions of each input.
         inputs, outputs: their names, in order.
     """
 
     network: nn.Module
-    example: Pictures
+    example: Images
     shapes: tuple[dict[int, Any], ...]
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
 
 
-class Named(nn.Module):
-    """A network whose outputs are a dict, without those that it does not have."""
+class DictOutputs(nn.Module):
+    """Network with its outputs as a dict, without those that are None."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, *inputs: Tensor) -> Outputs:
-        """The network's inputs → its outputs by name."""
+        """Return the network's outputs by name."""
         return {name: value for name, value in self.network(*inputs)._asdict().items() if value is not None}
 
 
 def export(module: TrainingModule, path: Path, form: str, size: tuple[int, int], dynamic_size: bool) -> Exported:
-    """Write the network of a module, and compare the written file with PyTorch.
+    """Write the network of a module and compare the written file with PyTorch.
 
     Args:
         module: in evaluation mode, on the CPU.
-        path: the file to write; nothing is left of it when something goes wrong.
+        path: the file to write; it is written atomically.
         form: `onnx`, `torchscript` or `torch-export`.
-        size: height and width that the network is exported at.
-        dynamic_size: whether other sizes are to work as well.
+        size: height and width at export.
+        dynamic_size: whether the file must also take other sizes.
 
     Raises:
-        ZooError: a part cannot be exported in this form, a package is missing, or the file gives other numbers.
+        ZooError: a part cannot be exported in this form, a package is missing, or the outputs of the file differ.
     """
     check_request(module, form, size, dynamic_size)
     inputs = input_names(module.network)
     larger = tuple(side + (module.size_step if dynamic_size else 0) for side in size)
-    with replacing(path) as temporary, quietly(), torch.no_grad():
+    with replacing(path) as temporary, without_warnings(), torch.no_grad():
         try:
-            network = Named(module.network)
+            network = DictOutputs(module.network)
             example = tuple(torch.rand(2, *each.shape[1:]) for each in module.example(*size)[: len(inputs)])
             graph = Graph(network, example, dynamic_dimensions(module, dynamic_size), inputs, tuple(network(*example)))
             written = WRITERS[form](graph, temporary)
-            # The example's was a batch of two.
-            given = [pictures(module, len(inputs), 1, size), pictures(module, len(inputs), 3, larger)]
-            pairs = [(network(*each), each, written(each)) for each in given]
+            # Other batch sizes than the example's.
+            samples = [sample_images(module, len(inputs), 1, size), sample_images(module, len(inputs), 3, larger)]
+            results = [(images, network(*images), written(images)) for images in samples]
         except Exception as error:  # exporters fail in many ways
+            target = form + " of dynamic size" * dynamic_size
             raise ZooError(
-                f"{culprit(error, module.network)} cannot be exported as {form}{' of dynamic size' * dynamic_size}: "
-                f"{first_line(error)}"
+                f"{failing_part(error, module.network)} cannot be exported as {target}: {first_line(error)}"
             ) from error
-        found = [module.output_differences(each, wanted, got) for wanted, each, got in pairs]
-        differences = {name: max(difference[name] for difference in found) for name in graph.outputs}
+        measured = [module.output_differences(*result) for result in results]
+        differences = {name: max(difference[name] for difference in measured) for name in graph.outputs}
         check_equal(differences, form)
     return Exported(inputs, graph.outputs, differences)
 
 
 def check_request(module: TrainingModule, form: str, size: tuple[int, int], dynamic_size: bool) -> None:
-    """ZooError for what no network can be exported to."""
+    """Raise ZooError for a form and size that no network can be exported to."""
     if form == "torchscript" and dynamic_size:
         raise ZooError(
             "TorchScript keeps the size that a network was traced at: leave out --dynamic-size and choose one with "
@@ -137,29 +132,29 @@ def check_request(module: TrainingModule, form: str, size: tuple[int, int], dyna
 
 
 def input_names(network: nn.Module) -> tuple[str, ...]:
-    """What the network cannot do without, by its forward's signature."""
+    """Return the names of the required arguments of the network's forward."""
     parameters = signature(network.forward).parameters.values()
     return tuple(each.name for each in parameters if each.default is Parameter.empty)
 
 
 def dynamic_dimensions(module: TrainingModule, dynamic_size: bool) -> tuple[dict[int, Any], ...]:
-    """The dynamic dimensions of each input: the batch, and height and width where wanted."""
+    """Return the dynamic dimensions of each input: the batch and, for a dynamic size, height and width."""
     dimensions: dict[int, Any] = {0: Dim("batch", min=1)}
     if dynamic_size:
-        steps = {"min": 1, "max": LARGEST // module.size_step}
+        steps = {"min": 1, "max": LONGEST_SIDE // module.size_step}
         height = module.size_step * Dim("height", **steps)
         dimensions |= {2: height, 3: height if module.square else module.size_step * Dim("width", **steps)}
     return (dimensions,) * len(input_names(module.network))
 
 
-def pictures(module: TrainingModule, inputs: int, batch: int, size: tuple[int, ...]) -> Pictures:
-    """A drawn picture, beside which the rest of the batch is noise."""
-    drawn = module.drawn_example(*size)[:inputs]
-    return tuple(torch.cat([one, torch.rand(batch - 1, *one.shape[1:])]) for one in drawn)
+def sample_images(module: TrainingModule, inputs: int, batch: int, size: tuple[int, ...]) -> Images:
+    """Return a batch of one rendered image and noise."""
+    rendered = module.drawn_example(*size)[:inputs]
+    return tuple(torch.cat([image, torch.rand(batch - 1, *image.shape[1:])]) for image in rendered)
 
 
 def write_onnx(graph: Graph, path: Path) -> Runner:
-    """Write an ONNX file; it is run by onnxruntime."""
+    """Write an ONNX file and return a function that runs it with onnxruntime."""
     import onnxruntime
 
     options: Any = {"verbose": False, "dynamo": True, "opset_version": OPSET}
@@ -169,15 +164,15 @@ def write_onnx(graph: Graph, path: Path) -> Runner:
     program.save(str(path))
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
 
-    def run(inputs: Pictures) -> Outputs:
-        given = {name: value.numpy() for name, value in zip(graph.inputs, inputs, strict=True)}
-        return dict(zip(graph.outputs, map(torch.from_numpy, session.run(list(graph.outputs), given)), strict=True))
+    def run(inputs: Images) -> Outputs:
+        feed = {name: value.numpy() for name, value in zip(graph.inputs, inputs, strict=True)}
+        return dict(zip(graph.outputs, map(torch.from_numpy, session.run(list(graph.outputs), feed)), strict=True))
 
     return run
 
 
 def write_torchscript(graph: Graph, path: Path) -> Runner:
-    """Write a TorchScript archive of the network as it is traced."""
+    """Write a TorchScript archive of the traced network and return a function that runs it."""
     traced: Any = torch.jit.trace(graph.network, graph.example, strict=False, check_trace=False)
     traced.save(str(path))
     loaded: Any = torch.jit.load(str(path))
@@ -199,44 +194,44 @@ WRITERS: dict[str, Callable[[Graph, Path], Runner]] = {
 
 
 def exported_program(graph: Graph) -> ExportedProgram:
-    """The network as a graph of torch's operators."""
+    """Return the network as a graph of torch's operators."""
     return torch.export.export(
         graph.network,
         graph.example,
         dynamic_shapes={"inputs": graph.shapes},
         strict=False,
-        # What it has to assume of sizes is asserted when it runs; a guard would be refused where it cannot be proven.
+        # Assumptions about sizes are asserted at run time, since guards that cannot be proven are refused.
         prefer_deferred_runtime_asserts_over_guards=True,
     )
 
 
 def check_equal(differences: dict[str, float], form: str) -> None:
-    """ZooError when an output differs from PyTorch's by more than rounding."""
+    """Raise ZooError if an output differs from PyTorch's by more than rounding."""
     worst = max(differences, key=lambda name: differences[name])
     if not differences[worst] <= TOLERANCE:
         raise ZooError(
             f"exported as {form}, the network gives another '{worst}' than PyTorch does (off by "
             f"{differences[worst]:.3g}), so nothing was written: a part of it decides in Python what depends on the "
-            "picture; choose torch-export, which names the part, or another part."
+            "image; choose torch-export, which names the part, or another part."
         )
 
 
-def culprit(error: Exception, network: nn.Module) -> str:
-    """The part of the network that was running when an exporter failed, or whose operation it could not translate."""
+def failing_part(error: Exception, network: nn.Module) -> str:
+    """Return the part of the network that was running when an exporter failed, or that it could not translate."""
     children = {id(module): name for name, child in network.named_children() for module in child.modules()}
-    found = None
-    for cause in chain(error):
+    part = None
+    for cause in causes(error):
         trace = cause.__traceback__
         while trace is not None:
-            found = children.get(id(trace.tb_frame.f_locals.get("self")), found)
+            part = children.get(id(trace.tb_frame.f_locals.get("self")), part)
             trace = trace.tb_next
-    if found is None:
-        found = next((name for name, _ in network.named_children() if f"network.{name}" in str(error)), None)
-    return "the network" if found is None else f"{type(network.get_submodule(found)).__name__} ({found})"
+    if part is None:
+        part = next((name for name, _ in network.named_children() if f"network.{name}" in str(error)), None)
+    return "the network" if part is None else f"{type(network.get_submodule(part)).__name__} ({part})"
 
 
-def chain(error: BaseException) -> Iterator[BaseException]:
-    """The error and what led to it, the first cause last."""
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield the error and its causes, the first cause last."""
     current: BaseException | None = error
     while current is not None:
         yield current
@@ -244,15 +239,15 @@ def chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def first_line(error: BaseException) -> str:
-    """What the first cause says, without the pages that exporters add."""
-    *_, cause = chain(error)
+    """Return the first sentence of the first cause, since exporters add pages."""
+    *_, cause = causes(error)
     line = re.split(r"\n|(?<=[^.])\. ", str(cause).strip() or type(cause).__name__)[0]
     return line.rstrip(".") + "."
 
 
 @contextmanager
-def quietly() -> Iterator[None]:
-    """Without what exporters say to those who develop them."""
+def without_warnings() -> Iterator[None]:
+    """Suppress warnings in the block, which exporters address to their developers."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

@@ -1,7 +1,7 @@
-"""BatchNorm folded into the convolution before it, which is all that it amounts to once training is over.
+"""Fuse BatchNorms into the convolutions before them, for networks that are no longer trained.
 
-Names do not tell which BatchNorm follows which convolution: one forward pass is watched. Only where a convolution's
-result goes into one BatchNorm and nowhere else are both made one.
+One forward pass is recorded to find which BatchNorm follows which convolution, since names do not tell. Both are fused
+only if the output of the convolution goes into one BatchNorm and nowhere else.
 """
 
 from collections import Counter
@@ -16,38 +16,45 @@ from torch.utils._pytree import tree_leaves
 
 
 def fuse_batchnorm(network: nn.Module, run: Callable[[], object]) -> None:
-    """Fold each BatchNorm of a network in evaluation mode that follows a convolution, in place.
+    """Fuse each BatchNorm that follows a convolution into it, in place, for a network in evaluation mode.
 
-    Afterwards the network gives what it gave before, but for rounding, and has other weights: it can neither be trained
-    nor saved in place of what it was.
+    The outputs of the network stay the same except for rounding. Its weights change, so that it can neither be trained
+    nor saved in place of the original.
 
     Args:
-        run: runs the network, or all of its parts, once, in whatever small way reaches every layer.
+        run: a function that runs every layer of the network once, on any small input.
+
+    Example:
+        >>> from torch import rand
+        >>> network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8)).eval()
+        >>> fuse_batchnorm(network, lambda: network(rand(1, 3, 8, 8)))
+        >>> network[1]
+        Identity()
     """
-    with Watch() as watch:
+    with ConvolutionRecorder() as recorder:
         run()
     convolutions = {id(each.weight): each for each in network.modules() if isinstance(each, nn.Conv2d)}
     norms = {id(each.running_mean): each for each in network.modules() if isinstance(each, nn.BatchNorm2d)}
-    replaced: dict[nn.Module, nn.Module] = {}
-    for weight, mean in watch.pairs():
+    replacements: dict[nn.Module, nn.Module] = {}
+    for weight, mean in recorder.pairs():
         convolution, norm = convolutions.get(id(weight)), norms.get(id(mean))
-        rest = None if norm is None else rest_of(norm)
-        if convolution is not None and norm is not None and rest is not None:
-            new_weight, new_bias = folded(convolution, norm)
+        replacement = None if norm is None else replacement_of(norm)
+        if convolution is not None and norm is not None and replacement is not None:
+            new_weight, new_bias = fused(convolution, norm)
             convolution.weight = nn.Parameter(new_weight.detach())
             convolution.bias = None if new_bias is None else nn.Parameter(new_bias.detach())
-            replaced[norm] = rest
+            replacements[norm] = replacement
     for parent in list(network.modules()):
         for name, child in list(parent.named_children()):
-            if child in replaced:
-                setattr(parent, name, replaced[child])
+            if child in replacements:
+                setattr(parent, name, replacements[child])
 
 
-def folded(convolution: nn.Conv2d, norm: nn.Module) -> tuple[Tensor, Tensor | None]:
-    """Weight and bias of the one convolution that does what both do in evaluation; gradients do not flow.
+def fused(convolution: nn.Conv2d, norm: nn.Module) -> tuple[Tensor, Tensor | None]:
+    """Return weight and bias of one convolution that equals convolution and BatchNorm in evaluation, without gradient.
 
     Args:
-        norm: the BatchNorm behind it, or an `nn.Identity` where it is folded already.
+        norm: the BatchNorm after the convolution, or an `nn.Identity` if both are fused already.
     """
     if isinstance(norm, nn.Identity):
         return convolution.weight, convolution.bias
@@ -59,17 +66,17 @@ def folded(convolution: nn.Conv2d, norm: nn.Module) -> tuple[Tensor, Tensor | No
     )
 
 
-def rest_of(norm: nn.BatchNorm2d) -> nn.Module | None:
-    """What is left to do of a BatchNorm that a convolution has taken over; None for a kind that is unknown here."""
-    from timm.layers import BatchNormAct2d  # which brings much else with it
+def replacement_of(norm: nn.BatchNorm2d) -> nn.Module | None:
+    """Return the module in place of a fused BatchNorm, such as its activation; None for an unknown class."""
+    from timm.layers import BatchNormAct2d  # slow to import
 
     if type(norm) is BatchNormAct2d:
         return nn.Sequential(norm.drop, norm.act)
     return nn.Identity() if type(norm) is nn.BatchNorm2d else None
 
 
-class Watch(TorchFunctionMode):
-    """Sees where the results of convolutions go."""
+class ConvolutionRecorder(TorchFunctionMode):
+    """Mode that records where the outputs of convolutions go."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -80,7 +87,7 @@ class Watch(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
-        if any(isinstance(value, Tensor) for value in tree_leaves(result)):  # others, such as its shape, only ask
+        if any(isinstance(value, Tensor) for value in tree_leaves(result)):  # not such as x.shape
             self._uses.update(id(value) for value in tree_leaves((args, kwargs)) if isinstance(value, Tensor))
         if func is F.conv2d:
             self._results[id(result)] = result, args[1]
@@ -94,8 +101,9 @@ class Watch(TorchFunctionMode):
         return result
 
     def pairs(self) -> list[tuple[Tensor, Tensor]]:
-        """The weight of each convolution whose result only went into one BatchNorm, and that one's running mean; both
-        called once.
+        """Return the weight of each convolution whose output went only into one BatchNorm, and its running mean.
+
+        Layers that were called more than once are left out.
         """
-        found = [(self._results[x], mean) for x, mean in self._followed if x in self._results and self._uses[x] == 1]
-        return [(weight, mean) for (_, weight), mean in found if self._calls[id(weight)] == self._calls[id(mean)] == 1]
+        pairs = [(self._results[x], mean) for x, mean in self._followed if x in self._results and self._uses[x] == 1]
+        return [(weight, mean) for (_, weight), mean in pairs if self._calls[id(weight)] == self._calls[id(mean)] == 1]

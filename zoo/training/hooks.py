@@ -1,4 +1,4 @@
-"""What studies and exporters ask of a training module; a task overrides what it supports."""
+"""Hooks of a training module for studies and exporters; a task overrides those that it supports."""
 
 import math
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from zoo.training.data import DataModule
 
 
 class StudyHooks:
-    """What a study asks of a module: inputs to time it with, metric names to plan with, tiles to show."""
+    """Hooks for studies: inputs for timing, metric names for planning, tiles for reports."""
 
     def example(self, height: int, width: int) -> tuple[Tensor, ...]:
         """Return inputs of `forward` for one image of this size, on torch's current default device."""
@@ -46,7 +46,7 @@ class StudyHooks:
 
 
 class ExportHooks:
-    """What an exporter asks of a module: the image sizes that it takes, and how far two outputs are apart."""
+    """Hooks for exporters: valid image sizes, and differences between outputs."""
 
     size_step = 1
     """In an exported network of dynamic size, image sides are multiples of this many pixels."""

@@ -13,26 +13,32 @@ if TYPE_CHECKING:
 
 
 def create_model(name: str, checkpoint: str | None = None, **replacements: Any) -> "TrainingModule":
-    """A model by its name, in training mode.
+    """Return a model by its name, in training mode.
 
     Args:
         name: one of `zoo.list_models()`, such as `bgmv2_resnet50`.
-        checkpoint: weights to start from: ours, or the official ones of the network, a file or a catalogue name; then
-            timm's pretrained weights are not downloaded.
-        replacements: arguments of the model's module in place of the named model's. The value of a slot is a name
+        checkpoint: initial weights: a file, ours or official, or a catalogue name. Pretrained weights of timm are then
+            not downloaded.
+        replacements: arguments of the module that replace those of the named model. The value of a slot is a name
             ("RandomPatches"), a spec ({"class_path": "TopK", "init_args": {"patches": 20000}}) or a part; it replaces
-            the slot as a whole.
+            the whole slot.
 
     Raises:
         PluginError: unknown model or part.
         ZooError: the weights do not fit.
-        ValueError: an argument that the module does not have, or parts that do not go together.
+        ValueError: an argument that the module does not have, or parts that do not fit together.
+
+    Example:
+        >>> backbone = {"class_path": "TimmBackbone", "init_args": {"name": "test_efficientnet"}}
+        >>> model = create_model("bgmv2_mobilenetv2", backbone=backbone, selector="RandomPatches")
+        >>> type(model.network.selector).__name__
+        'RandomPatches'
     """
     return build(named_spec(name, checkpoint, replacements))
 
 
 def named_spec(name: str, checkpoint: str | None, replacements: Mapping[str, Any]) -> Spec:
-    """The spec of a named model with some of its arguments replaced; as `create_model`, which builds it."""
+    """Return the spec that `create_model` builds, with the same arguments."""
     spec = copy_plain(get_slot("models").get(name))
     arguments = spec["init_args"]
     for key, value in replacements.items():
@@ -48,15 +54,20 @@ def named_spec(name: str, checkpoint: str | None, replacements: Mapping[str, Any
 
 
 def load(source: str | Path) -> "TrainingModule":
-    """A model with its weights, in evaluation mode.
+    """Return a model with its weights, in evaluation mode.
 
     Args:
         source: a checkpoint file, or a name from `zoo pull --list` (`MODEL-WEIGHTS`, or `MODEL` for its default
-            weights), which is pulled if need be.
+            weights), whose file is downloaded if it is not cached.
 
     Raises:
         ZooError: the file is missing, unsafe, of another origin, or does not fit.
-        ValueError: the name is unknown or its weights cannot be had, see `zoo.pull`.
+        ValueError: the name is unknown or its weights cannot be pulled, see `zoo.pull`.
+
+    Example:
+        >>> load("runs/last.ckpt")
+        Traceback (most recent call last):
+        zoo.core.errors.ZooError: there is no checkpoint at runs/last.ckpt.
     """
     from zoo.hub.pull import catalogue_entry, weights_file
     from zoo.weights.checkpoint import rebuild

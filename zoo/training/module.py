@@ -1,8 +1,8 @@
 """The LightningModule that all tasks derive from.
 
 A network is built from its parts and knows nothing of training. A training module adds loss terms, one learning rate
-per part, and logging. Its checkpoints are enough to rebuild it, and its data module, without any YAML. What studies and
-exporters ask of a module is declared in `zoo.training.hooks`.
+per part, and logging. Its checkpoints are enough to rebuild it, and its data module, without any YAML. The hooks for
+studies and exporters are in `zoo.training.hooks`.
 """
 
 import math
@@ -34,7 +34,7 @@ Schedule = Literal["constant", "cosine", "plateau"]
 
 
 class TrainingModule(StudyHooks, ExportHooks, Part, LightningModule):
-    """LightningModule of a network built from parts.
+    """LightningModule of a network that is built from parts.
 
     A subclass builds its network, passes it to this constructor, and implements `compute`.
 
@@ -115,8 +115,8 @@ class TrainingModule(StudyHooks, ExportHooks, Part, LightningModule):
             if "more than 1 value per channel" not in str(error):  # torch has no error of its own for it
                 raise
             raise ZooError(
-                "a batch of one, of pictures so small that a single pixel of their deepest features is left, has no "
-                "variance for BatchNorm to train with: raise --data.batch_size, or give larger pictures."
+                "a batch of one, of images so small that a single pixel of their deepest features is left, has no "
+                "variance for BatchNorm to train with: raise --data.batch_size, or give larger images."
             ) from error
 
     def loss(self, output: Any, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:

@@ -1,4 +1,4 @@
-"""Contact sheets, and where they are logged: every task shows what its network made of a few samples."""
+"""Contact sheets of a few validation samples with the outputs of a network, and their logging."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,15 +12,19 @@ from zoo.media.images import write_image
 
 HEADING = 16
 GAP = 2
-"""Pixels above the first row, and between tiles."""
+"""Height of the heading and gap between tiles, in pixels."""
 
 
 def contact_sheet(rows: Sequence[Sequence[np.ndarray]], columns: Sequence[str]) -> Image.Image:
-    """A picture with a row a sample and a named column a tile.
+    """Return a picture with one row per sample and one named column per tile.
 
     Args:
-        rows: tiles (h, w, 3) uint8, all of a row of one size; as many a row as there are columns.
-        columns: what stands above them.
+        rows: tiles (h, w, 3) uint8, of equal size in a row; one per column.
+        columns: headings.
+
+    Example:
+        >>> contact_sheet([[np.zeros((8, 10, 3), np.uint8)] * 2], ["alpha", "error"]).size
+        (24, 26)
     """
     width = max(row[0].shape[1] for row in rows) + GAP
     height = HEADING + sum(row[0].shape[0] + GAP for row in rows)
@@ -39,7 +43,7 @@ def contact_sheet(rows: Sequence[Sequence[np.ndarray]], columns: Sequence[str]) 
 def log_picture(
     picture: Image.Image, caption: str, directory: str | None, loggers: Sequence[Logger], name: str, step: int
 ) -> None:
-    """Write a picture as `pictures/NAME.png` into the run directory, and hand it to every logger that takes images."""
+    """Write a picture as `pictures/NAME.png` into the run directory and to every logger that takes images."""
     if directory is not None:
         write_image(Path(directory) / "pictures" / f"{name}.png", np.asarray(picture))
     for logger in loggers:

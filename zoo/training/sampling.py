@@ -1,6 +1,4 @@
-"""The order of samples, from (seed, epoch) alone: the same in every process, and a run cut inside an epoch goes on
-where it was.
-"""
+"""Order of samples from (seed, epoch) alone: equal in all processes, and resumable inside an epoch."""
 
 import time
 from collections.abc import Iterator
@@ -13,23 +11,29 @@ from zoo.core.seeding import derive_seed
 
 
 class SampleKey(NamedTuple):
-    """Which sample, in which epoch: what a training dataset is asked for."""
+    """Epoch and index of a sample, the key of a training dataset."""
 
     epoch: int
     sample: int
 
 
 class TrainingSampler(DistributedSampler):
-    """All samples once an epoch, shuffled by (seed, epoch), dealt out to the processes in turn.
+    """Sampler that shuffles all samples by (seed, epoch) and deals them out to the processes.
 
-    Deriving from DistributedSampler is what makes Lightning leave it in place and call `set_epoch`.
+    It derives from DistributedSampler so that Lightning leaves it in place and calls `set_epoch`.
 
     Args:
-        dataset: its length is the number of samples; those that do not fill a round of all processes are left out.
-        seed: of the order.
-        rank, world_size: this process and how many there are.
-        epoch: the epoch to begin with.
-        skip: samples (of this process) that were already used in that epoch.
+        dataset: only its length is used; samples that do not fill a round of all processes are left out.
+        seed: seed of the order.
+        rank, world_size: index of this process and number of processes.
+        epoch: the first epoch.
+        skip: number of samples of this process that were already used in this epoch.
+
+    Example:
+        >>> [key.sample for key in TrainingSampler(range(6), seed=0, rank=0, world_size=1)]
+        [0, 2, 5, 3, 1, 4]
+        >>> [key.sample for key in TrainingSampler(range(6), seed=0, rank=0, world_size=1, skip=4)]
+        [1, 4]
     """
 
     def __init__(self, dataset: Dataset, seed: int, rank: int, world_size: int, epoch: int = 0, skip: int = 0) -> None:
@@ -45,14 +49,17 @@ class TrainingSampler(DistributedSampler):
         return (SampleKey(self.epoch, sample) for sample in mine[self.skip :])
 
     def set_epoch(self, epoch: int) -> None:
-        """Begin another epoch, from its first sample."""
+        """Start another epoch at its first sample."""
         if epoch != self.epoch:
             self.epoch, self.skip = epoch, 0
 
 
 class EvaluationSampler(DistributedSampler):
-    """Every sample once over all processes, in order. No sample is repeated to even out the shares, which would bias
-    the mean.
+    """Sampler of every sample once over all processes, in order, without repeated samples that would bias the mean.
+
+    Example:
+        >>> [list(EvaluationSampler(range(5), rank, world_size=2)) for rank in range(2)]
+        [[0, 2, 4], [1, 3]]
     """
 
     def __init__(self, dataset: Dataset, rank: int, world_size: int) -> None:
@@ -66,12 +73,10 @@ class EvaluationSampler(DistributedSampler):
 
 
 class ResumableLoader(DataLoader):
-    """A DataLoader whose place in an epoch is restored: by its sampler; having a state is how Lightning is told.
-
-    `waited` is for how many seconds the batches of the current epoch have been waited for so far.
-    """
+    """DataLoader whose sampler restores its position in an epoch; its empty state makes Lightning rely on that."""
 
     waited = 0.0
+    """Seconds spent waiting for the batches of the current epoch."""
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
         self.waited = 0.0
@@ -87,8 +92,8 @@ class ResumableLoader(DataLoader):
             yield batch
 
     def state_dict(self) -> dict[str, Any]:
-        """Nothing: (seed, epoch, batches done) say it all, and Lightning keeps these."""
+        """Return no state: the sampler needs only seed, epoch and number of batches, which Lightning saves."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Nothing to restore, see `state_dict`."""
+        """Restore nothing, see `state_dict`."""
