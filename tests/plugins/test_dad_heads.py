@@ -138,5 +138,5 @@ def test_a_box_outside_the_picture_names_it(root: Path, head_model: HeadModel) -
 
 def test_a_picture_that_cannot_be_read_is_named(root: Path, head_model: HeadModel) -> None:
     (root / "val/images/anna.png").write_bytes(b"no picture")
-    with pytest.raises(MediaError, match=r"anna\.png is not a picture"):
+    with pytest.raises(MediaError, match=r"anna\.png is not an image"):
         opened(root, head_model).picture(0)

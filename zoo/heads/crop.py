@@ -66,11 +66,11 @@ class Crop(NamedTuple):
         left, top = self.padding
         return F.pad(resized, (left, self.size - width - left, top, self.size - height - top))
 
-    def from_picture(self, points: Tensor) -> Tensor:
+    def from_image(self, points: Tensor) -> Tensor:
         """Places in the picture (…, 2) → in the square, pixels."""
         return (points - points.new_tensor([self.left, self.top])) * self.scale + points.new_tensor(self.padding)
 
-    def to_picture(self, points: Tensor) -> Tensor:
+    def to_image(self, points: Tensor) -> Tensor:
         """Places in the square (…, 2), pixels → in the picture."""
         return (points - points.new_tensor(self.padding)) / self.scale + points.new_tensor([self.left, self.top])
 
@@ -79,7 +79,7 @@ class Crop(NamedTuple):
         inside = points - points.new_tensor([self.left, self.top])
         return ((inside > 0) & (inside < points.new_tensor([self.width, self.height]))).all(-1)
 
-    def params_in_picture(self, params: HeadParams) -> HeadParams:
+    def params_in_image(self, params: HeadParams) -> HeadParams:
         """Parameters that place the head in the picture, from those that place it in the square.
 
         `head_model.project(result, image_size=crop.size)` then gives pixels of the picture: the unit of translation and
@@ -138,11 +138,11 @@ def crop_head(
     return HeadBatch(
         image=crop.cut(picture.image),
         vertices=picture.vertices,
-        projected=crop.from_picture(picture.projected),
-        landmarks=crop.from_picture(landmarks) / size,
+        projected=crop.from_image(picture.projected),
+        landmarks=crop.from_image(landmarks) / size,
         visible=crop.shows(landmarks).to(landmarks),
         rotation=picture.rotation,
-        box=torch.cat([crop.from_picture(picture.box[:2]), picture.box[2:] * crop.scale]),
+        box=torch.cat([crop.from_image(picture.box[:2]), picture.box[2:] * crop.scale]),
         attributes=[picture.attributes],
         neutral=picture.neutral,
         name=[picture.name],
