@@ -96,7 +96,7 @@ def test_chosen_kinds(command: Callable[..., Any], picture: Path, tmp_path: Path
         (["missing.png"], "SOURCE missing.png does not exist"),
         (["{me}", "--device", "gpu9"], "'gpu9' cannot be used"),
         (["{me}", "--smooth"], "leave out --smooth"),
-        (["{me}", "--box", "900,900,10,10"], "lies outside the picture"),
+        (["{me}", "--box", "900,900,10,10"], "lies outside the image"),
         (["{me}", "--box", "1,2,3"], "'1,2,3' is no box; expected four numbers x,y,width,height"),
         (["{me}", "--model", "matting.ckpt"], "matting.ckpt holds a Linear; expected a model of 3D heads"),
         (["{me}", "--save", "mesh"], "invalid choice: 'mesh'"),

@@ -98,7 +98,7 @@ def test_a_box_over_the_edge_is_trimmed() -> None:
 @pytest.mark.parametrize(
     ("box", "reason"),
     [
-        ((400, 10, 50, 50), "lies outside the picture, which is 400×300"),
+        ((400, 10, 50, 50), "lies outside the image, which is 400×300"),
         ((-50, 10, 50, 50), "lies outside"),
         ((10, 300, 50, 50), "lies outside"),
         ((10, 10, 0, 50), "is empty"),
@@ -200,5 +200,5 @@ def test_a_portrait_without_a_face_is_taken_whole_and_a_landscape_refused() -> N
     box, how = find_head_box(np.zeros((120, 100, 3), np.uint8))
     assert box == (0, 0, 100, 120)
     assert how.startswith("taken to fill the picture")
-    with pytest.raises(ValueError, match="no frontal face was found in the picture of 300×120 pixels"):
+    with pytest.raises(ValueError, match="no frontal face was found in the image of 300×120 pixels"):
         find_head_box(np.zeros((120, 300, 3), np.uint8))

@@ -131,7 +131,7 @@ class TestInMemory:
         ("picture", "box", "words"),
         [
             (grey(), None, "no frontal face was found"),
-            (grey(), (400.0, 0.0, 20.0, 20.0), "lies outside the picture"),
+            (grey(), (400.0, 0.0, 20.0, 20.0), "lies outside the image"),
             (grey(), (0.0, 0.0, 0.0, 20.0), "is empty"),
         ],
     )
@@ -214,7 +214,7 @@ class TestPictures:
         ("picture", "box", "words"),
         [
             (grey(), None, r"me\.png: no frontal face was found"),
-            (grey(), (500.0, 0.0, 20.0, 20.0), r"me\.png: the head's box .* lies outside the picture"),
+            (grey(), (500.0, 0.0, 20.0, 20.0), r"me\.png: the head's box .* lies outside the image"),
             (b"not an image", BOX, r"me\.png is not an image"),
         ],
     )

@@ -132,7 +132,7 @@ def test_a_split_without_annotations_is_the_benchmarks(root: Path) -> None:
 
 def test_a_box_outside_the_picture_names_it(root: Path, head_model: HeadModel) -> None:
     change_items(root, bbox=[WIDTH + 1, 0, 10, 10])
-    with pytest.raises(ZooError, match=r"anna\.png: the head's box x=81.* lies outside the picture"):
+    with pytest.raises(ZooError, match=r"anna\.png: the head's box x=81.* lies outside the image"):
         opened(root, head_model).picture(0)
 
 
