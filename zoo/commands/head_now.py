@@ -8,6 +8,9 @@ model. An image without a usable mesh enters no number: it is counted and printe
 """
 
 import argparse
+import hashlib
+import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,8 +20,6 @@ from zoo.runner.model_arguments import add_model_arguments
 
 if TYPE_CHECKING:
     import numpy as np
-
-    from zoo.heads.metrics import NowResult
 
 PROVENANCE = "predictions.json"
 """File in the folder of the predictions: the model that made them."""
@@ -92,14 +93,12 @@ def check(arguments: argparse.Namespace) -> None:
 
 
 def predict(model: Any, arguments: argparse.Namespace, images: list[str]) -> dict[str, str]:
-    """Write the missing predictions, and return the reason for each image that has none at the end.
+    """Write the missing predictions, and return the reason for each image that has none at the end."""
+    import numpy as np
 
-    Raises:
-        ValueError: the folder holds predictions of another model, or there are no images.
-    """
-    from collections import Counter
-
+    from zoo.core.files import replacing
     from zoo.heads.inference import neutral_head
+    from zoo.heads.mesh_files import write_obj
     from zoo.heads.metrics.now_folder import find_picture, find_picture_folder, is_predicted, read_face_box
 
     source, output = find_picture_folder(arguments.data), arguments.output
@@ -112,7 +111,9 @@ def predict(model: Any, arguments: argparse.Namespace, images: list[str]) -> dic
     for name in progress("heads")([name for name in images if name not in set(done)]):
         try:
             head = neutral_head(model, find_picture(source, name), read_face_box(source, name))
-            write_prediction(output / name, head.vertices, model.head_model.faces.cpu().numpy(), head.points7)
+            write_obj(output / f"{name}.obj", head.vertices, model.head_model.faces.cpu().numpy())
+            with replacing(output / f"{name}.npy") as unfinished:
+                np.save(unfinished, head.points7)
             boxes[head.how] += 1
         except ValueError as error:
             failed[name] = str(error)
@@ -123,11 +124,7 @@ def predict(model: Any, arguments: argparse.Namespace, images: list[str]) -> dic
 
 
 def claim(output: Path, model: Any, name: str, images: list[str]) -> None:
-    """Record in the folder which model makes its predictions.
-
-    Raises:
-        ValueError: it holds predictions of another origin.
-    """
+    """Record in the folder which model makes its predictions; ValueError when it holds those of another origin."""
     from zoo.core.files import write_json
     from zoo.heads.metrics.now_folder import MESH_ENDINGS, POINT_ENDINGS
 
@@ -141,9 +138,7 @@ def claim(output: Path, model: Any, name: str, images: list[str]) -> None:
                 "measure what is there."
             )
         write_json(output / PROVENANCE, made_by)
-        return
-    differing = [key for key in IDENTITY if recorded.get(key) != made_by[key]]
-    if differing:
+    elif differing := [key for key in IDENTITY if recorded.get(key) != made_by[key]]:
         raise ValueError(
             f"{output} holds predictions of {recorded.get('model')}, made with other {' and '.join(differing)}: "
             "expected another folder; or delete this one to predict again."
@@ -151,13 +146,7 @@ def claim(output: Path, model: Any, name: str, images: list[str]) -> None:
 
 
 def read_provenance(predictions: Path) -> dict[str, Any] | None:
-    """Return which model made the predictions in a folder, or None without a record.
-
-    Raises:
-        ValueError: the record is damaged.
-    """
-    import json
-
+    """Return which model made the predictions in a folder, or None without a record; ValueError if it is damaged."""
     path = predictions / PROVENANCE
     if not path.is_file():
         return None
@@ -172,8 +161,6 @@ def read_provenance(predictions: Path) -> dict[str, Any] | None:
 
 def provenance(model: Any, name: str) -> dict[str, Any]:
     """Return what determines the predictions (weights, head model, versions), and the model's name."""
-    import hashlib
-
     import torch
 
     from zoo.measure.device import device_of
@@ -194,69 +181,40 @@ def provenance(model: Any, name: str) -> dict[str, Any]:
     }
 
 
-def write_prediction(stem: Path, vertices: "np.ndarray", faces: "np.ndarray", points7: "np.ndarray") -> None:
-    """Write STEM.obj and STEM.npy."""
-    import numpy as np
-
-    from zoo.core.files import replacing
-    from zoo.heads.mesh_files import write_obj
-
-    write_obj(stem.with_name(f"{stem.name}.obj"), vertices, faces)
-    with replacing(stem.with_name(f"{stem.name}.npy")) as unfinished:
-        np.save(unfinished, points7)
-
-
 def report(
     arguments: argparse.Namespace, made_by: dict[str, Any] | None, measured: "Mapping[str, np.ndarray | str]"
 ) -> int:
     """Print and write the numbers; return 1 when an image is missing in them."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
     from zoo.core.files import write_json
     from zoo.heads.metrics.now_folder import by_challenge, pooled
     from zoo.measure.environment import environment
 
     overall = pooled(measured)
     results = by_challenge(measured) if arguments.challenge else {**by_challenge(measured), "all": overall}
-    show(results)
-    print_missing(overall.missing, len(measured))
-    predictions = arguments.predictions or arguments.output
-    name = f"now-{arguments.challenge}.json" if arguments.challenge else "now.json"
-    path = (arguments.output or predictions) / name
-    write_json(
-        path,
-        {
-            "benchmark": "NoW",
-            "split": arguments.split,
-            "unit": "mm",
-            "results": {name: as_values(result) for name, result in results.items()},
-            "missing": overall.missing,
-            "predictions": str(predictions),
-            "made_by": made_by,
-            "measured_with": environment(),
-        },
-    )
-    print(f"Wrote {path}.")
-    return 1 if overall.missing else 0
-
-
-def as_values(result: "NowResult") -> dict[str, float | int | None]:
-    """Return a result for JSON, which has no NaN."""
-    numbers = {name: getattr(result, name) if result.measured else None for name in ("median", "mean", "std")}
-    return {**numbers, "measured": result.measured, "missing": len(result.missing)}
-
-
-def show(results: "Mapping[str, NowResult]") -> None:
-    """Print the table."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
     table = Table("NoW, mm", box=box.SIMPLE, caption="over the points of all measured scans", caption_justify="left")
     for column in ("median", "mean", "std", "measured", "missing"):
         table.add_column(column, justify="right")
-    for name, result in results.items():
-        numbers = [f"{value:.2f}" if result.measured else "—" for value in (result.median, result.mean, result.std)]
-        table.add_row(name, *numbers, str(result.measured), str(len(result.missing)))
+    rows: dict[str, dict[str, float | int | None]] = {}
+    for name, result in results.items():  # without a measured scan the numbers are NaN, which JSON lacks
+        numbers = {key: getattr(result, key) if result.measured else None for key in ("median", "mean", "std")}
+        counts = {"measured": result.measured, "missing": len(result.missing)}
+        rows[name] = numbers | counts
+        table.add_row(name, *("—" if n is None else f"{n:.2f}" for n in numbers.values()), *map(str, counts.values()))
     Console(highlight=False).print(table)
+    print_missing(overall.missing, len(measured))
+    predictions = arguments.predictions or arguments.output
+    path = (arguments.output or predictions) / (
+        f"now-{arguments.challenge}.json" if arguments.challenge else "now.json"
+    )
+    content = {"benchmark": "NoW", "split": arguments.split, "unit": "mm", "results": rows, "missing": overall.missing}
+    origin = {"predictions": str(predictions), "made_by": made_by, "measured_with": environment()}
+    write_json(path, content | origin)
+    print(f"Wrote {path}.")
+    return 1 if overall.missing else 0
 
 
 def print_missing(missing: Mapping[str, str], images: int) -> None:

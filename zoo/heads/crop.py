@@ -140,6 +140,15 @@ def crop_head(
 
     Raises:
         ValueError: the box is no box, or lies outside the image.
+
+    Example:
+        >>> from zoo.heads.mesh import HeadModel
+        >>> head_model = HeadModel.load("procedural")
+        >>> vertices = head_model.template
+        >>> box, projected = torch.tensor([20.0, 20.0, 40.0, 40.0]), 300 * vertices[:, :2] + 40
+        >>> head = HeadPicture(torch.rand(3, 80, 80), box, vertices, projected, torch.eye(3), {}, "me")
+        >>> crop_head(head, head_model, size=64).box
+        tensor([ 0.,  0., 64., 64.])
     """
     crop = place_crop(picture.box.tolist(), picture.image.shape[1:], size, extension)
     landmarks = head_model.landmarks(picture.projected[None])[0]

@@ -69,27 +69,18 @@ def predict_head(model: AlignmentModel, image: np.ndarray, box: Box | None = Non
         ((68, 2), 3)
     """
     pixels = to_uint8(image)
-    return predict_in_box(model, pixels, *locate(pixels, box))
+    return _predict_in_box(model, pixels, *_locate(pixels, box))
 
 
-def locate(pixels: np.ndarray, box: Box | None) -> tuple[Box, str]:
-    """Return the given box, checked, or that of the largest face; and which of the two.
-
-    Raises:
-        NoHeadError: no face was found, or the box lies outside the image.
-
-    Example:
-        >>> locate(np.zeros((100, 100, 3), np.uint8), (10, 10, 50, 60))
-        ((10.0, 10.0, 50.0, 60.0), 'in the box that was given')
-    """
+def _locate(pixels: np.ndarray, box: Box | None) -> tuple[Box, str]:
+    """Return the given box, checked, or that of the largest face; and its origin."""
     try:
         return find_head_box(pixels) if box is None else (check_box(box, pixels.shape[:2]), GIVEN)
     except ValueError as error:
         raise NoHeadError(str(error)) from error
 
 
-def predict_in_box(model: AlignmentModel, pixels: np.ndarray, box: Box, how: str) -> HeadResult:
-    """Predict the head in a box of an image (H, W, 3) uint8; otherwise as `predict_head`."""
+def _predict_in_box(model: AlignmentModel, pixels: np.ndarray, box: Box, how: str) -> HeadResult:
     if isinstance(model, nn.Module) and model.training:
         raise ZooError("the model is in training mode; expected eval mode: call model.eval().")
     crop = place_crop(box, pixels.shape[:2], model.image_size, EXTENSION)
@@ -97,18 +88,14 @@ def predict_in_box(model: AlignmentModel, pixels: np.ndarray, box: Box, how: str
     with torch.inference_mode():
         output = model.network(square.to(device_of(model)).float() / 255)
     params = crop.params_in_image(model.head_model.split(output.params.float()))
-    head = place_head(model.head_model, params, crop.size, box, how)
+    head = _place_head(model.head_model, params, crop.size, box, how)
     if output.landmarks is None:
         return head
     return head._replace(network_landmarks=to_array(crop.to_image(output.landmarks[0].float() * crop.size)))
 
 
-def place_head(head_model: HeadModel, params: HeadParams, projection_side: int, box: Box, how: str) -> HeadResult:
-    """Return the mesh of one head (B = 1) and its place in the image, from its parameters.
-
-    Raises:
-        NoHeadError: parameters that are not finite.
-    """
+def _place_head(head_model: HeadModel, params: HeadParams, projection_side: int, box: Box, how: str) -> HeadResult:
+    """Return the mesh of one head (B = 1) and its position in the image."""
     if not all(bool(value.isfinite().all()) for value in params):
         raise NoHeadError("the model gives parameters that are not finite (NaN or infinity): it is broken.")
     with torch.inference_mode():
@@ -159,6 +146,17 @@ def head_files(
         MediaError: files that cannot be read, no head (`NoHeadError`), `smooth` without a video. One bad image of a
             folder is reported when all others are done.
         VideoEndsEarly: after everything is written.
+
+    Example:
+        >>> import zoo
+        >>> from tempfile import TemporaryDirectory
+        >>> from zoo.media.images import write_image
+        >>> with TemporaryDirectory() as folder:
+        ...     image = write_image(f"{folder}/me.png", np.full((128, 128, 3), 128, np.uint8))
+        ...     results = HeadFiles(f"{folder}/out", ["obj"])
+        ...     len(head_files(zoo.load("dad3dnet_lcnet-synthetic"), image, results, box=(24, 24, 80, 80)))
+        me.png: the head was in the box that was given (x=24 y=24 width=80 height=80)
+        1
     """
     source, folder = Path(source), Path(source).is_dir()
     if is_video(source) and not folder:
@@ -186,18 +184,18 @@ def _head_video(
     targets = results.targets(source.stem, video=True)
     refuse_overwriting(targets.values(), [source])
     info = read_video_info(source)
-    boxes = VideoBoxes(source, box)
+    boxes = _VideoBoxes(source, box)
     smoother = HeadSmoother() if smooth else None
 
     def predict(frame: Frame) -> HeadResult | None:
         location = boxes.locate(frame.pixels)
         if location is None:
             return None
-        head = predict_in_box(model, frame.pixels, *location)
+        head = _predict_in_box(model, frame.pixels, *location)
         if smoother is None:
             return head
         params = smoother(head.params, float(frame.seconds))
-        smoothed = place_head(model.head_model, params, head.projection_side, head.box, head.how)
+        smoothed = _place_head(model.head_model, params, head.projection_side, head.box, head.how)
         return smoothed._replace(network_landmarks=head.network_landmarks)
 
     writers = [results.frame_writer(kind, path, info) for kind, path in targets.items()]
@@ -210,17 +208,10 @@ def _head_video(
     return list(targets.values())
 
 
-class VideoBoxes:
-    """Head boxes in the frames of a video: the given one, or that of the largest face.
+class _VideoBoxes:
+    """Head boxes in the frames of a video, which is read up to its first face.
 
     A frame without a face takes the box of the frame before it; frames before the first face have none.
-
-    Args:
-        source: the video; it is read up to its first face.
-        box: of the head in every frame, or None.
-
-    Raises:
-        NoHeadError: no frame shows a head, or the box lies outside the image.
     """
 
     def __init__(self, source: Path, box: Box | None) -> None:
@@ -229,7 +220,7 @@ class VideoBoxes:
         self._origins: Counter[str] = Counter()
         for frame in read_frames(source):
             try:
-                locate(frame.pixels, box)
+                _locate(frame.pixels, box)
                 return
             except NoHeadError as error:
                 if box is not None:
@@ -242,7 +233,7 @@ class VideoBoxes:
         """Return the box in the next frame and its origin; None before the first face."""
         box, how = self._last, FRAME_BEFORE
         try:
-            new, origin = locate(pixels, self._box)
+            new, origin = _locate(pixels, self._box)
             filling = self._box is None and new == (0, 0, pixels.shape[1], pixels.shape[0])
             if self._last is None or not filling:  # a portrait without a face says less than the frame before
                 box, how = new, origin
@@ -264,6 +255,10 @@ def submission_items(model: AlignmentModel, items: Sequence[Item], progress: boo
         model: in eval mode; if it is a module, its device is used.
         items: with the head's box in each image.
         progress: show a progress bar.
+
+    Example:
+        >>> list(submission_items(model=None, items=[], progress=False))
+        []
     """
     for item in tracked(items, len(items), "items", progress):
         try:
@@ -300,13 +295,18 @@ def neutral_head(model: AlignmentModel, source: Path, face: Box | None = None) -
 
     Raises:
         MediaError: the image cannot be read, or no head can be placed in it (`NoHeadError`); names the file.
+
+    Example:
+        >>> neutral_head(model=None, source=Path("missing.png"))
+        Traceback (most recent call last):
+        zoo.media.images.MediaError: there is no file missing.png; expected an image: check the path.
     """
     _, pixels = _read_image(source)
     try:
-        box, how = locate(pixels, face)
+        box, how = _locate(pixels, face)
         if face is not None:
             box, how = widened(box, pixels.shape[:2]), "placed around the benchmark's face box"
-        params = predict_in_box(model, pixels, box, how).params
+        params = _predict_in_box(model, pixels, box, how).params
     except NoHeadError as error:
         raise NoHeadError(f"{source}: {error}") from error
     with torch.inference_mode():

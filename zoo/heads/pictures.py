@@ -197,26 +197,27 @@ def draw_head(
     rotation: np.ndarray,
     wire: bool = False,
 ) -> np.ndarray:
-    """Draw mesh, landmarks and axes over one image; arguments as of the functions above."""
+    """Draw mesh, landmarks and axes over one image; arguments as of the functions above.
+
+    Example:
+        >>> image, points = np.zeros((40, 40, 3), np.uint8), np.random.default_rng(0).uniform(5, 35, (68, 2))
+        >>> posed = np.pad(points, ((0, 0), (0, 1)))
+        >>> draw_head(image, points, posed, np.array([[0, 1, 2]]), points, np.eye(3)).shape
+        (40, 40, 3)
+    """
     drawn = draw_wire(image, projected, faces) if wire else draw_mesh(image, projected, posed, faces)
     low, high = projected.min(0), projected.max(0)
     axes = draw_axes(drawn, rotation, (low + high) / 2, 0.5 * float((high - low).max()))
     return draw_landmarks(axes, landmarks)
 
 
-def sheet(samples: Sequence[tuple[HeadBatch, HeadOutput]], head_model: HeadModel, side: int = 192) -> Image.Image:
-    """Return a contact sheet: a row per sample, a column for each of `COLUMNS`, the last only with heatmaps.
-
-    Args:
-        samples: batches with the module's output for them, mesh included.
-        head_model: of both.
-        side: of a tile, pixels.
-    """
-    rows = [row for batch, output in samples for row in tiles(batch, output, head_model, side)]
+def _sheet(samples: Sequence[tuple[HeadBatch, HeadOutput]], head_model: HeadModel, side: int = 192) -> Image.Image:
+    """Return a contact sheet: a row per sample, a column for each of `COLUMNS`, the last only with heatmaps."""
+    rows = [row for batch, output in samples for row in _tiles(batch, output, head_model, side)]
     return contact_sheet(rows, COLUMNS[: len(rows[0])])
 
 
-def tiles(batch: HeadBatch, output: HeadOutput, head_model: HeadModel, side: int) -> list[list[np.ndarray]]:
+def _tiles(batch: HeadBatch, output: HeadOutput, head_model: HeadModel, side: int) -> list[list[np.ndarray]]:
     """Return the tiles of each sample of a batch, uint8 (side, side, 3)."""
     scale = side / batch.image.shape[-1]
     crops = F.interpolate(batch.image.detach().float(), (side, side), mode="bilinear", antialias=True)
@@ -235,8 +236,20 @@ def tiles(batch: HeadBatch, output: HeadOutput, head_model: HeadModel, side: int
 
 
 def result_tiles(batch: HeadBatch, output: HeadOutput, head_model: HeadModel, side: int) -> list[dict[str, np.ndarray]]:
-    """Return the crop of each sample of a batch, with the true and with the predicted head; uint8 (h, h, 3)."""
-    rows = tiles(batch, output._replace(heatmaps=None), head_model, min(side, batch.image.shape[-1]))
+    """Return the crop of each sample of a batch, with the true and with the predicted head; uint8 (h, h, 3).
+
+    Example:
+        >>> import torch
+        >>> head_model, eye = HeadModel.load("procedural"), torch.eye(3)[None]
+        >>> vertices = head_model.template[None]
+        >>> projected = 100 * vertices[..., :2] + 32
+        >>> image, points = torch.rand(1, 3, 64, 64), projected[:, :68]
+        >>> batch = HeadBatch(image, vertices, projected, points, points[..., 0], eye, torch.zeros(1, 4))
+        >>> output = HeadOutput(None, None, torch.zeros(1, 413), vertices, projected, eye)
+        >>> list(result_tiles(batch, output, head_model, side=32)[0])
+        ['crop', 'ground truth', 'prediction']
+    """
+    rows = _tiles(batch, output._replace(heatmaps=None), head_model, min(side, batch.image.shape[-1]))
     return [dict(zip(COLUMNS, row, strict=False)) for row in rows]
 
 
@@ -248,8 +261,19 @@ def log_sheet(
     name: str,
     step: int,
 ) -> None:
-    """Write the sheet as `pictures/NAME.png` into the run directory, and log it with every logger that takes images."""
-    log_picture(sheet(samples, head_model), " | ".join(COLUMNS), directory, loggers, name, step)
+    """Write the sheet as `pictures/NAME.png` into the run directory, and log it with every logger that takes images.
+
+    Example:
+        >>> import torch
+        >>> head_model, eye = HeadModel.load("procedural"), torch.eye(3)[None]
+        >>> vertices = head_model.template[None]
+        >>> projected = 100 * vertices[..., :2] + 32
+        >>> image, points = torch.rand(1, 3, 64, 64), projected[:, :68]
+        >>> batch = HeadBatch(image, vertices, projected, points, points[..., 0], eye, torch.zeros(1, 4))
+        >>> output = HeadOutput(None, None, torch.zeros(1, 413), vertices, projected, eye)
+        >>> log_sheet([(batch, output)], head_model, directory=None, loggers=[], name="epoch_0001", step=7)
+    """
+    log_picture(_sheet(samples, head_model), " | ".join(COLUMNS), directory, loggers, name, step)
 
 
 def _with_heads(

@@ -174,7 +174,7 @@ def matte_files(
         for job in jobs:
             sizes = [image_size(path) for path in job.inputs]
             if sizes[0] != sizes[1]:
-                _refuse_sizes(*job.inputs, *sizes)
+                _refuse_sizes(job.inputs[0], job.inputs[1], *sizes)
     read_background = lru_cache(maxsize=1)(read_image)
 
     def read(path: Path, background_path: Path) -> tuple[Tensor, Tensor]:
