@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
 
 from benchmarks.cases import Case
 from benchmarks.matting import SETTINGS, matting_network, pictures, smaller
