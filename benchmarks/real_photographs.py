@@ -20,9 +20,8 @@ import skimage.draw
 from PIL import Image
 from zoo_plugins.synthetic.drawing import photographs
 
-import zoo
-from zoo.matting.base_scale import FittingScale, trained_side
-from zoo.matting.inference import NewBackground, matte, render
+from zoo.matting.inference import load_matting
+from zoo.matting.results import NewBackground, render
 from zoo.media.images import read_image, to_uint8
 from zoo.training.pictures import contact_sheet
 
@@ -74,15 +73,13 @@ def main() -> None:
     parser.add_argument("--model", default="bgmv2_mobilenetv2-synthetic", help="a checkpoint or catalogue name")
     parser.add_argument("-o", "--output", type=Path, required=True, help="the image file to write")
     arguments = parser.parse_args()
-    model = zoo.load(arguments.model)
-    side = None if model.record is None else trained_side(model.record)
-    matting = model if side is None else FittingScale(model, side)
+    matting = load_matting(arguments.model, device="cpu")
     green = NewBackground("#4caf50")
     rows = []
     for name, outline in OUTLINES.items():
         photograph = to_uint8(read_image(photographs.folder() / name, "RGB"))
         background = painted_background(photograph, outline)
-        output = matte(matting, photograph, background)
+        output = matting(photograph, background)
         alpha = to_uint8(render(output, "alpha"))
         composite = to_uint8(render(output, "composite", green.at(Fraction(0), output.alpha)))
         tiles = [photograph, background, np.repeat(alpha.reshape(*alpha.shape[:2], 1), 3, 2), composite]

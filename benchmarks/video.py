@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
 
 from benchmarks.cases import Case
 from benchmarks.matting import SETTINGS, matting_network, pictures, smaller
 from zoo.matting.fast import FastMatting
-from zoo.matting.inference import Results, matte, matte_video
+from zoo.matting.inference import Matting, matte_files
 from zoo.matting.parts import MattingOutput
+from zoo.matting.results import MatteFiles
 from zoo.measure.timing import time_interleaved
-from zoo.media.images import read_image, to_uint8, write_image
+from zoo.media.images import read_image, to_tensor, to_uint8, write_image
 from zoo.media.videos import Frame, VideoWriter, import_av, read_frames, read_video_info
 
 FRAMES = 100
@@ -70,13 +70,14 @@ def stages_alone(clip: Clip) -> dict[str, Callable[[], np.ndarray]]:
     """Return functions by name that each run one stage on all frames of the clip."""
     frames = list(read_frames(clip.video))  # decoded once: the other stages do not wait for it
     background = read_image(clip.background)
-    outputs = [matte(clip.model, frame.pixels, background) for frame in frames[:2]]
+    matting = Matting(clip.model)
+    outputs = [matting(frame.pixels, background) for frame in frames[:2]]
 
     def decoding() -> np.ndarray:
         return np.array([frame.timestamp for frame in read_frames(clip.video)])
 
     def network() -> np.ndarray:
-        return np.array([float(matte(clip.model, frame.pixels, background).alpha[0, 0, 0, 0]) for frame in frames])
+        return np.array([float(matting(frame.pixels, background).alpha[0, 0, 0, 0]) for frame in frames])
 
     def encoding() -> np.ndarray:
         return encoded(clip, "alone", ((outputs[number % 2], frame) for number, frame in enumerate(frames)))
@@ -86,18 +87,18 @@ def stages_alone(clip: Clip) -> dict[str, Callable[[], np.ndarray]]:
 
 def at_once(clip: Clip) -> np.ndarray:
     """Return the bytes of the video of alphas that `zoo matte` writes."""
-    results = Results(clip.video.parent / "at once", ["alpha"])
-    (path,) = matte_video(clip.model, clip.video, clip.background, results, progress=False)
+    results = MatteFiles(clip.video.parent / "at once", ["alpha"])
+    (path,) = matte_files(clip.model, clip.video, clip.background, results, progress=False)
     return read_bytes(path)
 
 
 def one_after_another(clip: Clip) -> np.ndarray:
     """Return the bytes of the same video, with each frame decoded, matted and encoded before the next."""
-    background = torch.from_numpy(read_image(clip.background)).permute(2, 0, 1)[None].float() / 255
+    background = to_tensor(read_image(clip.background))[None]
 
     def outputs() -> Iterator[tuple[MattingOutput, Frame]]:
         for frame in read_frames(clip.video):
-            source = torch.from_numpy(frame.pixels).permute(2, 0, 1)[None].float() / 255
+            source = to_tensor(frame.pixels)[None]
             yield clip.model(source, background), frame
 
     return encoded(clip, "one after another", outputs())
@@ -105,11 +106,11 @@ def one_after_another(clip: Clip) -> np.ndarray:
 
 def encoded(clip: Clip, folder: str, outputs: Iterator[tuple[MattingOutput, Frame]]) -> np.ndarray:
     """Write the alphas as a video and return its bytes."""
-    results = Results(clip.video.parent / folder, ["alpha"])
-    path = results.path("alpha", clip.video.name)
+    results = MatteFiles(clip.video.parent / folder, ["alpha"])
+    path = results.targets(clip.video.stem, video=True)["alpha"]
     with VideoWriter(path, read_video_info(clip.video)) as writer:
         for output, frame in outputs:
-            writer.write(results.picture("alpha", output), frame)
+            writer.write(results.image("alpha", output), frame)
     return read_bytes(path)
 
 

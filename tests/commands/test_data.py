@@ -164,7 +164,7 @@ def test_many_problems_are_counted_instead_of_listed(people: Path, capsys: pytes
 def test_damaged_background_is_a_problem(people: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (people / "backgrounds/street.jpg").write_bytes(b"no picture")
     assert zoo_data("check", people) == 1
-    assert "street.jpg is not a picture" in capsys.readouterr().out
+    assert "street.jpg is not an image" in capsys.readouterr().out
 
 
 def test_cutouts_beside_backgrounds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -222,7 +222,7 @@ def test_faults_of_videos(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
         ((), "holds no mattes; expected fgr/ and pha/"),
         (("fgr",), "has fgr/ but no folder of alphas (pha)"),
         (("train/pha",), "has pha/ but no folder of foregrounds (fgr)"),
-        (("fgr", "pha"), "fgr holds no picture"),
+        (("fgr", "pha"), "fgr holds no image"),
     ],
 )
 def test_folders_without_mattes(

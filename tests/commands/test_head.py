@@ -11,7 +11,6 @@ import torch
 from PIL import Image
 from torch import nn
 
-import zoo
 from zoo.commands import head
 from zoo.heads import results
 from zoo.heads.mesh import HeadModel, HeadParams
@@ -49,14 +48,14 @@ def procedural() -> HeadModel:
 
 @pytest.fixture
 def loaded(monkeypatch: pytest.MonkeyPatch, procedural: HeadModel) -> list[str]:
-    """The names that `zoo.load` was asked for."""
+    """The names of the models that were loaded."""
     names = []
 
     def load(name: str) -> nn.Module:
         names.append(name)
         return Straight(procedural).eval() if name != "matting.ckpt" else nn.Linear(1, 1)
 
-    monkeypatch.setattr(zoo, "load", load, raising=False)
+    monkeypatch.setattr("zoo.training.models.load", load)
     return names
 
 
@@ -97,7 +96,7 @@ def test_chosen_kinds(command: Callable[..., Any], picture: Path, tmp_path: Path
         (["missing.png"], "SOURCE missing.png does not exist"),
         (["{me}", "--device", "gpu9"], "'gpu9' cannot be used"),
         (["{me}", "--smooth"], "leave out --smooth"),
-        (["{me}", "--box", "900,900,10,10"], "lies outside the picture"),
+        (["{me}", "--box", "900,900,10,10"], "lies outside the image"),
         (["{me}", "--box", "1,2,3"], "'1,2,3' is no box; expected four numbers x,y,width,height"),
         (["{me}", "--model", "matting.ckpt"], "matting.ckpt holds a Linear; expected a model of 3D heads"),
         (["{me}", "--save", "mesh"], "invalid choice: 'mesh'"),

@@ -11,7 +11,6 @@ import torch
 from PIL import Image
 from torch import nn
 
-import zoo
 from zoo.heads.inference import neutral_head
 from zoo.heads.mesh import HeadModel, HeadParams
 from zoo.heads.mesh_files import write_obj
@@ -64,10 +63,10 @@ def shape(procedural: HeadModel) -> torch.Tensor:
 
 @pytest.fixture
 def model(monkeypatch: pytest.MonkeyPatch, procedural: HeadModel, shape: torch.Tensor) -> Grimace:
-    """What `zoo.load` gives, whatever it is asked for, unless it is `matting.ckpt`."""
+    """The model that is loaded, whatever it is asked for, unless it is `matting.ckpt`."""
     stand_in = Grimace(procedural, shape).eval()
     monkeypatch.setattr(
-        zoo, "load", lambda name: nn.Linear(1, 1) if name == "matting.ckpt" else stand_in, raising=False
+        "zoo.training.models.load", lambda name: nn.Linear(1, 1) if name == "matting.ckpt" else stand_in
     )
     return stand_in
 
@@ -190,8 +189,8 @@ def test_pictures_without_prediction_are_counted_and_named(
     (pictures / f"{PICTURES[1]}.jpg").unlink()
     outcome = now("-o", tmp_path / "out", *OPTIONS)
     assert outcome.code == 1
-    assert "predictions for 1 of 3 pictures" in outcome.out
-    assert "2 of 3 pictures have no usable prediction and are in no number" in outcome.out
+    assert "predictions for 1 of 3 images" in outcome.out
+    assert "2 of 3 images have no usable prediction and are in no number" in outcome.out
     assert f"missing: {PICTURES[0]}: {pictures / PICTURES[0]}.jpg is" in outcome.out
     record = json.loads((tmp_path / "out" / "now.json").read_text())
     assert list(record["missing"]) == list(PICTURES[:2])
@@ -236,7 +235,7 @@ def test_the_test_s_pictures_are_only_predicted(
     (data / PLACE / "iphone_pictures/c/selfie/IMG_4.jpg").write_bytes(b"")
     outcome = now("-o", tmp_path / "again", *OPTIONS, "--split", "test")
     assert outcome.code == 1
-    assert "1 of 1 pictures have no usable prediction" in outcome.out
+    assert "1 of 1 images have no usable prediction" in outcome.out
     outcome = now("--predictions", tmp_path / "out", "--split", "test")
     assert "so there is nothing to measure" in outcome.complaint
 

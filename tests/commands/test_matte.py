@@ -8,10 +8,9 @@ import torch
 from PIL import Image
 from torch import nn
 
-import zoo
 from zoo.commands import matte
 from zoo.core.plugin_files import load_plugin_file
-from zoo.matting import fast, inference
+from zoo.matting import fast, inference, results
 from zoo.matting.parts import MattingOutput
 from zoo.media.images import read_image
 
@@ -41,14 +40,14 @@ def pair(tmp_path):
 
 @pytest.fixture
 def loaded(monkeypatch):
-    """The names that `zoo.load` was asked for."""
+    """The names of the models that were loaded."""
     names = []
 
     def load(name):
         names.append(name)
         return Difference().eval()
 
-    monkeypatch.setattr(zoo, "load", load, raising=False)
+    monkeypatch.setattr(inference, "load", load)
     return names
 
 
@@ -116,7 +115,7 @@ def test_an_unknown_kind_lists_the_known_ones(pair, tmp_path, capsys):
 
 
 def test_the_command_knows_all_kinds():
-    assert matte.KINDS == inference.KINDS
+    assert matte.KINDS == results.KINDS
 
 
 def test_a_real_checkpoint_with_its_plugin_at_another_base_scale(pair, tmp_path, fitted, shared_tiny):

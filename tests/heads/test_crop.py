@@ -98,7 +98,7 @@ def test_a_box_over_the_edge_is_trimmed() -> None:
 @pytest.mark.parametrize(
     ("box", "reason"),
     [
-        ((400, 10, 50, 50), "lies outside the picture, which is 400×300"),
+        ((400, 10, 50, 50), "lies outside the image, which is 400×300"),
         ((-50, 10, 50, 50), "lies outside"),
         ((10, 300, 50, 50), "lies outside"),
         ((10, 10, 0, 50), "is empty"),
@@ -119,21 +119,21 @@ def test_boxes_that_hold_no_head_are_refused(box: tuple[float, ...], reason: str
 def test_the_picture_moves_as_places_do(crop: Crop) -> None:
     place = torch.tensor([crop.left + 0.4 * crop.width, crop.top + 0.6 * crop.height])
     square = crop.cut(blob(240, 320, *place.tolist()))
-    assert middle_of(square) == pytest.approx(crop.from_picture(place).tolist(), abs=0.3)
+    assert middle_of(square) == pytest.approx(crop.from_image(place).tolist(), abs=0.3)
 
 
 @pytest.mark.parametrize("crop", CROPS)
 def test_places_come_back(crop: Crop) -> None:
     places = 300 * torch.rand(20, 2, generator=torch.Generator().manual_seed(0))
-    assert torch.allclose(crop.to_picture(crop.from_picture(places)), places, atol=1e-3)
+    assert torch.allclose(crop.to_image(crop.from_image(places)), places, atol=1e-3)
 
 
 @pytest.mark.parametrize("crop", CROPS)
 def test_parameters_come_back(crop: Crop, head_model: HeadModel) -> None:
     params = head_model.split(0.2 * torch.randn(2, 413, generator=torch.Generator().manual_seed(0)))
     in_crop = head_model.project(params, crop.size)
-    in_picture = head_model.project(crop.params_in_picture(params), crop.size)
-    assert torch.allclose(in_picture, crop.to_picture(in_crop), atol=1e-2)
+    in_picture = head_model.project(crop.params_in_image(params), crop.size)
+    assert torch.allclose(in_picture, crop.to_image(in_crop), atol=1e-2)
 
 
 def test_fine_detail_is_averaged_not_skipped() -> None:
@@ -200,5 +200,5 @@ def test_a_portrait_without_a_face_is_taken_whole_and_a_landscape_refused() -> N
     box, how = find_head_box(np.zeros((120, 100, 3), np.uint8))
     assert box == (0, 0, 100, 120)
     assert how.startswith("taken to fill the picture")
-    with pytest.raises(ValueError, match="no frontal face was found in the picture of 300×120 pixels"):
+    with pytest.raises(ValueError, match="no frontal face was found in the image of 300×120 pixels"):
         find_head_box(np.zeros((120, 300, 3), np.uint8))

@@ -17,16 +17,13 @@ from zoo.heads.dad_format import Item
 from zoo.heads.inference import (
     NoHeadError,
     head_files,
-    head_folder,
-    head_image,
-    head_video,
     predict_head,
     submission_items,
 )
 from zoo.heads.mesh import HeadModel, HeadParams
 from zoo.heads.mesh_files import for_viewers
 from zoo.heads.parts import HeadOutput
-from zoo.heads.results import KINDS, Results, rounded
+from zoo.heads.results import KINDS, HeadFiles, rounded
 from zoo.heads.rotation import matrix_from_euler, matrix_to_6d
 from zoo.media.images import MediaError, read_image
 from zoo.media.videos import VideoEndsEarly, read_frames
@@ -134,7 +131,7 @@ class TestInMemory:
         ("picture", "box", "words"),
         [
             (grey(), None, "no frontal face was found"),
-            (grey(), (400.0, 0.0, 20.0, 20.0), "lies outside the picture"),
+            (grey(), (400.0, 0.0, 20.0, 20.0), "lies outside the image"),
             (grey(), (0.0, 0.0, 0.0, 20.0), "is empty"),
         ],
     )
@@ -159,7 +156,7 @@ class TestPictures:
         self, model: StandIn, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         source = save(tmp_path / "in" / "me.now.png", grey())
-        written = head_image(model, source, Results(tmp_path / "out"), BOX)
+        written = head_files(model, source, HeadFiles(tmp_path / "out"), BOX)
         assert files_in(tmp_path / "out") == [
             "glb/me.now.glb",
             "json/me.now.json",
@@ -174,7 +171,7 @@ class TestPictures:
     def test_every_kind_holds_what_it_says(self, model: StandIn, tmp_path: Path) -> None:
         source = save(tmp_path / "me.png", grey())
         expected = predict_head(model, grey(), BOX)
-        head_image(model, source, Results(tmp_path, model="last.ckpt"), BOX)
+        head_files(model, source, HeadFiles(tmp_path, model="last.ckpt"), BOX)
         drawn = (read_image(tmp_path / "overlay" / "me.png") != 128).any(-1)
         x, y = expected.projected.mean(0).astype(int)
         assert drawn[y, x]
@@ -188,7 +185,7 @@ class TestPictures:
 
     def test_the_json_is_enough_to_place_the_mesh(self, model: StandIn, tmp_path: Path) -> None:
         """By the formula that it states, from the mesh at rest to pixels."""
-        head_image(model, save(tmp_path / "me.png", grey()), Results(tmp_path, ["json"], model="last.ckpt"), BOX)
+        head_files(model, save(tmp_path / "me.png", grey()), HeadFiles(tmp_path, ["json"], model="last.ckpt"), BOX)
         record = read_json(tmp_path / "json" / "me.json")
         expected = predict_head(model, grey(), BOX)
         assert list(record["euler"].values()) == pytest.approx(expected.euler, abs=1e-4)
@@ -201,7 +198,7 @@ class TestPictures:
     def test_a_posed_mesh_is_turned_as_in_the_picture(self, model: StandIn, tmp_path: Path) -> None:
         expected = predict_head(model, grey(), BOX)
         source = save(tmp_path / "me.png", grey())
-        head_image(model, source, Results(tmp_path, ["glb"], posed=True), BOX)
+        head_files(model, source, HeadFiles(tmp_path, ["glb"], posed=True), BOX)
         mesh = trimesh.load_mesh(tmp_path / "glb" / "me.glb", process=False)
         np.testing.assert_allclose(mesh.vertices, for_viewers(expected.posed), atol=1e-6)
 
@@ -209,7 +206,7 @@ class TestPictures:
         source = save(tmp_path / "me.png", grey(size=(800, 1200)))
         shown = []
         for wire in (False, True):
-            head_image(model, source, Results(tmp_path / str(wire), ["overlay"], wire), (200.0, 100.0, 600.0, 600.0))
+            head_files(model, source, HeadFiles(tmp_path / str(wire), ["overlay"], wire), (200.0, 100.0, 600.0, 600.0))
             shown.append((read_image(tmp_path / str(wire) / "overlay" / "me.png") == 128).all(-1).mean())
         assert shown[1] > shown[0]
 
@@ -217,8 +214,8 @@ class TestPictures:
         ("picture", "box", "words"),
         [
             (grey(), None, r"me\.png: no frontal face was found"),
-            (grey(), (500.0, 0.0, 20.0, 20.0), r"me\.png: the head's box .* lies outside the picture"),
-            (b"not a picture", BOX, r"me\.png is not a picture"),
+            (grey(), (500.0, 0.0, 20.0, 20.0), r"me\.png: the head's box .* lies outside the image"),
+            (b"not an image", BOX, r"me\.png is not an image"),
         ],
     )
     def test_bad_input_is_one_sentence_and_writes_nothing(
@@ -231,24 +228,24 @@ class TestPictures:
         else:
             save(source, picture)
         with pytest.raises(MediaError, match=words) as error:
-            head_files(model, source, Results(tmp_path / "out"), box)
+            head_files(model, source, HeadFiles(tmp_path / "out"), box)
         assert "\n" not in str(error.value)
         assert not (tmp_path / "out").exists()
 
     def test_a_source_is_never_overwritten(self, model: StandIn, tmp_path: Path) -> None:
         source = save(tmp_path / "overlay" / "me.png", grey())
         with pytest.raises(MediaError, match="would be overwritten"):
-            head_image(model, source, Results(tmp_path), BOX)
+            head_files(model, source, HeadFiles(tmp_path), BOX)
 
     def test_unknown_kinds_are_named(self, tmp_path: Path) -> None:
         with pytest.raises(ValueError, match=r"kind 'mesh' do not exist; expected some of overlay, obj"):
-            Results(tmp_path, ["mesh"])
+            HeadFiles(tmp_path, ["mesh"])
 
     def test_smoothing_needs_a_video(self, model: StandIn, tmp_path: Path) -> None:
         source = save(tmp_path / "in" / "me.png", grey())
         for wrong in (source, source.parent):
-            with pytest.raises(MediaError, match=r"is a (folder of pictures|picture) .* leave out --smooth"):
-                head_files(model, wrong, Results(tmp_path / "out"), BOX, smooth=True)
+            with pytest.raises(MediaError, match=r"is a (folder of images|image) .* leave out --smooth"):
+                head_files(model, wrong, HeadFiles(tmp_path / "out"), BOX, smooth=True)
         assert not (tmp_path / "out").exists()
 
 
@@ -256,21 +253,21 @@ class TestFolders:
     def test_names_and_subfolders_are_kept(self, model: StandIn, tmp_path: Path) -> None:
         save(tmp_path / "in" / "me.png", grey())
         save(tmp_path / "in" / "us" / "you.png", grey())
-        head_folder(model, tmp_path / "in", Results(tmp_path / "out", ["json"]), BOX, progress=False)
+        head_files(model, tmp_path / "in", HeadFiles(tmp_path / "out", ["json"]), BOX, progress=False)
         assert files_in(tmp_path / "out") == ["json/me.json", "json/us/you.json"]
 
     def test_pictures_without_a_head_are_left_out_and_named(self, model: StandIn, tmp_path: Path) -> None:
         save(tmp_path / "in" / "a.png", astronaut())
         save(tmp_path / "in" / "b.png", grey())
         (tmp_path / "in" / "c.png").write_bytes(b"")
-        with pytest.raises(MediaError, match=r"2 of 3 pictures were left out.*b\.png: no frontal face"):
-            head_folder(model, tmp_path / "in", Results(tmp_path / "out", ["json"]), progress=False)
+        with pytest.raises(MediaError, match=r"2 of 3 images were left out.*b\.png: no frontal face"):
+            head_files(model, tmp_path / "in", HeadFiles(tmp_path / "out", ["json"]), progress=False)
         assert files_in(tmp_path / "out") == ["json/a.json"]
 
     def test_results_of_an_earlier_run_are_no_pictures(self, model: StandIn, tmp_path: Path) -> None:
         save(tmp_path / "me.png", grey())
         for _ in range(2):
-            head_folder(model, tmp_path, Results(tmp_path, ["overlay"]), BOX, progress=False)
+            head_files(model, tmp_path, HeadFiles(tmp_path, ["overlay"]), BOX, progress=False)
         assert files_in(tmp_path) == ["me.png", "overlay/me.png"]
 
 
@@ -293,7 +290,7 @@ def lines_of(path: Path) -> list[dict[str, Any]]:
 class TestVideos:
     def test_a_video_gives_a_video_and_a_line_a_frame(self, model: StandIn, tmp_path: Path) -> None:
         source = write_video(tmp_path / "in" / "walk.mp4", [grey(100), grey(150), grey(200)])
-        head_files(model, source, Results(tmp_path / "out"), BOX, progress=False)
+        head_files(model, source, HeadFiles(tmp_path / "out"), BOX, progress=False)
         assert files_in(tmp_path / "out") == ["json/walk.jsonl", "landmarks/walk.jsonl", "overlay/walk.mp4"]
         lines = lines_of(tmp_path / "out" / "json" / "walk.jsonl")
         assert [(line["frame"], line["seconds"]) for line in lines] == [(0, 0), (1, 0.04), (2, 0.08)]
@@ -304,7 +301,7 @@ class TestVideos:
 
     def test_meshes_of_a_video_are_a_file_a_frame(self, model: StandIn, tmp_path: Path) -> None:
         source = write_video(tmp_path / "walk.mp4", [grey()] * 2)
-        head_video(model, source, Results(tmp_path / "out", ["obj"]), BOX, progress=False)
+        head_files(model, source, HeadFiles(tmp_path / "out", ["obj"]), BOX, progress=False)
         assert files_in(tmp_path / "out") == ["obj/walk/000000.obj", "obj/walk/000001.obj"]
 
     def test_smoothing_calms_the_head(self, model: StandIn, tmp_path: Path) -> None:
@@ -312,7 +309,7 @@ class TestVideos:
         steps = []
         for smooth in (False, True):
             out = tmp_path / str(smooth)
-            head_video(model, source, Results(out, ["json"]), BOX, smooth, progress=False)
+            head_files(model, source, HeadFiles(out, ["json"]), BOX, smooth, progress=False)
             yaw = np.array([line["euler"]["yaw"] for line in lines_of(out / "json" / "walk.jsonl")])
             steps.append(np.abs(np.diff(yaw)).mean())
         assert steps[1] < 0.6 * steps[0]
@@ -322,7 +319,7 @@ class TestVideos:
     ) -> None:
         face, nothing = astronaut()[:240, 60:380], grey(128, (240, 320))
         source = write_video(tmp_path / "walk.mp4", [nothing, face, nothing])
-        head_video(model, source, Results(tmp_path / "out", ["json", "overlay"]), progress=False)
+        head_files(model, source, HeadFiles(tmp_path / "out", ["json", "overlay"]), progress=False)
         first, second, third = lines_of(tmp_path / "out" / "json" / "walk.jsonl")
         assert first == {"frame": 0, "seconds": 0.0, "box": None}
         assert second["box"] == third["box"]
@@ -336,7 +333,7 @@ class TestVideos:
     def test_a_video_without_a_head_writes_nothing(self, model: StandIn, tmp_path: Path, box: Any, words: str) -> None:
         source = write_video(tmp_path / "walk.mp4", [grey()] * 2)
         with pytest.raises(NoHeadError, match=words):
-            head_video(model, source, Results(tmp_path / "out"), box, progress=False)
+            head_files(model, source, HeadFiles(tmp_path / "out"), box, progress=False)
         assert not (tmp_path / "out").exists()
 
     def test_a_video_that_ends_early_gives_what_there_is(self, model: StandIn, tmp_path: Path) -> None:
@@ -344,7 +341,7 @@ class TestVideos:
         source = write_video(tmp_path / "walk.mp4", noisy)
         os.truncate(source, source.stat().st_size // 2)
         with pytest.raises(VideoEndsEarly, match="ends early"):
-            head_video(model, source, Results(tmp_path / "out"), (20.0, 10.0, 40.0, 40.0), progress=False)
+            head_files(model, source, HeadFiles(tmp_path / "out"), (20.0, 10.0, 40.0, 40.0), progress=False)
         frames = list(read_frames(tmp_path / "out" / "overlay" / "walk.mp4"))
         assert 3 < len(frames) == len(lines_of(tmp_path / "out" / "json" / "walk.jsonl")) < 27
 
@@ -361,7 +358,7 @@ class TestVideos:
 
         monkeypatch.setattr(model.network, "forward", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            head_video(model, source, Results(tmp_path / "out"), BOX, progress=False)
+            head_files(model, source, HeadFiles(tmp_path / "out"), BOX, progress=False)
         assert files_in(tmp_path / "out") == ["overlay/walk.partial.mp4"]
 
     def test_without_pyav_it_says_what_to_install(
@@ -370,7 +367,7 @@ class TestVideos:
         monkeypatch.setitem(__import__("sys").modules, "av", None)
         (tmp_path / "walk.mp4").write_bytes(b"")
         with pytest.raises(MediaError, match=r"pip install 'ablation-zoo\[video\]'"):
-            head_files(model, tmp_path / "walk.mp4", Results(tmp_path / "out"))
+            head_files(model, tmp_path / "walk.mp4", HeadFiles(tmp_path / "out"))
 
 
 def test_benchmark_items_are_predicted_in_the_whole_picture(

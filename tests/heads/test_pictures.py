@@ -13,12 +13,12 @@ from zoo.heads.parts import HeadBatch, HeadOutput
 from zoo.heads.pictures import (
     AXIS_COLOURS,
     COLUMNS,
+    _sheet,
     draw_axes,
     draw_landmarks,
     draw_mesh,
     draw_wire,
     log_sheet,
-    sheet,
 )
 from zoo.heads.rotation import matrix_from_6d, matrix_from_euler, matrix_to_6d
 
@@ -164,7 +164,7 @@ def column(picture: Image.Image, number: int, side: int) -> np.ndarray:
 
 
 def test_a_sheet_shows_truth_and_prediction_side_by_side(head: HeadModel, pair: tuple[HeadBatch, HeadOutput]) -> None:
-    picture = sheet([pair, pair], head, side=96)
+    picture = _sheet([pair, pair], head, side=96)
     assert picture.size == (len(COLUMNS) * 98, 16 + 2 * 98)
     crop, truth, predicted, heatmaps = (column(picture, number, 96) for number in range(4))
     assert (crop == 90).all()
@@ -178,7 +178,7 @@ def test_a_sheet_shows_truth_and_prediction_side_by_side(head: HeadModel, pair: 
 
 def test_a_sheet_without_heatmaps_has_a_column_less(head: HeadModel, pair: tuple[HeadBatch, HeadOutput]) -> None:
     batch, output = pair
-    picture = sheet([(batch, output._replace(heatmaps=None, landmarks=None))], head, side=48)
+    picture = _sheet([(batch, output._replace(heatmaps=None, landmarks=None))], head, side=48)
     assert picture.width == (len(COLUMNS) - 1) * 50
 
 
@@ -194,6 +194,6 @@ def test_a_sheet_is_written_and_logged(head: HeadModel, pair: tuple[HeadBatch, H
     logger = Logger()
     log_sheet([pair], head, str(tmp_path), [logger, object()], "epoch_0001", 7)  # type: ignore[list-item]
     with Image.open(tmp_path / "pictures" / "epoch_0001.png") as picture:
-        assert picture.size == sheet([pair], head).size
+        assert picture.size == _sheet([pair], head).size
     (logged,) = logger.logged
     assert (logged["key"], logged["step"]) == ("validation/pictures", 7)

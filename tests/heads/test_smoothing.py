@@ -5,7 +5,7 @@ import torch
 
 from zoo.heads.mesh import HeadParams
 from zoo.heads.rotation import angle_between, matrix_from_6d, matrix_from_axis_angle, matrix_from_euler, matrix_to_6d
-from zoo.heads.smoothing import HeadSmoother, OneEuroFilter, RotationFilter, share
+from zoo.heads.smoothing import HeadSmoother, OneEuroFilter, RotationFilter, gain
 
 
 def noise(*shape: int) -> torch.Tensor:
@@ -19,8 +19,8 @@ def test_the_first_value_passes_as_it_is() -> None:
 def test_two_steps_by_hand() -> None:
     filtered = OneEuroFilter(cutoff=2.0, speed_weight=0.5)
     filtered(torch.tensor([1.0]), 0.0)
-    speed = share(1.0, 0.1) * 20  # from rest towards 2 in 0.1 s
-    expected = 1 + 2 * share(2.0 + 0.5 * speed, 0.1)
+    speed = gain(1.0, 0.1) * 20  # from rest towards 2 in 0.1 s
+    expected = 1 + 2 * gain(2.0 + 0.5 * speed, 0.1)
     torch.testing.assert_close(filtered(torch.tensor([3.0]), 0.1), torch.tensor([expected]))
 
 
@@ -82,7 +82,7 @@ def test_a_rotation_moves_along_the_turn_by_its_share() -> None:
     smooth = RotationFilter(cutoff=1.0)
     smooth(torch.eye(3), 0.0)
     turned = smooth(matrix_from_axis_angle(torch.tensor([0.0, 0.3, 0.0])), 0.1)
-    assert float(angle_between(turned, torch.eye(3))) == pytest.approx(0.3 * share(1.0, 0.1), rel=1e-3)
+    assert float(angle_between(turned, torch.eye(3))) == pytest.approx(0.3 * gain(1.0, 0.1), rel=1e-3)
 
 
 def head(yaw: float, *, scale: float = 3.0) -> HeadParams:

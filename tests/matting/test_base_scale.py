@@ -4,7 +4,8 @@ import pytest
 import torch
 
 import zoo
-from zoo.matting.base_scale import FittingScale, fitting_scale, trained_side
+from zoo.matting.base_scale import fitting_scale, trained_side
+from zoo.matting.fast import FastMatting
 
 
 @pytest.fixture(scope="module")
@@ -40,11 +41,12 @@ def test_without_a_refiner_the_whole_picture_may_be_seen() -> None:
 
 
 def test_every_picture_gets_its_own_scale(model) -> None:
-    fitted = FittingScale(model, trained_side=32)
+    fitted = FastMatting(model.network, trained_side=32)
     for side, coarse in ((64, 32), (128, 32), (256, 32)):
         image = torch.rand(1, 3, side, side)
         with torch.no_grad():
             assert fitted(image, image).coarse_alpha.shape[-1] == coarse
+    assert fitted.network.base_scale == model.network.base_scale, "the network is not changed"
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,6 @@ from zoo_plugins.selectors import AllPatches, NoPatches, RandomPatches, Threshol
 import zoo
 from zoo.core.parts import Backbone
 from zoo.matting import fast as fast_module
-from zoo.matting.base_scale import FittingScale
 from zoo.matting.fast import FastMatting, compiled_base
 from zoo.matting.net import MattingNetwork
 from zoo.matting.parts import Coarse, MattingOutput, PatchSelector, Refiner
@@ -159,7 +158,9 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
     """Every picture that is prepared from now on."""
     prepared: list[Tensor] = []
     original = MattingNetwork.prepare
-    monkeypatch.setattr(MattingNetwork, "prepare", lambda self, image: prepared.append(image) or original(self, image))
+    monkeypatch.setattr(
+        MattingNetwork, "prepare", lambda self, image, *scale: prepared.append(image) or original(self, image, *scale)
+    )
     return prepared
 
 
@@ -294,9 +295,9 @@ def test_without_a_compiler_compiling_ends_in_a_sentence(fresh_compiler: None) -
 def test_it_goes_where_a_model_goes() -> None:
     network, given = made(), [image.float() for image in pictures()]
     fast = FastMatting(network.float())
-    assert_equal(run(FittingScale(fast, 24), *given), run(network, *given), 1e-5)
+    assert_equal(run(FastMatting(network, trained_side=24), *given), run(network, *given), 1e-5)
     assert fast.network.base_scale == 0.25
-    with pytest.raises(ValueError, match="folded weights and cannot be trained"):
+    with pytest.raises(ValueError, match="fused weights and cannot be trained"):
         fast.train()
 
 

@@ -78,7 +78,7 @@ def test_missing_root_and_missing_subfolder_are_told_apart(root: Path) -> None:
 def test_empty_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "fgr").mkdir()
     (tmp_path / "pha").mkdir()
-    assert "fgr holds no picture" in sentence(tmp_path)
+    assert "fgr holds no image" in sentence(tmp_path)
 
 
 def test_no_mismatch_no_sentence(root: Path) -> None:

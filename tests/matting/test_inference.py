@@ -13,17 +13,13 @@ from torch import nn
 import zoo
 from zoo.matting.fast import FastMatting
 from zoo.matting.inference import (
-    KINDS,
+    Matting,
     MattingWarning,
-    Results,
-    matte,
+    load_matting,
     matte_files,
-    matte_folder,
-    matte_image,
-    matte_video,
-    render,
 )
 from zoo.matting.parts import MattingOutput
+from zoo.matting.results import KINDS, MatteFiles, render
 from zoo.media.images import MediaError, read_image
 
 SIZE = (54, 70)  # no multiples of 4
@@ -79,7 +75,7 @@ def person_mask():
 
 
 def test_one_picture_lands_in_one_folder_a_kind(pair, tmp_path):
-    written = matte_image(difference_model, *pair, Results(tmp_path / "out", KINDS))
+    written = matte_files(difference_model, *pair, MatteFiles(tmp_path / "out", KINDS))
     assert files_in(tmp_path / "out") == sorted(f"{kind}/me.now.png" for kind in KINDS)
     assert sorted(written) == sorted(tmp_path / "out" / kind / "me.now.png" for kind in KINDS)
     for path in written:
@@ -88,7 +84,7 @@ def test_one_picture_lands_in_one_folder_a_kind(pair, tmp_path):
 
 
 def test_every_kind_holds_what_it_says(pair, tmp_path):
-    matte_image(difference_model, *pair, Results(tmp_path, KINDS, new_background="#0000ff"))
+    matte_files(difference_model, *pair, MatteFiles(tmp_path, KINDS, new_background="#0000ff"))
 
     def read(kind, mode="RGB"):
         return read_image(tmp_path / kind / "me.now.png", mode)
@@ -112,10 +108,10 @@ def test_composites_round_and_need_no_new_background(pair, tmp_path):
         output = difference_model(source, background)
         return output._replace(alpha=torch.full_like(output.alpha, 0.4), foreground=torch.zeros_like(source))
 
-    matte_image(half, *pair, Results(tmp_path, new_background="#030507"))
+    matte_files(half, *pair, MatteFiles(tmp_path, new_background="#030507"))
     assert (read_image(tmp_path / "composite" / "me.now.png") == (2, 3, 4)).all()  # 1.8, 3.0, 4.2
     assert (read_image(tmp_path / "alpha" / "me.now.png", "L") == 102).all()
-    matte_image(half, *pair, Results(tmp_path / "plain", ["composite"]))
+    matte_files(half, *pair, MatteFiles(tmp_path / "plain", ["composite"]))
     assert files_in(tmp_path / "plain") == ["composite/me.now.png"]
 
 
@@ -123,7 +119,7 @@ def test_a_new_background_picture_is_scaled_to_cover(pair, tmp_path):
     halves = np.zeros((40, 200, 3), np.uint8)
     halves[:, 100:] = 255
     save(tmp_path / "beach.png", halves)
-    matte_image(difference_model, *pair, Results(tmp_path, ["alpha"], new_background=tmp_path / "beach.png"))
+    matte_files(difference_model, *pair, MatteFiles(tmp_path, ["alpha"], new_background=tmp_path / "beach.png"))
     composite, alpha = (read_image(tmp_path / kind / "me.now.png") for kind in ("composite", "alpha"))
     behind = composite[alpha[:, :, 0] == 0]
     assert set(np.unique(behind[:, 0])) >= {0, 255}
@@ -132,21 +128,46 @@ def test_a_new_background_picture_is_scaled_to_cover(pair, tmp_path):
 
 
 def test_the_foreground_is_needed_where_its_colours_are_seen(pair, tmp_path):
-    needed = {kind: Results(tmp_path, [kind]).need_foreground for kind in KINDS}
+    needed = {kind: MatteFiles(tmp_path, [kind]).need_foreground for kind in KINDS}
     assert [kind for kind in KINDS if needed[kind]] == ["foreground", "rgba", "composite"]
-    assert Results(tmp_path, ["alpha"], new_background="green").need_foreground
+    assert MatteFiles(tmp_path, ["alpha"], new_background="green").need_foreground
 
     def without(source, background):
         return difference_model(source, background)._replace(foreground=None)
 
-    matte_image(without, *pair, Results(tmp_path, ["alpha", "error", "refined"]))
+    matte_files(without, *pair, MatteFiles(tmp_path, ["alpha", "error", "refined"]))
     assert files_in(tmp_path / "alpha") == ["me.now.png"]
 
 
 def test_in_memory(pair):
-    output = matte(difference_model, source_picture(), PLACE.astype(np.float32) / 255)
+    output = Matting(difference_model)(source_picture(), PLACE.astype(np.float32) / 255)
     assert output.alpha.shape == (1, 1, *SIZE)
     assert not output.alpha.requires_grad
+
+
+def test_a_background_of_the_same_values_is_uploaded_once():
+    seen = []
+    model = Matting(lambda source, background: seen.append(background) or difference_model(source, background))
+    place = PLACE.copy()
+    for _ in range(2):
+        model(source_picture(), place)
+    place[0] = 0
+    model(source_picture(), place)
+    assert seen[0] is seen[1]
+    assert seen[1] is not seen[2]
+    torch.testing.assert_close(seen[2][0], torch.from_numpy(place).permute(2, 0, 1) / 255)
+
+
+def test_a_model_by_name_is_what_the_command_runs():
+    torch.manual_seed(0)
+    image, background = torch.rand(2, 96, 128, 3).mul(255).byte().numpy()
+    alone = load_matting("bgmv2_mobilenetv2-synthetic", device="cpu", base_scale=0.5, foreground=False)
+    output, fitted = alone(image, background), load_matting("bgmv2_mobilenetv2-synthetic")(image, background)
+    assert output.foreground is None
+    assert output.coarse_alpha.shape == (1, 1, 48, 64)
+    assert fitted.foreground.shape == (1, 3, 96, 128)
+    with pytest.raises(ValueError, match=r"base_scale=1 with PatchRefiner"):
+        load_matting("bgmv2_mobilenetv2-synthetic", base_scale=1)
 
 
 def test_a_folder_keeps_names_and_subfolders(tmp_path):
@@ -155,7 +176,7 @@ def test_a_folder_keeps_names_and_subfolders(tmp_path):
         save(tmp_path / "empty" / Path(name).with_suffix(".png"), PLACE)
     for background in (tmp_path / "empty" / "a.png", tmp_path / "empty"):
         out = tmp_path / f"out_{background.name}"
-        matte_folder(difference_model, tmp_path / "in", background, Results(out, ["alpha"]), progress=False)
+        matte_files(difference_model, tmp_path / "in", background, MatteFiles(out, ["alpha"]), progress=False)
         assert files_in(out) == ["alpha/a.png", "alpha/b/a.png", "alpha/b/c.png"]
 
 
@@ -171,18 +192,18 @@ def test_one_background_for_a_folder_is_handed_over_as_the_same_tensor(tmp_path,
     sources = tmp_path / "two"
     for name in ("a.png", "b.png"):
         save(sources / name, source_picture())
-    results = Results(tmp_path / "out", ["alpha"])
-    matte_folder(remembering, sources, pair[1], results, progress=False)
+    results = MatteFiles(tmp_path / "out", ["alpha"])
+    matte_files(remembering, sources, pair[1], results, progress=False)
     assert seen[0] is seen[1]
     assert not seen[0].is_inference()  # such a tensor does not say whether it was changed
     save(tmp_path / "empty" / "a.png", PLACE)
-    matte_folder(remembering, sources, other.parent, results, progress=False)
+    matte_files(remembering, sources, other.parent, results, progress=False)
     torch.testing.assert_close(seen[2], seen[0])
     torch.testing.assert_close(seen[3][0], torch.from_numpy(darker).permute(2, 0, 1) / 255)
 
 
 def test_a_composite_of_half_precision_is_mixed_in_full(pair):
-    output = matte(difference_model, source_picture(), PLACE)
+    output = Matting(difference_model)(source_picture(), PLACE)
     half = MattingOutput(*(field.bfloat16() for field in output))
     whole = MattingOutput(*(field.float() for field in half))
     behind = torch.tensor([0.1, 0.7, 0.3]).view(1, 3, 1, 1)
@@ -190,9 +211,9 @@ def test_a_composite_of_half_precision_is_mixed_in_full(pair):
 
 
 def test_results_of_an_earlier_run_are_no_sources(tmp_path, pair):
-    results = Results(tmp_path / "in", ["alpha"])
+    results = MatteFiles(tmp_path / "in", ["alpha"])
     for _ in range(2):
-        written = matte_folder(difference_model, pair[0].parent, pair[1], results, progress=False)
+        written = matte_files(difference_model, pair[0].parent, pair[1], results, progress=False)
         assert len(written) == 2
 
 
@@ -200,16 +221,15 @@ def test_missing_backgrounds_are_named_before_anything_is_computed(tmp_path):
     for name in ("a.png", "b.png", "c.png"):
         save(tmp_path / "in" / name, source_picture())
     save(tmp_path / "empty" / "a.png", PLACE)
-    with pytest.raises(MediaError, match=r"2 of 3 pictures \(the first: b\)"):
-        matte_folder(never, tmp_path / "in", tmp_path / "empty", Results(tmp_path / "out"), progress=False)
+    with pytest.raises(MediaError, match=r"2 of 3 images \(the first: b\)"):
+        matte_files(never, tmp_path / "in", tmp_path / "empty", MatteFiles(tmp_path / "out"), progress=False)
 
 
 def test_another_size_is_named_before_anything_is_computed(tmp_path, pair):
     small = save(tmp_path / "small.png", PLACE[:40, :60])
-    for run in (matte_image, matte_folder):
-        source = pair[0] if run is matte_image else pair[0].parent
+    for source in (pair[0], pair[0].parent):
         with pytest.raises(MediaError, match=r"small.png is 60×40 pixels.*is 70×54.*--align") as error:
-            run(never, source, small, Results(tmp_path / "out"))
+            matte_files(never, source, small, MatteFiles(tmp_path / "out"))
         assert "\n" not in str(error.value)
     assert not (tmp_path / "out").exists()
 
@@ -219,21 +239,21 @@ def test_sources_are_never_overwritten(tmp_path):
     background = save(tmp_path / "empty.png", PLACE)
     for path in (source, source.parent):
         with pytest.raises(MediaError, match=r"alpha.a\.png would be overwritten"):
-            matte_files(never, path, background, Results(tmp_path), progress=False)
+            matte_files(never, path, background, MatteFiles(tmp_path), progress=False)
     assert (read_image(source) == source_picture()).all()
 
 
 def test_two_sources_of_one_name_are_refused(tmp_path, pair):
     save(tmp_path / "in" / "me.now.jpg", source_picture())
-    with pytest.raises(MediaError, match=r"two pictures named me\.now"):
-        matte_folder(never, tmp_path / "in", pair[1], Results(tmp_path / "out"), progress=False)
+    with pytest.raises(MediaError, match=r"two images named me\.now"):
+        matte_files(never, tmp_path / "in", pair[1], MatteFiles(tmp_path / "out"), progress=False)
 
 
 def test_a_damaged_picture_does_not_stop_the_others(tmp_path, pair):
     damaged = save(tmp_path / "in" / "damaged.png", RANDOM.integers(0, 256, (*SIZE, 3), dtype=np.uint8))
     os.truncate(damaged, damaged.stat().st_size // 2)
-    with pytest.raises(MediaError, match=r"1 of 3 pictures were left out.*damaged\.png is truncated") as error:
-        matte_folder(difference_model, tmp_path / "in", pair[1], Results(tmp_path / "out", ["alpha"]), progress=False)
+    with pytest.raises(MediaError, match=r"1 of 3 images were left out.*damaged\.png is truncated") as error:
+        matte_files(difference_model, tmp_path / "in", pair[1], MatteFiles(tmp_path / "out", ["alpha"]), progress=False)
     assert "\n" not in str(error.value)
     assert files_in(tmp_path / "out") == ["alpha/empty.png", "alpha/me.now.png"]
 
@@ -241,12 +261,12 @@ def test_a_damaged_picture_does_not_stop_the_others(tmp_path, pair):
 def test_another_place_is_warned_of(tmp_path, pair):
     other = save(tmp_path / "other.png", np.ascontiguousarray(PLACE[::-1, ::-1]))
     with pytest.warns(MattingWarning, match="do not look like the same place"):
-        matte_image(difference_model, pair[0], other, Results(tmp_path / "out"))
+        matte_files(difference_model, pair[0], other, MatteFiles(tmp_path / "out"))
 
 
 def test_alignment_that_fails_warns_and_goes_on(tmp_path, pair):
     with pytest.warns(MattingWarning, match="was not aligned"):
-        written = matte_image(difference_model, *pair, Results(tmp_path / "out", ["alpha"]), align=True)
+        written = matte_files(difference_model, *pair, MatteFiles(tmp_path / "out", ["alpha"]), align=True)
     assert written[0].exists()
 
 
@@ -258,9 +278,9 @@ def test_alignment_brings_the_background_over_the_source(tmp_path):
     source[100:300, 200:320] = COLOUR
     pair = save(tmp_path / "in.png", source), save(tmp_path / "empty.png", data.coffee()[4:, 12:])
     with pytest.raises(MediaError, match="--align"):
-        matte_image(never, *pair, Results(tmp_path / "out"))
-    matte_image(
-        lambda source, background: shown(source, background), *pair, Results(tmp_path, ["foreground"]), align=True
+        matte_files(never, *pair, MatteFiles(tmp_path / "out"))
+    matte_files(
+        lambda source, background: shown(source, background), *pair, MatteFiles(tmp_path, ["foreground"]), align=True
     )
     aligned = read_image(tmp_path / "foreground" / "in.png")
     assert np.abs(aligned[20:-20, 20:180].astype(int) - place[20:-20, 20:180]).mean() < 3
@@ -268,13 +288,13 @@ def test_alignment_brings_the_background_over_the_source(tmp_path):
 
 def test_wrong_requests_are_refused(tmp_path, pair):
     with pytest.raises(ValueError, match="'matte' do not exist; expected some of alpha"):
-        Results(tmp_path, ["matte"])
+        MatteFiles(tmp_path, ["matte"])
     with pytest.raises(ValueError, match="neither a file nor a colour"):
-        Results(tmp_path, new_background="bluish")
-    with pytest.raises(MediaError, match="is a folder; expected one picture"):
-        matte_image(never, pair[0], tmp_path, Results(tmp_path / "out"))
+        MatteFiles(tmp_path, new_background="bluish")
+    with pytest.raises(MediaError, match="is a folder; expected one image"):
+        matte_files(never, pair[0], tmp_path, MatteFiles(tmp_path / "out"))
     with pytest.raises(ValueError, match=r"training mode.*model\.eval"):
-        matte(nn.Identity(), PLACE, PLACE)
+        Matting(nn.Identity())(PLACE, PLACE)
 
 
 def test_an_unusable_result_is_not_written(tmp_path, pair):
@@ -283,7 +303,7 @@ def test_an_unusable_result_is_not_written(tmp_path, pair):
         return output._replace(alpha=output.alpha * float("nan"))
 
     with pytest.raises(ValueError, match="NaN"):
-        matte_image(broken, *pair, Results(tmp_path / "out", ["alpha"]))
+        matte_files(broken, *pair, MatteFiles(tmp_path / "out", ["alpha"]))
     assert not files_in(tmp_path / "out") if (tmp_path / "out").exists() else True
 
 
@@ -308,8 +328,8 @@ class TestVideo:
     def test_videos_keep_timestamps_and_land_in_one_folder_a_kind(self, video, background, tmp_path):
         from zoo.media.videos import read_frames
 
-        results = Results(tmp_path / "out", ["alpha", "rgba"], new_background="green")
-        matte_video(threshold_model, video, background, results, progress=False)
+        results = MatteFiles(tmp_path / "out", ["alpha", "rgba"], new_background="green")
+        matte_files(threshold_model, video, background, results, progress=False)
         assert files_in(tmp_path / "out") == ["alpha/walk.mp4", "composite/walk.mp4", "rgba/walk.mov"]
         mattes, sources = (list(read_frames(path)) for path in (tmp_path / "out" / "alpha" / "walk.mp4", video))
         assert [frame.seconds for frame in mattes] == [frame.seconds for frame in sources]
@@ -318,8 +338,8 @@ class TestVideo:
             assert ((mattes[number].pixels[:, :, 0] > 128) == truth).mean() > 0.97
 
     def test_frames_are_written_without_loss(self, video, background, tmp_path):
-        results = Results(tmp_path / "out", ["alpha"])
-        matte_video(threshold_model, video, background, results, frames=True, progress=False)
+        results = MatteFiles(tmp_path / "out", ["alpha"], frames=True)
+        matte_files(threshold_model, video, background, results, progress=False)
         assert files_in(tmp_path / "out") == [f"alpha/walk/{number:06d}.png" for number in range(30)]
         assert set(np.unique(read_image(tmp_path / "out" / "alpha" / "walk" / "000003.png", "L"))) == {0, 255}
 
@@ -328,14 +348,14 @@ class TestVideo:
         from zoo.media.videos import read_frames
 
         behind = write_video(tmp_path / "sea.mp4", [np.full((48, 64, 3), 8 * n, np.uint8) for n in range(20)])
-        results = Results(tmp_path / "out", KINDS, new_background=behind)
-        matte_video(FastMatting(network), video, background, results, frames=True, progress=False)
-        model, alone = FastMatting(network), Results(tmp_path / "alone", KINDS, new_background=behind)
+        results = MatteFiles(tmp_path / "out", KINDS, new_background=behind, frames=True)
+        matte_files(FastMatting(network), video, background, results, progress=False)
+        model, alone = FastMatting(network), MatteFiles(tmp_path / "alone", KINDS, new_background=behind)
         for number, frame in enumerate(read_frames(video)):
-            output = matte(model, frame.pixels, read_image(background))  # a tensor of its own each time
-            for kind, expected in alone.render(output, frame.seconds):
-                with Image.open(results.path(kind, f"walk/{number:06d}.png")) as written:
-                    assert np.array_equal(written, expected), (kind, number)
+            output = Matting(model)(frame.pixels, read_image(background))  # a tensor of its own each time
+            for kind in KINDS:
+                with Image.open(tmp_path / "out" / kind / f"walk/{number:06d}.png") as written:
+                    assert np.array_equal(written, alone.image(kind, output, frame.seconds)), (kind, number)
         assert number == 29
 
     def test_the_background_is_prepared_once(self, video, background, tmp_path):
@@ -345,15 +365,15 @@ class TestVideo:
             seen.add(background.data_ptr())
             return threshold_model(source, background)
 
-        matte_video(model, video, background, Results(tmp_path / "out", ["alpha"]), progress=False)
+        matte_files(model, video, background, MatteFiles(tmp_path / "out", ["alpha"]), progress=False)
         assert len(seen) == 1
 
     def test_a_video_behind_a_video(self, video, background, tmp_path):
         from zoo.media.videos import read_frames
 
         behind = write_video(tmp_path / "sea.mp4", [np.full((48, 64, 3), 8 * n, np.uint8) for n in range(20)])
-        results = Results(tmp_path / "out", ["composite"], new_background=behind)
-        matte_video(threshold_model, video, background, results, progress=False)
+        results = MatteFiles(tmp_path / "out", ["composite"], new_background=behind)
+        matte_files(threshold_model, video, background, results, progress=False)
         corners = [frame.pixels[-4, -4].mean() for frame in read_frames(tmp_path / "out" / "composite" / "walk.mp4")]
         assert corners == pytest.approx([8 * (n % 20) for n in range(30)], abs=4)
 
@@ -363,9 +383,9 @@ class TestVideo:
         noisy = [RANDOM.integers(0, 256, walking(0).shape, dtype=np.uint8) for _ in range(30)]
         video = write_video(tmp_path / "in" / "walk.mp4", noisy)
         os.truncate(video, video.stat().st_size // 2)
-        results = Results(tmp_path / "out", ["alpha"])
+        results = MatteFiles(tmp_path / "out", ["alpha"])
         with pytest.warns(MattingWarning), pytest.raises(VideoEndsEarly, match="ends early") as error:
-            matte_video(threshold_model, video, background, results, progress=False)
+            matte_files(threshold_model, video, background, results, progress=False)
         assert files_in(tmp_path / "out") == ["alpha/walk.mp4"]
         count = len(list(read_frames(tmp_path / "out" / "alpha" / "walk.mp4")))
         assert 3 < count < 27
@@ -381,19 +401,19 @@ class TestVideo:
             return threshold_model(source, background)
 
         with pytest.raises(RuntimeError, match="out of memory"):
-            matte_video(model, video, background, Results(tmp_path / "out", ["alpha"]), progress=False)
+            matte_files(model, video, background, MatteFiles(tmp_path / "out", ["alpha"]), progress=False)
         assert files_in(tmp_path / "out") == ["alpha/walk.partial.mp4"]
 
     def test_another_size_is_named(self, video, tmp_path):
         small = save(tmp_path / "small.png", STAGE[:40])
         with pytest.raises(MediaError, match=r"small\.png is 96×40 pixels.*is 96×64"):
-            matte_video(never, video, small, Results(tmp_path / "out"), progress=False)
-        with pytest.raises(MediaError, match="is a video; expected one picture"):
-            matte_video(never, video, video, Results(tmp_path / "out"), progress=False)
+            matte_files(never, video, small, MatteFiles(tmp_path / "out"), progress=False)
+        with pytest.raises(MediaError, match="is a video; expected one image"):
+            matte_files(never, video, video, MatteFiles(tmp_path / "out"), progress=False)
 
     def test_a_video_behind_a_picture_is_refused(self, video, pair, tmp_path):
         with pytest.raises(MediaError, match="new background is a video and the source is not"):
-            matte_image(never, *pair, Results(tmp_path / "out", new_background=video))
+            matte_files(never, *pair, MatteFiles(tmp_path / "out", new_background=video))
 
 
 STAGE = RANDOM.integers(60, 120, (8, 12, 3)).repeat(8, axis=0).repeat(8, axis=1).astype(np.uint8)

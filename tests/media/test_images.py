@@ -156,7 +156,7 @@ def test_a_truncated_16_bit_file_is_named(tmp_path):
         read_image(tmp_path / "half.png")
 
 
-@pytest.mark.parametrize(("content", "words"), [(b"", "empty"), (b"hello", "not a picture")])
+@pytest.mark.parametrize(("content", "words"), [(b"", "empty"), (b"hello", "not an image")])
 def test_what_is_no_picture_is_named(tmp_path, content, words):
     (tmp_path / "a.png").write_bytes(content)
     for read in (read_image, image_size):
@@ -229,7 +229,7 @@ def test_folders_are_searched_in_depth_and_sorted(tmp_path):
 
 
 def test_empty_and_missing_folders_are_named(tmp_path):
-    with pytest.raises(MediaError, match="holds no picture"):
+    with pytest.raises(MediaError, match="holds no image"):
         find_images(tmp_path)
     with pytest.raises(MediaError, match="not a folder"):
         find_images(tmp_path / "missing")

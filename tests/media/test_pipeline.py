@@ -1,23 +1,23 @@
-"""Things that threads do ahead and behind: order, bounds, errors."""
+"""Things that threads do before and after: order, bounds, errors."""
 
 import threading
 from collections.abc import Iterator
 
 import pytest
 
-from zoo.media.pipeline import Behind, ahead
+from zoo.media.pipeline import BackgroundWriter, prefetch
 
 NEVER = 30.0
 """Seconds after which a test has failed instead of hanging."""
 
 
-class TestAhead:
+class TestPrefetch:
     def test_items_come_in_their_order(self) -> None:
-        with ahead(range(20), 3) as items:
+        with prefetch(range(20), 3) as items:
             assert list(items) == list(range(20))
 
     def test_nothing_is_nothing(self) -> None:
-        with ahead([], 2) as items:
+        with prefetch([], 2) as items:
             assert list(items) == []
 
     def test_the_next_is_made_while_this_one_is_used_and_no_more_than_asked_for(self) -> None:
@@ -31,7 +31,7 @@ class TestAhead:
                     second.set()
                 yield number
 
-        with ahead(count(), 2) as items:
+        with prefetch(count(), 2) as items:
             assert next(items) == 0
             assert second.wait(NEVER)
             assert len(made) <= 4
@@ -42,7 +42,7 @@ class TestAhead:
             yield 2
             raise ValueError("the file ends here")
 
-        with ahead(broken(), 4) as items:
+        with prefetch(broken(), 4) as items:
             assert [next(items), next(items)] == [1, 2]
             with pytest.raises(ValueError, match="ends here"):
                 next(items)
@@ -58,7 +58,7 @@ class TestAhead:
                 closed.set()
 
         def interrupted() -> None:
-            with ahead(endless(), 2) as items:
+            with prefetch(endless(), 2) as items:
                 next(items)
                 raise KeyboardInterrupt
 
@@ -67,10 +67,10 @@ class TestAhead:
         assert closed.is_set()
 
 
-class TestBehind:
+class TestBackgroundWriter:
     def test_all_is_done_in_order_by_the_end(self) -> None:
         done: list[int] = []
-        with Behind(2) as thread:
+        with BackgroundWriter(2) as thread:
             for number in range(20):
                 thread.do(done.append, number)
         assert done == list(range(20))
@@ -79,14 +79,14 @@ class TestBehind:
         gate, two = threading.Event(), threading.Event()
         asked: list[int] = []
 
-        def ask(thread: Behind) -> None:
+        def ask(thread: BackgroundWriter) -> None:
             for number in range(4):
                 thread.do(gate.wait, NEVER)
                 asked.append(number)
                 if number == 1:
                     two.set()
 
-        with Behind(2) as thread:
+        with BackgroundWriter(2) as thread:
             asking = threading.Thread(target=ask, args=(thread,))
             asking.start()
             assert two.wait(NEVER)
@@ -100,7 +100,7 @@ class TestBehind:
         def full() -> None:
             raise OSError("no space left")
 
-        with pytest.raises(OSError, match="no space"), Behind(2) as thread:
+        with pytest.raises(OSError, match="no space"), BackgroundWriter(2) as thread:
             thread.do(full)
 
     def test_after_an_error_nothing_more_begins(self) -> None:
@@ -108,7 +108,7 @@ class TestBehind:
         done: list[int] = []
 
         def interrupted() -> None:
-            with Behind(5) as thread:
+            with BackgroundWriter(5) as thread:
                 thread.do(gate.wait, NEVER)
                 thread.do(done.append, 1)
                 thread._waiting[-1].add_done_callback(lambda undone: gate.set())  # when it is cancelled

@@ -132,11 +132,11 @@ def test_a_split_without_annotations_is_the_benchmarks(root: Path) -> None:
 
 def test_a_box_outside_the_picture_names_it(root: Path, head_model: HeadModel) -> None:
     change_items(root, bbox=[WIDTH + 1, 0, 10, 10])
-    with pytest.raises(ZooError, match=r"anna\.png: the head's box x=81.* lies outside the picture"):
+    with pytest.raises(ZooError, match=r"anna\.png: the head's box x=81.* lies outside the image"):
         opened(root, head_model).picture(0)
 
 
 def test_a_picture_that_cannot_be_read_is_named(root: Path, head_model: HeadModel) -> None:
     (root / "val/images/anna.png").write_bytes(b"no picture")
-    with pytest.raises(MediaError, match=r"anna\.png is not a picture"):
+    with pytest.raises(MediaError, match=r"anna\.png is not an image"):
         opened(root, head_model).picture(0)

@@ -115,7 +115,7 @@ def test_missing_and_empty_backgrounds(root: Path, tmp_path: Path) -> None:
     with pytest.raises(MediaError, match="nowhere is not a folder"):
         MatteFolder(str(root), str(tmp_path / "nowhere"))
     (tmp_path / "empty").mkdir()
-    with pytest.raises(MediaError, match="empty holds no picture"):
+    with pytest.raises(MediaError, match="empty holds no image"):
         MatteFolder(str(root), str(tmp_path / "empty"))
 
 
@@ -137,7 +137,7 @@ def test_truncated_foreground(root: Path, backgrounds: Path) -> None:
     (root / "fgr/ben.png").write_bytes(whole[: len(whole) // 2])
     message = matte_error(root, backgrounds)
     assert "fgr/ben.png is truncated" in message
-    assert "expected a whole picture" in message
+    assert "expected a whole image" in message
 
 
 def test_cmyk_foreground(root: Path, backgrounds: Path) -> None:

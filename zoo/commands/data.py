@@ -170,7 +170,7 @@ def _make(
 def _check(folder: Path) -> int:
     from zoo.matting.folder_check import find_layouts, inspect, list_files
     from zoo.matting.folders import counted
-    from zoo.media.results import tracked
+    from zoo.media.run import tracked
 
     findings = find_layouts(folder)
     reports = [list_files(layout.root, layout) for layout in findings.layouts]

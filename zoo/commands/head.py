@@ -1,7 +1,7 @@
-"""Find the 3D head in a picture, a folder of pictures or a video: mesh, pose and landmarks.
+"""Find the 3D head in an image, a folder of images or a video: mesh, pose and landmarks.
 
-Results land as `DIR/overlay/NAME.png` and so on, one folder a kind; for a video as `DIR/overlay/NAME.mp4`, and as
-`DIR/json/NAME.jsonl` with a line a frame.
+Results are saved as `DIR/overlay/NAME.png` and so on, one folder per kind; for a video as `DIR/overlay/NAME.mp4`, and
+as `DIR/json/NAME.jsonl` with a line per frame.
 """
 
 import argparse
@@ -11,21 +11,21 @@ from typing import Any
 from zoo.runner.model_arguments import add_model_arguments, load_model, model_name
 
 DEFAULT_MODEL = "dad3dnet_lcnet-synthetic"
-"""What is loaded without `--model`: weights that come with the package, so that it works offline."""
+"""Loaded without `--model`: weights that come with the package, so that it works offline."""
 
 KINDS = ("overlay", "obj", "glb", "json", "landmarks")
 """As in `zoo.heads.results`, which is slow to import."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's arguments."""
-    parser.add_argument("source", metavar="SOURCE", type=Path, help="a picture, a folder of pictures or a video")
-    parser.add_argument("-o", "--output", metavar="DIR", type=Path, required=True, help="where the results land")
+    """Add the command's arguments."""
+    parser.add_argument("source", metavar="SOURCE", type=Path, help="an image, a folder of images or a video")
+    parser.add_argument("-o", "--output", metavar="DIR", type=Path, required=True, help="folder of the results")
     parser.add_argument(
         "--box",
         metavar="X,Y,WIDTH,HEIGHT",
         type=parse_box,
-        help="where the head is, in pixels from the top left, in every picture or frame (default: the largest frontal "
+        help="box of the head, in pixels from the top left, in every image or frame (default: the largest frontal "
         "face, widened to the head)",
     )
     parser.add_argument(
@@ -33,35 +33,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         choices=KINDS,
         metavar="KIND",
-        help=f"which results: {' '.join(KINDS)} (default: all; of a video overlay json landmarks, since its meshes "
-        "are a file a frame)",
+        help=f"kinds of results: {' '.join(KINDS)} (default: all; of a video overlay json landmarks, since its meshes "
+        "are a file per frame)",
     )
     parser.add_argument("--wire", action="store_true", help="draw the mesh as a wire frame instead of a surface")
     parser.add_argument(
         "--posed",
         action="store_true",
-        help="turn OBJ and GLB meshes as the head is turned in the picture (default: they look at the viewer)",
+        help="rotate OBJ and GLB meshes as the head in the image (default: they look at the viewer)",
     )
-    parser.add_argument("--smooth", action="store_true", help="take the jitter out of a video's heads")
+    parser.add_argument("--smooth", action="store_true", help="smooth the heads of a video over time")
     add_model_arguments(parser, DEFAULT_MODEL)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Find heads; 0 when everything was written.
+    """Find heads; return 0 when everything was written.
 
     Raises:
-        ValueError: in one sentence, whatever is wrong with the input.
+        ZooError: bad input.
     """
     if not arguments.source.exists():
         raise ValueError(
-            f"SOURCE {arguments.source} does not exist; expected a picture, a folder of pictures or a video: check "
-            "the path."
+            f"SOURCE {arguments.source} does not exist; expected an image, a folder of images or a video: check the "
+            "path."
         )
     from zoo.heads.inference import head_files
-    from zoo.heads.results import Results
+    from zoo.heads.results import HeadFiles
 
     name = model_name(arguments)
-    results = Results(arguments.output, arguments.save, arguments.wire, arguments.posed, name)
+    results = HeadFiles(arguments.output, arguments.save, arguments.wire, arguments.posed, name)
     model = load_head_model(arguments)
     written = head_files(model, arguments.source, results, arguments.box, arguments.smooth)
     print(f"{len(written)} results in {arguments.output}")
@@ -69,10 +69,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def load_head_model(arguments: argparse.Namespace) -> Any:
-    """The model of 3D heads that the arguments name, on its device.
+    """Return the model of 3D heads that the arguments name, on its device.
 
     Raises:
-        ValueError: no model, no such device, or a model of something else.
+        ZooError: no model, no such device, or a model of something else.
     """
     model = load_model(arguments)
 
@@ -85,7 +85,7 @@ def load_head_model(arguments: argparse.Namespace) -> Any:
 
 
 def parse_box(text: str) -> tuple[float, float, float, float]:
-    """Four numbers with commas between them."""
+    """Parse four numbers with commas between them."""
     try:
         x, y, width, height = (float(number) for number in text.split(","))
     except ValueError:

@@ -1,6 +1,6 @@
 """Run a model over a split of DAD-3DHeads and write the benchmark's submission file.
 
-Items whose picture cannot be read, or whose prediction is not finite, are named; the exit code is then 1.
+Items whose image cannot be read, or whose prediction is not finite, are printed; the exit code is then 1.
 """
 
 import argparse
@@ -11,7 +11,7 @@ from zoo.runner.model_arguments import add_model_arguments
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's arguments."""
+    """Add the command's arguments."""
     parser.add_argument("data", metavar="DATA_ROOT", type=Path, help="the folder of DAD-3DHeads")
     parser.add_argument(
         "-o", "--output", metavar="FILE", type=Path, required=True, help="the submission, such as submission.json"
@@ -23,10 +23,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Predict and write; 0 when every item has a prediction that the benchmark can measure.
+    """Predict and write; return 0 when every item has a prediction that the benchmark can measure.
 
     Raises:
-        ValueError: in one sentence, whatever is wrong with the input; then nothing is written.
+        ZooError: bad input; then nothing is written.
     """
     if arguments.output.is_dir():
         raise ValueError(f"{arguments.output} is a folder; expected a file, such as submission.json.")

@@ -1,6 +1,6 @@
-"""Cut people out of a picture, a folder of pictures or a video, given a picture of the empty place.
+"""Cut people out of an image, a folder of images or a video, with an image of the empty background.
 
-Results land as `DIR/alpha/NAME.png` and so on, one folder a kind; for a video as `DIR/alpha/NAME.mp4`.
+Results are saved as `DIR/alpha/NAME.png` and so on, one folder per kind; for a video as `DIR/alpha/NAME.mp4`.
 """
 
 import argparse
@@ -9,36 +9,32 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from zoo.runner.model_arguments import add_model_arguments, load_model, model_name
+from zoo.runner.model_arguments import add_model_arguments, model_name
 
 DEFAULT_MODEL = "bgmv2_mobilenetv2-synthetic"
-"""What is loaded without `--model`: weights that come with the package, so that it works offline."""
+"""Loaded without `--model`: weights that come with the package, so that it works offline."""
 
 KINDS = ("alpha", "foreground", "rgba", "composite", "error", "refined")
-"""As in `zoo.matting.inference`, which is slow to import."""
-
-
-PRECISIONS = {"32": "float32", "bf16": "bfloat16", "16": "float16"}
-"""By Lightning's names, torch's."""
+"""As in `zoo.matting.results`, which is slow to import."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's arguments."""
-    parser.add_argument("source", metavar="SOURCE", type=Path, help="a picture, a folder of pictures or a video")
+    """Add the command's arguments."""
+    parser.add_argument("source", metavar="SOURCE", type=Path, help="an image, a folder of images or a video")
     parser.add_argument(
         "background",
         metavar="BACKGROUND",
         type=Path,
-        help="a picture of the same place without the person, by the same camera; for a folder also a folder of them, "
+        help="an image of the same place without the person, by the same camera; for a folder also a folder of them, "
         "named like the sources",
     )
-    parser.add_argument("-o", "--output", metavar="DIR", type=Path, required=True, help="where the results land")
+    parser.add_argument("-o", "--output", metavar="DIR", type=Path, required=True, help="folder of the results")
     parser.add_argument(
         "--base-scale",
         metavar="S",
         type=float,
-        help="size at which the base network sees the picture, relative to it (default: about as large as the pictures "
-        "that the checkpoint was trained on; the paper takes 0.25 for HD and 0.125 for 4K)",
+        help="size of the base network's input relative to the image (default: about the size of the images that the "
+        "checkpoint was trained on; the paper takes 0.25 for HD and 0.125 for 4K)",
     )
     parser.add_argument(
         "--save",
@@ -46,16 +42,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=KINDS,
         default=("alpha", "composite"),
         metavar="KIND",
-        help=f"which results: {' '.join(KINDS)} (default: alpha composite)",
+        help=f"kinds of results: {' '.join(KINDS)} (default: alpha composite)",
     )
     parser.add_argument(
         "--new-background",
         metavar="X",
-        help="what stands behind the foreground in the composite: a picture, a colour (green, '#00ff00') or, behind a "
-        "video, a video (default: light green)",
+        help="background of the composite: an image, a colour (green, '#00ff00') or, for a video, a video (default: "
+        "light green)",
     )
     parser.add_argument(
-        "--align", action="store_true", help="lay the background over the source first, if the camera moved a little"
+        "--align", action="store_true", help="warp the background onto the source first, if the camera moved a little"
     )
     parser.add_argument(
         "--frames", action="store_true", help="write each frame of a video as DIR/KIND/NAME/000000.png, without loss"
@@ -63,11 +59,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--decoder",
         metavar="DEVICE",
-        help="let a device of this kind decode the video, such as cuda, vaapi or videotoolbox (default: the CPU)",
+        help="decode the video on a device of this kind, such as cuda, vaapi or videotoolbox (default: the CPU)",
     )
     parser.add_argument(
         "--precision",
-        choices=PRECISIONS,
+        choices=("32", "bf16", "16"),
         default="32",
         help="bf16 or 16 computes in half precision, which some devices do faster; alpha differs by some hundredths in "
         "places (default: 32)",
@@ -75,63 +71,45 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--compile",
         action="store_true",
-        help="let torch compile the base network first, which takes about half a minute and then up to a tenth off "
-        "every frame: for long videos",
+        help="compile the base network first, which takes about half a minute and then saves up to a tenth of every "
+        "frame's time: for long videos",
     )
     add_model_arguments(parser, DEFAULT_MODEL)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Matte; 0 when everything was written.
+    """Matte; return 0 when everything was written.
 
     Raises:
-        ValueError: in one sentence, whatever is wrong with the input.
+        ZooError: bad input.
     """
-    name = model_name(arguments)
-    _refuse_missing(arguments.source, "SOURCE", "a picture, a folder of pictures or a video")
-    _refuse_missing(arguments.background, "BACKGROUND", "a picture or a folder of pictures")
+    name, checkpoint = model_name(arguments), None
+    _refuse_missing(arguments.source, "SOURCE", "an image, a folder of images or a video")
+    _refuse_missing(arguments.background, "BACKGROUND", "an image or a folder of images")
+    if arguments.checkpoint is not None and arguments.model is not None:
+        name, checkpoint = arguments.model, arguments.checkpoint
 
-    from zoo.matting.inference import MattingWarning, Results, matte_files
+    from zoo.matting.inference import MattingWarning, load_matting, matte_files
+    from zoo.matting.results import MatteFiles
 
-    results = Results(arguments.output, arguments.save, arguments.new_background)
-    matting = _fast(load_model(arguments), arguments, name, results.need_foreground)
+    results = MatteFiles(arguments.output, arguments.save, arguments.new_background, arguments.frames)
+    matting = load_matting(
+        name,
+        checkpoint,
+        arguments.device,
+        arguments.precision,
+        arguments.base_scale,
+        arguments.compile,
+        results.need_foreground,
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("always", MattingWarning)
         warnings.showwarning = _show_warning
         written = matte_files(
-            matting,
-            arguments.source,
-            arguments.background,
-            results,
-            align=arguments.align,
-            frames=arguments.frames,
-            decoder=arguments.decoder,
+            matting, arguments.source, arguments.background, results, arguments.align, decoder=arguments.decoder
         )
     print(f"{len(written)} results in {arguments.output}: {' '.join(results.save)}")
     return 0
-
-
-def _fast(model: Any, arguments: argparse.Namespace, name: str, foreground: bool) -> Any:
-    """The model made fast, with its base network seeing pictures at the scale asked for, otherwise as large as in its
-    training, or at its own scale where nothing says how large that was.
-    """
-    import torch
-
-    from zoo.matting.base_scale import FittingScale, trained_side
-    from zoo.matting.fast import FastMatting
-    from zoo.matting.net import MattingNetwork
-
-    if not isinstance(getattr(model, "network", None), MattingNetwork):
-        if arguments.base_scale is not None or arguments.precision != "32" or arguments.compile:
-            raise ValueError(f"{name} holds a {type(model).__name__}; expected a background matting model.")
-        return model
-    fast = FastMatting(model.network, foreground, compiled=arguments.compile)
-    fast.to(getattr(torch, PRECISIONS[arguments.precision]))
-    if arguments.base_scale is not None:
-        fast.network.set_base_scale(arguments.base_scale)
-        return fast
-    side = trained_side(model.record) if model.record is not None else None
-    return fast if side is None else FittingScale(fast, side)
 
 
 def _refuse_missing(path: Path, argument: str, expected: str) -> None:
@@ -140,5 +118,5 @@ def _refuse_missing(path: Path, argument: str, expected: str) -> None:
 
 
 def _show_warning(message: Warning | str, *details: Any, **more: Any) -> None:
-    """One line, without the line of code that Python adds."""
+    """Print one line, without the line of code that Python adds."""
     print(f"warning: {message}", file=sys.stderr)

@@ -1,8 +1,7 @@
-"""From pictures to heads: in memory, or from a picture, a folder of pictures or a video to a folder of results.
+"""3D heads in images in memory, and in an image, a folder of images or a video on disk.
 
 A *model* has a `head_model`, an `image_size` and a `network` for square crops of that size, as
-`zoo.heads.module.HeadAlignment` does. One head a picture is found: that in the box that is given, or the largest face.
-Memory does not grow with the length of a video.
+`zoo.heads.module.HeadAlignment` does. One head per image is predicted: in the given box, or the largest face.
 """
 
 from collections import Counter
@@ -14,34 +13,36 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from zoo.core.errors import ZooError
 from zoo.heads.crop import Box, check_box, find_head_box, place_crop, widened
 from zoo.heads.dad_format import Item
 from zoo.heads.mesh import HeadModel, HeadParams
 from zoo.heads.metrics.points import seven_points
 from zoo.heads.parts import HeadOutput
 from zoo.heads.pictures import to_array
-from zoo.heads.results import KINDS, HeadResult, Results, VideoResults
+from zoo.heads.results import HeadFiles, HeadImage, HeadResult
 from zoo.heads.rotation import matrix_from_6d, matrix_to_euler
 from zoo.heads.smoothing import HeadSmoother
 from zoo.heads.submission import SubmissionItem
 from zoo.measure.device import device_of
-from zoo.media.images import MediaError, read_image, to_uint8, write_image
-from zoo.media.results import named_pictures, refuse_overwriting, tracked
-from zoo.media.videos import VideoEndsEarly, is_video, read_frames, read_video_info
+from zoo.media.images import MediaError, read_image, to_tensor, to_uint8
+from zoo.media.run import Job, named_images, process_images, process_video, refuse_overwriting, tracked
+from zoo.media.videos import Frame, is_video, read_frames, read_video_info
 
 EXTENSION = 0.1
-"""How far each side of the head's box is moved outwards, as a share of the box: the middle of what training draws."""
+"""How far each side of the head's box is moved outwards, as a fraction of the box: the mean of training."""
 
-CARRIED_OVER = "taken to be where it was in the frame before"
+GIVEN = "in the box that was given"
+FRAME_BEFORE = "taken to be where it was in the frame before"
 NOT_FOUND = "not found yet"
 
 
 class NoHeadError(MediaError):
-    """A picture in which no head could be placed; the message says why."""
+    """No head could be placed in an image; the message says why."""
 
 
 class AlignmentModel(Protocol):
-    """What is needed of a model."""
+    """Model of 3D heads, as far as inference uses it."""
 
     head_model: HeadModel
     image_size: int
@@ -49,54 +50,52 @@ class AlignmentModel(Protocol):
 
 
 def predict_head(model: AlignmentModel, image: np.ndarray, box: Box | None = None) -> HeadResult:
-    """Find one head in a picture in memory.
+    """Predict one head in an image in memory.
 
     Args:
         model: in eval mode; if it is a module, its device is used.
         image: (H, W, 3), uint8 or float in [0, 1].
-        box: of the head: x, y, width, height in pixels; None looks for the largest face.
+        box: of the head: x, y, width, height in pixels; None takes the largest face.
 
     Raises:
-        NoHeadError: no head was found, the box lies outside the picture, or the model gives no finite numbers.
-        ValueError: a model in training mode.
+        NoHeadError: no face was found, the box lies outside the image, or the prediction is not finite.
+        ZooError: a model in training mode.
+
+    Example:
+        >>> import zoo
+        >>> model = zoo.load("dad3dnet_lcnet-synthetic")
+        >>> head = predict_head(model, np.full((128, 128, 3), 128, np.uint8), box=(24, 24, 80, 80))
+        >>> head.landmarks.shape, len(head.euler)
+        ((68, 2), 3)
     """
     pixels = to_uint8(image)
-    return predict_in_box(model, pixels, *locate(pixels, box))
+    return _predict_in_box(model, pixels, *_locate(pixels, box))
 
 
-def locate(pixels: np.ndarray, box: Box | None) -> tuple[Box, str]:
-    """The box that was given, checked, or that of the largest face; and which of the two.
-
-    Raises:
-        NoHeadError: no head was found, or the box lies outside the picture.
-    """
+def _locate(pixels: np.ndarray, box: Box | None) -> tuple[Box, str]:
+    """Return the given box, checked, or that of the largest face; and its origin."""
     try:
-        return find_head_box(pixels) if box is None else (check_box(box, pixels.shape[:2]), "in the box that was given")
+        return find_head_box(pixels) if box is None else (check_box(box, pixels.shape[:2]), GIVEN)
     except ValueError as error:
         raise NoHeadError(str(error)) from error
 
 
-def predict_in_box(model: AlignmentModel, pixels: np.ndarray, box: Box, how: str) -> HeadResult:
-    """The head in a box of a picture (H, W, 3) uint8; otherwise as `predict_head`."""
+def _predict_in_box(model: AlignmentModel, pixels: np.ndarray, box: Box, how: str) -> HeadResult:
     if isinstance(model, nn.Module) and model.training:
-        raise ValueError("the model is in training mode; expected eval mode: call model.eval().")
+        raise ZooError("the model is in training mode; expected eval mode: call model.eval().")
     crop = place_crop(box, pixels.shape[:2], model.image_size, EXTENSION)
-    square = crop.cut(torch.from_numpy(pixels).permute(2, 0, 1))[None]
+    square = crop.cut(to_tensor(pixels, scale=False))[None]
     with torch.inference_mode():
         output = model.network(square.to(device_of(model)).float() / 255)
-    params = crop.params_in_picture(model.head_model.split(output.params.float()))
-    result = place_head(model.head_model, params, crop.size, box, how)
+    params = crop.params_in_image(model.head_model.split(output.params.float()))
+    head = _place_head(model.head_model, params, crop.size, box, how)
     if output.landmarks is None:
-        return result
-    return result._replace(network_landmarks=to_array(crop.to_picture(output.landmarks[0].float() * crop.size)))
+        return head
+    return head._replace(network_landmarks=to_array(crop.to_image(output.landmarks[0].float() * crop.size)))
 
 
-def place_head(head_model: HeadModel, params: HeadParams, projection_side: int, box: Box, how: str) -> HeadResult:
-    """The mesh of one head (B = 1) and its place in the picture, from its parameters.
-
-    Raises:
-        NoHeadError: parameters that are not finite.
-    """
+def _place_head(head_model: HeadModel, params: HeadParams, projection_side: int, box: Box, how: str) -> HeadResult:
+    """Return the mesh of one head (B = 1) and its position in the image."""
     if not all(bool(value.isfinite().all()) for value in params):
         raise NoHeadError("the model gives parameters that are not finite (NaN or infinity): it is broken.")
     with torch.inference_mode():
@@ -114,177 +113,130 @@ def place_head(head_model: HeadModel, params: HeadParams, projection_side: int, 
             box=box,
             how=how,
             projection_side=projection_side,
+            head_model=head_model,
         )
 
 
 def head_files(
     model: AlignmentModel,
     source: str | Path,
-    results: Results,
+    results: HeadFiles,
     box: Box | None = None,
     smooth: bool = False,
     progress: bool = True,
 ) -> list[Path]:
-    """Find heads in whatever `source` is, a folder, a video or a picture: `head_folder`, `head_video`, `head_image`.
+    """Predict the head in an image, in every image in a folder and its subfolders, or in every frame of a video.
 
-    Raises:
-        MediaError: `smooth` for pictures, which do not follow one another in time.
-    """
-    folder = Path(source).is_dir()
-    if is_video(source) and not folder:
-        return head_video(model, source, results, box, smooth, progress)
-    if smooth:
-        what = "folder of pictures" if folder else "picture"
-        raise MediaError(f"{source} is a {what} and smoothing needs the frames of a video: leave out --smooth.")
-    return head_folder(model, source, results, box, progress) if folder else head_image(model, source, results, box)
-
-
-def head_image(model: AlignmentModel, source: str | Path, results: Results, box: Box | None = None) -> list[Path]:
-    """Find the head in one picture, and print where its box came from.
+    Prints the origin of the boxes. Results of a folder keep names and subfolders. The overlay of a video keeps
+    timestamps, rotation and sound; an interrupted one leaves `NAME.partial.mp4`.
 
     Args:
         model: in eval mode; if it is a module, its device is used.
-        box: of the head: x, y, width, height in pixels; None looks for the largest face.
+        source: the image, folder or video.
+        results: what is saved, and where.
+        box: of the head in every image or frame, x, y, width, height in pixels. None takes the largest face in each; a
+            frame without a face takes the box of the frame before.
+        smooth: smooth the parameters of a video's frames, see `zoo.heads.smoothing`.
+        progress: show a progress bar.
 
     Returns:
-        The files written.
+        The files written; of a video's meshes the folders.
 
     Raises:
-        MediaError: the picture cannot be read, or no head can be placed in it (`NoHeadError`); nothing is written.
-    """
-    source = Path(source)
-    targets = results.targets(source.stem)
-    refuse_overwriting(targets.values(), [source])
-    return _head_picture(model, source, targets, results, box)
-
-
-def head_folder(
-    model: AlignmentModel, source: str | Path, results: Results, box: Box | None = None, progress: bool = True
-) -> list[Path]:
-    """Find the head in every picture in a folder and its subfolders; results keep the names and subfolders.
-
-    A picture that cannot be read or shows no head is left out and named at the end, when all others are done.
-
-    Args:
-        model: in eval mode; if it is a module, its device is used.
-        box: of the head in every picture; None looks for the largest face in each.
-
-    Returns:
-        The files written.
-
-    Raises:
-        MediaError: no pictures, or two of one name; pictures that were left out.
-    """
-    source = Path(source)
-    pictures = named_pictures(source, own=(results.folder / kind for kind in KINDS))
-    targets = {name: results.targets(name) for _, name in pictures}
-    refuse_overwriting((path for paths in targets.values() for path in paths.values()), (path for path, _ in pictures))
-    written: list[Path] = []
-    failures: list[MediaError] = []
-    for picture, name in tracked(pictures, len(pictures), "heads", progress):
-        try:
-            written += _head_picture(model, picture, targets[name], results, box)
-        except MediaError as error:
-            failures.append(error)
-    if failures:
-        raise MediaError(
-            f"{len(failures)} of {len(pictures)} pictures were left out, the others are in {results.folder}; "
-            f"the first of them: {failures[0]}"
-        )
-    return written
-
-
-def head_video(
-    model: AlignmentModel,
-    source: str | Path,
-    results: Results,
-    box: Box | None = None,
-    smooth: bool = False,
-    progress: bool = True,
-) -> list[Path]:
-    """Find the head in every frame of a video, and print where its boxes came from.
-
-    The overlay keeps timestamps, rotation and sound. A video that ends early gives results of what there is of it,
-    under their names, and the error says so. When the work is interrupted, the overlay is kept as `NAME.partial.mp4`.
-
-    Args:
-        model: in eval mode; if it is a module, its device is used.
-        box: of the head in every frame; None looks for the largest face, see `VideoBoxes`.
-        smooth: let the parameters follow each other smoothly, see `zoo.heads.smoothing`.
-
-    Returns:
-        The files written; of meshes the folders.
-
-    Raises:
-        MediaError: the video cannot be read, PyAV is missing; no head can be placed in it (`NoHeadError`).
+        MediaError: files that cannot be read, no head (`NoHeadError`), `smooth` without a video. One bad image of a
+            folder is reported when all others are done.
         VideoEndsEarly: after everything is written.
+
+    Example:
+        >>> import zoo
+        >>> from tempfile import TemporaryDirectory
+        >>> from zoo.media.images import write_image
+        >>> with TemporaryDirectory() as folder:
+        ...     image = write_image(f"{folder}/me.png", np.full((128, 128, 3), 128, np.uint8))
+        ...     results = HeadFiles(f"{folder}/out", ["obj"])
+        ...     len(head_files(zoo.load("dad3dnet_lcnet-synthetic"), image, results, box=(24, 24, 80, 80)))
+        me.png: the head was in the box that was given (x=24 y=24 width=80 height=80)
+        1
     """
-    source = Path(source)
+    source, folder = Path(source), Path(source).is_dir()
+    if is_video(source) and not folder:
+        return _head_video(model, source, results, box, smooth, progress)
+    if smooth:
+        what = "folder of images" if folder else "image"
+        raise MediaError(f"{source} is a {what} and smoothing needs the frames of a video: leave out --smooth.")
+    images = named_images(source, results.folders()) if folder else [(source, source.stem)]
+    jobs = [Job((path,), results.targets(name)) for path, name in images]
+
+    def predict(image: tuple[Path, np.ndarray]) -> HeadImage:
+        head = _predict_file(model, *image, box)
+        x, y, width, height = (round(number) for number in head.box)
+        print(f"{image[0].name}: the head was {head.how} (x={x} y={y} width={width} height={height})")
+        return HeadImage(*image, head)
+
+    return process_images(
+        jobs, _read_image, predict, results.write, results.folder if folder else None, "heads", progress
+    )
+
+
+def _head_video(
+    model: AlignmentModel, source: Path, results: HeadFiles, box: Box | None, smooth: bool, progress: bool
+) -> list[Path]:
     targets = results.targets(source.stem, video=True)
     refuse_overwriting(targets.values(), [source])
     info = read_video_info(source)
-    boxes = VideoBoxes(source, box)
+    boxes = _VideoBoxes(source, box)
     smoother = HeadSmoother() if smooth else None
-    damage = None
-    with VideoResults(results, targets, info, model.head_model) as writer:
-        try:
-            for frame in tracked(read_frames(source), info.frame_count, source.name, progress):
-                found = boxes.locate(frame.pixels)
-                result = None if found is None else predict_in_box(model, frame.pixels, *found)
-                if smoother is not None and result is not None:
-                    result = smoothed(result, smoother, float(frame.seconds), model.head_model)
-                writer.write(frame, result)
-        except VideoEndsEarly as error:
-            damage = error
-    print(f"{source.name}: {boxes.summary()}")
-    if damage is not None:
-        raise damage
+
+    def predict(frame: Frame) -> HeadResult | None:
+        location = boxes.locate(frame.pixels)
+        if location is None:
+            return None
+        head = _predict_in_box(model, frame.pixels, *location)
+        if smoother is None:
+            return head
+        params = smoother(head.params, float(frame.seconds))
+        smoothed = _place_head(model.head_model, params, head.projection_side, head.box, head.how)
+        return smoothed._replace(network_landmarks=head.network_landmarks)
+
+    writers = [results.frame_writer(kind, path, info) for kind, path in targets.items()]
+    try:
+        process_video(
+            read_frames(source), lambda frame: frame, predict, writers, info.frame_count, source.name, progress
+        )
+    finally:
+        print(f"{source.name}: {boxes.summary()}")
     return list(targets.values())
 
 
-def smoothed(result: HeadResult, smoother: HeadSmoother, seconds: float, head_model: HeadModel) -> HeadResult:
-    """The head that the smoothed parameters give; what the landmark branch found stays as it is."""
-    params = smoother(result.params, seconds)
-    placed = place_head(head_model, params, result.projection_side, result.box, result.how)
-    return placed._replace(network_landmarks=result.network_landmarks)
+class _VideoBoxes:
+    """Head boxes in the frames of a video, which is read up to its first face.
 
-
-class VideoBoxes:
-    """The head's box in each frame of a video: the given one, or that of the largest face.
-
-    A frame that shows no face takes the box of the frame before it; frames before the first face have none.
-
-    Args:
-        source: the video; it is read up to its first face.
-        given: of the head in every frame, or None.
-
-    Raises:
-        NoHeadError: no frame shows a head, or the box lies outside the picture.
+    A frame without a face takes the box of the frame before it; frames before the first face have none.
     """
 
-    def __init__(self, source: Path, given: Box | None) -> None:
-        self._given = given
+    def __init__(self, source: Path, box: Box | None) -> None:
+        self._box = box
         self._last: Box | None = None
         self._origins: Counter[str] = Counter()
         for frame in read_frames(source):
             try:
-                locate(frame.pixels, given)
+                _locate(frame.pixels, box)
                 return
             except NoHeadError as error:
-                if given is not None:
+                if box is not None:
                     raise NoHeadError(f"{source}: {error}") from error
         raise NoHeadError(
             f"{source}: no frontal face was found in any frame; give the head's box: x, y, width, height."
         )
 
     def locate(self, pixels: np.ndarray) -> tuple[Box, str] | None:
-        """The box in the next frame and where it came from; None before the first face."""
-        box, how = self._last, CARRIED_OVER
+        """Return the box in the next frame and its origin; None before the first face."""
+        box, how = self._last, FRAME_BEFORE
         try:
-            found, origin = locate(pixels, self._given)
-            filling = self._given is None and found == (0, 0, pixels.shape[1], pixels.shape[0])
+            new, origin = _locate(pixels, self._box)
+            filling = self._box is None and new == (0, 0, pixels.shape[1], pixels.shape[0])
             if self._last is None or not filling:  # a portrait without a face says less than the frame before
-                box, how = found, origin
+                box, how = new, origin
         except NoHeadError:
             pass
         self._last = box
@@ -292,60 +244,69 @@ class VideoBoxes:
         return None if box is None else (box, how)
 
     def summary(self) -> str:
-        """In how many frames the head was found, and how."""
+        """Return in how many frames the head was found, and how."""
         return ", ".join(f"the head was {how} ({count} frames)" for how, count in self._origins.most_common())
 
 
 def submission_items(model: AlignmentModel, items: Sequence[Item], progress: bool = True) -> Iterator[SubmissionItem]:
-    """The prediction for each item of a benchmark, one by one; an item whose picture cannot be used is passed over.
+    """Yield the prediction for each item of a benchmark; an item whose image cannot be used is skipped and printed.
 
     Args:
         model: in eval mode; if it is a module, its device is used.
-        items: with the head's box in each picture.
+        items: with the head's box in each image.
+        progress: show a progress bar.
+
+    Example:
+        >>> list(submission_items(model=None, items=[], progress=False))
+        []
     """
     for item in tracked(items, len(items), "items", progress):
         try:
-            _, result = read_head(model, item.image, item.box)
+            head = _predict_file(model, *_read_image(item.image), item.box)
         except MediaError as error:
             print(f"{item.name} is left out: {error}")
             continue
         head_model = model.head_model
         vertices, rotation, landmarks = (
             torch.from_numpy(array).to(head_model.template.device)
-            for array in (result.vertices, result.rotation, result.landmarks)
+            for array in (head.vertices, head.rotation, head.landmarks)
         )
         yield SubmissionItem.from_mesh(item.name, head_model, vertices, rotation, landmarks)
 
 
 class NeutralHead(NamedTuple):
-    """The shape of a head in a picture: without expression, its mouth closed, looking straight ahead."""
+    """Shape of a head in an image: without expression, its mouth closed, looking straight ahead."""
 
     vertices: np.ndarray
     """(V, 3) metres, in the head frame."""
     points7: np.ndarray
     """(7, 3) of the mesh, in the order of `zoo.heads.metrics.SEVEN_POINTS`."""
     how: str
-    """Where the head's box came from: the end of a sentence that begins "the head was …"."""
+    """Origin of the head's box: the end of a sentence that begins "the head was …"."""
 
 
 def neutral_head(model: AlignmentModel, source: Path, face: Box | None = None) -> NeutralHead:
-    """The neutral head that the predicted shape gives, for benchmarks of identity such as NoW.
+    """Return the neutral head of the predicted shape, for benchmarks of identity such as NoW.
 
     Args:
         model: in eval mode; if it is a module, its device is used.
-        source: the picture.
-        face: box of the face, x, y, width, height in pixels, which is widened to the head as that of a face that is
-            found; None looks for the largest face.
+        source: the image.
+        face: box of the face, x, y, width, height in pixels, which is widened to the head; None takes the largest face.
 
     Raises:
-        MediaError: the picture cannot be read, or no head can be placed in it (`NoHeadError`); names the file.
+        MediaError: the image cannot be read, or no head can be placed in it (`NoHeadError`); names the file.
+
+    Example:
+        >>> neutral_head(model=None, source=Path("missing.png"))
+        Traceback (most recent call last):
+        zoo.media.images.MediaError: there is no file missing.png; expected an image: check the path.
     """
-    pixels = to_uint8(read_image(source))
+    _, pixels = _read_image(source)
     try:
-        box, how = locate(pixels, face)
+        box, how = _locate(pixels, face)
         if face is not None:
             box, how = widened(box, pixels.shape[:2]), "placed around the benchmark's face box"
-        params = predict_in_box(model, pixels, box, how).params
+        params = _predict_in_box(model, pixels, box, how).params
     except NoHeadError as error:
         raise NoHeadError(f"{source}: {error}") from error
     with torch.inference_mode():
@@ -354,31 +315,12 @@ def neutral_head(model: AlignmentModel, source: Path, face: Box | None = None) -
     return NeutralHead(to_array(vertices[0]), to_array(points7[0]), how)
 
 
-def read_head(model: AlignmentModel, source: Path, box: Box | None) -> tuple[np.ndarray, HeadResult]:
-    """A picture (H, W, 3) uint8 and its head, see `predict_head`.
+def _read_image(path: Path) -> tuple[Path, np.ndarray]:
+    return path, to_uint8(read_image(path))
 
-    Raises:
-        MediaError: the picture cannot be read, or no head can be placed in it; names the file.
-    """
-    pixels = to_uint8(read_image(source))
+
+def _predict_file(model: AlignmentModel, path: Path, pixels: np.ndarray, box: Box | None) -> HeadResult:
     try:
-        return pixels, predict_head(model, pixels, box)
+        return predict_head(model, pixels, box)
     except NoHeadError as error:
-        raise NoHeadError(f"{source}: {error}") from error
-
-
-def _head_picture(
-    model: AlignmentModel, source: Path, targets: dict[str, Path], results: Results, box: Box | None
-) -> list[Path]:
-    pixels, result = read_head(model, source, box)
-    x, y, width, height = (round(number) for number in result.box)
-    print(f"{source.name}: the head was {result.how} (x={x} y={y} width={width} height={height})")
-    for kind, path in targets.items():
-        if kind == "overlay":
-            write_image(path, results.overlay(pixels, result, model.head_model))
-        elif path.suffix == ".json":
-            about = {"picture": source.name, "size": [pixels.shape[1], pixels.shape[0]]}
-            results.write_json(path, kind, result, model.head_model, about)
-        else:
-            results.write_mesh(path, result, model.head_model)
-    return list(targets.values())
+        raise NoHeadError(f"{path}: {error}") from error

@@ -1,12 +1,9 @@
-"""Is the captured background the same place as the source, and can it be laid exactly over it?
+"""Alignment of a captured background with its source, and a check that both show the same place.
 
-*Alignment* finds the same corners in both pictures (ORB features, whose binary descriptors are compared by Hamming
-distance, each the other's best match), fits the homography that most of them agree on (RANSAC) and warps the background
-by it. It looks at reduced copies and warps the full picture once. Where too few corners agree, or no camera that was
-meant to stand still moves so, the background is left as it is and a message says why. The *same place* is a place whose
-texture is found again somewhere around whatever stands before it.
-
-Pictures are uint8 RGB arrays (H, W, 3).
+*Alignment* matches corners of reduced copies of both images (ORB features, Hamming distance, mutual best matches), fits
+a homography (RANSAC) and warps the background. Where too few corners agree, or the homography is no small movement of
+the camera, the background is left unchanged and a message says why. Two images show the *same place* when enough
+texture of the background is found in the source. Images are uint8 RGB arrays (H, W, 3).
 """
 
 from typing import NamedTuple
@@ -22,96 +19,109 @@ from skimage.transform import ProjectiveTransform, warp
 from zoo.core.seeding import derive_seed
 
 ALIGNMENT_SIDE = 800
-"""Longer side, in pixels, of the copies in which corners are looked for."""
+"""Longer side in pixels of the copies in which corners are detected."""
 CORNERS = 1000
-"""How many corners of each picture are described."""
-LEAST_AGREEING = 20
-"""4 matches always fit some homography; 20 that agree to within 1.5 pixels of the copy do not meet by chance."""
-LARGEST_MOVE = 0.2
-"""How far the homography may move a corner of the picture, as a share of the picture's diagonal."""
+"""Maximum number of corners of an image."""
+MIN_INLIERS = 20
+"""4 matches always fit some homography; 20 do not agree to within 1.5 pixels of the copy by chance."""
+MAX_MOVE = 0.2
+"""How far the homography may move a corner of the image, as a fraction of the image's diagonal."""
 
-COMPARISON_SIDE, BLOCK, LARGEST_SHIFT = 192, 16, 4
-"""Pixels, for the comparison of places: longer side of the copies, side of a block, shift that is tried."""
+COMPARISON_SIDE, BLOCK, MAX_SHIFT = 192, 16, 4
+"""Pixels, for the comparison of places: longer side of the copies, side of a block, maximum shift."""
 SAME_PLACE_SCORE = 0.07
-"""Different photographs score up to 0.07, a place of which a person hides four fifths 0.1 and more."""
+"""Different photographs score up to 0.07, a place that a person hides by four fifths at least 0.1."""
 
 
 class Aligned(NamedTuple):
-    """A background laid over its source."""
+    """Background after alignment."""
 
     background: np.ndarray
-    """(H, W, 3) uint8: of the source's size when the alignment worked, otherwise the background as it was."""
+    """(H, W, 3) uint8: of the source's size when the alignment worked, otherwise unchanged."""
     message: str | None
-    """Why the background was left as it was; None when the alignment worked."""
+    """Why the background was left unchanged; None when the alignment worked."""
 
 
 def align_background(source: np.ndarray, background: np.ndarray) -> Aligned:
-    """Warp the background so that it lies over the source; what it does not cover is filled from the source.
+    """Warp the background onto the source; pixels that it does not cover are taken from the source.
 
-    The pictures may differ in size. The same pictures always give the same result.
+    The images may differ in size. The result is deterministic.
+
+    Example:
+        >>> plain = np.zeros((64, 64, 3), np.uint8)
+        >>> align_background(plain, plain).message
+        'the background was not aligned and is used as it is: only 0 matching points were found, 20 are needed.'
     """
-    found = _matching_corners(source, background)
-    if len(found) < LEAST_AGREEING:
-        return _left_as_it_was(background, f"only {len(found)} matching points were found, {LEAST_AGREEING} are needed")
-    homography, agreeing = _fit_homography(found, tolerance=1.5 * max(1.0, max(background.shape) / ALIGNMENT_SIDE))
-    if homography is None or agreeing < LEAST_AGREEING:
-        return _left_as_it_was(
-            background, f"only {agreeing} of {len(found)} matching points agree, {LEAST_AGREEING} are needed"
-        )
+    corners = _matching_corners(source, background)
+    if len(corners) < MIN_INLIERS:
+        return _unchanged(background, f"only {len(corners)} matching points were found, {MIN_INLIERS} are needed")
+    homography, inliers = _fit_homography(corners, tolerance=1.5 * max(1.0, max(background.shape) / ALIGNMENT_SIDE))
+    if homography is None or inliers < MIN_INLIERS:
+        reason = f"only {inliers} of {len(corners)} matching points agree, {MIN_INLIERS} are needed"
+        return _unchanged(background, reason)
     if not _is_plausible(homography, source.shape, background.shape):
-        return _left_as_it_was(background, "what fits is no small movement of the camera")
+        return _unchanged(background, "what fits is no small movement of the camera")
     size = source.shape[:2]
     warped = np.rint(warp(background, homography, output_shape=size, order=1) * 255).astype(np.uint8)
     covered = warp(np.ones(background.shape[:2]), homography, output_shape=size, order=1) > 0.999
-    if background.shape == source.shape and _mismatch(source, background) <= _mismatch(
-        source[covered], warped[covered]
-    ):
-        return _left_as_it_was(background, "no movement of the camera fits better than none")
+    mismatch = _mismatch(source[covered], warped[covered])
+    if background.shape == source.shape and _mismatch(source, background) <= mismatch:
+        return _unchanged(background, "no movement of the camera fits better than none")
     return Aligned(np.where(covered[:, :, None], warped, source), None)
 
 
 def is_same_place(source: np.ndarray, background: np.ndarray) -> bool:
-    """Whether the background's texture (or, on plain walls, colour) is found again in part of the source."""
+    """Return whether the background's texture (or, on plain walls, colour) is found in part of the source.
+
+    Example:
+        >>> is_same_place(np.zeros((64, 64, 3), np.uint8), np.full((64, 64, 3), 255, np.uint8))
+        False
+    """
     return same_place_score(source, background) >= SAME_PLACE_SCORE
 
 
 def same_place_score(source: np.ndarray, background: np.ndarray) -> float:
-    """The share of the background's textured blocks that are found again in the source, 0–1.
+    """Return the fraction of the background's textured blocks that are found in the source.
 
-    Blocks are compared by correlation after low frequencies are taken away, so exposure does not matter; a shift of the
-    whole picture by up to 2 % of its longer side does not either. Where under a quarter of the blocks has texture, it
-    is the share of pixels of about equal colour instead.
+    Blocks are compared by correlation without low frequencies, so neither exposure matters nor a shift of the whole
+    image by up to 2 % of its longer side. Where under a quarter of the blocks has texture, the score is the fraction of
+    pixels of about equal colour.
+
+    Example:
+        >>> image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+        >>> same_place_score(image, image)
+        1.0
     """
     size = _whole_blocks(source.shape)
-    source, background = (_reduced(picture, size) for picture in (source, background))
-    fine_source, fine_background = (_without_low_frequencies(picture) for picture in (source, background))
+    source, background = (_reduced(image, size) for image in (source, background))
+    fine_source, fine_background = (_without_low_frequencies(image) for image in (source, background))
     textured = _blocks(fine_background).std(axis=1) > 0.01
     if textured.mean() < 0.25:
         return float((np.abs(source - background).max(axis=2) < 0.12).mean())
-    shifts = range(-LARGEST_SHIFT, LARGEST_SHIFT + 1)
+    shifts = range(-MAX_SHIFT, MAX_SHIFT + 1)
     shifted = (np.roll(fine_background, (down, right), axis=(0, 1)) for down in shifts for right in shifts)
     blocks = _blocks(fine_source)
     return float(max((_correlation(blocks, _blocks(other))[textured] > 0.6).mean() for other in shifted))
 
 
-def _left_as_it_was(background: np.ndarray, reason: str) -> Aligned:
+def _unchanged(background: np.ndarray, reason: str) -> Aligned:
     return Aligned(background, f"the background was not aligned and is used as it is: {reason}.")
 
 
 def _matching_corners(source: np.ndarray, background: np.ndarray) -> np.ndarray:
-    """(N, 2, 2): N corners, in the source and in the background, x and y in pixels of the full pictures."""
+    """Return (N, 2, 2): N corners, in the source and in the background, x and y in pixels of the full images."""
     scale = min(1.0, ALIGNMENT_SIDE / max(source.shape))
     size = (round(source.shape[0] * scale), round(source.shape[1] * scale))
     corners, descriptors = [], []
-    for picture in (source, background):
-        # one scale is enough for a camera that hardly moved, and finds the corners to a fraction of a pixel
+    for image in (source, background):
+        # one scale suffices for a camera that hardly moved, and locates corners to a fraction of a pixel
         detector = ORB(n_keypoints=CORNERS, fast_threshold=0.03, n_scales=1)
         try:
-            detector.detect_and_extract(rgb2gray(_reduced(picture, size)))
-        except RuntimeError:  # what ORB raises where there is no corner at all
+            detector.detect_and_extract(rgb2gray(_reduced(image, size)))
+        except RuntimeError:  # raised without any corner
             return np.empty((0, 2, 2))
         assert detector.keypoints is not None
-        stretch = np.array(picture.shape[1::-1]) / size[::-1]
+        stretch = np.array(image.shape[1::-1]) / size[::-1]
         corners.append((detector.keypoints[:, ::-1] + 0.5) * stretch - 0.5)
         descriptors.append(detector.descriptors)
     pairs = match_descriptors(descriptors[0], descriptors[1], metric="hamming", cross_check=True)
@@ -119,8 +129,8 @@ def _matching_corners(source: np.ndarray, background: np.ndarray) -> np.ndarray:
 
 
 def _fit_homography(corners: np.ndarray, tolerance: float) -> tuple[ProjectiveTransform | None, int]:
-    """The homography from source to background that most matches agree on to so many pixels, and how many do."""
-    homography, agreeing = ransac(
+    """Return the homography from source to background with the most inliers, and their number."""
+    homography, inliers = ransac(
         (corners[:, 0], corners[:, 1]),
         ProjectiveTransform,
         min_samples=4,
@@ -128,39 +138,39 @@ def _fit_homography(corners: np.ndarray, tolerance: float) -> tuple[ProjectiveTr
         max_trials=2000,
         rng=derive_seed("align_background"),
     )
-    return (None, 0) if agreeing is None else (homography, int(agreeing.sum()))
+    return (None, 0) if inliers is None else (homography, int(inliers.sum()))
 
 
 def _is_plausible(homography: ProjectiveTransform, source: tuple[int, ...], background: tuple[int, ...]) -> bool:
-    """Whether no corner of the source is moved far and none is turned over, sizes being equal."""
+    """Return whether no corner of the source moves far and the image is not flipped, relative to the sizes."""
     unit = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], float)
     moved = homography(unit * (source[1], source[0])) / (background[1], background[0])
     sides = np.roll(moved, -1, axis=0) - moved
     following = np.roll(sides, -1, axis=0)
-    turns_one_way = (sides[:, 0] * following[:, 1] - sides[:, 1] * following[:, 0] > 0).all()
-    return bool(turns_one_way and np.linalg.norm(moved - unit, axis=1).max() <= LARGEST_MOVE * np.sqrt(2))
+    convex = (sides[:, 0] * following[:, 1] - sides[:, 1] * following[:, 0] > 0).all()
+    return bool(convex and np.linalg.norm(moved - unit, axis=1).max() <= MAX_MOVE * np.sqrt(2))
 
 
 def _mismatch(source: np.ndarray, background: np.ndarray) -> float:
-    """Mean difference of the better half of the pixels, which leaves out what stands before the background."""
+    """Return the mean difference of the better half of the pixels, which leaves out the foreground."""
     difference = np.abs(source.astype(np.int16) - background).sum(axis=-1).ravel()
     return float(np.partition(difference, difference.size // 2)[: difference.size // 2].mean())
 
 
-def _reduced(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """(*size, 3) in [0, 1], averaged, not sampled."""
-    reduced = Image.fromarray(picture).resize(size[::-1], Image.Resampling.BILINEAR)
+def _reduced(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Return the image resized with antialias, (*size, 3) in [0, 1]."""
+    reduced = Image.fromarray(image).resize(size[::-1], Image.Resampling.BILINEAR)
     return np.asarray(reduced, np.float32) / 255
 
 
 def _whole_blocks(shape: tuple[int, ...]) -> tuple[int, int]:
-    """About `COMPARISON_SIDE` on the longer side, in whole blocks."""
+    """Return a size of whole blocks, of about `COMPARISON_SIDE` on the longer side."""
     height, width = (max(1, round(side / max(shape[:2]) * COMPARISON_SIDE / BLOCK)) * BLOCK for side in shape[:2])
     return height, width
 
 
-def _without_low_frequencies(picture: np.ndarray) -> np.ndarray:
-    grey = rgb2gray(picture)
+def _without_low_frequencies(image: np.ndarray) -> np.ndarray:
+    grey = rgb2gray(image)
     return grey - gaussian(grey, 3)
 
 
@@ -172,6 +182,6 @@ def _blocks(grey: np.ndarray) -> np.ndarray:
 
 
 def _correlation(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Of each row of `a` with that of `b`, in [−1, 1]; 0 where one of them is constant."""
+    """Return the correlation of each row of `a` with that of `b`, in [−1, 1]; 0 where one of them is constant."""
     a, b = a - a.mean(axis=1, keepdims=True), b - b.mean(axis=1, keepdims=True)
     return (a * b).mean(axis=1) / (a.std(axis=1) * b.std(axis=1) + 1e-6)

@@ -15,7 +15,6 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
-from torchvision.transforms import functional as tv
 
 from zoo.core.parts import Augmentation
 from zoo.core.seeding import derive_seed, run_seed
@@ -25,6 +24,7 @@ from zoo.matting.compose import apply_augmentations, batch_to_float, composite, 
 from zoo.matting.parts import PATCH, MattingBatch, MattingDataset
 from zoo.matting.perturbation import Perturbation, perturb
 from zoo.matting.prediction import PredictionSamples, PredictionSet
+from zoo.media.images import cover
 from zoo.training.data import DataModule
 from zoo.training.sampling import ResumableLoader, SampleKey
 
@@ -319,15 +319,3 @@ def collate(samples: Sequence[MattingBatch]) -> MattingBatch:
     stacked = {name: [getattr(sample, name) for sample in samples] for name in MattingBatch._fields if name != "name"}
     tensors = {name: stack(values) for name, values in stacked.items() if isinstance(values[0], Tensor)}
     return MattingBatch(**tensors, name=[name for sample in samples for name in sample.name or []])
-
-
-def cover(image: Tensor, height: int, width: int) -> Tensor:
-    """Resize the image until it just covers this size, and cut out the middle.
-
-    Example:
-        >>> cover(torch.rand(3, 4, 8), 6, 6).shape
-        torch.Size([3, 6, 6])
-    """
-    scale = max(height / image.shape[-2], width / image.shape[-1])
-    target = [max(height, round(image.shape[-2] * scale)), max(width, round(image.shape[-1] * scale))]
-    return tv.center_crop(tv.resize(image, target, antialias=True), [height, width])

@@ -1,4 +1,4 @@
-"""A matting network made ready for many pictures."""
+"""Matting network prepared for inference on many images."""
 
 import copy
 from collections.abc import Callable
@@ -6,107 +6,137 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from zoo.matting.net import MattingNetwork, Prepared, check_images
+from zoo.matting.base_scale import fitting_scale
+from zoo.matting.net import MattingNetwork, Prepared, check_combination, check_images
 from zoo.matting.parts import PATCH, Coarse, MattingOutput
 from zoo.training.fusing import fuse_batchnorm
 
 SMALL = 64
-"""Side in pixels of a picture of which every layer of a backbone has something left."""
+"""Side in pixels of an image that is large enough for every layer of a backbone."""
 
-COMPILED = 2
-"""Sizes of pictures that are compiled for: upright and across."""
+COMPILED_SIZES = 2
+"""Image sizes that are compiled for: upright and across."""
 
 
 class FastMatting(nn.Module):
-    """What a network gives, faster: a copy with BatchNorm folded into its convolutions, which remembers what it can of
-    the background.
+    """Faster copy of a matting network: batch norm is fused into convolutions, and the prepared background is cached.
 
-    The background of the last call is not looked at again as long as it is the same tensor and torch has not changed
-    it. `.to(torch.bfloat16)` or `.to(torch.float16)` makes everything compute, and give, that.
+    The background of the last call is used again as long as it is the same tensor and torch has not changed it.
+    `.to(torch.bfloat16)` or `.to(torch.float16)` makes everything compute, and return, that type.
 
     Args:
-        network: left as it is; what is trained into it later does not arrive here.
-        foreground: False leaves it out, and with it most of the memory that a large picture takes; then
+        network: not changed; training it later does not change the copy.
+        foreground: False leaves it out, and with it most of the memory that a large image takes; then
             `output.foreground` is None.
-        compiled: True has torch compile the base network, as one graph and with its weights as constants, which takes
-            about half a minute for a size of pictures; all after the first two sizes are computed as without. On CUDA
-            the graph is replayed as a CUDA graph.
+        compiled: compile the base network as one graph with its weights as constants, which takes about half a minute
+            per image size. Sizes after the first two run uncompiled. On CUDA the graph is replayed as a CUDA graph.
+        base_scale: size of the base network's input relative to the image; None takes `trained_side`.
+        trained_side: side in pixels of the squares that the base network saw in training, from
+            `zoo.matting.base_scale.trained_side`: the base scale then follows each image's size. None takes the
+            network's own base scale.
+
+    Raises:
+        ValueError: a base scale that does not go with the refiner.
+
+    Example:
+        >>> import zoo
+        >>> model = zoo.create_model("bgmv2_mobilenetv2", refiner="NoRefiner").eval()
+        >>> image = torch.rand(1, 3, 64, 64)
+        >>> FastMatting(model.network, base_scale=0.5)(image, image).coarse_alpha.shape
+        torch.Size([1, 1, 32, 32])
     """
 
-    def __init__(self, network: MattingNetwork, foreground: bool = True, compiled: bool = False) -> None:
+    def __init__(
+        self,
+        network: MattingNetwork,
+        foreground: bool = True,
+        compiled: bool = False,
+        base_scale: float | None = None,
+        trained_side: float | None = None,
+    ) -> None:
         super().__init__()
+        if base_scale is not None:
+            parts = network.error_map, network.selector, network.refiner
+            check_combination(*parts, network.foreground, base_scale)
         self.network = copy.deepcopy(network).eval()
         fuse_batchnorm(self.network, self._run_all)
         self.network.requires_grad_(False).to(memory_format=torch.channels_last)
         if compiled:
             self.network.base = compiled_base(self.network)  # type: ignore[method-assign, assignment]
-        self.foreground = foreground
-        self._seen: tuple[Tensor, int, float, torch.dtype] | None = None
-        self._prepared: Prepared | None = None
+        self.foreground, self.base_scale, self.trained_side = foreground, base_scale, trained_side
+        self._cached: tuple[Tensor, tuple[int, float, torch.dtype], Prepared] | None = None
         self.eval()
 
     @property
     def device(self) -> torch.device:
-        """Where it computes."""
+        """Device of the weights."""
         return next(self.network.parameters()).device
 
     @property
     def dtype(self) -> torch.dtype:
-        """What it computes in."""
+        """Type of the weights and of the output."""
         return next(self.network.parameters()).dtype
 
     @torch.no_grad()
     def forward(self, source: Tensor, background: Tensor) -> MattingOutput:
-        """Matte a picture, see `MattingNetwork`.
+        """Matte a batch, see `MattingNetwork`.
 
         Args:
             source: (B, 3, H, W) in [0, 1], any size.
             background: the same place without the foreground, same shape.
         """
         check_images(source, background, None)
-        return self.network.matte(self._prepare(source), self._prepare_once(background), foreground=self.foreground)
+        scale = self.scale_for(source.shape[-2], source.shape[-1])
+        prepared = self._prepare(source, scale), self._prepare_background(background, scale)
+        return self.network.matte(*prepared, foreground=self.foreground)
+
+    def scale_for(self, height: int, width: int) -> float:
+        """Return the base scale for images of this size."""
+        if self.base_scale is None and self.trained_side is not None:
+            return fitting_scale(self.network, height, width, self.trained_side)
+        return self.network.base_scale if self.base_scale is None else self.base_scale
 
     def train(self, mode: bool = True) -> "FastMatting":
         if mode:
-            raise ValueError("FastMatting has folded weights and cannot be trained: train the network it was made of.")
+            raise ValueError("FastMatting has fused weights and cannot be trained: train the network it was made of.")
         return super().train(mode)
 
     def _run_all(self) -> None:
-        """Run everything that has weights, on a picture as small as may be, with a patch to refine."""
+        """Run everything that has weights, on an image as small as possible, with a patch to refine."""
         sides = (4 * PATCH, SMALL)
         whole, reduced = (torch.zeros(1, 3, side, side, device=self.device, dtype=self.dtype) for side in sides)
         coarse = self.network.base(reduced, reduced)
         score = whole.new_ones(1, 1, 4, 4)
         self.network.refiner(whole, whole, coarse, score, 1)
 
-    def _prepare_once(self, background: Tensor) -> Prepared:
-        if background.is_inference():  # such tensors do not say whether they were changed
-            return self._prepare(background)
-        seen = (background, background._version, self.network.base_scale, self.dtype)
-        if self._prepared is None or self._seen is None or seen[0] is not self._seen[0] or seen[1:] != self._seen[1:]:
-            self._seen, self._prepared = seen, self._prepare(background)
-        return self._prepared
+    def _prepare_background(self, background: Tensor, scale: float) -> Prepared:
+        if background.is_inference():  # such tensors do not count their changes
+            return self._prepare(background, scale)
+        state, cached = (background._version, scale, self.dtype), self._cached
+        if cached is None or cached[0] is not background or cached[1] != state:
+            self._cached = cached = background, state, self._prepare(background, scale)
+        return cached[2]
 
-    def _prepare(self, image: Tensor) -> Prepared:
-        prepared = self.network.prepare(image.to(self.dtype))
-        # With channels innermost, as its weights have them: joining maps of two orders would copy the largest of them.
+    def _prepare(self, image: Tensor, scale: float) -> Prepared:
+        prepared = self.network.prepare(image.to(self.dtype), scale)
+        # Channels last, as the weights: concatenating features of two memory formats would copy the largest of them.
         return prepared._replace(reduced=prepared.reduced.contiguous(memory_format=torch.channels_last))
 
 
 def compiled_base(network: MattingNetwork) -> Callable[[Tensor, Tensor], Coarse]:
-    """The network's `base`, compiled at its first call for each of the first `COMPILED` sizes.
+    """Return the network's `base`, compiled at its first call for each of the first `COMPILED_SIZES` sizes.
 
     Raises:
         ValueError: at a call, torch cannot compile here.
     """
-    from torch._dynamo.exc import BackendCompilerFailed  # which brings all of the compiler with it
+    from torch._dynamo.exc import BackendCompilerFailed  # imports the whole compiler
 
     plain = network.base
     graph = torch.compile(plain, fullgraph=True, dynamic=False, options={"freezing": True, "triton.cudagraphs": True})
     sizes: set[torch.Size] = set()
 
     def base(source: Tensor, background: Tensor) -> Coarse:
-        if source.shape not in sizes and len(sizes) == COMPILED:
+        if source.shape not in sizes and len(sizes) == COMPILED_SIZES:
             return plain(source, background)
         sizes.add(source.shape)
         torch.compiler.cudagraph_mark_step_begin()
@@ -117,7 +147,7 @@ def compiled_base(network: MattingNetwork) -> Callable[[Tensor, Tensor], Coarse]
                 f"torch could not compile the base network ({str(error).splitlines()[0]}); expected a C++ compiler, or "
                 "Triton on CUDA: install it, or do without compiling."
             ) from error
-        # A CUDA graph gives its results in the same memory every time.
+        # A CUDA graph returns its results in the same memory every time.
         return Coarse(*(each.clone() for each in coarse)) if source.is_cuda else coarse
 
     return base

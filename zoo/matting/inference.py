@@ -1,483 +1,288 @@
-"""From files to mattes: a picture, a folder of pictures or a video becomes a folder of results.
+"""Matting of images in memory, and of an image, a folder of images or a video on disk.
 
-Any callable `model(source, background) -> MattingOutput` will do; `FastMatting` makes one of a network that is faster
-for many pictures. `Results` says which *kinds* of results are wanted and where: pictures land as
-`FOLDER/alpha/NAME.png`, videos as `FOLDER/alpha/NAME.mp4` (`rgba` as `.mov`) or, frame by frame, as
-`FOLDER/alpha/NAME/000000.png`. The background of a video is aligned, checked and uploaded once. Every file is written
-whole or not at all, and what is written stays whatever happens later.
+`load_matting` prepares a model by name as `zoo matte` does. `matte_files` works with every callable
+`model(source, background) -> MattingOutput` on tensors.
 """
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
-from fractions import Fraction
+from collections.abc import Callable
+from functools import lru_cache
+from itertools import chain
 from pathlib import Path
+from typing import Any, Literal, NoReturn
 
 import numpy as np
 import torch
-from PIL import Image, ImageColor, ImageOps
 from torch import Tensor, nn
 
-from zoo.matting.compose import composite
-from zoo.matting.parts import PATCH, MattingOutput, resize
-from zoo.measure.device import device_of
-from zoo.media.images import MediaError, find_images, image_size, read_image, to_uint8, write_image
-from zoo.media.pipeline import Behind, ahead
-from zoo.media.results import name_in, named_pictures, refuse_overwriting, tracked
-from zoo.media.videos import Frame, LoopingVideo, VideoEndsEarly, VideoWriter, is_video, read_frames, read_video_info
+from zoo.core.errors import ZooError
+from zoo.matting.base_scale import trained_side
+from zoo.matting.fast import FastMatting
+from zoo.matting.net import MattingNetwork
+from zoo.matting.parts import MattingOutput
+from zoo.matting.results import MatteFiles
+from zoo.measure.device import choose_device, device_of
+from zoo.media.images import MediaError, find_images, image_size, read_image, to_tensor, to_uint8
+from zoo.media.run import Job, name_in, named_images, process_images, process_video, refuse_overwriting
+from zoo.media.videos import Frame, is_video, read_frames, read_video_info
+from zoo.training.models import create_model, load
 
 MattingModel = Callable[[Tensor, Tensor], MattingOutput]
 
-KINDS = ("alpha", "foreground", "rgba", "composite", "error", "refined")
-"""What can be saved: the matte, the colours (straight), both in one, the foreground over a new background, the error
-that the network expects, and the patches that it refined."""
-
-WAITING = 2
-"""How many frames of a video wait at most before the network, and behind it for each kind of result: one of 4K takes a
-few hundred megabytes."""
-
-DEFAULT_KINDS = ("alpha", "composite")
-DEFAULT_NEW_BACKGROUND = "#78ff9b"
-"""A light green that no skin or hair has."""
+PRECISIONS = {"32": torch.float32, "bf16": torch.bfloat16, "16": torch.float16}
 
 
 class MattingWarning(UserWarning):
-    """The result is there but may be poor; the message says why."""
+    """The result may be poor; the message says why."""
 
 
-class Results:
-    """Which results are wanted, and where they land.
+class Matting:
+    """Matting model ready for inference, called with an image and a captured background.
 
-    Args:
-        folder: made where it does not exist; files of the same name are replaced.
-        save: some of `KINDS`.
-        new_background: what stands behind the foreground in `composite` (which it adds to `save`): a picture, a colour
-            (`#00ff00`, `green`) or, behind a video, a video, which starts again when it is over. Pictures and videos
-            of another size are scaled to cover the source.
-
-    Raises:
-        ValueError: a kind that does not exist, or a new background that is neither file nor colour.
-    """
-
-    def __init__(
-        self,
-        folder: str | Path,
-        save: Sequence[str] = DEFAULT_KINDS,
-        new_background: str | Path | None = None,
-    ) -> None:
-        unknown = [kind for kind in save if kind not in KINDS]
-        if unknown or not save:
-            raise ValueError(
-                f"results of kind '{' '.join(unknown)}' do not exist; expected some of {', '.join(KINDS)}."
-            )
-        self.folder = Path(folder)
-        wanted = {*save, "composite"} if new_background is not None else {*save}
-        self.save = tuple(kind for kind in KINDS if kind in wanted)
-        self.new_background = NewBackground(DEFAULT_NEW_BACKGROUND if new_background is None else new_background)
-
-    @property
-    def need_foreground(self) -> bool:
-        """Whether anything shows the foreground's colours; if not, the model need not give them."""
-        return bool({"foreground", "rgba", "composite"} & {*self.save})
-
-    def path(self, kind: str, name: str | Path) -> Path:
-        """Where one result lands; `name` has its ending."""
-        return self.folder / kind / name
-
-    def render(self, output: MattingOutput, seconds: Fraction = Fraction(0)) -> Iterator[tuple[str, np.ndarray]]:
-        """Each wanted kind with its picture, as `picture` gives it."""
-        for kind in self.save:
-            yield kind, self.picture(kind, output, seconds)
-
-    def picture(self, kind: str, output: MattingOutput, seconds: Fraction = Fraction(0)) -> np.ndarray:
-        """One kind of result, uint8, (H, W), (H, W, 3) or (H, W, 4), of the first image of the batch."""
-        behind = self.new_background.at(seconds, output.alpha) if kind == "composite" else None
-        return to_uint8(render(output, kind, behind))
-
-
-class NewBackground:
-    """What stands behind the foreground in a composite; whatever does not change is prepared once.
-
-    Raises:
-        ValueError: neither a file nor a colour.
-    """
-
-    def __init__(self, what: str | Path) -> None:
-        self._colour: tuple[int, ...] | None = None
-        self._picture: np.ndarray | None = None
-        self._video: LoopingVideo | None = None
-        self._prepared: Tensor | None = None
-        if Path(what).is_file():
-            if is_video(what):
-                self._video = LoopingVideo(what)
-            else:
-                self._picture = to_uint8(read_image(what))
-            return
-        try:
-            self._colour = ImageColor.getrgb(str(what))[:3]
-        except ValueError as error:
-            raise ValueError(
-                f"the new background '{what}' is neither a file nor a colour; expected a picture, a video or a colour "
-                "such as green or '#00ff00'."
-            ) from error
-
-    @property
-    def moves(self) -> bool:
-        """Whether it is a video."""
-        return self._video is not None
-
-    def at(self, seconds: Fraction, like: Tensor) -> Tensor:
-        """(1, 3, H, W), or (1, 3, 1, 1) for a colour, on the device of `like`, of whose size it is."""
-        if self._video is not None:
-            return _upload(_covering(self._video.at(seconds), like.shape[-2:]), like.device)
-        if self._prepared is None or self._prepared.shape[-2:] not in ((1, 1), like.shape[-2:]):
-            if self._picture is not None:
-                pixels = _covering(self._picture, like.shape[-2:])
-            else:
-                pixels = np.array(self._colour, np.uint8).reshape(1, 1, 3)
-            self._prepared = _upload(pixels, like.device)
-        return self._prepared
-
-
-def matte(model: MattingModel, source: np.ndarray, background: np.ndarray) -> MattingOutput:
-    """Matte one picture in memory.
+    Both are arrays (H, W, 3), uint8 or float in [0, 1], or tensors (B, 3, H, W) in [0, 1], of one size. A background
+    with the values of the last one is not prepared again.
 
     Args:
         model: in eval mode; if it is a module, its device is used.
-        source, background: (H, W, 3), uint8 or float in [0, 1], of one size.
+
+    Example:
+        >>> model = Matting(lambda source, background: MattingOutput(*[source] * 6))
+        >>> model(np.full((4, 6, 3), 255, np.uint8), np.zeros((4, 6, 3), np.uint8)).alpha.shape
+        torch.Size([1, 3, 4, 6])
     """
-    device = device_of(model)
-    return _run(model, _upload(source, device), _upload(background, device))
+
+    def __init__(self, model: MattingModel) -> None:
+        self.model = model
+        self._background: tuple[np.ndarray, Tensor] | None = None
+
+    def __call__(self, image: np.ndarray | Tensor, background: np.ndarray | Tensor) -> MattingOutput:
+        if isinstance(self.model, nn.Module) and self.model.training:
+            raise ZooError("the model is in training mode; expected eval mode: call model.eval().")
+        source, background = self.upload(image), self.upload_background(background)
+        with torch.inference_mode():
+            return self.model(source, background)
+
+    def upload(self, image: np.ndarray | Tensor) -> Tensor:
+        """Return an image as a batch (B, 3, H, W) in [0, 1] on the model's device."""
+        device = device_of(self.model)
+        return image.to(device) if isinstance(image, Tensor) else to_tensor(image, device)[None]
+
+    def upload_background(self, background: np.ndarray | Tensor) -> Tensor:
+        """Return the same for a background: the same tensor as the last time if the array's values are the same."""
+        if isinstance(background, Tensor):
+            return self.upload(background)
+        last = self._background
+        if last is None or last[0].dtype != background.dtype or not np.array_equal(last[0], background):
+            own = background.copy()
+            self._background = last = own, self.upload(own)
+        return last[1]
 
 
-def render(output: MattingOutput, kind: str, new_background: Tensor | None = None) -> Tensor:
-    """One of `KINDS` as a picture (C, H, W) in [0, 1], of the first image of the batch.
+def load_matting(
+    name: str,
+    checkpoint: str | None = None,
+    device: str = "auto",
+    precision: Literal["32", "bf16", "16"] = "32",
+    base_scale: float | None = None,
+    compiled: bool = False,
+    foreground: bool = True,
+) -> Matting:
+    """Load a matting model for inference, as `zoo matte` does.
 
     Args:
-        new_background: (1, 3, H, W) or (1, 3, 1, 1), what a `composite` is made with.
+        name: checkpoint file or catalogue name; with `checkpoint`, a name of `zoo.list_models()`.
+        checkpoint: weights that do not say which model they belong to.
+        device: `auto` is the fastest of this machine.
+        precision: Lightning's name of the type that is computed in.
+        base_scale: size of the base network's input relative to the image. None fits it to each image's size, so that
+            the base network sees images about as large as those that it was trained on.
+        compiled: compile the base network, which takes about half a minute.
+        foreground: False leaves the foreground out of the output.
+
+    Raises:
+        ZooError: unknown device or model, weights that do not fit, or a setting that this model does not have.
+
+    Example:
+        >>> matting = load_matting("bgmv2_mobilenetv2-synthetic", device="cpu")
+        >>> image = np.random.default_rng(0).integers(0, 256, (128, 128, 3), np.uint8)
+        >>> matting(image, image).alpha.shape
+        torch.Size([1, 1, 128, 128])
     """
-    alpha = output.alpha[:1]
-    size = (alpha.shape[-2], alpha.shape[-1])
-    if kind == "alpha":
-        picture = alpha
-    elif kind == "foreground":
-        picture = output.foreground[:1]
-    elif kind == "rgba":
-        picture = torch.cat([output.foreground[:1] * (alpha > 0), alpha], dim=1)
-    elif kind == "composite":
-        if new_background is None:
-            raise ValueError("a composite needs a new background; got none.")
-        picture = composite(output.foreground[:1].float(), alpha.float(), new_background)
-    elif kind == "error":
-        picture = resize(output.error[:1], size)
-    elif kind == "refined":
-        cells = output.refined[:1].repeat_interleave(PATCH, dim=2).repeat_interleave(PATCH, dim=3)
-        picture = cells[:, :, : size[0], : size[1]]
-    else:
-        raise ValueError(f"there is no kind of result named '{kind}'; expected one of {', '.join(KINDS)}.")
-    return picture[0]
+    target = choose_device(device)
+    model: Any = load(name) if checkpoint is None else create_model(name, checkpoint=checkpoint).eval()
+    model.to(target)
+    if not isinstance(getattr(model, "network", None), MattingNetwork):
+        if base_scale is not None or precision != "32" or compiled:
+            raise ZooError(f"{checkpoint or name} holds a {type(model).__name__}; expected a background matting model.")
+        return Matting(model)
+    side = trained_side(model.record) if model.record is not None else None
+    return Matting(FastMatting(model.network, foreground, compiled, base_scale, side).to(PRECISIONS[precision]))
 
 
 def matte_files(
-    model: MattingModel,
+    model: MattingModel | Matting,
     source: str | Path,
     background: str | Path,
-    results: Results,
+    results: MatteFiles,
     align: bool = False,
-    frames: bool = False,
     progress: bool = True,
     decoder: str | None = None,
 ) -> list[Path]:
-    """Matte whatever `source` is: a folder, a video or a picture; see `matte_folder`, `matte_video`, `matte_image`."""
-    if Path(source).is_dir():
-        return matte_folder(model, source, background, results, align, progress)
-    if is_video(source):
-        return matte_video(model, source, background, results, align, frames, progress, decoder)
-    return matte_image(model, source, background, results, align)
+    """Matte an image, every image in a folder and its subfolders, or a video.
 
-
-def matte_image(
-    model: MattingModel, source: str | Path, background: str | Path, results: Results, align: bool = False
-) -> list[Path]:
-    """Matte one picture.
+    Names and sizes are checked before anything is computed. Results of a folder keep names and subfolders. Videos keep
+    timestamps, rotation and sound; an interrupted one leaves `NAME.partial.mp4`.
 
     Args:
-        model: in eval mode; if it is a module, its device is used.
-        align: lay the background over the source first, which also allows another size.
+        model: see `Matting`.
+        source: the image, folder or video.
+        background: an image without the person, by the same camera at the same place. For a folder also a folder with
+            an image of the same name (whatever its ending) for each.
+        results: what is saved, and where.
+        align: warp the background onto the source first (a video's first frame), which also allows another size.
+        progress: show a progress bar.
+        decoder: of a video, see `read_frames`.
 
     Returns:
-        The files written.
+        The files written; for the frames of a video their folders.
 
     Raises:
-        MediaError: a picture that cannot be read, a background of another size.
-    """
-    source, background = Path(source), _one_background(background)
-    refuse_moving(results)
-    refuse_overwriting([results.path(kind, f"{source.stem}.png") for kind in results.save], [source, background])
-    if not align:
-        _refuse_another_size(source, background)
-    return _matte_picture(model, source, background, source.stem, results, align, Backgrounds(device_of(model)))
+        MediaError: files that cannot be read, missing backgrounds, backgrounds of another size. One bad image of a
+            folder is reported when all others are done.
+        VideoEndsEarly: after everything is written.
 
-
-def matte_folder(
-    model: MattingModel,
-    source: str | Path,
-    background: str | Path,
-    results: Results,
-    align: bool = False,
-    progress: bool = True,
-) -> list[Path]:
-    """Matte every picture in a folder and its subfolders; results keep the names and subfolders.
-
-    Names and sizes are checked before anything is computed. A picture that turns out to be damaged is left out and
-    named at the end, when all others are done.
-
-    Args:
-        model: in eval mode; if it is a module, its device is used.
-        background: one picture for all, or a folder with a picture of the same name (whatever its ending) for each.
-        align: lay each background over its source first, which also allows another size.
-
-    Returns:
-        The files written.
-
-    Raises:
-        MediaError: no pictures, missing backgrounds, backgrounds of another size; pictures that were left out.
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> from zoo.media.images import write_image
+        >>> with TemporaryDirectory() as folder:
+        ...     image = write_image(f"{folder}/me.png", np.zeros((32, 32, 3), np.uint8))
+        ...     model = lambda source, background: MattingOutput(*[source[:, :1]] * 6)
+        ...     [path.name for path in matte_files(model, image, image, MatteFiles(f"{folder}/out", ["alpha"]))]
+        ['me.png']
     """
     source, background = Path(source), Path(background)
-    refuse_moving(results)
-    pairs = pair_pictures(source, background, results)
-    targets = [results.path(kind, f"{name}.png") for _, _, name in pairs for kind in results.save]
-    refuse_overwriting(targets, [path for pair in pairs for path in pair[:2]])
+    model = model if isinstance(model, Matting) else Matting(model)
+    if is_video(source) and not source.is_dir():
+        return _matte_video(model, source, background, results, align, progress, decoder)
+    if source.is_dir():
+        pairs = pair_images(source, background, results)
+    else:
+        refuse_moving(results)
+        pairs = [(source, _one_background(background), source.stem)]
+    jobs = [Job((image, behind), results.targets(name)) for image, behind, name in pairs]
     if not align:
-        for picture, behind, _ in pairs:
-            _refuse_another_size(picture, behind)
-    written: list[Path] = []
-    failures: list[MediaError] = []
-    backgrounds = Backgrounds(device_of(model))
-    for picture, behind, name in tracked(pairs, len(pairs), "matting", progress):
-        try:
-            written += _matte_picture(model, picture, behind, name, results, align, backgrounds)
-        except MediaError as error:
-            failures.append(error)
-    if failures:
-        raise MediaError(
-            f"{len(failures)} of {len(pairs)} pictures were left out, the others are in {results.folder}; "
-            f"the first of them: {failures[0]}"
-        )
-    return written
+        for job in jobs:
+            sizes = [image_size(path) for path in job.inputs]
+            if sizes[0] != sizes[1]:
+                _refuse_sizes(job.inputs[0], job.inputs[1], *sizes)
+    read_background = lru_cache(maxsize=1)(read_image)
+
+    def read(path: Path, background_path: Path) -> tuple[Tensor, Tensor]:
+        image = read_image(path)
+        fitting = fitting_background(image, read_background(background_path), path, background_path, align)
+        return model.upload(image), model.upload_background(fitting)
+
+    folder = results.folder if source.is_dir() else None
+    return process_images(jobs, read, lambda pair: model(*pair), results.write, folder, "matting", progress)
 
 
-def matte_video(
-    model: MattingModel,
-    source: str | Path,
-    background: str | Path,
-    results: Results,
-    align: bool = False,
-    frames: bool = False,
-    progress: bool = True,
-    decoder: str | None = None,
-) -> list[Path]:
-    """Matte a video; timestamps, rotation and sound are kept, memory does not grow with its length. Decoding and
-    uploading, the network, and rendering and encoding of each kind of result run at the same time.
-
-    A video that ends early gives results of what there is of it, under their names, and the error says so. When the
-    work is interrupted, what was written is kept as `NAME.partial.mp4`.
-
-    Args:
-        model: in eval mode; if it is a module, its device is used.
-        background: one picture, taken with the same camera at the same place.
-        align: lay the background over the first frame first, which also allows another size.
-        frames: write each frame as a PNG, which loses nothing, instead of a video.
-        decoder: see `read_frames`.
-
-    Returns:
-        The files written; with `frames` the folders.
-
-    Raises:
-        MediaError: the video or the background cannot be read, sizes differ, PyAV is missing.
-        VideoEndsEarly: after everything is written.
-    """
-    source, background = Path(source), _one_background(background)
-    info = read_video_info(source)
-    names = {kind: source.stem + ("" if frames else ".mov" if kind == "rgba" else ".mp4") for kind in results.save}
-    targets = {kind: results.path(kind, name) for kind, name in names.items()}
-    refuse_overwriting(targets.values(), [source, background])
-    first = next(read_frames(source, decoder)).pixels
-    device = device_of(model)
-    behind = _upload(fitting_background(first, read_image(background), source, background, align), device)
-    damage = None
-    with ExitStack() as stack:
-        writers: dict[str, _FrameFiles | VideoWriter] = {}
-        for kind, path in targets.items():
-            writer: _FrameFiles | VideoWriter
-            writer = _FrameFiles(path) if frames else VideoWriter(path, info, transparent=kind == "rgba")
-            stack.enter_context(writer)
-            writers[kind] = writer
-        threads = {kind: stack.enter_context(Behind(WAITING)) for kind in writers}
-
-        def write(kind: str, output: MattingOutput, frame: Frame) -> None:
-            writers[kind].write(results.picture(kind, output, frame.seconds), frame)
-
-        uploaded = ((frame, _upload(frame.pixels, device)) for frame in read_frames(source, decoder))
-        try:
-            with ahead(uploaded, WAITING) as decoded:
-                for frame, pixels in tracked(decoded, info.frame_count, source.name, progress):
-                    output = _run(model, pixels, behind)
-                    for kind, thread in threads.items():
-                        thread.do(write, kind, output, frame)
-        except VideoEndsEarly as error:
-            damage = error
-    if damage is not None:
-        raise damage
-    return list(targets.values())
-
-
-class _FrameFiles:
-    """Takes frames as a `VideoWriter` does and writes each to its own PNG."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._count = 0
-
-    def __enter__(self) -> "_FrameFiles":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        pass
-
-    def write(self, pixels: np.ndarray, frame: Frame) -> None:
-        write_image(self._folder / f"{self._count:06d}.png", pixels)
-        self._count += 1
-
-
-class Backgrounds:
-    """Reads backgrounds and uploads them. The last one is given again as the same tensor, so that a model can tell that
-    it has seen it.
-
-    Args:
-        device: where they are wanted.
-    """
-
-    def __init__(self, device: torch.device) -> None:
-        self._device = device
-        self._path: Path | None = None
-        self._pixels: np.ndarray | None = None
-        self._uploaded: tuple[np.ndarray, Tensor] | None = None
-
-    def read(self, path: Path) -> np.ndarray:
-        """As `read_image` gives it; not to be changed."""
-        if self._pixels is None or path != self._path:
-            self._path, self._pixels = path, read_image(path)
-        return self._pixels
-
-    def upload(self, pixels: np.ndarray) -> Tensor:
-        """(1, 3, H, W) in [0, 1], on the device."""
-        if self._uploaded is None or pixels is not self._uploaded[0]:
-            self._uploaded = pixels, _upload(pixels, self._device)
-        return self._uploaded[1]
-
-
-def _matte_picture(
-    model: MattingModel,
+def _matte_video(
+    model: Matting,
     source: Path,
     background: Path,
-    name: str,
-    results: Results,
+    results: MatteFiles,
     align: bool,
-    backgrounds: Backgrounds,
+    progress: bool,
+    decoder: str | None,
 ) -> list[Path]:
-    pixels = read_image(source)
-    behind = fitting_background(pixels, backgrounds.read(background), source, background, align)
-    output = _run(model, _upload(pixels, device_of(model)), backgrounds.upload(behind))
-    return [write_image(results.path(kind, f"{name}.png"), rendered) for kind, rendered in results.render(output)]
+    info, targets = read_video_info(source), results.targets(source.stem, video=True)
+    refuse_overwriting(targets.values(), [source, _one_background(background)])
+    frames = read_frames(source, decoder)
+    first = next(frames)
+    fitting = model.upload(fitting_background(first.pixels, read_image(background), source, background, align))
 
+    def read(frame: Frame) -> Tensor:
+        return model.upload(frame.pixels)
 
-def _run(model: MattingModel, source: Tensor, background: Tensor) -> MattingOutput:
-    if isinstance(model, nn.Module) and model.training:
-        raise ValueError("the model is in training mode; expected eval mode: call model.eval().")
-    with torch.inference_mode():
-        return model(source, background)
-
-
-def _upload(pixels: np.ndarray, device: torch.device) -> Tensor:
-    """(H, W, 3) → (1, 3, H, W) in [0, 1]; bytes are turned into floats on the device."""
-    tensor = torch.from_numpy(np.ascontiguousarray(pixels)).to(device).permute(2, 0, 1)[None]
-    return tensor.float() / 255 if pixels.dtype == np.uint8 else tensor.float()
+    writers = [results.frame_writer(kind, path, info) for kind, path in targets.items()]
+    process_video(
+        chain([first], frames),
+        read,
+        lambda image: model(image, fitting),
+        writers,
+        info.frame_count,
+        source.name,
+        progress,
+    )
+    return list(targets.values())
 
 
 def fitting_background(
     source: np.ndarray, background: np.ndarray, source_path: Path, background_path: Path, align: bool
 ) -> np.ndarray:
-    """The background at the size of the source, aligned on request; warns where it looks like another place."""
-    from zoo.matting.alignment import align_background, is_same_place  # scikit-image is loaded for pictures only
+    """Return the background at the size of the source, aligned if `align`.
+
+    Warns where the two do not look like the same place.
+
+    Raises:
+        MediaError: the sizes differ.
+    """
+    from zoo.matting.alignment import align_background, is_same_place  # scikit-image is loaded for images only
 
     if align:
         background, message = align_background(to_uint8(source), to_uint8(background))
         if message:
             warnings.warn(f"{source_path.name}: {message}", MattingWarning, stacklevel=3)
     if source.shape != background.shape:
-        _refuse_sizes(source_path, source.shape[:2], background_path, background.shape[:2])
+        _refuse_sizes(source_path, background_path, source.shape[:2], background.shape[:2])
     if not is_same_place(to_uint8(source), to_uint8(background)):
         warnings.warn(
             f"{source_path.name} and {background_path.name} do not look like the same place, so the matte will be "
-            "poor; expected a picture of the place without the person, taken with the same camera.",
+            "poor; expected an image of the place without the person, taken with the same camera.",
             MattingWarning,
             stacklevel=3,
         )
     return background
 
 
-def _refuse_another_size(source: Path, background: Path) -> None:
-    sizes = image_size(source), image_size(background)
-    if sizes[0] != sizes[1]:
-        _refuse_sizes(source, sizes[0], background, sizes[1])
+def pair_images(source: Path, background: Path, results: MatteFiles) -> list[tuple[Path, Path, str]]:
+    """Return (source, background, name of the results) for each image in the folder `source`.
+
+    Raises:
+        MediaError: no images, two of one name, a missing background, or a video as new background.
+    """
+    refuse_moving(results)
+    images = named_images(source, results.folders())
+    if not background.is_dir():
+        one = _one_background(background)
+        return [(image, one, name) for image, name in images]
+    backgrounds = {name_in(path, background): path for path in find_images(background)}
+    missing = [name for _, name in images if name not in backgrounds]
+    if missing:
+        raise MediaError(
+            f"{background} lacks the backgrounds of {len(missing)} of {len(images)} images (the first: "
+            f"{missing[0]}); expected images of the same names, or give one background for all."
+        )
+    return [(image, backgrounds[name], name) for image, name in images]
 
 
-def _refuse_sizes(source: Path, size: tuple[int, ...], background: Path, background_size: tuple[int, ...]) -> None:
+def refuse_moving(results: MatteFiles) -> None:
+    """Raise a `MediaError` for a video as the new background of images."""
+    if results.new_background.moves:
+        raise MediaError("the new background is a video and the source is not; expected an image or a colour.")
+
+
+def _one_background(background: Path) -> Path:
+    if background.is_dir() or is_video(background):
+        raise MediaError(
+            f"the background {background} is a {'folder' if background.is_dir() else 'video'}; expected one image of "
+            "the empty place (a folder of backgrounds goes with a folder of sources)."
+        )
+    return background
+
+
+def _refuse_sizes(source: Path, background: Path, size: tuple[int, ...], background_size: tuple[int, ...]) -> NoReturn:
     raise MediaError(
         f"{background} is {background_size[1]}×{background_size[0]} pixels, {source} is {size[1]}×{size[0]}; expected "
         "one size: take both with the same camera and settings, or use --align to lay the background over the source."
     )
-
-
-def _one_background(background: str | Path) -> Path:
-    if Path(background).is_dir() or is_video(background):
-        what = "folder" if Path(background).is_dir() else "video"
-        raise MediaError(
-            f"the background {background} is a {what}; expected one picture of the empty place "
-            "(a folder of backgrounds goes with a folder of sources)."
-        )
-    return Path(background)
-
-
-def refuse_moving(results: Results) -> None:
-    if results.new_background.moves:
-        raise MediaError("the new background is a video and the source is not; expected a picture or a colour.")
-
-
-def pair_pictures(source: Path, background: Path, results: Results) -> list[tuple[Path, Path, str]]:
-    """(source, background, name) for each picture in the folder `source`; the name is its path there without the
-    ending.
-
-    Raises:
-        MediaError: no pictures, two of one name, or a missing background.
-    """
-    pictures = named_pictures(source, own=(results.folder / kind for kind in KINDS))
-    if not background.is_dir():
-        behind = _one_background(background)
-        return [(picture, behind, name) for picture, name in pictures]
-    backgrounds = {name_in(path, background): path for path in find_images(background)}
-    missing = [name for _, name in pictures if name not in backgrounds]
-    if missing:
-        raise MediaError(
-            f"{background} lacks the backgrounds of {len(missing)} of {len(pictures)} pictures (the first: "
-            f"{missing[0]}); expected pictures of the same names, or give one background for all."
-        )
-    return [(picture, backgrounds[name], name) for picture, name in pictures]
-
-
-def _covering(pixels: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
-    """Scaled to cover (height, width), the middle cut out."""
-    if pixels.shape[:2] == tuple(size):
-        return pixels
-    return np.array(ImageOps.fit(Image.fromarray(pixels), (size[1], size[0]), Image.Resampling.BICUBIC))

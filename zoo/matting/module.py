@@ -13,7 +13,6 @@ from zoo.core.parts import Backbone, LossTerm
 from zoo.core.spec import build
 from zoo.matting.base_scale import fitting_scale, trained_side
 from zoo.matting.compose import composite, to_float
-from zoo.matting.data import cover
 from zoo.matting.metrics import matting_metrics
 from zoo.matting.net import ForegroundKind, MattingNetwork
 from zoo.matting.official_weights import to_network
@@ -21,6 +20,7 @@ from zoo.matting.parts import PATCH, ErrorMap, MattingBatch, MattingOutput, Patc
 from zoo.matting.perturbation import Perturbation, perturb
 from zoo.matting.pictures import log_sheet, result_tiles
 from zoo.matting.prediction import save_prediction
+from zoo.media.images import cover
 from zoo.training.data import DataModule
 from zoo.training.hooks import largest_difference
 from zoo.training.module import Schedule, TrainingModule

@@ -111,14 +111,19 @@ class MattingNetwork(nn.Module):
         check_images(source, background, target)
         return self.matte(self.prepare(source), self.prepare(background), target)
 
-    def prepare(self, image: Tensor) -> Prepared:
+    def prepare(self, image: Tensor, base_scale: float | None = None) -> Prepared:
         """Compute what depends on one image alone; a background that stays needs this once.
+
+        Args:
+            image: (B, 3, H, W) in [0, 1].
+            base_scale: size of the base network's input relative to the image; None takes the network's own.
 
         Raises:
             ValueError: the image is too small for `base_scale`.
         """
         whole = whole_patches(image) if self.refiner.refines else image
-        return Prepared(whole, self._reduce(whole), (image.shape[-2], image.shape[-1]))
+        scale = self.base_scale if base_scale is None else base_scale
+        return Prepared(whole, self._reduce(whole, scale), (image.shape[-2], image.shape[-1]))
 
     def matte(
         self, source: Prepared, background: Prepared, target: Tensor | None = None, foreground: bool = True
@@ -152,15 +157,15 @@ class MattingNetwork(nn.Module):
             refined=refined.to(alpha.dtype),  # a selector may score in another
         )
 
-    def _reduce(self, image: Tensor) -> Tensor:
-        if self.base_scale == 1:
+    def _reduce(self, image: Tensor, base_scale: float) -> Tensor:
+        if base_scale == 1:
             return image
         height, width = image.shape[-2:]
-        size = (torch.sym_int(height * self.base_scale), torch.sym_int(width * self.base_scale))  # rounds down
+        size = (torch.sym_int(height * base_scale), torch.sym_int(width * base_scale))  # rounds down
         if min(size) < 1:
             raise ValueError(
-                f"the image is {width}×{height} pixels, too small for base_scale={self.base_scale:g}: nothing is left "
-                f"of it; give at least {math.ceil(1 / self.base_scale)} pixels a side or a larger base_scale."
+                f"the image is {width}×{height} pixels, too small for base_scale={base_scale:g}: nothing is left "
+                f"of it; give at least {math.ceil(1 / base_scale)} pixels a side or a larger base_scale."
             )
         return resize(image, size)
 

@@ -1,6 +1,6 @@
-"""`zoo predict`: a folder of pictures through the trainer, with its devices, precision and strategy.
+"""`zoo predict`: a folder of images through the trainer, with its devices, precision and strategy.
 
-For one picture or a video, and without a trainer, there is `zoo matte`.
+For one image or a video, and without a trainer, there is `zoo matte`.
 """
 
 from dataclasses import dataclass, field
@@ -9,23 +9,28 @@ from pathlib import Path
 import torch
 from torch.utils.data import Dataset
 
-from zoo.matting.inference import Results, fitting_background, pair_pictures, refuse_moving
+from zoo.matting.inference import fitting_background, pair_images
 from zoo.matting.parts import MattingBatch, MattingOutput
-from zoo.media.images import MediaError, read_image, to_tensor, write_image
-from zoo.media.results import refuse_overwriting
+from zoo.matting.results import MatteFiles
+from zoo.media.images import MediaError, read_image, to_tensor
+from zoo.media.run import refuse_overwriting
 
 
 @dataclass
 class PredictionSet:
-    """Pictures to matte.
+    """Images to matte.
 
     Args:
-        source: a folder of pictures, with subfolders.
-        background: one picture for all, or a folder with a picture of the same name for each.
-        output: where results land, as `OUTPUT/alpha/NAME.png`.
-        save: which results: alpha, foreground, rgba, composite, error, refined.
-        new_background: what stands behind the foreground in composites, a picture or a colour.
-        align: lay each background over its source first, which also allows another size.
+        source: a folder of images, with subfolders.
+        background: one image for all, or a folder with an image of the same name for each.
+        output: folder of the results, `OUTPUT/alpha/NAME.png`.
+        save: kinds of results: alpha, foreground, rgba, composite, error, refined.
+        new_background: background of composites, an image or a colour.
+        align: warp each background onto its source first, which also allows another size.
+
+    Example:
+        >>> PredictionSet("photographs", "empty.png", save=["rgba"]).results().save
+        ('rgba',)
     """
 
     source: str
@@ -35,25 +40,29 @@ class PredictionSet:
     new_background: str | None = None
     align: bool = False
 
-    def results(self) -> Results:
-        """Where and what to save."""
-        return Results(self.output, self.save, self.new_background)
+    def results(self) -> MatteFiles:
+        """Return what is saved, and where."""
+        return MatteFiles(self.output, self.save, self.new_background)
 
 
 class PredictionSamples(Dataset):
-    """The pictures with their backgrounds, each at its own size; alpha and foreground are empty."""
+    """Images with their backgrounds, each at its own size; alpha and foreground are zeros.
 
-    def __init__(self, wanted: PredictionSet) -> None:
-        if not Path(wanted.source).is_dir():
+    Example:
+        >>> PredictionSamples(PredictionSet("me.png", "empty.png"))
+        Traceback (most recent call last):
+        zoo.media.images.MediaError: data.predict.source is me.png, which is no folder; for one image or a video use ...
+    """
+
+    def __init__(self, images: PredictionSet) -> None:
+        if not Path(images.source).is_dir():
             raise MediaError(
-                f"data.predict.source is {wanted.source}, which is no folder; for one picture or a video use `zoo "
-                "matte`."
+                f"data.predict.source is {images.source}, which is no folder; for one image or a video use `zoo matte`."
             )
-        results = wanted.results()
-        refuse_moving(results)
-        self.align = wanted.align
-        self.pairs = pair_pictures(Path(wanted.source), Path(wanted.background), results)
-        targets = [results.path(kind, f"{name}.png") for _, _, name in self.pairs for kind in results.save]
+        results = images.results()
+        self.align = images.align
+        self.pairs = pair_images(Path(images.source), Path(images.background), results)
+        targets = [path for _, _, name in self.pairs for path in results.targets(name).values()]
         refuse_overwriting(targets, [path for pair in self.pairs for path in pair[:2]])
 
     def __len__(self) -> int:
@@ -61,17 +70,25 @@ class PredictionSamples(Dataset):
 
     def __getitem__(self, index: int) -> MattingBatch:
         source, background, name = self.pairs[index]
-        picture = read_image(source)
-        behind = fitting_background(picture, read_image(background), source, background, self.align)
-        pictures = [to_tensor(picture), to_tensor(behind)]
-        nothing = torch.zeros_like(pictures[0])
-        return MattingBatch(
-            source=pictures[0], background=pictures[1], alpha=nothing[:1], foreground=nothing, name=[name]
-        )
+        pixels = read_image(source)
+        fitting = fitting_background(pixels, read_image(background), source, background, self.align)
+        image, captured = (to_tensor(each).contiguous() for each in (pixels, fitting))
+        zeros = torch.zeros_like(image)
+        return MattingBatch(source=image, background=captured, alpha=zeros[:1], foreground=zeros, name=[name])
 
 
-def save_prediction(results: Results, batch: MattingBatch, output: MattingOutput) -> None:
-    """Write the results of a batch of one picture."""
+def save_prediction(results: MatteFiles, batch: MattingBatch, output: MattingOutput) -> None:
+    """Write the results of a batch of one image.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> image, alpha = torch.zeros(1, 3, 4, 4), torch.zeros(1, 1, 4, 4)
+        >>> batch, output = MattingBatch(image, image, alpha, image, name=["me"]), MattingOutput(*[alpha] * 6)
+        >>> with TemporaryDirectory() as folder:
+        ...     save_prediction(MatteFiles(folder, ["alpha"]), batch, output)
+        ...     print(*(path.name for path in Path(folder).rglob("*.png")))
+        me.png
+    """
     assert batch.name is not None
-    for kind, picture in results.render(output):
-        write_image(results.path(kind, f"{batch.name[0]}.png"), picture)
+    for kind, path in results.targets(batch.name[0]).items():
+        results.write(kind, path, output)

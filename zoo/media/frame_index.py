@@ -1,61 +1,48 @@
-"""Any frame of a video, by number.
+"""Random access to the frames of a video.
 
-A video is a series of packets with timestamps; only some of them, the *keyframes*, can be decoded by themselves. The
-*frame index* lists the timestamps of all frames in the order in which they are shown, read from the packets without
-decoding. Frame number i is then reached by seeking to the last keyframe at or before its timestamp and decoding forward
-until that timestamp comes, so that neither a wrong frame rate nor a missing frame count nor a variable rate shifts
-anything.
+Only some packets of a video, the *keyframes*, can be decoded by themselves. The *frame index* lists the timestamps of
+all frames in display order, read from the packets without decoding. To read a frame, seek to the last keyframe at or
+before its timestamp and decode until that timestamp: wrong frame rates, missing frame counts and variable rates do not
+matter.
 """
 
 from bisect import bisect_right
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 
-from zoo.media.images import MediaError
-from zoo.media.videos import EXTENSIONS, as_rgb, import_av, is_video, open_video, upright
+from zoo.media.images import MediaError, find_files
+from zoo.media.videos import EXTENSIONS, as_rgb, import_av, open_video, upright
 
 INDEXED = frozenset({"mp4", "matroska", "avi"})
-"""The containers (MP4 and MOV, MKV and WebM, AVI) whose packets tell when each frame is shown."""
+"""Containers (MP4 and MOV, MKV and WebM, AVI) whose packets hold the timestamp of each frame."""
 
 
 class FrameIndex(NamedTuple):
-    """Where the frames of one video are."""
+    """Timestamps and keyframes of one video."""
 
     timestamps: tuple[int, ...]
-    """One a frame, ascending, in the units of the video stream."""
+    """One per frame, ascending, in the units of the video stream."""
     keyframes: tuple[int, ...]
-    """The numbers of the frames that can be decoded by themselves, ascending."""
+    """Numbers of the frames that can be decoded by themselves, ascending."""
 
 
 def find_videos(folder: str | Path) -> list[Path]:
-    """Every video in the folder and its subfolders, sorted by path; hidden ones are left out.
+    """Return the videos in a folder and its subfolders, sorted by path, without hidden ones.
 
     Raises:
-        MediaError: there is no such folder, or it holds no video.
+        MediaError: the folder is missing or holds no video.
     """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise MediaError(f"{folder} is not a folder; expected a folder of videos: check the path.")
-    found = [path for path in folder.rglob("*") if is_video(path) and path.is_file()]
-    found = sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))
-    if not found:
-        endings = " ".join(sorted(EXTENSIONS))
-        raise MediaError(
-            f"{folder} holds no video; expected at least one file ending in one of {endings}: check the path."
-        )
-    return found
+    return find_files(Path(folder), EXTENSIONS, "video")
 
 
 def index_frames(path: str | Path) -> FrameIndex:
-    """The frame index of a video; reads the file once and decodes nothing.
+    """Return the frame index of a video; reads the file once and decodes nothing.
 
     Raises:
-        MediaError: the file is missing, no video, in a container without exact timestamps, or ends before the frames
-            that its header announces.
+        MediaError: the file is missing, no video, in a container without exact timestamps, or truncated.
     """
     path = Path(path)
     av = import_av()
@@ -75,7 +62,7 @@ def index_frames(path: str | Path) -> FrameIndex:
                 if packet.pts is None or packet.pts in keyframe_of:
                     raise _without_timestamps(path, container.format.long_name)
                 keyframe_of[packet.pts] = packet.is_keyframe
-            announced = stream.frames if "mp4" in containers else 0  # only there is it exact
+            announced = stream.frames if "mp4" in containers else 0  # exact in MP4 only
     except av.error.FFmpegError as error:
         raise _damaged(path, error) from error
     if not keyframe_of or packets < announced:
@@ -88,13 +75,9 @@ def index_frames(path: str | Path) -> FrameIndex:
 
 
 class FrameReader:
-    """Frames of one video in any order; the frame after the last one read costs one step, any other a seek as well.
+    """Reader of one video's frames in any order; only frames other than the next one need a seek.
 
     A context manager, or call `close`. Not for several threads at once, nor on both sides of a fork.
-
-    Args:
-        path: the video.
-        index: its frame index.
 
     Raises:
         MediaError: the file is missing or cannot be opened.
@@ -105,16 +88,13 @@ class FrameReader:
         self.index = index
         self._opened = open_video(self.path)
         self._container, self._stream = self._opened.__enter__()
-        # Data workers are the parallelism, and a fork would lose the decoder's threads.
+        # Data workers already run in parallel, and a fork would lose the decoder's threads.
         self._stream.codec_context.thread_count = 1
         self._frames: Iterator[Any] = iter(())
         self._last: int | None = None
 
     def read(self, number: int, mode: Literal["RGB", "L"] = "RGB") -> np.ndarray:
-        """Frame `number`, 0 ≤ number < the index's length, upright.
-
-        Returns:
-            uint8, (H, W, 3) or (H, W).
+        """Return frame `number`, 0 ≤ number < the index's length, upright: uint8, (H, W, 3) or (H, W).
 
         Raises:
             MediaError: the frame cannot be decoded.
@@ -139,26 +119,24 @@ class FrameReader:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def _frame(self, number: int) -> Any:
-        wanted = self.index.timestamps[number]
-        goes_on = self._continues_to(number)
-        self._last = None  # until this one is read: after a fault, the next read seeks
-        if goes_on:
-            frame = self._decode_until(wanted)
+        timestamp = self.index.timestamps[number]
+        sequential = self._continues_to(number)
+        self._last = None  # after an error, the next read seeks
+        if sequential:
+            frame = self._decode_until(timestamp)
         else:
-            frame = self._decode_from(self._keyframe_before(number), wanted)
+            frame = self._decode_from(self._keyframe_before(number), timestamp)
             if frame is None:  # some containers seek to a keyframe that is too late
-                frame = self._decode_from(0, wanted)
+                frame = self._decode_from(0, timestamp)
         self._last = None if frame is None else number
         return frame
 
     def _continues_to(self, number: int) -> bool:
-        """Whether decoding on from the last frame read reaches this one without passing a keyframe to seek to."""
+        """Return whether decoding on from the last frame is no slower than seeking."""
         if self._last is None or number <= self._last:
             return False
         return number == self._last + 1 or self._keyframe_before(number) <= self._last
@@ -167,16 +145,16 @@ class FrameReader:
         position = bisect_right(self.index.keyframes, number)
         return self.index.keyframes[position - 1] if position else 0
 
-    def _decode_from(self, keyframe: int, wanted: int) -> Any:
+    def _decode_from(self, keyframe: int, timestamp: int) -> Any:
         self._container.seek(self.index.timestamps[keyframe], stream=self._stream)
         self._frames = self._container.decode(self._stream)
-        return self._decode_until(wanted)
+        return self._decode_until(timestamp)
 
-    def _decode_until(self, wanted: int) -> Any:
-        """The frame with this timestamp, or None when decoding begins or goes past it."""
+    def _decode_until(self, timestamp: int) -> Any:
+        """Return the frame with this timestamp, or None when decoding starts or passes behind it."""
         for frame in self._frames:
-            if frame.pts is not None and frame.pts >= wanted:
-                return frame if frame.pts == wanted else None
+            if frame.pts is not None and frame.pts >= timestamp:
+                return frame if frame.pts == timestamp else None
         return None
 
 

@@ -1,12 +1,11 @@
-"""Pictures on disk, read and written without losing anything.
+"""Image files, read and written without loss, and conversion between arrays and tensors.
 
-*Reading* gives the picture upright (EXIF orientation applied) as uint8, or as float32 in [0, 1] where the file holds
-16 bits, so that no value is truncated. *Writing* makes PNG files, rounds, and never leaves half a file. Whatever is
-wrong with a file is said in one sentence, a `MediaError`.
+*Reading* returns the image upright (EXIF orientation applied) as uint8, or as float32 in [0, 1] when the file holds 16
+bits, so that no value is truncated. *Writing* makes PNG files, rounds, and is atomic. A bad file raises a `MediaError`.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -20,12 +19,15 @@ from zoo.core.errors import ZooError
 from zoo.core.files import replacing
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
-"""Endings of file names that `find_images` takes for pictures; upper and lower case alike."""
+"""File endings of images, in lower case; upper case counts too."""
 
 Mode = Literal["RGB", "L", "RGBA"]
+
+NOT_FINITE = "an image to write holds values that are not finite (NaN or infinity): the model that made it is broken."
 
 _READABLE = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "I;16", "I;16B", "I"}
 _LOW_BYTES = {"RGB;16B": "RGB;16L", "RGBA;16B": "RGBA;16L"}
@@ -34,24 +36,24 @@ _BITS_PER_SAMPLE = 258  # the TIFF tag
 
 
 class MediaError(ZooError):
-    """A picture or video that cannot be used; the message is one sentence: what came, what was expected, what to do."""
+    """An image or video file that cannot be used."""
 
 
 def read_image(path: str | Path, mode: Mode = "RGB", least: int | None = None) -> np.ndarray:
-    """The picture, upright.
+    """Return an image, upright.
 
     Args:
         mode: `RGB` (grey is repeated, transparency is dropped: colours are straight, not premultiplied), `L` (one
-            channel, as mattes are; three equal channels are taken as one), `RGBA` (the file must have transparency).
-        least: how many pixels the shorter side needs; a JPEG with more of them is decoded at 1/2, 1/4 or 1/8 of its
-            size where that is enough, which takes a fraction of the time. None decodes everything.
+            channel, as mattes have; three equal channels count as one), `RGBA` (the file must have transparency).
+        least: pixels that the shorter side needs. A larger JPEG is then decoded at 1/2, 1/4 or 1/8 of its size where
+            that is enough, which is several times faster. None decodes everything.
 
     Returns:
-        (H, W, 3), (H, W) or (H, W, 4); uint8, or float32 in [0, 1] (value / 65535) where the file holds 16 bits.
+        (H, W, 3), (H, W) or (H, W, 4); uint8, or float32 in [0, 1] (value / 65535) when the file holds 16 bits.
 
     Raises:
-        MediaError: no such file, empty, not a picture, truncated, CMYK or another colour model, no alpha channel,
-            alpha with differing channels.
+        MediaError: the file is missing, empty, no image, truncated, in CMYK or another colour model, or lacks the
+            channels of `mode`.
     """
     path = Path(path)
     with _opened(path) as image:
@@ -61,65 +63,65 @@ def read_image(path: str | Path, mode: Mode = "RGB", least: int | None = None) -
                 "convert it to sRGB and save it again."
             )
         if least is not None:
-            share = least / min(image.size)
-            image.draft(None, (math.ceil(image.width * share), math.ceil(image.height * share)))
-        deep = _has_16_bit_colour(path, image)  # before anything is decoded: that forgets the layout of the file
+            ratio = least / min(image.size)
+            image.draft(None, (math.ceil(image.width * ratio), math.ceil(image.height * ratio)))
+        deep = _has_16_bit_colour(path, image)  # before decoding, which discards the layout of the file
         image.load()
         if deep:
             pixels = _read_16_bit_colour(path)
         elif image.mode in ("I", "I;16", "I;16B"):
             pixels = _to_unit(np.asarray(ImageOps.exif_transpose(image)))
         else:
-            ImageOps.exif_transpose(image, in_place=True)  # which copies nothing where the picture is upright
+            ImageOps.exif_transpose(image, in_place=True)  # copies nothing when the image is upright
             pixels = _read_8_bit(image)
     return _as_mode(path, pixels, mode)
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
-    """(height, width) of the upright picture, from the file's header alone.
+    """Return (height, width) of the upright image, from the file's header alone.
 
     Raises:
-        MediaError: no such file, empty, or not a picture.
+        MediaError: the file is missing, empty or no image.
     """
     with _opened(Path(path)) as image:
         width, height = image.size
-        # Pillow turns a TIFF by itself, and would decode a whole PNG to look for EXIF data at its end
+        # Pillow rotates a TIFF by itself, and would decode a whole PNG to look for EXIF data at its end
         tagged = not isinstance(image, TiffImageFile) and (not isinstance(image, PngImageFile) or "exif" in image.info)
         sideways = tagged and image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
     return (width, height) if sideways else (height, width)
 
 
-def to_tensor(array: np.ndarray) -> "Tensor":
-    """(H, W) or (H, W, C), uint8 or float in [0, 1] → (C, H, W), float32 in [0, 1]."""
-    import torch
-
-    if array.ndim == 2:
-        array = array[:, :, None]
-    tensor = torch.from_numpy(np.ascontiguousarray(array.transpose(2, 0, 1)))
-    return tensor.float().div_(255) if array.dtype == np.uint8 else tensor.float()
-
-
-NOT_FINITE = "a picture to write holds values that are not finite (NaN or infinity): the model that made it is broken."
-
-
-def to_uint8(picture: "np.ndarray | Tensor") -> np.ndarray:
-    """A picture as bytes, rounded to the nearest and clipped.
+def to_tensor(image: np.ndarray, device: "torch.device | str" = "cpu", scale: bool = True) -> "Tensor":
+    """Return an image as a tensor (C, H, W), a view of channels-last memory.
 
     Args:
-        picture: an array (H, W) or (H, W, C), or a tensor (C, H, W) with C of 1, 3 or 4; uint8, bool, or
-            float in [0, 1].
+        image: (H, W) or (H, W, C), uint8 or float in [0, 1].
+        device: of the tensor. Bytes are moved there before they become floats, which is a quarter to move.
+        scale: convert to float32 in [0, 1]; False keeps the type.
+    """
+    import torch
 
-    Returns:
-        (H, W) for one channel, otherwise (H, W, C).
+    array = image[:, :, None] if image.ndim == 2 else image
+    tensor = torch.from_numpy(np.ascontiguousarray(array)).to(device).permute(2, 0, 1)
+    if not scale:
+        return tensor
+    return tensor.float().div_(255) if tensor.dtype == torch.uint8 else tensor.float()
+
+
+def to_uint8(image: "np.ndarray | Tensor") -> np.ndarray:
+    """Return an image as bytes, (H, W) or (H, W, C), rounded to nearest and clipped.
+
+    Args:
+        image: array (H, W) or (H, W, C), or tensor (C, H, W), with C of 1, 3 or 4; uint8, bool, or float in [0, 1].
 
     Raises:
         ValueError: another shape, or values that are not finite.
     """
-    array = picture if isinstance(picture, np.ndarray) else _from_tensor(picture)
+    array = image if isinstance(image, np.ndarray) else _from_tensor(image)
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[:, :, 0]
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
-        raise ValueError(f"expected a picture with 1, 3 or 4 channels, got one of shape {tuple(picture.shape)}.")
+        raise ValueError(f"expected an image with 1, 3 or 4 channels, got one of shape {tuple(image.shape)}.")
     if array.dtype == np.uint8:
         return array
     array = array.astype(np.float32)
@@ -128,50 +130,66 @@ def to_uint8(picture: "np.ndarray | Tensor") -> np.ndarray:
     return np.rint(array.clip(0, 1) * 255).astype(np.uint8)
 
 
-def write_image(path: str | Path, picture: "np.ndarray | Tensor") -> Path:
-    """Write a PNG; folders are made, an existing file is replaced, and never half of one is left.
+def cover(
+    image: "Tensor", height: int, width: int, interpolation: Literal["bilinear", "bicubic"] = "bilinear"
+) -> "Tensor":
+    """Return the middle of an image (C, H, W), resized with antialias until it just covers this size."""
+    from torchvision.transforms import InterpolationMode
+    from torchvision.transforms import functional as tv
+
+    ratio = max(height / image.shape[-2], width / image.shape[-1])
+    target = [max(height, round(image.shape[-2] * ratio)), max(width, round(image.shape[-1] * ratio))]
+    return tv.center_crop(tv.resize(image, target, InterpolationMode(interpolation), antialias=True), [height, width])
+
+
+def write_image(path: str | Path, image: "np.ndarray | Tensor") -> Path:
+    """Write a PNG atomically; missing folders are created, an existing file is replaced.
 
     Args:
         path: ends in `.png`.
-        picture: as for `to_uint8`.
+        image: as for `to_uint8`.
     """
     path = Path(path)
     if path.suffix.lower() != ".png":
         raise ValueError(
-            f"pictures are written as PNG, which loses nothing; expected a name ending in .png, got {path.name}."
+            f"images are written as PNG, which is lossless; expected a name ending in .png, got {path.name}."
         )
-    pixels = to_uint8(picture)
+    pixels = to_uint8(image)
     with replacing(path) as temporary:
         Image.fromarray(pixels).save(temporary, format="PNG")
     return path
 
 
 def find_images(folder: str | Path) -> list[Path]:
-    """Every picture in the folder and its subfolders, sorted by path; hidden ones are left out.
+    """Return the images in a folder and its subfolders, sorted by path, without hidden ones.
 
     Raises:
-        MediaError: there is no such folder, or it holds no picture.
+        MediaError: the folder is missing or holds no image.
     """
-    folder = Path(folder)
+    return find_files(Path(folder), EXTENSIONS, "image")
+
+
+def find_files(folder: Path, endings: Collection[str], kind: str) -> list[Path]:
+    """Return the files with one of these endings as `find_images` does; `kind` names them in errors."""
     if not folder.is_dir():
-        raise MediaError(f"{folder} is not a folder; expected a folder of pictures: check the path.")
-    found = [path for path in folder.rglob("*") if path.suffix.lower() in EXTENSIONS and path.is_file()]
-    found = sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))
-    if not found:
-        endings = " ".join(sorted(EXTENSIONS))
+        raise MediaError(f"{folder} is not a folder; expected a folder of {kind}s: check the path.")
+    files = (path for path in folder.rglob("*") if path.suffix.lower() in endings and path.is_file())
+    visible = sorted(path for path in files if not any(part[0] == "." for part in path.relative_to(folder).parts))
+    if not visible:
         raise MediaError(
-            f"{folder} holds no picture; expected at least one file ending in one of {endings}: check the path."
+            f"{folder} holds no {kind}; expected at least one file ending in one of {' '.join(sorted(endings))}: check "
+            "the path."
         )
-    return found
+    return visible
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
-    """The picture, not decoded yet; whatever is raised about a bad file, here or in the block, becomes a sentence."""
+    """Open an image without decoding it; errors about a bad file, here or in the block, become a `MediaError`."""
     if not path.is_file():
-        raise MediaError(f"there is no file {path}; expected a picture: check the path.")
+        raise MediaError(f"there is no file {path}; expected an image: check the path.")
     if path.stat().st_size == 0:
-        raise MediaError(f"{path} is empty (0 bytes); expected a picture: copy or export it again.")
+        raise MediaError(f"{path} is empty (0 bytes); expected an image: copy or export it again.")
     try:
         with Image.open(path) as image:
             yield image
@@ -179,19 +197,19 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         raise
     except UnidentifiedImageError as error:
         raise MediaError(
-            f"{path} is not a picture that can be read; expected PNG, JPEG, WebP, BMP or TIFF: save it as PNG."
+            f"{path} is not an image that can be read; expected PNG, JPEG, WebP, BMP or TIFF: save it as PNG."
         ) from error
     except Image.DecompressionBombError as error:
         raise MediaError(f"{path} has too many pixels to be read safely: {error} Scale it down.") from error
     except (OSError, SyntaxError, ValueError, EOFError) as error:  # what Pillow's decoders raise on bad data
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise MediaError(
-            f"{path} is truncated or damaged ({reason}); expected a whole picture: copy or export it again."
+            f"{path} is truncated or damaged ({reason}); expected a whole image: copy or export it again."
         ) from error
 
 
 def _has_16_bit_colour(path: Path, image: Image.Image) -> bool:
-    """Whether a pixel has 3 or 4 values of 16 bits, of which Pillow gives only the high byte (of grey it gives all)."""
+    """Return whether pixels have 3 or 4 channels of 16 bits, of which Pillow returns only the high byte."""
     if isinstance(image, TiffImageFile):
         deep = image.mode in ("RGB", "RGBA") and 16 in image.tag_v2.get(_BITS_PER_SAMPLE, ())
         layout = "TIFF"
@@ -206,10 +224,10 @@ def _has_16_bit_colour(path: Path, image: Image.Image) -> bool:
 
 
 def _read_16_bit_colour(path: Path) -> np.ndarray:
-    """(H, W, 3 or 4) in [0, 1], upright, from a PNG.
+    """Return (H, W, 3 or 4) in [0, 1], upright, from a PNG.
 
-    Pillow decodes 16-bit colour to its high byte (`RGB;16B`: big-endian); told the other byte order, it gives the low
-    byte instead. Two passes make the exact value.
+    Pillow decodes 16-bit colour to its high byte (`RGB;16B`: big-endian), and to its low byte when the layout is set to
+    the other byte order. Two passes make the exact value.
     """
     with Image.open(path) as image:
         high = np.asarray(ImageOps.exif_transpose(image)).astype(np.uint16)
@@ -232,7 +250,7 @@ def _to_unit(pixels: np.ndarray) -> np.ndarray:
 
 
 def _as_mode(path: Path, pixels: np.ndarray, mode: Mode) -> np.ndarray:
-    """Pixels of 1 to 4 channels in the channels that were asked for."""
+    """Convert pixels of 1 to 4 channels to the channels of `mode`."""
     if pixels.ndim == 2:
         pixels = pixels[:, :, None]
     channels = pixels.shape[2]
@@ -260,9 +278,9 @@ def _as_mode(path: Path, pixels: np.ndarray, mode: Mode) -> np.ndarray:
 
 def _from_tensor(tensor: "Tensor") -> np.ndarray:
     if tensor.ndim != 3:
-        raise ValueError(f"expected a picture of shape (C, H, W), got a tensor of shape {tuple(tensor.shape)}.")
+        raise ValueError(f"expected an image of shape (C, H, W), got a tensor of shape {tuple(tensor.shape)}.")
     tensor = tensor.detach()
-    if tensor.is_floating_point():  # on its device: a quarter is brought here
+    if tensor.is_floating_point():  # on its device: bytes are a quarter to move
         tensor = tensor.float()
         if not all(end.isfinite() for end in tensor.aminmax()):
             raise ValueError(NOT_FINITE)

@@ -1,55 +1,53 @@
-"""Reading, computing and writing at the same time: a thread makes items *ahead* of who takes them, and another does
-things *behind* who asks for them.
+"""Reading, computing and writing at the same time, in threads.
 
-Both hold a bounded number of items, so that memory does not grow when one side is faster.
+Both `prefetch` and `BackgroundWriter` hold a bounded number of items, so that memory does not grow when one side is
+faster.
 """
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from types import TracebackType
 from typing import Any, Self, TypeVar
 
 Item = TypeVar("Item")
 
-OVER: Any = object()
+END: Any = object()
 """Comes after the last item."""
 
 
 @contextmanager
-def ahead(items: Iterable[Item], count: int) -> Iterator[Iterator[Item]]:
-    """Inside the block the items, in their order, made by a thread; at the end of the block it is over.
+def prefetch(items: Iterable[Item], count: int) -> Iterator[Iterator[Item]]:
+    """Make items in a thread; the block receives them in order.
 
     Args:
-        items: whatever making them raises is raised where the next item is asked for. A generator is closed in the end.
-        count: how many are made before they are asked for, at least 1.
+        items: an error while making an item is raised where that item is requested. A generator is closed at the end.
+        count: items that are made before they are requested, at least 1.
     """
     source = iter(items)
-    with ThreadPoolExecutor(1, "ahead") as thread:
-        waiting = deque(thread.submit(next, source, OVER) for _ in range(count))
+    with ThreadPoolExecutor(1, "prefetch") as thread:
+        waiting = deque(thread.submit(next, source, END) for _ in range(count))
 
-        def taken() -> Iterator[Item]:
-            while (item := waiting.popleft().result()) is not OVER:
-                waiting.append(thread.submit(next, source, OVER))
+        def in_order() -> Iterator[Item]:
+            while (item := waiting.popleft().result()) is not END:
+                waiting.append(thread.submit(next, source, END))
                 yield item
 
         try:
-            yield taken()
+            yield in_order()
         finally:
             for each in waiting:
                 each.cancel()
             thread.submit(getattr(source, "close", lambda: None)).result()
 
 
-class Behind:
-    """A thread that does one thing after another, in the order in which it is asked to.
+class BackgroundWriter:
+    """Thread that runs functions one after another, in the order of the calls of `do`.
 
-    Used in a `with` block: when the block ends well, everything has been done; when it ends with an error, what had not
-    begun is left undone.
+    A context manager: when the block ends, everything is done. When it ends with an error, waiting calls are dropped.
 
     Args:
-        count: how many things wait at most; who asks for more waits too.
+        count: calls that wait at most; `do` blocks when there are more.
     """
 
     def __init__(self, count: int) -> None:
@@ -57,18 +55,16 @@ class Behind:
         self._waiting: deque[Future[Any]] = deque()
 
     def __enter__(self) -> Self:
-        self._thread = ThreadPoolExecutor(1, "behind")
+        self._thread = ThreadPoolExecutor(1, "writer")
         return self
 
     def do(self, function: Callable[..., Any], *arguments: Any) -> None:
-        """Have it done. What an earlier thing raised is raised here, or at the end of the block."""
+        """Call the function in the thread. An error of an earlier call is raised here, or at the end of the block."""
         while len(self._waiting) >= self._count:
             self._waiting.popleft().result()
         self._waiting.append(self._thread.submit(function, *arguments))
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         try:
             while kind is None and self._waiting:
                 self._waiting.popleft().result()

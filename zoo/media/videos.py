@@ -1,10 +1,9 @@
-"""Videos on disk, read and written frame by frame, so that memory stays constant whatever their length.
+"""Video files, read and written frame by frame in constant memory.
 
 *Reading* goes by timestamps, never by counting or seeking: a variable frame rate stays variable. Frames come upright
-(rotation metadata applied) as RGB. A video that ends before its own header says it does gives all its frames first and
-`VideoEndsEarly` then. *Writing* keeps timestamps and sound; a file gets its name when it is complete, and
-`NAME.partial.ENDING` when the work was interrupted, so that nothing already made is lost. PyAV comes with the `video`
-extra and is imported on first use.
+(rotation metadata applied) as RGB. A truncated video yields all its frames first and then raises `VideoEndsEarly`.
+*Writing* keeps timestamps and sound. A file gets its name when it is complete, and `NAME.partial.ENDING` when the work
+was interrupted. PyAV comes with the `video` extra and is imported on first use.
 """
 
 import os
@@ -13,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from types import ModuleType, TracebackType
+from types import ModuleType
 from typing import Any, Self
 from uuid import uuid4
 
@@ -24,61 +23,61 @@ from zoo.media.images import MediaError
 EXTENSIONS = frozenset(
     {".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".wmv", ".3gp"}
 )
-"""Endings of file names that are taken for videos; upper and lower case alike."""
+"""File endings of videos, in lower case; upper case counts too."""
 
 
 class VideoEndsEarly(MediaError):
-    """All frames that could be read were given, but the video promised more."""
+    """A video holds fewer frames than its header says; raised after all frames that could be read."""
 
 
 @dataclass(frozen=True)
 class Frame:
-    """One frame and when it is shown."""
+    """One frame and its timestamp."""
 
     pixels: np.ndarray
     """(H, W, 3) uint8 RGB, upright."""
     timestamp: int
-    """In units of `time_base`, counted from the start of the file; each frame's is larger than the last one's."""
+    """In units of `time_base`, from the start of the file, strictly ascending."""
     time_base: Fraction
     """Seconds."""
 
     @property
     def seconds(self) -> Fraction:
-        """When the frame is shown."""
+        """Time at which the frame is shown."""
         return self.timestamp * self.time_base
 
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What the header and the first frame of a video say."""
+    """Size, rate and length of a video."""
 
     path: Path
     height: int
-    """Upright, as `width`."""
+    """Pixels, upright, as `width`."""
     width: int
     rate: Fraction
-    """Frames a second, on average."""
+    """Frames per second, on average."""
     time_base: Fraction
     """Seconds; the unit of the timestamps."""
     duration: float | None
-    """Seconds, where the file says it."""
+    """Seconds; None when the file does not say it."""
 
     @property
     def frame_count(self) -> int | None:
-        """About how many frames there are: for progress bars, not for loops."""
+        """Approximate number of frames, for progress bars."""
         return None if self.duration is None else max(1, round(self.duration * self.rate))
 
 
 def is_video(path: str | Path) -> bool:
-    """Whether the name ends like a video's."""
+    """Return whether the name has the ending of a video."""
     return Path(path).suffix.lower() in EXTENSIONS
 
 
 def read_video_info(path: str | Path) -> VideoInfo:
-    """Size, rate and length of a video; decodes its first frame, since only that knows how the picture is turned.
+    """Return size, rate and length of a video; decodes its first frame, which holds the rotation.
 
     Raises:
-        MediaError: PyAV is not installed, there is no such file, or no frame of it can be read.
+        MediaError: PyAV is not installed, the file is missing, or no frame can be read.
     """
     path = Path(path)
     with open_video(path) as (container, stream):
@@ -88,19 +87,19 @@ def read_video_info(path: str | Path) -> VideoInfo:
                 f"{path} holds no frame that can be decoded; expected a whole video: copy or export it again."
             )
         height, width = upright(np.empty((first.height, first.width), bool), first).shape
-        return VideoInfo(path, height, width, _rate(stream), stream.time_base, _promised_seconds(container, stream))
+        return VideoInfo(path, height, width, _rate(stream), stream.time_base, _announced_seconds(container, stream))
 
 
 def read_frames(path: str | Path, decoder: str | None = None) -> Iterator[Frame]:
-    """The frames of a video in the order in which they are shown.
+    """Yield the frames of a video in display order.
 
     Args:
         path: the video.
         decoder: kind of device that decodes, such as `cuda`, `vaapi` or `videotoolbox`; None is the CPU.
 
     Raises:
-        MediaError: as `read_video_info`, or there is no such device, or it does not take this video.
-        VideoEndsEarly: after the last frame that could be read, where the file breaks off or is damaged.
+        MediaError: as `read_video_info`, or no such device, or it cannot decode this video.
+        VideoEndsEarly: after the last frame that could be read, when the file is truncated or damaged.
     """
     path = Path(path)
     with open_video(path, decoder) as (container, stream):
@@ -118,9 +117,9 @@ def read_frames(path: str | Path, decoder: str | None = None) -> Iterator[Frame]
         except av.error.FFmpegError as error:
             damage = f" ({error.strerror})"
         seconds = 0.0 if first is None or end is None else float((end - first) * stream.time_base)
-        promised = _promised_seconds(container, stream)
-        if damage or not count or (promised is not None and seconds < promised - _tolerance(container, stream)):
-            whole = f" of {promised:.2f} s" if promised is not None else ""
+        announced = _announced_seconds(container, stream)
+        if damage or not count or (announced is not None and seconds < announced - _tolerance(container, stream)):
+            whole = f" of {announced:.2f} s" if announced is not None else ""
             raise VideoEndsEarly(
                 f"{path} ends early{damage}: {count} frames, {seconds:.2f} s{whole}, could be read; "
                 "expected a whole video: copy or export it again."
@@ -128,7 +127,7 @@ def read_frames(path: str | Path, decoder: str | None = None) -> Iterator[Frame]
 
 
 class LoopingVideo:
-    """A video to stand behind another: the frame that is shown at a time, from the start again when it is over."""
+    """Video as the background of another, repeated when it has finished."""
 
     def __init__(self, path: str | Path) -> None:
         self._path = Path(path)
@@ -139,13 +138,13 @@ class LoopingVideo:
         self._restart(at=Fraction(0))
 
     def at(self, seconds: Fraction) -> np.ndarray:
-        """(H, W, 3) uint8; times must not go back."""
+        """Return the frame at a time as (H, W, 3) uint8; times must not decrease."""
         while True:
             if self._next is None:
-                over = self._shown + self._step
-                if seconds < over:
+                end = self._shown + self._step
+                if seconds < end:
                     return self._current.pixels
-                self._restart(at=over)
+                self._restart(at=end)
             elif self._shown + (self._next.seconds - self._current.seconds) <= seconds:
                 self._shown += self._next.seconds - self._current.seconds
                 self._current, self._next = self._next, self._read()
@@ -161,21 +160,21 @@ class LoopingVideo:
     def _read(self) -> Frame | None:
         try:
             return next(self._frames, None)
-        except VideoEndsEarly:  # what there is of it will do
+        except VideoEndsEarly:  # the frames so far suffice
             return None
 
 
 class VideoWriter:
-    """Writes frames with the timestamps, and the sound, of the video they were made from.
+    """Writer of frames with the timestamps and the sound of the video they were made from.
 
     H.264 in MP4 (visually lossless, BT.709, 8 bits); with `transparent`, ProRes 4444 in MOV, which editing programs
-    read with its alpha. Sound is copied as it is, or encoded as AAC (mono or stereo) where the container cannot hold
-    it. Used in a `with` block: the file gets its name when the block ends well; when it ends with an error, the frames
-    so far are kept as `NAME.partial.ENDING`.
+    read with its alpha. Sound is copied, or encoded as AAC (mono or stereo) where the container cannot hold it. A
+    context manager: after an error in its block, the frames so far are kept as `NAME.partial.ENDING`.
 
     Args:
         path: ends in `.mp4`, or `.mov` with `transparent`.
         like: the video whose timing and sound are kept.
+        transparent: frames have an alpha channel.
     """
 
     def __init__(self, path: str | Path, like: VideoInfo, transparent: bool = False) -> None:
@@ -194,26 +193,18 @@ class VideoWriter:
         return self
 
     def write(self, pixels: np.ndarray, frame: Frame) -> None:
-        """Add one picture.
-
-        Args:
-            pixels: (H, W) or (H, W, 3), with `transparent` (H, W, 4); uint8.
-            frame: whose timestamp it gets.
-        """
+        """Add an image at the timestamp of a frame: uint8, (H, W) or (H, W, 3), with `transparent` (H, W, 4)."""
         if pixels.ndim == 2:
             pixels = pixels[:, :, None].repeat(3, axis=2)
-        picture = import_av().VideoFrame.from_ndarray(
-            np.ascontiguousarray(pixels), "rgba" if self._transparent else "rgb24"
-        )
-        picture = picture.reformat(format=self._stream.codec_context.pix_fmt, dst_colorspace="ITU709")
-        picture.pts, picture.time_base = frame.timestamp, frame.time_base
-        self._container.mux(self._stream.encode(picture))
+        layout = "rgba" if self._transparent else "rgb24"
+        image = import_av().VideoFrame.from_ndarray(np.ascontiguousarray(pixels), layout)
+        image = image.reformat(format=self._stream.codec_context.pix_fmt, dst_colorspace="ITU709")
+        image.pts, image.time_base = frame.timestamp, frame.time_base
+        self._container.mux(self._stream.encode(image))
         self._sound.copy_until(frame.seconds)
         self._frames += 1
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         try:
             self._container.mux(self._stream.encode(None))
             if kind is None:
@@ -234,23 +225,21 @@ class VideoWriter:
             stream = self._container.add_stream("prores_ks", rate=like.rate, options={"profile": "4444"})
             stream.pix_fmt = "yuva444p10le"
         else:
-            # Half the time of the default preset, at the same size: for that 1.5 dB less, of some 55 dB.
+            # Half the time of the default preset at the same size, for 1.5 dB less, of some 55 dB.
             options = {"preset": "veryfast", "crf": "13"}
             stream = self._container.add_stream("libx264", rate=like.rate, options=options)
             even = like.height % 2 == 0 and like.width % 2 == 0
-            stream.pix_fmt = "yuv420p" if even else "yuv444p"  # halved colour cannot hold an odd side
+            stream.pix_fmt = "yuv420p" if even else "yuv444p"  # subsampled colour needs even sides
         stream.height, stream.width = like.height, like.width
         stream.codec_context.time_base = stream.time_base = like.time_base
         context = stream.codec_context
-        context.colorspace = context.color_primaries = context.color_trc = (
-            1  # BT.709, so that players show the same colours
-        )
-        context.color_range = 1
+        # BT.709, so that players show the same colours
+        context.colorspace = context.color_primaries = context.color_trc = context.color_range = 1
         return stream
 
 
 class _Sound:
-    """Copies the sound of one video into another, step by step, so that neither is held in memory."""
+    """Sound of one video, copied into another step by step in constant memory."""
 
     def __init__(self, source: Path, output: Any) -> None:
         self._source = import_av().open(str(source))
@@ -268,7 +257,7 @@ class _Sound:
             self._packets = self._encoded(track, encoder)
 
     def copy_until(self, seconds: Fraction | float) -> None:
-        """Write what sounds up to this time."""
+        """Write the sound up to this time."""
         while True:
             if self._pending is None:
                 self._pending = next(self._packets, None)
@@ -279,7 +268,7 @@ class _Sound:
             self._pending = None
 
     def close(self) -> None:
-        """Let go of the source."""
+        """Close the source."""
         self._source.close()
 
     def _copied(self, track: Any, stream: Any) -> Iterator[Any]:
@@ -300,7 +289,7 @@ class _Sound:
 
     @staticmethod
     def _readable(items: Iterator[Any]) -> Iterator[Any]:
-        """Up to the damage, if there is any: that the video ends early is said where its frames are read."""
+        """Yield items up to the first damage, which is reported where the frames are read."""
         try:
             yield from items
         except import_av().error.FFmpegError:
@@ -308,7 +297,7 @@ class _Sound:
 
 
 def import_av() -> ModuleType:
-    """PyAV; MediaError that names the extra where it is missing."""
+    """Return PyAV, or raise a `MediaError` that names the extra."""
     try:
         import av
     except ImportError as error:
@@ -318,7 +307,7 @@ def import_av() -> ModuleType:
 
 @contextmanager
 def open_video(path: Path, decoder: str | None = None) -> Iterator[tuple[Any, Any]]:
-    """The container and its main video stream."""
+    """Open a video: its container and main video stream."""
     av = import_av()
     if not path.is_file():
         raise MediaError(f"there is no file {path}; expected a video: check the path.")
@@ -336,10 +325,10 @@ def open_video(path: Path, decoder: str | None = None) -> Iterator[tuple[Any, An
 
 
 def decoding_device(path: Path, kind: str | None) -> Any:
-    """What makes PyAV decode the video on a device; None for the CPU.
+    """Return PyAV's decoder of a kind of device; None for the CPU.
 
     Raises:
-        MediaError: there is no device of this kind, or it does not take this video.
+        MediaError: there is no device of this kind, or it cannot decode this video.
     """
     if kind is None:
         return None
@@ -368,36 +357,36 @@ def _rate(stream: Any) -> Fraction:
 
 
 def _start(container: Any, stream: Any) -> int:
-    """The file's first timestamp in units of the stream: pictures and sound count from it alike."""
+    """Return the file's first timestamp in units of the stream; frames and sound count from it."""
     return round(Fraction(container.start_time or 0, 1_000_000) / stream.time_base)
 
 
 def _timestamp(decoded: Any, start: int, last: int | None, step: int) -> int:
-    """When a frame is shown; one without a time follows the last one, and no two share a time, which writers refuse."""
+    """Return a frame's timestamp, after that of the last: writers refuse equal ones, and some frames have none."""
     if decoded.pts is None:
         return 0 if last is None else last + step
     return decoded.pts - start if last is None else max(decoded.pts - start, last + 1)
 
 
-def _promised_seconds(container: Any, stream: Any) -> float | None:
+def _announced_seconds(container: Any, stream: Any) -> float | None:
     if stream.duration:
         return float(stream.duration * stream.time_base)
     return container.duration / 1_000_000 if container.duration else None
 
 
 def _tolerance(container: Any, stream: Any) -> float:
-    """How many seconds a video may be short of its promise; the length of a whole file may be that of its sound."""
+    """Return how many seconds a video may lack; the length of a whole file may be that of its sound."""
     longer_sound = not stream.duration and container.streams.audio
     return max(3 / float(_rate(stream)), 1.0 if longer_sound else 0.1)
 
 
 def upright(pixels: np.ndarray, decoded: Any) -> np.ndarray:
-    """The pixels turned as the frame's rotation metadata says."""
+    """Rotate pixels by the frame's rotation metadata."""
     return np.rot90(pixels, round(decoded.rotation / 90))  # both count anticlockwise
 
 
 def as_rgb(decoded: Any) -> np.ndarray:
-    """(H, W, 3) uint8, upright; where no colour matrix is named, it is the one that players assume for the size."""
+    """Return (H, W, 3) uint8, upright; an unnamed colour matrix is the one that players assume for the size."""
     unnamed = decoded.colorspace == 2
     matrix = ("ITU709" if decoded.height >= 720 else "ITU601") if unnamed else None
     rgb = decoded.reformat(format="rgb24", src_colorspace=matrix)

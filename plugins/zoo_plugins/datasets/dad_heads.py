@@ -9,8 +9,7 @@ from zoo.heads.crop import check_box
 from zoo.heads.dad_format import Annotation, Item, missing_files, read_annotation, read_items
 from zoo.heads.mesh import HeadModel
 from zoo.heads.parts import HeadDataset, HeadPicture
-from zoo.media.images import read_image
-from zoo_plugins.datasets.folders import as_tensor
+from zoo.media.images import read_image, to_tensor
 
 SHOWN = 3
 """How many missing files a sentence lists before it stops."""
@@ -76,7 +75,7 @@ class DADHeads(HeadDataset):
             raise ZooError(f"{item.image}: {error}") from None
         annotation = self.annotation(index)
         return HeadPicture(
-            image=as_tensor(pixels),
+            image=to_tensor(pixels, scale=False),
             box=torch.tensor(item.box),
             vertices=torch.from_numpy(annotation.vertices).float(),
             projected=torch.from_numpy(annotation.projected(height)).float(),

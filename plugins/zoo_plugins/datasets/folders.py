@@ -5,13 +5,11 @@ The constructors list the files and compare their names; a file is opened when i
 
 from pathlib import Path
 
-import numpy as np
-import torch
 from torch import Tensor
 
 from zoo.matting.folders import find_pairs, fingerprint, read_pair
 from zoo.matting.parts import Matte, MattingDataset
-from zoo.media.images import MediaError, find_images, read_image
+from zoo.media.images import MediaError, find_images, read_image, to_tensor
 
 
 class BackgroundFolder(MattingDataset):
@@ -29,7 +27,7 @@ class BackgroundFolder(MattingDataset):
         return len(self._background_files)
 
     def background(self, index: int) -> Tensor:
-        return as_tensor(read_image(self._background_files[index], "RGB", self.background_side))
+        return to_tensor(read_image(self._background_files[index], "RGB", self.background_side), scale=False)
 
 
 class MatteFolder(BackgroundFolder):
@@ -68,7 +66,7 @@ class MatteFolder(BackgroundFolder):
     def matte(self, index: int) -> Matte:
         pair = self._pairs[index]
         foreground, alpha = read_pair(pair)
-        return Matte(as_tensor(foreground), as_tensor(alpha), pair.name)
+        return Matte(to_tensor(foreground, scale=False), to_tensor(alpha, scale=False), pair.name)
 
     def fingerprint(self, index: int) -> str:
         return fingerprint(*self._pairs[index][1:])
@@ -105,18 +103,8 @@ class CutoutFolder(BackgroundFolder):
 
     def matte(self, index: int) -> Matte:
         file = self._files[index]
-        pixels = as_tensor(read_image(file, "RGBA"))
+        pixels = to_tensor(read_image(file, "RGBA"), scale=False)
         return Matte(pixels[:3], pixels[3:], file.relative_to(self._root).with_suffix("").as_posix())
 
     def fingerprint(self, index: int) -> str:
         return fingerprint(self._files[index])
-
-
-def as_tensor(pixels: np.ndarray) -> Tensor:
-    """Convert (H, W) or (H, W, C) to (C, H, W) of the same type and memory: bytes make small messages of workers.
-
-    Example:
-        >>> as_tensor(np.zeros((2, 3), np.uint8)).shape
-        torch.Size([1, 2, 3])
-    """
-    return torch.from_numpy(pixels[:, :, None] if pixels.ndim == 2 else pixels).permute(2, 0, 1)

@@ -17,7 +17,8 @@ from rich.progress import track
 from zoo.matting.folders import find_pairs, fingerprint, index_clips, require_same_size
 from zoo.matting.parts import Matte
 from zoo.media.frame_index import FrameIndex, FrameReader, find_videos
-from zoo_plugins.datasets.folders import BackgroundFolder, as_tensor
+from zoo.media.images import to_tensor
+from zoo_plugins.datasets.folders import BackgroundFolder
 
 PROGRESS_FROM = 20
 """Smallest number of clips whose indexing shows a progress bar."""
@@ -67,7 +68,7 @@ class VideoMattes(BackgroundFolder):
         foreground, alpha = foregrounds.read(frame, "RGB"), alphas.read(frame, "L")
         pair = self._pairs[clip]
         require_same_size(pair, foreground, alpha)
-        return Matte(as_tensor(foreground), as_tensor(alpha), f"{pair.name}/{frame:05d}")
+        return Matte(to_tensor(foreground, scale=False), to_tensor(alpha, scale=False), f"{pair.name}/{frame:05d}")
 
     def fingerprint(self, index: int) -> str:
         clip, frame = self._locate(index)

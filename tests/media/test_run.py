@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from zoo.media.images import MediaError, write_image
-from zoo.media.results import name_in, named_pictures, refuse_overwriting, tracked
+from zoo.media.run import name_in, named_images, refuse_overwriting, tracked
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def test_a_result_is_named_by_the_place_of_its_picture() -> None:
 
 
 def test_pictures_of_subfolders_have_names_of_their_own(pictures: Path) -> None:
-    assert named_pictures(pictures) == [
+    assert named_images(pictures) == [
         (pictures / "beach.png", "beach"),
         (pictures / "summer" / "beach.png", "summer/beach"),
     ]
@@ -31,15 +31,15 @@ def test_pictures_of_subfolders_have_names_of_their_own(pictures: Path) -> None:
 
 def test_results_of_an_earlier_run_are_no_pictures(pictures: Path) -> None:
     write_image(pictures / "out" / "alpha" / "beach.png", np.zeros((4, 4, 3), np.uint8))
-    assert [name for _, name in named_pictures(pictures)] == ["beach", "out/alpha/beach", "summer/beach"]
-    assert [name for _, name in named_pictures(pictures, own=[pictures / "out"])] == ["beach", "summer/beach"]
-    assert len(named_pictures(pictures, own=[pictures])) == 3, "it may be the folder itself"
+    assert [name for _, name in named_images(pictures)] == ["beach", "out/alpha/beach", "summer/beach"]
+    assert [name for _, name in named_images(pictures, own=[pictures / "out"])] == ["beach", "summer/beach"]
+    assert len(named_images(pictures, own=[pictures])) == 3, "it may be the folder itself"
 
 
 def test_two_pictures_of_one_name_are_refused(pictures: Path) -> None:
     (pictures / "beach.jpg").write_bytes((pictures / "beach.png").read_bytes())
-    with pytest.raises(MediaError, match=r"in holds two pictures named beach; expected different names"):
-        named_pictures(pictures)
+    with pytest.raises(MediaError, match=r"in holds two images named beach; expected different names"):
+        named_images(pictures)
 
 
 def test_no_result_takes_the_place_of_a_picture(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:

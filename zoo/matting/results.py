@@ -1,0 +1,176 @@
+"""Images made of a network's output: matte, colours, cut-out, composite, expected error and refined patches."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import ImageColor
+from torch import Tensor
+
+from zoo.core.errors import ZooError
+from zoo.matting.compose import composite
+from zoo.matting.parts import PATCH, MattingOutput, resize
+from zoo.media.images import cover, read_image, to_tensor, to_uint8, write_image
+from zoo.media.run import ResultFiles
+from zoo.media.videos import Frame, LoopingVideo, VideoInfo, VideoWriter, is_video
+
+KINDS = ("alpha", "foreground", "rgba", "composite", "error", "refined")
+"""Kinds of results: matte, straight colours, both in one file, foreground over a new background, error that the network
+expects, patches that it refined."""
+
+DEFAULT_NEW_BACKGROUND = "#78ff9b"
+"""A light green that no skin or hair has."""
+
+
+class MatteFiles(ResultFiles):
+    """Files that mattes are saved as.
+
+    Args:
+        folder: created when missing; files of the same name are replaced.
+        save: some of `KINDS`.
+        new_background: background of composites, which it adds to `save`: an image, a colour (`#00ff00`, `green`) or,
+            for videos, a video, which is repeated. Images and videos of another size are scaled to cover the source.
+        frames: save each frame of a video as a lossless PNG, `FOLDER/KIND/NAME/000000.png`.
+
+    Raises:
+        ZooError: unknown kind, or a new background that is neither a file nor a colour.
+
+    Example:
+        >>> MatteFiles("out", ["alpha"], new_background="green").targets("me")["composite"].as_posix()
+        'out/composite/me.png'
+    """
+
+    endings = dict.fromkeys(KINDS, ".png")
+    video_endings = dict.fromkeys(KINDS, ".mp4") | {"rgba": ".mov"}
+    default = video_default = ("alpha", "composite")
+
+    def __init__(
+        self,
+        folder: str | Path,
+        save: Sequence[str] = default,
+        new_background: str | Path | None = None,
+        frames: bool = False,
+    ) -> None:
+        super().__init__(folder, save)
+        chosen = {*save, "composite"} if new_background is not None else {*save}
+        self.save: tuple[str, ...] = tuple(kind for kind in KINDS if kind in chosen)
+        self.new_background = NewBackground(DEFAULT_NEW_BACKGROUND if new_background is None else new_background)
+        self.frames = frames
+        if frames:
+            self.video_endings = dict.fromkeys(KINDS, "")
+
+    @property
+    def need_foreground(self) -> bool:
+        """Whether a kind shows the foreground's colours; otherwise the model may leave them out."""
+        return bool({"foreground", "rgba", "composite"} & {*self.save})
+
+    def image(self, kind: str, output: MattingOutput, seconds: Fraction = Fraction(0)) -> np.ndarray:
+        """Return one kind of result of the batch's first image, uint8 (H, W), (H, W, 3) or (H, W, 4)."""
+        background = self.new_background.at(seconds, output.alpha) if kind == "composite" else None
+        return to_uint8(render(output, kind, background))
+
+    def write(self, kind: str, path: Path, output: MattingOutput) -> None:
+        """Write one kind of result of an image."""
+        write_image(path, self.image(kind, output))
+
+    @contextmanager
+    def frame_writer(self, kind: str, path: Path, info: VideoInfo) -> Iterator[Callable[[int, Frame, Any], None]]:
+        """Write one kind of result of a video, see `zoo.media.run.FrameWriter`."""
+        if self.frames:
+            yield lambda number, frame, output: self._write_frame(path / f"{number:06d}.png", kind, frame, output)
+            return
+        with VideoWriter(path, info, transparent=kind == "rgba") as video:
+            yield lambda number, frame, output: video.write(self.image(kind, output, frame.seconds), frame)
+
+    def _write_frame(self, path: Path, kind: str, frame: Frame, output: MattingOutput) -> None:
+        write_image(path, self.image(kind, output, frame.seconds))
+
+
+class NewBackground:
+    """Background of composites: a colour, an image or a video. Constant ones are prepared once.
+
+    Raises:
+        ZooError: neither a file nor a colour.
+
+    Example:
+        >>> NewBackground("#ff0000").at(0, torch.zeros(1, 1, 4, 4)).flatten()
+        tensor([1., 0., 0.])
+    """
+
+    def __init__(self, source: str | Path) -> None:
+        self._image: Tensor | None = None
+        self._video: LoopingVideo | None = None
+        self._prepared: Tensor | None = None
+        if Path(source).is_file():
+            if is_video(source):
+                self._video = LoopingVideo(source)
+            else:
+                self._image = to_tensor(to_uint8(read_image(source)), scale=False)
+            return
+        try:
+            colour = ImageColor.getrgb(str(source))[:3]
+        except ValueError as error:
+            raise ZooError(
+                f"the new background '{source}' is neither a file nor a colour; expected an image, a video or a colour "
+                "such as green or '#00ff00'."
+            ) from error
+        self._image = torch.tensor(colour, dtype=torch.uint8).view(3, 1, 1)
+
+    @property
+    def moves(self) -> bool:
+        """Whether it is a video."""
+        return self._video is not None
+
+    def at(self, seconds: Fraction | int, like: Tensor) -> Tensor:
+        """Return (1, 3, H, W), or (1, 3, 1, 1) for a colour, with the size and on the device of `like`."""
+        if self._video is not None:
+            image = to_tensor(self._video.at(Fraction(seconds)), scale=False)
+        elif self._prepared is not None and self._prepared.shape[-2:] in ((1, 1), like.shape[-2:]):
+            return self._prepared
+        else:
+            assert self._image is not None
+            image = self._image
+        if image.shape[-2:] != (1, 1):
+            image = cover(image, like.shape[-2], like.shape[-1], "bicubic")
+        self._prepared = image.to(like.device).float()[None] / 255
+        return self._prepared
+
+
+def render(output: MattingOutput, kind: str, new_background: Tensor | None = None) -> Tensor:
+    """Return one of `KINDS` as an image (C, H, W) in [0, 1], of the batch's first image.
+
+    Args:
+        output: of a network.
+        kind: one of `KINDS`.
+        new_background: (1, 3, H, W) or (1, 3, 1, 1), for a `composite`.
+
+    Example:
+        >>> one = torch.ones(1, 1, 8, 8)
+        >>> output = MattingOutput(one, one.expand(1, 3, 8, 8), one, one, one, torch.eye(2)[None, None])
+        >>> render(output, "rgba").shape, render(output, "refined").mean()
+        (torch.Size([4, 8, 8]), tensor(0.5000))
+    """
+    alpha = output.alpha[:1]
+    height, width = alpha.shape[-2:]
+    if kind == "alpha":
+        image = alpha
+    elif kind == "foreground":
+        image = output.foreground[:1]
+    elif kind == "rgba":
+        image = torch.cat([output.foreground[:1] * (alpha > 0), alpha], dim=1)
+    elif kind == "composite":
+        if new_background is None:
+            raise ZooError("a composite needs a new background; got none.")
+        image = composite(output.foreground[:1].float(), alpha.float(), new_background)
+    elif kind == "error":
+        image = resize(output.error[:1], (height, width))
+    elif kind == "refined":
+        cells = output.refined[:1].repeat_interleave(PATCH, dim=2).repeat_interleave(PATCH, dim=3)
+        image = cells[:, :, :height, :width]
+    else:
+        raise ZooError(f"there is no kind of result named '{kind}'; expected one of {', '.join(KINDS)}.")
+    return image[0]

@@ -1,0 +1,206 @@
+"""Processing of an image, a folder of images or a video, the same for every task.
+
+A task gives functions that read, compute and write one item. The next items are read and the last ones written while
+one is computed. Results are named like their sources and replace none of them. A file that fails does not stop others.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple, TypeVar
+
+from rich.console import Console
+from rich.progress import Progress
+
+from zoo.core.errors import ZooError
+from zoo.media.images import MediaError, find_images
+from zoo.media.pipeline import BackgroundWriter, prefetch
+from zoo.media.videos import Frame, VideoEndsEarly
+
+Item = TypeVar("Item")
+Output = TypeVar("Output")
+
+FrameWriter = AbstractContextManager[Callable[[int, Frame, Any], None]]
+"""Context manager of a function (number of the frame, frame, output) that writes one kind of result."""
+
+WAITING = 2
+"""Items that wait at most before they are computed, and afterwards for each writer; a 4K frame takes some 100 MB."""
+
+
+class ResultFiles:
+    """Files that results are saved as, `FOLDER/KIND/NAME.ENDING`.
+
+    Args:
+        folder: created when missing; files of the same name are replaced.
+        save: kinds of results; None takes the defaults.
+
+    Raises:
+        ZooError: unknown kind.
+    """
+
+    endings: ClassVar[Mapping[str, str]]
+    """Ending of each kind's files."""
+    video_endings: Mapping[str, str]
+    """The same for videos; "" is a folder with a file per frame."""
+    default: ClassVar[Sequence[str]]
+    video_default: ClassVar[Sequence[str]]
+
+    def __init__(self, folder: str | Path, save: Sequence[str] | None = None) -> None:
+        unknown = [kind for kind in save or () if kind not in self.endings]
+        if unknown or (save is not None and not save):
+            raise ZooError(
+                f"results of kind '{' '.join(unknown)}' do not exist; expected some of {', '.join(self.endings)}."
+            )
+        self.folder = Path(folder)
+        self.save = save
+
+    def targets(self, name: str, video: bool = False) -> dict[str, Path]:
+        """Return where each kind of result of one image or video is written."""
+        kinds = self.save or (self.video_default if video else self.default)
+        endings = self.video_endings if video else self.endings
+        return {kind: self.folder / kind / f"{name}{endings[kind]}" for kind in kinds}
+
+    def folders(self) -> list[Path]:
+        """Return the folder of every kind."""
+        return [self.folder / kind for kind in self.endings]
+
+
+class Job(NamedTuple):
+    """Input files of one item, and where each kind of its results is written."""
+
+    inputs: tuple[Path, ...]
+    targets: Mapping[str, Path]
+
+
+def process_images(
+    jobs: Sequence[Job],
+    read: Callable[..., Item],
+    compute: Callable[[Item], Output],
+    write: Callable[[str, Path, Output], Any],
+    folder: Path | None = None,
+    description: str = "",
+    progress: bool = True,
+) -> list[Path]:
+    """Process images and return the files written.
+
+    Args:
+        jobs: an image each.
+        read: a job's inputs → item; called in a thread.
+        compute: item → output.
+        write: (kind, path, output); called in another thread.
+        folder: of the results of several images: those that fail are reported at the end, when all others are done.
+            None for a single image.
+        description, progress: of the progress bar.
+
+    Raises:
+        MediaError: an input would be overwritten; images that failed with a `MediaError`.
+    """
+    refuse_overwriting(
+        (path for job in jobs for path in job.targets.values()), (path for job in jobs for path in job[0])
+    )
+    written: list[Path] = []
+    failures: list[MediaError] = []
+    items = ((job, _attempt(read, *job.inputs)) for job in jobs)
+    with BackgroundWriter(WAITING) as writer, prefetch(items, WAITING) as ready:
+        for job, item in tracked(ready, len(jobs), description, progress and folder is not None):
+            output = item if isinstance(item, MediaError) else _attempt(compute, item)
+            if isinstance(output, MediaError):
+                failures.append(output)
+                continue
+            for kind, path in job.targets.items():
+                writer.do(write, kind, path, output)
+            written += job.targets.values()
+    if failures and folder is None:
+        raise failures[0]
+    if failures:
+        raise MediaError(
+            f"{len(failures)} of {len(jobs)} images were left out, the others are in {folder}; "
+            f"the first of them: {failures[0]}"
+        )
+    return written
+
+
+def process_video(
+    frames: Iterable[Frame],
+    read: Callable[[Frame], Item],
+    compute: Callable[[Item], Any],
+    writers: Iterable[FrameWriter],
+    count: int | None = None,
+    description: str = "",
+    progress: bool = True,
+) -> None:
+    """Process the frames of a video in constant memory.
+
+    Args:
+        frames: decoded in a thread.
+        read: frame → item, in the same thread.
+        compute: item → output.
+        writers: each is used in a thread of its own.
+        count: of the frames, about.
+        description, progress: of the progress bar.
+
+    Raises:
+        VideoEndsEarly: after everything that could be read is written.
+    """
+    early: VideoEndsEarly | None = None
+    with ExitStack() as stack:
+        writes = [stack.enter_context(writer) for writer in writers]
+        threads = [stack.enter_context(BackgroundWriter(WAITING)) for _ in writes]
+        try:
+            with prefetch(((frame, read(frame)) for frame in frames), WAITING) as ready:
+                for number, (frame, item) in enumerate(tracked(ready, count, description, progress)):
+                    output = compute(item)
+                    for thread, write in zip(threads, writes, strict=True):
+                        thread.do(write, number, frame, output)
+        except VideoEndsEarly as error:
+            early = error
+    if early is not None:
+        raise early
+
+
+def name_in(path: Path, folder: Path) -> str:
+    """Return the name of an image's results: its path in the folder without the ending."""
+    return path.relative_to(folder).with_suffix("").as_posix()
+
+
+def named_images(folder: Path, own: Iterable[Path] = ()) -> list[tuple[Path, str]]:
+    """Return the images in a folder and its subfolders with the names of their results.
+
+    Args:
+        own: folders of results, left out where an earlier run made them inside `folder`.
+
+    Raises:
+        MediaError: no images, or two of one name.
+    """
+    left_out = {path.resolve() for path in own} - {folder.resolve()}
+    images = [path for path in find_images(folder) if left_out.isdisjoint(path.resolve().parents)]
+    names = [name_in(path, folder) for path in images]
+    twice = {name for name in names if names.count(name) > 1}
+    if twice:
+        raise MediaError(
+            f"{folder} holds two images named {min(twice)}; expected different names, since results are named so."
+        )
+    return list(zip(images, names, strict=True))
+
+
+def refuse_overwriting(targets: Iterable[Path], inputs: Iterable[Path]) -> None:
+    """Raise a `MediaError` where a result would replace an input."""
+    endangered = {path.resolve() for path in targets} & {path.resolve() for path in inputs}
+    if endangered:
+        raise MediaError(f"{min(endangered)} would be overwritten by a result; expected another output folder.")
+
+
+def tracked(items: Iterable[Item], total: int | None, description: str, progress: bool = True) -> Iterator[Item]:
+    """Yield the items with a progress bar on stderr."""
+    with Progress(console=Console(stderr=True), disable=not progress) as bar:
+        task = bar.add_task(description, total=total)
+        for item in items:
+            yield item
+            bar.advance(task)
+
+
+def _attempt(function: Callable[..., Output], *arguments: Any) -> Output | MediaError:
+    try:
+        return function(*arguments)
+    except MediaError as error:
+        return error
