@@ -98,6 +98,7 @@ def predict(model: Any, arguments: argparse.Namespace, images: list[str]) -> dic
 
     from zoo.core.files import replacing
     from zoo.heads.inference import neutral_head
+    from zoo.heads.mesh_files import write_obj
     from zoo.heads.metrics.now_folder import find_image, find_image_folder, is_predicted, read_face_box
 
     source, output = find_image_folder(arguments.data), arguments.output
@@ -110,7 +111,9 @@ def predict(model: Any, arguments: argparse.Namespace, images: list[str]) -> dic
     for name in progress("heads")([name for name in images if name not in set(done)]):
         try:
             head = neutral_head(model, find_image(source, name), read_face_box(source, name))
-            write_prediction(output / name, head.vertices, model.head_model.faces.cpu().numpy(), head.points7)
+            write_obj(output / f"{name}.obj", head.vertices, model.head_model.faces.cpu().numpy())
+            with replacing(output / f"{name}.npy") as unfinished:
+                np.save(unfinished, head.points7)
             boxes[head.how] += 1
         except ValueError as error:
             failed[name] = str(error)
