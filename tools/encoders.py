@@ -97,7 +97,7 @@ def convert_movenet(tarball: Path) -> dict[str, Tensor]:
         ValueError: the graph's convolutions are not those of the model, or the converted network gives other features.
     """
     graph = Graph.read(tarball)
-    model = timm.create_model("mobilenetv2_100", pretrained=False, pad_type="same", num_classes=0).eval()
+    model: Any = timm.create_model("mobilenetv2_100", pretrained=False, pad_type="same", num_classes=0).eval()
     pairs = list(convolutions_with_norms(model))
     nodes = graph.encoder_convolutions()
     if len(nodes) != len(pairs):
@@ -110,8 +110,7 @@ def convert_movenet(tarball: Path) -> dict[str, Tensor]:
                 f"{node['name']} has shape {tuple(weight.shape)}; expected {tuple(convolution.weight.shape)}."
             )
         convolution.weight.data.copy_(weight)
-        norm.running_mean.zero_()
-        norm.running_var.fill_(1 - norm.eps)
+        set_statistics(norm, torch.zeros_like(offset), torch.full_like(offset, 1 - norm.eps))
         norm.weight.data.fill_(1)
         norm.bias.data.copy_(offset)
     images = photographs(CROPS)
@@ -132,7 +131,7 @@ def convolutions_with_norms(model: nn.Module) -> Iterator[tuple[nn.Conv2d, nn.Ba
         yield convolution, norm
 
 
-def unfuse(model: nn.Module, norms: list[nn.BatchNorm2d], images: Tensor) -> None:
+def unfuse(model: Any, norms: list[nn.BatchNorm2d], images: Tensor) -> None:
     """Give each batch norm the statistics of its input, with weight and bias that leave its output unchanged."""
     inputs: dict[nn.BatchNorm2d, list[Tensor]] = {norm: [] for norm in norms}
     hooks = [
@@ -148,8 +147,12 @@ def unfuse(model: nn.Module, norms: list[nn.BatchNorm2d], images: Tensor) -> Non
         variance = (square - mean**2).clamp(min=1e-6)
         norm.bias.data += mean  # output was input + offset
         norm.weight.data.copy_((variance + norm.eps).sqrt())
-        norm.running_mean.copy_(mean)
-        norm.running_var.copy_(variance)
+        set_statistics(norm, mean, variance)
+
+
+def set_statistics(norm: nn.BatchNorm2d, mean: Tensor, variance: Tensor) -> None:
+    """Set the running statistics of a batch norm."""
+    norm.load_state_dict({"running_mean": mean, "running_var": variance}, strict=False)
 
 
 def moments(values: Tensor) -> Tensor:
