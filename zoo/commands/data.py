@@ -142,7 +142,7 @@ def _make(
     cls: type, hints: dict[str, Any], task: str, split: str, count: int | None, arguments: argparse.Namespace
 ) -> Any:
     """Make the dataset of a split; it gets split, count, size and seed if it has such arguments."""
-    from zoo.study.resolve import make_from_options
+    from zoo.study.plan.resolve import make_from_options
 
     for option in arguments.dataset_options:
         argument = re.split("[.=]", option)[1]
