@@ -18,16 +18,12 @@ from zoo_plugins.synthetic.drawing.furniture import ON_THE_FLOOR, ON_THE_WALL, B
 from zoo_plugins.synthetic.drawing.layers import Image8
 from zoo_plugins.synthetic.drawing.textures import Colour, cloudy_noise, house_colour, smooth_noise, to_image
 
-ROOM_FRACTION = 0.67
-"""Fraction of rooms among the backgrounds of mattes; the others are photographs."""
+ROOM_FRACTION = 0.67  # fraction of rooms among the backgrounds of mattes; the others are photographs
 HEAD_ROOMS = 64
 """Rooms of a split behind heads. Generating a room takes longer than rendering a head, so a process reuses them."""
-OUT_OF_FOCUS = 0.6
-"""Fraction of the rooms and photographs behind heads that are blurred."""
-SUPERSAMPLING = 2
-"""A room is drawn this many times as large as it is returned, which smooths its edges."""
-SURFACE = 256
-"""Height and width of the textures of walls and floors, in pixels."""
+OUT_OF_FOCUS = 0.6  # fraction of the rooms and photographs behind heads that are blurred
+SUPERSAMPLING = 2  # a room is drawn this many times as large as it is returned, which smooths its edges
+SURFACE = 256  # height and width of the textures of walls and floors, in pixels
 
 Corners = list[tuple[float, float]]
 

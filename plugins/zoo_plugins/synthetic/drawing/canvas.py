@@ -17,9 +17,7 @@ from scipy import ndimage
 from zoo_plugins.synthetic.drawing.curves import Points, rasterise_outline, rotation
 from zoo_plugins.synthetic.drawing.layers import Layer
 
-SAMPLES = 4
-"""Samples in each direction of a pixel: alpha has 16 steps before blur and cloth."""
-
+SAMPLES = 4  # samples in each direction of a pixel: alpha has 16 steps before blur and cloth
 _FULL = 255 // SAMPLES**2 * SAMPLES**2
 """A grey level whose mean over a pixel's samples is a whole number, so that Pillow's rounding loses nothing."""
 

@@ -10,8 +10,7 @@ from zoo_plugins.synthetic.drawing import photographs
 from zoo_plugins.synthetic.drawing.curves import ellipse, limb, smooth
 from zoo_plugins.synthetic.drawing.textures import Colour, cloudy_noise, house_colour, to_image
 
-Box = tuple[float, float, float, float]
-"""Left, top, right and bottom, in pixels."""
+Box = tuple[float, float, float, float]  # left, top, right and bottom, in pixels
 
 
 def rgb(colour: Colour, factor: float = 1.0) -> tuple[int, int, int]:

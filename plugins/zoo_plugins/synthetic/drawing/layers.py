@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 Layer = NDArray[np.floating]
 Image8 = NDArray[np.uint8]
 
-SMALLEST_ALPHA = 0.5 / 255
-"""Below this a pixel's alpha is rounded to 0 and its colour is not used."""
+SMALLEST_ALPHA = 0.5 / 255  # below this a pixel's alpha is rounded to 0 and its colour is not used
 
 
 def over(front: Layer, back: Layer) -> Layer:

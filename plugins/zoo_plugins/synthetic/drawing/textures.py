@@ -31,8 +31,7 @@ HOUSE = np.array([
     (0.22, 0.52, 0.54), (0.88, 0.72, 0.66), (0.45, 0.30, 0.28)
 ], np.float32)  # fmt: skip
 
-NEUTRAL_COUNT = 12
-"""The first colours of the list `HOUSE`, so many, are white, grey, black, beige and brown."""
+NEUTRAL_COUNT = 12  # the first colours of the list `HOUSE`, so many, are white, grey, black, beige and brown
 
 
 def sample_colour(rng: Generator, colours: NDArray[np.floating], spread: float = 0.08) -> Colour:

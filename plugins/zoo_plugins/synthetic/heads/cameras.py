@@ -20,20 +20,15 @@ from zoo.core.seeding import derive_seed
 from zoo_plugins.synthetic.drawing.layers import motion_blur
 from zoo_plugins.synthetic.heads.meshes import Points, bounds
 
-NEAREST, FARTHEST = 0.45, 4.0
-"""Metres from the camera to the head: a selfie, and a tele lens."""
+NEAREST, FARTHEST = 0.45, 4.0  # metres from the camera to the head: a selfie, and a tele lens
 OFF_AXIS = 0.03
 """Standard deviation of the head's offset from the optical axis, as a fraction of its distance. It is little, since a
 head off the axis looks rotated by as many radians, which a crop does not show."""
-HEAD = (0.58, 0.78)
-"""Range of the longer side of the head's box as a fraction of the image's side."""
-CUT_FRACTION = 0.06
-"""Fraction of the images whose edge may cut the head."""
+HEAD = (0.58, 0.78)  # range of the longer side of the head's box as a fraction of the image's side
+CUT_FRACTION = 0.06  # fraction of the images whose edge may cut the head
 FRONTAL = np.diag([1.0, -1.0, -1.0])
-CLIP = (0.05, 20.0)
-"""Distances of the projection matrix's near and far planes, metres."""
-POOR_FRACTION = 0.15
-"""Fraction of the images of low quality."""
+CLIP = (0.05, 20.0)  # distances of the projection matrix's near and far planes, metres
+POOR_FRACTION = 0.15  # fraction of the images of low quality
 
 
 class Pose(NamedTuple):

@@ -25,12 +25,9 @@ from zoo_plugins.synthetic.heads.worn import Wearer, body_meshes, worn_meshes
 
 SHAPE_SPREAD, EXPRESSION_SPREAD, LIMIT = 0.8, 0.8, 2.0
 """Standard deviations of shape and expression parameters, and how far from 0 any may be."""
-NEUTRAL_FRACTION = 0.25
-"""Fraction of the heads without expression."""
-OPEN_FRACTION, JAW = 0.6, 0.35
-"""Fraction of the others with an open mouth, and the widest angle of the jaw in radians."""
-OCCLUDED = 0.02
-"""Fraction of the head's visible vertices that things must hide for the head to count as occluded."""
+NEUTRAL_FRACTION = 0.25  # fraction of the heads without expression
+OPEN_FRACTION, JAW = 0.6, 0.35  # fraction of the others with an open mouth, and the widest angle of the jaw in radians
+OCCLUDED = 0.02  # fraction of the head's visible vertices that things must hide for the head to count as occluded
 
 Generators = Callable[[str], Generator]
 

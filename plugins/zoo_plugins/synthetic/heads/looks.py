@@ -20,8 +20,7 @@ STYLES: dict[Style, float] = {"bald": 0.08, "shaved": 0.14, "short": 0.26, "full
 IRISES = np.array(
     [(0.20, 0.11, 0.06), (0.30, 0.18, 0.09), (0.35, 0.32, 0.17), (0.32, 0.42, 0.36), (0.36, 0.48, 0.62)], np.float32
 )
-BEARD_FRACTION = 0.25
-"""Fraction of the faces with a beard or stubble."""
+BEARD_FRACTION = 0.25  # fraction of the faces with a beard or stubble
 
 
 @dataclass(frozen=True)
@@ -63,8 +62,7 @@ SCLERA = np.array([0.50, 0.46, 0.44], np.float32)
 TEETH = np.array([0.75, 0.70, 0.58], np.float32)
 GUMS = np.array([0.20, 0.035, 0.035], np.float32)
 TONGUE = np.array([0.42, 0.12, 0.11], np.float32)
-IRIS, PUPIL = 0.0058, 0.0022
-"""Radii in metres."""
+IRIS, PUPIL = 0.0058, 0.0022  # radii in metres
 
 
 def head_mesh(rng: Generator, regions: Regions, look: Look, vertices: Points) -> Mesh:
@@ -130,8 +128,7 @@ def _blend(colours: Points, other: Points, fraction: Points) -> None:
 
 THICKNESS = {"short": (0.006, 0.014), "full": (0.014, 0.030), "long": (0.008, 0.018), "afro": (0.035, 0.075)}
 """Lowest and highest thickness in metres."""
-TEXTURE = 1024
-"""Columns of the texture around the head and its rows down to the shoulders, powers of 2."""
+TEXTURE = 1024  # columns of the texture around the head and its rows down to the shoulders, powers of 2
 
 
 def hair_meshes(rng: Generator, regions: Regions, look: Look, vertices: Points) -> list[Mesh]:

@@ -24,8 +24,7 @@ Region = NDArray[np.float32]
 BROWS = (range(17, 22), range(22, 27))
 EYES = (range(36, 42), range(42, 48))
 LIPS = range(48, 60)
-CHIN, NOSE_BASE, LEFT_EAR = 8, 33, 16
-"""Landmarks, in the usual order of the 68."""
+CHIN, NOSE_BASE, LEFT_EAR = 8, 33, 16  # landmarks, in the usual order of the 68
 
 
 @dataclass(frozen=True)

@@ -51,8 +51,7 @@ def sample_light(rng: Generator) -> Light:
     return Light(glow(0.5 * second) + lamp(direction, 1.2 * first) + 2.5 * other * second, direction, False, 0.7)
 
 
-NEAR = 0.02
-"""Metres; nearer to the camera nothing is rendered."""
+NEAR = 0.02  # metres; nearer to the camera nothing is rendered
 
 
 class View(NamedTuple):

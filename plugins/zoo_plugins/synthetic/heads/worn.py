@@ -15,8 +15,7 @@ from zoo_plugins.synthetic.heads.looks import Look, linear, scalp_shell
 from zoo_plugins.synthetic.heads.meshes import Material, Mesh, Points, ellipsoid, make_mesh, sheet, submesh
 from zoo_plugins.synthetic.heads.regions import EYES, Regions, ramp
 
-EYE_DISTANCE = 0.064
-"""Metres between the eyes of an adult; occluders scale with it."""
+EYE_DISTANCE = 0.064  # metres between the eyes of an adult; occluders scale with it
 BODY_RINGS = np.array(
     [(0.008, 1.00, 1.00, 0.1), (0.020, 1.06, 1.06, 0.4), (0.036, 1.45, 1.20, 0.8), (0.052, 2.30, 1.45, 1.0),
      (0.085, 3.05, 1.65, 1.0), (0.16, 3.35, 1.85, 1.0), (0.30, 3.20, 1.95, 1.0), (0.50, 3.00, 1.85, 1.0)]

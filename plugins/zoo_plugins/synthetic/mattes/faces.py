@@ -16,16 +16,12 @@ from zoo_plugins.synthetic.drawing.canvas import SAMPLES, Canvas, Light
 from zoo_plugins.synthetic.drawing.curves import Points, ellipse, mirror, rotation, smooth
 from zoo_plugins.synthetic.drawing.textures import Colour, house_colour, sample_colour
 
-HEAD = np.array([0.385, 0.505, 0.42])
-"""Radii of the head's ellipsoid."""
-NECK = np.array([0.0, 0.45])
-"""Top of the neck, about which a head tilts."""
-SHADES = 10
-"""Number of shades of a hair colour."""
+HEAD = np.array([0.385, 0.505, 0.42])  # radii of the head's ellipsoid
+NECK = np.array([0.0, 0.45])  # top of the neck, about which a head tilts
+SHADES = 10  # number of shades of a hair colour
 PIECES, POINTS = 3, 16
 """Pieces of a strand with a shade of their own, from the root to the tip; points of a strand, a multiple and 1."""
-Strands = NDArray[np.floating]
-"""Points (N, POINTS, 3)."""
+Strands = NDArray[np.floating]  # points (N, POINTS, 3)
 
 
 @dataclass(frozen=True)

@@ -167,8 +167,7 @@ def _veil(rng: Generator, size: int, view: View, light: Light) -> Layer:
     return gauze(rng, canvas)
 
 
-HIPS = 3.15
-"""Height y of the hips."""
+HIPS = 3.15  # height y of the hips
 
 
 @dataclass(frozen=True)
