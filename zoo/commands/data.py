@@ -241,18 +241,15 @@ def _heads_config(root: Path, splits: list[str]) -> dict[str, Any]:
 
 def _config(layouts: "list[Layout]") -> dict[str, Any]:
     """Return the data module's `train`, `validation` and `test`, by the names of the layouts' folders."""
-    train: dict[str, Any] = {}
-    test: dict[str, Any] = {}
-    validation: list[Any] = []
+    parts: dict[str, dict[str, Any]] = {"train": {}, "validation": {}, "test": {}}
     for layout in layouts:
         split = layout.root.resolve().name.lower()
         entry = {"dataset": layout.spec}
-        if split in VALIDATION and not validation:
-            validation.append(entry)
+        if split in VALIDATION and not parts["validation"]:
+            parts["validation"] = entry
         else:
-            chosen = test if split in (*VALIDATION, "test") else train
+            chosen = parts["test" if split in (*VALIDATION, "test") else "train"]
             chosen[_unused_name(layout, chosen)] = entry
-    parts = {"train": train, "validation": validation[0] if validation else {}, "test": test}
     return {"data": {name: part for name, part in parts.items() if part}}
 
 

@@ -11,14 +11,13 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 from PIL import Image
 from scipy.spatial.transform import Rotation
 
 from zoo.core.compiled import compiled
 from zoo.core.seeding import derive_seed
-from zoo_plugins.synthetic.drawing.layers import motion_blur
-from zoo_plugins.synthetic.heads.meshes import Points, bounds
+from zoo_plugins.synthetic.drawing.layers import Image8, motion_blur
+from zoo_plugins.synthetic.heads.meshes import Floats, Points, bounds
 
 NEAREST, FARTHEST = 0.45, 4.0  # metres from the camera to the head: a selfie, and a tele lens
 OFF_AXIS = 0.03
@@ -123,7 +122,7 @@ def sample_camera(rng: Generator, rotation: Points, head: Points, size: int) -> 
     return camera._replace(focal=float(focal), centre=centre)
 
 
-def capture(rng: Generator, image: NDArray[np.float32]) -> tuple[NDArray[np.uint8], str]:
+def capture(rng: Generator, image: Floats) -> tuple[Image8, str]:
     """Photograph an image (S, S, 3) in [0, 1].
 
     Returns:
@@ -147,7 +146,7 @@ def capture(rng: Generator, image: NDArray[np.float32]) -> tuple[NDArray[np.uint
     return np.array(photograph), "lq" if poor else "hq"
 
 
-def expose(image: NDArray[np.float32], softness: float, noise: NDArray[np.float32]) -> NDArray[np.uint8]:
+def expose(image: Floats, softness: float, noise: Floats) -> Image8:
     """Return the sensor's reading of an image (S, S, 3) behind a soft lens, with the same noise (S, S) in each colour.
 
     The lens blurs by the kernel [b, 1, b] / (1 + 2b) along both axes, b = `softness`; edge pixels are repeated.
@@ -158,7 +157,7 @@ def expose(image: NDArray[np.float32], softness: float, noise: NDArray[np.float3
     return result.reshape(image.shape)
 
 
-def sensor_noise(rng: Generator, size: int) -> NDArray[np.float32]:
+def sensor_noise(rng: Generator, size: int) -> Floats:
     """Return (size, size) standard normal noise: a piece of a larger field that a process generates once."""
     field = _noise_field(2 * size)
     top, left = rng.integers(size, size=2)
@@ -166,18 +165,12 @@ def sensor_noise(rng: Generator, size: int) -> NDArray[np.float32]:
 
 
 @cache
-def _noise_field(size: int) -> NDArray[np.float32]:
+def _noise_field(size: int) -> Floats:
     return np.random.default_rng(derive_seed("sensor noise", size)).standard_normal((size, size), np.float32)
 
 
 @compiled
-def _expose(
-    image: NDArray[np.float32],
-    softness: np.float32,
-    scale: np.float32,
-    noise: NDArray[np.float32],
-    result: NDArray[np.uint8],
-) -> None:
+def _expose(image: Floats, softness: np.float32, scale: np.float32, noise: Floats, result: Image8) -> None:
     """Fill the result; rows of it and of the image are red, green, blue, red and so on: (S, 3·S)."""
     height, length = image.shape
     sums, read = np.empty(length + 6, np.float32), np.empty(length, np.float32)

@@ -57,26 +57,24 @@ def generate_head(
 ) -> SyntheticHead:
     """Return image number `index` of a split, `size` pixels high and wide; the head model is on the CPU."""
     generators = _generators(seed, split, index)
-    annotation, neutral, expressive, pose, camera = place_head(head_model, seed, split, index, size)
+    placed = place_head(head_model, seed, split, index, size)
     look, light = sample_look(generators("look")), sample_light(generators("light"))
     inside = head_model.subset("head").numpy()
-    scene = build_scene(generators, head_model, regions, look, pose, camera, annotation.vertices)
-    view = rasterise_scene(scene, camera, size)
+    view = rasterise_scene(build_scene(generators, head_model, regions, look, placed), placed.camera, size)
     background = generate_head_background(generators("background"), seed, split, size) * np.float32(light.brightness)
-    image, quality = capture(
-        generators("capture"), render(generators("texture"), view, regions, look, light, background)
-    )
+    rendered = render(generators("texture"), view, regions, look, light, background)
+    image, quality = capture(generators("capture"), rendered)
     low, high = bounds(view.pixels[inside])
     attributes = {
         "quality": quality,
         "gender": "undefined",
-        "expression": str(expressive),
+        "expression": str(placed.expressive),
         "age": "undefined",
         "occlusions": str(occluded_fraction(view, inside) > OCCLUDED),
-        "pose": pose.kind,
+        "pose": placed.pose.kind,
         "standard light": str(light.standard),
     }
-    return SyntheticHead(image, annotation, neutral, np.append(low, high - low), attributes)
+    return SyntheticHead(image, placed.annotation, placed.neutral, np.append(low, high - low), attributes)
 
 
 def place_head(head_model: HeadModel, seed: int, split: str, index: int, size: int) -> PlacedHead:
@@ -107,31 +105,21 @@ def sample_shape(rng: Generator, head_model: HeadModel) -> tuple[Points, Points,
 
 
 def build_scene(
-    generators: Generators,
-    head_model: HeadModel,
-    regions: Regions,
-    look: Look,
-    pose: Pose,
-    camera: Camera,
-    vertices: Points,
+    generators: Generators, head_model: HeadModel, regions: Regions, look: Look, placed: PlacedHead
 ) -> Mesh:
     """Return everything in front of the background as one mesh in the picture frame; the head comes first."""
+    pose, camera, vertices = placed.pose, placed.camera, placed.annotation.vertices
     landmarks = head_model.landmarks(torch.from_numpy(vertices)[None])[0].numpy()
     viewer = -camera.rotation.T @ camera.translation
     wearer = Wearer(regions, look, vertices, landmarks, viewer / np.linalg.norm(viewer))
     bodies = generators("body")
-    body, neck = (
-        camera.rotation.T @ pose.scaled(turned, bent).matrix
-        for turned, bent in ((bodies.uniform(0.3, 0.8), 0.3), (0.9, 0.5))
-    )
-    scene = join_meshes(
-        [
-            head_mesh(generators("skin"), regions, look, vertices),
-            *hair_meshes(generators("hair"), regions, look, vertices),
-            *body_meshes(bodies, vertices[regions.rim], body, neck, look.skin),
-            *worn_meshes(generators("things"), wearer),
-        ]
-    )
+    body = camera.rotation.T @ pose.scaled(bodies.uniform(0.3, 0.8), 0.3).matrix
+    neck = camera.rotation.T @ pose.scaled(0.9, 0.5).matrix
+    meshes = [head_mesh(generators("skin"), regions, look, vertices)]
+    meshes += hair_meshes(generators("hair"), regions, look, vertices)
+    meshes += body_meshes(bodies, vertices[regions.rim], body, neck, look.skin)
+    meshes += worn_meshes(generators("things"), wearer)
+    scene = join_meshes(meshes)
     return scene._replace(points=camera.to_picture_frame(scene.points))
 
 

@@ -41,16 +41,12 @@ def sample_look(rng: Generator) -> Look:
     """Sample a look; dark skin mostly comes with dark hair and eyes, any other combination is equally likely."""
     tone = int(rng.integers(len(SKIN)))
     darkest = HAIR[:3] if tone >= 4 and rng.random() < 0.85 else HAIR
-    return Look(
-        skin=0.8 * linear(sample_colour(rng, SKIN[tone : tone + 1], spread=0.03)),
-        hair=linear(sample_colour(rng, darkest, spread=0.03)),
-        eyes=linear(sample_colour(rng, IRISES[:2] if tone >= 4 and rng.random() < 0.9 else IRISES)),
-        style=list(STYLES)[rng.choice(len(STYLES), p=list(STYLES.values()))],
-        beard=rng.uniform(0.2, 1.0) if rng.random() < BEARD_FRACTION else 0.0,
-        make_up=rng.uniform(0, 1) ** 2,
-        redness=rng.uniform(0, 1),
-        blotches=rng.uniform(0.2, 1),
-    )
+    skin = 0.8 * linear(sample_colour(rng, SKIN[tone : tone + 1], spread=0.03))
+    hair = linear(sample_colour(rng, darkest, spread=0.03))
+    eyes = linear(sample_colour(rng, IRISES[:2] if tone >= 4 and rng.random() < 0.9 else IRISES))
+    style = list(STYLES)[rng.choice(len(STYLES), p=list(STYLES.values()))]
+    beard = rng.uniform(0.2, 1.0) if rng.random() < BEARD_FRACTION else 0.0
+    return Look(skin, hair, eyes, style, beard, rng.uniform(0, 1) ** 2, rng.uniform(0, 1), rng.uniform(0.2, 1))
 
 
 def linear(colour: Colour) -> Colour:
@@ -68,14 +64,9 @@ IRIS, PUPIL = 0.0058, 0.0022  # radii in metres
 def head_mesh(rng: Generator, regions: Regions, look: Look, vertices: Points) -> Mesh:
     """Return the head's mesh (V, 3) with skin, lips, brows, beard, the shadow of hair, eyes and mouth."""
     gloss = 0.04 + 0.10 * regions.weights["lips"] + 0.5 * regions.weights["eyes"] + 0.15 * regions.weights["teeth"]
-    return Mesh(
-        points=vertices,
-        faces=regions.faces,
-        colours=_colours(rng, regions, look),
-        positions=regions.template,
-        materials=np.where(regions.eye_faces, Material.EYE, Material.SKIN).astype(np.int8),
-        gloss=(gloss * rng.uniform(0.3, 1.5)).astype(np.float32),
-    )
+    colours, gloss = _colours(rng, regions, look), (gloss * rng.uniform(0.3, 1.5)).astype(np.float32)
+    materials = np.where(regions.eye_faces, Material.EYE, Material.SKIN).astype(np.int8)
+    return Mesh(vertices, regions.faces, colours, regions.template, materials, gloss)
 
 
 def iris_colour(rng: Generator, regions: Regions, look: Look, positions: Points) -> Points:

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 Points = NDArray[np.floating]
 Faces = NDArray[np.integer]
+Floats = NDArray[np.float32]
 
 
 class Material(IntEnum):
@@ -43,15 +44,9 @@ def make_mesh(
     positions: Points | None = None,
 ) -> Mesh:
     """Return a mesh of one material and gloss and a colour (3,) or (N, 3); `positions` default to the points."""
-    count = len(points)
-    return Mesh(
-        points=points,
-        faces=faces,
-        colours=np.broadcast_to(np.asarray(colour, np.float32), (count, 3)),
-        positions=points if positions is None else positions,
-        materials=np.full(len(faces), material, np.int8),
-        gloss=np.full(count, gloss, np.float32),
-    )
+    colours = np.broadcast_to(np.asarray(colour, np.float32), (len(points), 3))
+    materials, glosses = np.full(len(faces), material, np.int8), np.full(len(points), gloss, np.float32)
+    return Mesh(points, faces, colours, points if positions is None else positions, materials, glosses)
 
 
 def join_meshes(meshes: Sequence[Mesh]) -> Mesh:

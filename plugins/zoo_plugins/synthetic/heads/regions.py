@@ -89,15 +89,8 @@ def find_regions(head_model: HeadModel) -> Regions:
         weights[name] = _subset(head_model, name) if name in head_model.subset_names else np.zeros_like(weights["head"])
     weights["brows"] = weights["face"] * _near_lines(points, [landmarks[list(brow)] for brow in BROWS])
     weights["beard"] = _beard(points, landmarks, weights)
-    return Regions(
-        template=points,
-        faces=faces,
-        landmarks=landmarks,
-        weights=weights,
-        to_hairline=_to_hairline(points, weights),
-        hollows=_hollows(points, faces),
-        rim=_rim(points, faces),
-    )
+    hairline, hollows, rim = _to_hairline(points, weights), _hollows(points, faces), _rim(points, faces)
+    return Regions(points, faces, landmarks, weights, hairline, hollows, rim)
 
 
 def ramp(values: NDArray[np.floating], low: float, high: float) -> NDArray[np.floating]:

@@ -10,7 +10,7 @@ from zoo.core.compiled import compiled
 from zoo.heads.render import Raster, glow, interpolate_at, lamp, rasterise, shade, vertex_normals
 from zoo_plugins.synthetic.heads.cameras import Camera
 from zoo_plugins.synthetic.heads.looks import Look, iris_colour, strand_brightness
-from zoo_plugins.synthetic.heads.meshes import Material, Mesh, Points
+from zoo_plugins.synthetic.heads.meshes import Floats, Material, Mesh, Points
 from zoo_plugins.synthetic.heads.regions import Regions
 
 LIGHTS = {"soft": 0.7, "harsh": 0.13, "dim": 0.09, "coloured": 0.08}
@@ -72,9 +72,7 @@ def rasterise_scene(scene: Mesh, camera: Camera, size: int) -> View:
     return View(scene, vertex_normals(scene.points, scene.faces), pixels, raster)
 
 
-def render(
-    rng: Generator, view: View, regions: Regions, look: Look, light: Light, background: NDArray[np.float32]
-) -> NDArray[np.float32]:
+def render(rng: Generator, view: View, regions: Regions, look: Look, light: Light, background: Floats) -> Floats:
     """Return the image (S, S, 3) in [0, 1] over a background of the same kind, both as displayed."""
     scene, triangles = view.scene, view.raster.triangles.reshape(-1)
     seen = np.flatnonzero(triangles >= 0)
@@ -83,9 +81,8 @@ def render(
     facing, colours, gloss = surface[:3], surface[3:6], surface[6]
     materials = scene.materials.take(triangles.take(seen))
     eyes, hair = np.flatnonzero(materials == Material.EYE), np.flatnonzero(materials == Material.HAIR)
-    on_eyes, on_hair = (
-        interpolate_at(seen[chosen], view.raster, scene.faces, scene.positions) for chosen in (eyes, hair)
-    )
+    chosen = (seen[eyes], seen[hair])
+    on_eyes, on_hair = (interpolate_at(pixels, view.raster, scene.faces, scene.positions) for pixels in chosen)
     colours[:, eyes] = iris_colour(rng, regions, look, on_eyes.T).T
     brightness = np.ones_like(gloss)
     brightness[hair] = strand_brightness(rng, on_hair, curly=look.style == "afro")
@@ -101,13 +98,13 @@ def render(
 
 @compiled
 def _finish(
-    pixels: NDArray[np.float32],
+    pixels: Floats,
     seen: NDArray[np.int64],
-    light: NDArray[np.float32],
-    facing: NDArray[np.float32],
-    colours: NDArray[np.float32],
-    gloss: NDArray[np.float32],
-    half: NDArray[np.float32],
+    light: Floats,
+    facing: Floats,
+    colours: Floats,
+    gloss: Floats,
+    half: Floats,
     strength: np.float32,
 ) -> None:
     """Convert arriving light to displayed colours by a gamma of 2: reflected, with highlights, in place.

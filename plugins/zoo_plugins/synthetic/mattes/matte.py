@@ -72,13 +72,8 @@ def _view(rng: Generator, unit: float, x: float, y: float, size: int, frame: int
     """
     way = rng.normal(0, 0.012, 2) * frame
     angle, swing = rng.normal(0, 0.04), rng.normal(0, 0.01)
-    return View(
-        scale=unit * size,
-        x=(x + float(way[0])) * size,
-        y=(y + float(way[1])) * size,
-        angle=float(angle + swing * frame),
-        flip=bool(rng.random() < 0.5),
-    )
+    x, y = (x + float(way[0])) * size, (y + float(way[1])) * size
+    return View(unit * size, x, y, float(angle + swing * frame), flip=bool(rng.random() < 0.5))
 
 
 def _blur(rng: Generator, layer: Layer) -> Layer:

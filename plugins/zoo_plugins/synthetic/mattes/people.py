@@ -127,7 +127,10 @@ class _Person:
         rng, canvas = self.rng, self.canvas
         for side in sides:
             pose = self.arms[side]
-            joints = arm_joints(self.build, pose, side)
+            shoulder = np.array([side * (self.build.shoulders - self.build.arm * 0.9), 1.2])
+            elbow = shoulder + 1.35 * np.array([side * np.sin(pose.upper), np.cos(pose.upper)])
+            wrist = elbow + 1.15 * np.array([side * np.sin(pose.fore), np.cos(pose.fore)])
+            joints = np.stack([shoulder, elbow, wrist])
             draw_arm(canvas, self.build, joints, self.skin, self.sleeve, self.sleeve_end)
             direction = joints[2] - joints[1]
             direction /= np.linalg.norm(direction)
@@ -221,14 +224,6 @@ def torso_outline(build: Build) -> Points:
         ]
     )  # fmt: skip
     return smooth(np.concatenate([right, mirror(right)]), steps=5)
-
-
-def arm_joints(build: Build, pose: ArmPose, side: int) -> Points:
-    """Return shoulder, elbow and wrist (3, 2) of the right (1) or left (−1) arm."""
-    shoulder = np.array([side * (build.shoulders - build.arm * 0.9), 1.2])
-    elbow = shoulder + 1.35 * np.array([side * np.sin(pose.upper), np.cos(pose.upper)])
-    wrist = elbow + 1.15 * np.array([side * np.sin(pose.fore), np.cos(pose.fore)])
-    return np.stack([shoulder, elbow, wrist])
 
 
 def draw_arm(canvas: Canvas, build: Build, joints: Points, skin: int, sleeve: int, sleeve_end: float) -> None:

@@ -178,17 +178,13 @@ def draw_animal(rng: Generator, canvas: Canvas, at: View, detail: float) -> None
         canvas.fill(at([head + [side * 0.03, -0.13], tip, head + [side * 0.17, -0.04]]), fur.shades[2])
         fur.grow(0.5 * (tip + head + [side * 0.12, -0.08]), (0.04, 0.07), length=0.03, density=0.5)
     fur.grow(head, (0.17, 0.15), length=0.04)
-    _draw_muzzle(rng, canvas, at, head, fur.shades[-1])
-
-
-def _draw_muzzle(rng: Generator, canvas: Canvas, at: View, head: Points, whisker: int) -> None:
     eye, nose = canvas.paint((0.75, 0.65, 0.2)), canvas.paint((0.08, 0.05, 0.05))
     for side in (-1, 1):
         canvas.fill(at(ellipse(head + [side * 0.07, -0.02], (0.028, 0.024))), eye)
         canvas.fill(at(ellipse(head + [side * 0.07, -0.02], (0.008, 0.022))), nose)
         for row in range(4):
             end = head + [side * rng.uniform(0.2, 0.28), 0.02 + 0.035 * row + rng.normal(0, 0.01)]
-            canvas.line(at([head + [side * 0.03, 0.07], end]), 0.002, whisker)
+            canvas.line(at([head + [side * 0.03, 0.07], end]), 0.002, fur.shades[-1])
     canvas.fill(at(ellipse(head + [0, 0.05], (0.022, 0.015))), nose)
 
 
