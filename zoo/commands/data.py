@@ -21,15 +21,12 @@ from zoo.runner.help import Parser
 if TYPE_CHECKING:
     from zoo.matting.folder_check import Layout, Report
 
-DATASETS = {"matting": "SyntheticMattes", "heads": "SyntheticHeads"}
-"""Short names of datasets."""
+DATASETS = {"matting": "SyntheticMattes", "heads": "SyntheticHeads"}  # short names
 SPLITS = {"train": 64, "validation": 16, "test": 16}
 """The splits that `synth` writes, and their default counts for a dataset that generates as many as asked."""
-SIZES = {"matting": 512, "heads": 256}
-"""Default height and width of generated images by task, in pixels."""
+SIZES = {"matting": 512, "heads": 256}  # default height and width of generated images by task, in pixels
 VALIDATION = ("validation", "valid", "val")
-SHOWN = 20
-"""How many problems of one part of the folder are printed."""
+SHOWN = 20  # problems of one part of the folder that are printed
 
 
 class SynthParser(Parser):

@@ -25,14 +25,10 @@ if TYPE_CHECKING:
 
 IMAGE_FROM_CAMERA = np.diag([1.0, -1.0, -1.0])
 """OpenGL's camera looks along −z with y up; the picture frame has y down and z away from the viewer."""
-ARCHIVE = "DAD-3DHeadsDataset"
-"""The folder that the data set is unpacked to."""
-KEYS = ("vertices", "model_view_matrix", "projection_matrix")
-"""Keys of an annotation's file, in the order of `Annotation`'s fields."""
-SHEAR = 0.1
-"""Largest deviation of R·Rᵀ from 1 for a rotation R."""
-FOLDERS = {"validation": "val"}
-"""Splits whose folder and list have another name."""
+ARCHIVE = "DAD-3DHeadsDataset"  # the folder that the data set is unpacked to
+KEYS = ("vertices", "model_view_matrix", "projection_matrix")  # of a file, in the order of `Annotation`'s fields
+SHEAR = 0.1  # largest deviation of R·Rᵀ from 1 for a rotation R
+FOLDERS = {"validation": "val"}  # splits whose folder and list have another name
 README = """{name}: heads in the format of DAD-3DHeads, written by the Ablation Zoo (`zoo data synth heads`).
 
 The vertices are those of the head model '{model}' ({licence}): {source}.
@@ -165,10 +161,9 @@ def read_annotation(path: Path, vertex_count: int) -> Annotation:
 
 
 def fit_annotation(head: "HeadPicture") -> Annotation:
-    """Fit a camera to a head whose rotation, vertices and projections are known, by linear least squares.
+    """Fit a camera to a head of known rotation, vertices and projections, by linear least squares.
 
-    The camera is x = (a·X + b·Z + c) / (1 + s·Z), y = (a·Y + d·Z + e) / (1 + s·Z) in the picture frame: a pinhole
-    camera, or an orthographic one for s = 0.
+    It is x = (a·X + b·Z + c) / (1 + s·Z), y = (a·Y + d·Z + e) / (1 + s·Z) in the picture frame, orthographic for s = 0.
 
     Example:
         >>> import torch

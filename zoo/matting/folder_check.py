@@ -25,8 +25,7 @@ ALPHAS = ("pha", "alpha", "alphas", "matte", "mattes")
 BACKGROUNDS = ("bgr", "bg", "background", "backgrounds")
 SPLITS = ("train", "training", "validation", "valid", "val", "test")
 
-COMPRESSED_GREY = 8
-"""Largest mean difference of the channels of a grey video, of 255: the effect of compression."""
+COMPRESSED_GREY = 8  # largest mean difference of the channels of a compressed grey video, of 255
 
 Reader = Literal["MatteFolder", "VideoMattes", "CutoutFolder"]
 

@@ -19,10 +19,9 @@ from zoo.media.run import tracked
 if TYPE_CHECKING:
     from zoo.matting.parts import MattingDataset
 
-SHOWN = 3
-"""How many names a sentence lists before it stops."""
-KINDS = ("fgr", "pha", "bgr")
-"""The folders of a split: straight foregrounds, alphas, backgrounds."""
+SHOWN = 3  # names that a sentence lists before it stops
+KINDS = ("fgr", "pha", "bgr")  # the folders of a split: straight foregrounds, alphas, backgrounds
+FILE = "{:04d}.png"
 README = """{name}: mattes written by the Ablation Zoo (`zoo data synth`).
 
 <split>/fgr  straight (not premultiplied) foregrounds, RGB
@@ -50,12 +49,9 @@ class Pairing(NamedTuple):
     """Result of matching the files of two folders by name; all lists are sorted."""
 
     pairs: list[Pair]
-    without_alpha: list[str]
-    """Names that only the foregrounds have."""
-    without_foreground: list[str]
-    """Names that only the alphas have."""
-    repeated: list[str]
-    """Names that two files of one folder have (`a.jpg` and `a.png`); they are in no pair."""
+    without_alpha: list[str]  # names that only the foregrounds have
+    without_foreground: list[str]  # names that only the alphas have
+    repeated: list[str]  # names that two files of one folder have (`a.jpg` and `a.png`); they are in no pair
 
 
 def pair_by_name(
@@ -64,10 +60,9 @@ def pair_by_name(
     """Match files by their paths below `foregrounds` and `alphas`, without the endings.
 
     Example:
-        >>> fgr, pha = Path("fgr"), Path("pha")
-        >>> pairing = pair_by_name(fgr, pha, [fgr / "a.jpg", fgr / "b.jpg"], [pha / "a.png"])
+        >>> pairing = pair_by_name(Path("f"), Path("a"), [Path("f/1.jpg"), Path("f/2.jpg")], [Path("a/1.png")])
         >>> [pair.name for pair in pairing.pairs], pairing.without_alpha
-        (['a'], ['b'])
+        (['1'], ['2'])
     """
     left, right = _by_name(foregrounds, foreground_files), _by_name(alphas, alpha_files)
     repeated = {name for side in (left, right) for name, files in side.items() if len(files) > 1}
@@ -256,7 +251,7 @@ def write_mattes(directory: Path, datasets: Mapping[str, "MattingDataset"], coun
         ['test/bgr/0000.png', 'test/fgr/0000.png', 'test/pha/0000.png']
     """
     for split in datasets:
-        expected = {_file_name(index) for index in range(counts[split])}
+        expected = {FILE.format(index) for index in range(counts[split])}
         for folder in (directory / split / kind for kind in KINDS):
             others = [path.name for path in folder.glob("[!.]*") if path.name not in expected]
             if others:
@@ -269,16 +264,12 @@ def write_mattes(directory: Path, datasets: Mapping[str, "MattingDataset"], coun
     for split, dataset in datasets.items():
         count = counts[split]
         for index in tracked(range(count), count, f"Writing {split}", progress=True):
-            folder, file_name = directory / split, _file_name(index)
+            folder, file_name = directory / split, FILE.format(index)
             matte = dataset.matte(index)
             write_image(folder / "fgr" / file_name, matte.foreground)
             write_image(folder / "pha" / file_name, matte.alpha)
             if index < dataset.background_count:
                 write_image(folder / "bgr" / file_name, dataset.background(index))
-
-
-def _file_name(index: int) -> str:
-    return f"{index:04d}.png"
 
 
 def _by_name(folder: Path, files: Iterable[Path]) -> dict[str, list[Path]]:

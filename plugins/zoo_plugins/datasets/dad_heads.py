@@ -11,8 +11,7 @@ from zoo.heads.mesh import HeadModel
 from zoo.heads.parts import HeadDataset, HeadPicture
 from zoo.media.images import read_image, to_tensor
 
-SHOWN = 3
-"""How many missing files a sentence lists before it stops."""
+SHOWN = 3  # missing files that a sentence lists before it stops
 
 
 class DADHeads(HeadDataset):

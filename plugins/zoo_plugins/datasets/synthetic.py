@@ -16,8 +16,7 @@ from zoo_plugins.synthetic.drawing.layers import Image8
 from zoo_plugins.synthetic.drawing.photographs import attribution
 from zoo_plugins.synthetic.mattes.matte import MatteOptions, generate_matte
 
-VERSION = 3
-"""Version of the generator, part of the cache's key: raise it when the same seeds would give other images."""
+VERSION = 3  # of the generator, part of the cache's key: raise it when the same seeds would give other images
 
 
 class SyntheticMattes(MattingDataset):

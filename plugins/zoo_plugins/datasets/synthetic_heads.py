@@ -15,8 +15,7 @@ from zoo_plugins.synthetic.drawing.photographs import attribution
 from zoo_plugins.synthetic.heads.head import SyntheticHead, generate_head, place_head
 from zoo_plugins.synthetic.heads.regions import find_regions
 
-VERSION = 1
-"""Version of the generator, part of the cache's key: raise it when the same seeds would give other images."""
+VERSION = 1  # of the generator, part of the cache's key: raise it when the same seeds would give other images
 CACHED = {"image", "box", "model_view", "projection", "attributes"}
 
 

@@ -20,8 +20,7 @@ from zoo.media.frame_index import FrameIndex, FrameReader, find_videos
 from zoo.media.images import to_tensor
 from zoo_plugins.datasets.folders import BackgroundFolder
 
-PROGRESS_FROM = 20
-"""Smallest number of clips whose indexing shows a progress bar."""
+PROGRESS_FROM = 20  # smallest number of clips whose indexing shows a progress bar
 
 
 class VideoMattes(BackgroundFolder):

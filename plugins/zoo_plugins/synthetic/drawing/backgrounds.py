@@ -82,7 +82,6 @@ def generate_room(rng: Generator, size: int, split: str) -> Image8:
 
 
 def _draw_walls(rng: Generator, image: Image.Image, box: Box, colour: Colour, split: str) -> None:
-    """Draw ceiling, side walls and back wall."""
     draw = ImageDraw.Draw(image)
     left, top, right, floor = box
     large = image.width
@@ -178,7 +177,6 @@ def _perspective(corners: Corners, side: int) -> list[float]:
 
 
 def _decorate(rng: Generator, image: Image.Image, box: Box, split: str) -> None:
-    """Hang windows, pictures and screens on the back wall."""
     left, top, right, floor = box
     large = image.width
     for _ in range(rng.integers(0, 5)):

@@ -60,13 +60,7 @@ class Paint:
 
 
 class Canvas:
-    """An image under construction.
-
-    Args:
-        size: height and width of the image in pixels.
-        view: position of the subject, whose own coordinates all drawing methods take.
-        light: the light that shades the relief.
-    """
+    """An image under construction, `size` pixels high and wide; drawing methods take coordinates of the subject."""
 
     def __init__(self, size: int, view: View, light: Light) -> None:
         self.size = size
@@ -89,7 +83,7 @@ class Canvas:
         """Fill an outline (N, 2); paint 0 cuts a hole through everything drawn so far."""
         mask, left, top = rasterise_outline(self.view(outline) * SAMPLES, self.size * SAMPLES)
         if mask.size:
-            self._extend(paint, np.array([[left, top], [left + mask.shape[1], top + mask.shape[0]]], np.float64))
+            self._extend_box(paint, np.array([[left, top], [left + mask.shape[1], top + mask.shape[0]]], np.float64))
             self.samples.paste(paint, (left, top), Image.fromarray(mask))
 
     def line(self, points: ArrayLike, width: float, paint: int, closed: bool = False) -> None:
@@ -97,14 +91,14 @@ class Canvas:
         corners = np.asarray(points, np.float64)
         path = self._to_samples(np.concatenate([corners, corners[:2]]) if closed else corners)
         samples = max(1, round(width * self.view.scale * SAMPLES))
-        self._extend(paint, path, samples)
+        self._extend_box(paint, path, samples)
         self._draw.line(path.ravel().tolist(), fill=paint, width=samples, joint="curve")
 
     def strands(self, strands: NDArray[np.floating], paints: NDArray[np.int64], width: int) -> None:
         """Draw many lines of one width in samples: (N, T, 2) points and (N,) paints."""
         placed = self._to_samples(strands)
         for paint in np.unique(paints).tolist():
-            self._extend(paint, placed[paints == paint], width)
+            self._extend_box(paint, placed[paints == paint], width)
         rows = placed.reshape(len(strands), -1).tolist()
         for row, paint in zip(rows, paints.tolist(), strict=True):
             self._draw.line(row, fill=paint, width=width)
@@ -122,11 +116,9 @@ class Canvas:
         return result
 
     def _to_samples(self, points: ArrayLike) -> NDArray[np.floating]:
-        """Return the nearest samples."""
         return np.rint(self.view(points) * SAMPLES - 0.5)
 
-    def _extend(self, paint: int, points: NDArray[np.floating], width: int = 0) -> None:
-        """Extend the box that holds all samples of a paint."""
+    def _extend_box(self, paint: int, points: NDArray[np.floating], width: int = 0) -> None:
         if paint:
             flat, extent = points.reshape(-1, 2), self._extents[paint - 1]
             extent[:2] = np.minimum(extent[:2], flat.min(axis=0) - width)
@@ -147,14 +139,9 @@ class Canvas:
 
 
 def relief(area: NDArray[np.floating], radius: float, light: Light) -> NDArray[np.floating]:
-    """Shade a shape as if it were inflated.
+    """Shade a shape as if it were inflated: factors (H, W), 1 where the surface faces the viewer.
 
-    Args:
-        area: (H, W), the fraction of each pixel that the shape covers.
-        radius: how far the roundness reaches in from the edge, in pixels.
-
-    Returns:
-        (H, W) factors, 1 where the surface faces the viewer.
+    `area` (H, W) is the fraction of each pixel that the shape covers; its edge is round up to `radius` pixels inwards.
     """
     step = max(1, int(radius // 3))
     margin = int(2 * radius) + 1

@@ -67,10 +67,9 @@ def mirror(points: Points) -> Points:
 
 
 def rasterise_outline(outline: Points, size: int) -> tuple[NDArray[np.bool_], int, int]:
-    """Find the samples inside an outline (N, 2); sample (row, column) has its centre at (column + 0.5, row + 0.5).
+    """Return a mask of the samples inside an outline (N, 2), and its left column and top row on a square canvas.
 
-    Returns:
-        A mask that just holds the shape, and its left column and top row on a canvas of size × size samples.
+    Sample (row, column) has its centre at (column + 0.5, row + 0.5).
     """
     low = np.floor(outline.min(axis=0)).clip(0, size).astype(int)
     high = np.ceil(outline.max(axis=0)).clip(0, size).astype(int)

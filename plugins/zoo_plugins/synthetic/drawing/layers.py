@@ -42,15 +42,14 @@ def extrapolate(colour: NDArray[np.floating], known: NDArray[np.floating]) -> ND
     total = _sum_of_four(np.pad(colour * known, spare))
     count = _sum_of_four(weights)
     coarse = extrapolate(total / np.maximum(count, 1), (count > 0).astype(np.float32))
-    return np.where(known > 0, colour, _double(coarse)[:height, :width])
+    return np.where(known > 0, colour, _enlarge(coarse)[:height, :width])
 
 
 def _sum_of_four(array: NDArray[np.floating]) -> NDArray[np.floating]:
     return array[0::2, 0::2] + array[1::2, 0::2] + array[0::2, 1::2] + array[1::2, 1::2]
 
 
-def _double(array: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Enlarge to twice the size, bilinearly."""
+def _enlarge(array: NDArray[np.floating]) -> NDArray[np.floating]:
     for axis in (0, 1):
         before = np.concatenate([array.take([0], axis), array.take(range(array.shape[axis] - 1), axis)], axis)
         after = np.concatenate([array.take(range(1, array.shape[axis]), axis), array.take([-1], axis)], axis)

@@ -80,7 +80,6 @@ def _tone(rng: Generator, piece: NDArray[np.floating]) -> NDArray[np.floating]:
 
 @cache
 def _read(name: str) -> Image.Image:
-    """Read a photograph as it is, grey ("L") or coloured ("RGB")."""
     path = folder() / name
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing: the synthetic backgrounds need it, reinstall scikit-image.")

@@ -105,13 +105,7 @@ def sample_pose(rng: Generator) -> Pose:
 
 
 def sample_camera(rng: Generator, rotation: Points, head: Points, size: int) -> Camera:
-    """Sample a camera that frames the head in a square image.
-
-    Args:
-        rotation: (3, 3), head frame to picture frame.
-        head: (N, 3) the vertices that the head's box holds, metres in the head frame.
-        size: side of the image in pixels.
-    """
+    """Sample a camera that frames the vertices `head` (N, 3) in an image of `size` × `size` pixels."""
     distance = NEAREST * (FARTHEST / NEAREST) ** rng.random()
     translation = distance * np.append(rng.normal(0, OFF_AXIS, 2), 1.0)
     camera = Camera(rotation, translation, 1.0, np.zeros(2))
@@ -123,11 +117,9 @@ def sample_camera(rng: Generator, rotation: Points, head: Points, size: int) -> 
 
 
 def capture(rng: Generator, image: Floats) -> tuple[Image8, str]:
-    """Photograph an image (S, S, 3) in [0, 1].
+    """Photograph an image (S, S, 3) in [0, 1], and return DAD-3DHeads' attribute `quality` with it.
 
-    Returns:
-        (S, S, 3) and the attribute `quality` of DAD-3DHeads: `hq`, or `lq` for few pixels, noise and strong
-        compression, sometimes with motion blur.
+    It is `hq`, or `lq` for few pixels, noise and strong compression, sometimes with motion blur.
     """
     poor = rng.random() < POOR_FRACTION
     if poor and rng.random() < 0.4:

@@ -197,7 +197,6 @@ PROBABILITIES: dict[Make, float] = {glasses: 0.2, mask: 0.03, hat: 0.1, hand: 0.
 
 
 def _peak(wearer: Wearer, thickness: float, colour: Points) -> Mesh:
-    """Return the peak of a cap, over the forehead."""
     brow = wearer.landmarks[[19, 24]].mean(0)
     skull = wearer.vertices[wearer.regions.inside("head")]
     height = brow[1] + 0.55 * (skull[:, 1].max() - brow[1])

@@ -254,7 +254,6 @@ def _comb(rng: Generator, roots: NDArray[np.floating], style: HairStyle) -> Stra
 
 
 def _keep_out(points: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Push points out of the head and the neck."""
     inside = np.linalg.norm(points / (HEAD * 1.02), axis=1, keepdims=True)
     points = np.where(inside < 1, points / np.maximum(inside, 1e-6), points)
     below = (points[:, 1] > 0.3) & (np.abs(points[:, 0]) < 0.24)

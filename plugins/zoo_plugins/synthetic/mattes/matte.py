@@ -77,7 +77,6 @@ def _view(rng: Generator, unit: float, x: float, y: float, size: int, frame: int
 
 
 def _blur(rng: Generator, layer: Layer) -> Layer:
-    """Blur some of the subjects by motion, and some by defocus."""
     size = layer.shape[0]
     if rng.random() < MOTION_FRACTION:
         way, angle = rng.uniform(0.01, 0.05) * size, rng.uniform(0, np.pi)

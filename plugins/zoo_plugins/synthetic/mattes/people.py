@@ -143,7 +143,6 @@ class _Person:
                 draw_hand(canvas, joints[2], direction, side, pose.fingers, spread, self.skin)
 
     def _draw_held(self, hand: Points) -> None:
-        """Draw something in the hand, behind its fingers."""
         draw, (size, below) = list(HELD.items())[self.rng.integers(len(HELD))]
         size *= self.rng.uniform(0.8, 1.2)
         draw(self.rng, self.canvas, View(size, hand[0], hand[1] + below, self.rng.normal(0, 0.1)), self.detail)

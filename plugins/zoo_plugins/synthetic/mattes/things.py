@@ -284,13 +284,7 @@ HELD: dict[Draw, tuple[float, float]] = {
 def render_thing(rng: Generator, size: int, view: View, light: Light, split: str, detail: float) -> Layer:
     """Render one thing as a premultiplied layer (size, size, 4).
 
-    Args:
-        rng: generator of the subject.
-        size: height and width of the image in pixels.
-        view: position of the thing's square.
-        light: direction and strength of the light.
-        split: the split whose photographs may be printed on cloth.
-        detail: how many spokes, leaves and hairs, 1 is usual.
+    Cloth may show photographs of the split; `detail` is the number of spokes, leaves and hairs, 1 is usual.
     """
     canvas = Canvas(size, view, light)
     kind = rng.integers(len(THINGS) + 2)
