@@ -125,7 +125,7 @@ def list_files(root: Path, layout: Layout | None) -> Report:
 
     Example:
         >>> list_files(Path("no such folder"), None).problems
-        ['no such folder is not a folder; expected a folder of pictures: check the path.']
+        ['no such folder is not a folder; expected a folder of images: check the path.']
     """
     report = Report(root, layout)
     try:

@@ -47,9 +47,9 @@ class MatteFolder(BackgroundFolder):
         MediaError: a folder is missing or empty, or the names of foregrounds and alphas do not match.
 
     Example:
-        >>> from tempfile import mkdtemp
+        >>> import numpy as np, tempfile
         >>> from zoo.media.images import write_image
-        >>> root = Path(mkdtemp())
+        >>> root = Path(tempfile.mkdtemp())
         >>> for kind in ("fgr", "pha", "bgr"):
         ...     _ = write_image(root / kind / "a.png", np.zeros((2, 3), np.uint8))
         >>> MatteFolder(str(root), str(root / "bgr")).matte(0).foreground.shape
@@ -85,7 +85,7 @@ class CutoutFolder(BackgroundFolder):
     Example:
         >>> CutoutFolder("cutouts", "nowhere")
         Traceback (most recent call last):
-        zoo.media.images.MediaError: nowhere is not a folder; expected a folder of pictures: check the path.
+        zoo.media.images.MediaError: nowhere is not a folder; expected a folder of images: check the path.
     """
 
     def __init__(self, root: str, backgrounds: str) -> None:
