@@ -195,7 +195,7 @@ def read_value(annotation: Any, value: Any, where: str) -> Any:
     if is_dataclass(annotation):
         return read_record(annotation, value, where)  # type: ignore[arg-type]
     kind, arguments = get_origin(annotation) or annotation, get_args(annotation)
-    accepted = {float: (int, float), tuple: list}.get(kind, kind)
+    accepted: Any = {float: (int, float), tuple: list}.get(kind, kind)
     if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool) or value == "":
         raise ValueError(f"{where} is {value!r}; expected {TYPE_NAMES[kind]}")
     if kind is tuple:

@@ -127,7 +127,7 @@ class HeadAugmentationContract(AugmentationContract):
         >>> from zoo_plugins.augmentations.heads import HeadFlip
         >>> class TestHeadFlip(HeadAugmentationContract):
         ...     def make(self): return HeadFlip()
-        >>> TestHeadFlip().test_says_when_it_runs()
+        >>> TestHeadFlip().test_arguments_are_explicit_and_typed()
     """
 
     images = ("image",)
