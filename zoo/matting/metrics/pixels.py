@@ -109,9 +109,7 @@ class SAD(AlphaMetric):
     """
 
     unit = 1e-3
-
-    def _values(self, alpha: Tensor, target_alpha: Tensor, mask: Tensor) -> Tensor:
-        return sum_absolute_difference(alpha, target_alpha, mask)
+    function = staticmethod(sum_absolute_difference)
 
 
 class MAD(AlphaMetric):
@@ -123,9 +121,7 @@ class MAD(AlphaMetric):
     """
 
     unit = 1e3
-
-    def _values(self, alpha: Tensor, target_alpha: Tensor, mask: Tensor) -> Tensor:
-        return mean_absolute_difference(alpha, target_alpha, mask)
+    function = staticmethod(mean_absolute_difference)
 
 
 class MSE(AlphaMetric):
@@ -137,9 +133,7 @@ class MSE(AlphaMetric):
     """
 
     unit = 1e3
-
-    def _values(self, alpha: Tensor, target_alpha: Tensor, mask: Tensor) -> Tensor:
-        return mean_squared_difference(alpha, target_alpha, mask)
+    function = staticmethod(mean_squared_difference)
 
 
 class ForegroundMSE(MeanOverImages):
