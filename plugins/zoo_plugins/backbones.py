@@ -9,7 +9,7 @@ those that collect their features by hooks (Xception), run inside a wrapper (Twi
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from functools import cache
+from functools import cache, reduce
 from typing import Any
 
 import torch
@@ -92,13 +92,13 @@ class TimmBackbone(Backbone):
     def until(self, image: Tensor, stride: int = 16) -> list[Tensor]:
         features = [image]
         for layers in self._stages()[: self.strides.index(stride) + 1]:
-            features.append(run(layers, features[-1]))
+            features.append(reduce(lambda x, layer: layer(x), layers, features[-1]))
         if not all(isinstance(feature, Tensor) for feature in features):  # SelecSLS passes more than one map on
             raise ValueError(only_as_a_whole(f"timm's '{self.name}'"))
         return features[1:]
 
     def last_stage(self, features: Tensor) -> Tensor:
-        return run(self._stages()[-1], features)
+        return reduce(lambda x, layer: layer(x), self._stages()[-1], features)
 
     def _stages(self) -> list[list[nn.Module]]:
         """Return the model's layers in order, cut behind each whose result is returned as features.
@@ -196,13 +196,6 @@ def chain(model: nn.Module, name: str) -> Iterator[tuple[nn.Module, bool]]:
             yield layer, stage in stages
     else:
         raise ValueError(only_as_a_whole(f"timm's '{name}' ({type(model).__name__})"))
-
-
-def run(layers: list[nn.Module], x: Tensor) -> Tensor:
-    """Run x through the layers in order."""
-    for layer in layers:
-        x = layer(x)
-    return x
 
 
 def has_activation(name: str) -> bool:

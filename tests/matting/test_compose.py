@@ -217,6 +217,15 @@ def test_a_batch_without_seeds_and_an_unknown_phase_are_refused() -> None:
         apply_augmentations(make_batch([1]), {"odd": Add("before", "source")})
 
 
+def test_an_augmentation_that_names_no_phase_is_refused() -> None:
+    class Phaseless(Augmentation):
+        def forward(self, batch: Any, random: RandomStream) -> Any:
+            return batch
+
+    with pytest.raises(ValueError, match="augmentation 'odd' has phase None"):
+        apply_augmentations(make_batch([1]), {"odd": Phaseless()})
+
+
 def test_whole_recipe_does_not_touch_the_given_batch() -> None:
     batch = make_batch([1, 2])
     before: list[Tensor] = [picture.clone() for picture in batch[:4]]

@@ -1,7 +1,7 @@
 """From cut-outs and backgrounds to training batches: the canvas, the crop, and the order of the augmentations.
 
 A training batch starts on a square *canvas*. The canvas steps change foreground and background there, then the whole
-batch is cropped to one size. From then on the background exists twice: as the *scene* behind the person, kept in
+batch is cropped to one size. From then on the background exists twice: as the *scene* behind the person, held in
 `source` until the foreground is composited onto it, and as the *captured* background, `background`. Scene steps change
 the first; captured steps change the camera's images of both.
 """
@@ -71,7 +71,7 @@ def random_crop(batch: MattingBatch, sides: Sequence[int], multiple: int = 4) ->
     Height and width are sampled independently, once for the batch, from the random stream of its first sample.
 
     Args:
-        batch: of any size; `seed` must be given. A trimap is dropped: it no longer fits.
+        batch: of any size; `seed` is required. A trimap is dropped: it no longer fits.
         sides: lowest and highest side; the highest is excluded.
         multiple: both sides are rounded down to a multiple of this.
 
@@ -204,7 +204,7 @@ def _one_sample(batch: MattingBatch, index: int) -> MattingBatch:
 def _seeds(batch: MattingBatch) -> list[int]:
     """Return the samples' seeds as numbers, in one transfer from an accelerator."""
     if batch.seed is None:
-        raise ValueError("the batch has no seeds (seed=None); augmentation needs one integer a sample to draw from.")
+        raise ValueError("the batch has no seeds (seed=None); augmentation needs one integer a sample.")
     return batch.seed.tolist()
 
 

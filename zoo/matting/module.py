@@ -88,7 +88,7 @@ class BackgroundMatting(TrainingModule):
         self.metrics = metrics
         self.validation_metrics = matting_metrics(metrics, prefix="validation/")
         self.test_metrics = nn.ModuleDict()
-        self._pictured: list[tuple[MattingBatch, MattingOutput]] = []
+        self._sheet: list[tuple[MattingBatch, MattingOutput]] = []
 
     def convert_state_dict(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
         return to_network(super().convert_state_dict(state), self.network.state_dict().keys())
@@ -170,11 +170,9 @@ class BackgroundMatting(TrainingModule):
 
     def on_validation_epoch_end(self) -> None:
         directory = self.trainer.log_dir  # asked for in every process: it is broadcast
-        if self._pictured and self.trainer.is_global_zero and not self.trainer.sanity_checking:
-            log_sheet(
-                self._pictured, directory, self.trainer.loggers, f"epoch_{self.current_epoch:04d}", self.global_step
-            )
-        self._pictured.clear()
+        if self._sheet and self.trainer.is_global_zero and not self.trainer.sanity_checking:
+            log_sheet(self._sheet, directory, self.trainer.loggers, f"epoch_{self.current_epoch:04d}", self.global_step)
+        self._sheet.clear()
 
     def on_test_start(self) -> None:
         names = list(getattr(getattr(self.trainer, "datamodule", None), "test", {})) or ["data"]
@@ -210,9 +208,9 @@ class BackgroundMatting(TrainingModule):
             save_prediction(self._results, batch, outputs)
 
     def _add_to_sheet(self, batch: MattingBatch, output: MattingOutput) -> None:
-        room = SHEET_SAMPLES - sum(len(pictured.alpha) for pictured, _ in self._pictured)
+        room = SHEET_SAMPLES - sum(len(record.alpha) for record, _ in self._sheet)
         if room > 0:
-            self._pictured.append((first_samples(batch, room), first_samples(output, room)))
+            self._sheet.append((first_samples(batch, room), first_samples(output, room)))
 
 
 def first_samples(record: Record, count: int) -> Record:

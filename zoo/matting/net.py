@@ -46,7 +46,7 @@ class MattingNetwork(nn.Module):
         error_map: where the coarse alpha is likely wrong.
         selector: which patches are refined.
         refiner: how.
-        foreground: `residual`, the network gives foreground − source (paper), or `direct`, the foreground itself.
+        foreground: `residual`, the network predicts foreground − source (paper), or `direct`, the foreground itself.
         base_scale: size of the base network's input relative to the image: 1/4 for HD and 1/8 for 4K in the paper, at
             most 1/2; 1 only without refinement, which is the first training stage.
 
@@ -112,7 +112,7 @@ class MattingNetwork(nn.Module):
         return self.matte(self.prepare(source), self.prepare(background), target)
 
     def prepare(self, image: Tensor, base_scale: float | None = None) -> Prepared:
-        """Compute what depends on one image alone; a background that stays needs this once.
+        """Compute everything that depends on one image alone; a fixed background needs this once.
 
         Args:
             image: (B, 3, H, W) in [0, 1].

@@ -28,7 +28,7 @@ BLOCK = {
 def to_network(state: Mapping[str, Tensor], own: Collection[str] = ()) -> dict[str, Tensor]:
     """Rename official or DeepLabV3 weights to a `MattingNetwork` on `TimmBackbone`; return other state dicts unchanged.
 
-    Names in `own`, the network's, are never changed: a backbone of another kind may use names that look official.
+    Names in `own`, the network's, are never changed: a backbone of another kind may use names like official ones.
 
     From DeepLabV3 come backbone and ASPP. Its first convolution, made for one image, is repeated for source and
     background at half strength, as timm does with pretrained weights (the official training leaves that layer

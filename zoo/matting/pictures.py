@@ -88,12 +88,5 @@ def log_sheet(
     name: str,
     step: int,
 ) -> None:
-    """Write the sheet as `pictures/NAME.png` into the run directory, and log it to every logger that takes images.
-
-    Example:
-        >>> import torch
-        >>> image, alpha = torch.rand(1, 3, 8, 8), torch.rand(1, 1, 8, 8)
-        >>> output = MattingOutput(alpha, image, alpha, image, alpha, alpha[..., :2, :2])
-        >>> log_sheet([(MattingBatch(image, image, alpha, image), output)], None, [], "epoch_0000", step=0)
-    """
+    """Write the sheet as `pictures/NAME.png` into the run directory, and log it to every logger that takes images."""
     log_picture(sheet(samples), " | ".join(COLUMNS), directory, loggers, name, step)

@@ -16,7 +16,23 @@ from zoo.matting.parts import MattingAugmentation, MattingBatch
 from zoo_plugins.augmentations import Side, change_chosen, check_range, check_side
 
 
-class ColourJitter(MattingAugmentation):
+class _Jitter(MattingAugmentation):
+    """Changes the colours of one image of the batch."""
+
+    def __init__(
+        self, image: str, probability: float, brightness: float, contrast: float, saturation: float, hue: float
+    ) -> None:
+        super().__init__()
+        check_jitter(self, probability, brightness, contrast, saturation, hue)
+        self.image, self.probability, self.strengths = image, probability, (brightness, contrast, saturation, hue)
+
+    def forward(self, batch: MattingBatch, random: RandomStream) -> MattingBatch:
+        chosen = random.chance(self.probability)
+        amounts, order = random_jitter(random, self.strengths)
+        return change_chosen(batch, [self.image], chosen, lambda images: jitter(images, amounts[chosen], order[chosen]))
+
+
+class ColourJitter(_Jitter):
     """Changes the colours of the foreground or of the background, before the two meet; alpha stays.
 
     Args:
@@ -43,19 +59,11 @@ class ColourJitter(MattingAugmentation):
         hue: float = 0.05,
         probability: float = 1.0,
     ) -> None:
-        super().__init__()
         check_side(self, side)
-        check_jitter(self, probability, brightness, contrast, saturation, hue)
-        self.side, self.probability = side, probability
-        self.strengths = (brightness, contrast, saturation, hue)
-
-    def forward(self, batch: MattingBatch, random: RandomStream) -> MattingBatch:
-        chosen = random.chance(self.probability)
-        amounts, order = random_jitter(random, self.strengths)
-        return change_chosen(batch, [self.side], chosen, lambda images: jitter(images, amounts[chosen], order[chosen]))
+        super().__init__(side, probability, brightness, contrast, saturation, hue)
 
 
-class BackgroundJitter(MattingAugmentation):
+class BackgroundJitter(_Jitter):
     """Changes the colours of the captured background only: another exposure and white balance than the source's.
 
     Args:
@@ -80,17 +88,7 @@ class BackgroundJitter(MattingAugmentation):
         saturation: float = 0.18,
         hue: float = 0.1,
     ) -> None:
-        super().__init__()
-        check_jitter(self, probability, brightness, contrast, saturation, hue)
-        self.probability = probability
-        self.strengths = (brightness, contrast, saturation, hue)
-
-    def forward(self, batch: MattingBatch, random: RandomStream) -> MattingBatch:
-        chosen = random.chance(self.probability)
-        amounts, order = random_jitter(random, self.strengths)
-        return change_chosen(
-            batch, ["background"], chosen, lambda images: jitter(images, amounts[chosen], order[chosen])
-        )
+        super().__init__("background", probability, brightness, contrast, saturation, hue)
 
 
 def check_jitter(

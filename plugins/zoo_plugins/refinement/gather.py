@@ -195,7 +195,7 @@ def pad_to(image: Tensor, side: int) -> Tensor:
 
 
 def crop(x: Tensor, cells: Cells, size: int, margin: int) -> Tensor:
-    """Crop the cells' squares with a margin, zeros beyond the border: (B, C, H, W) → (P, C, s, s), s = size + 2·margin."""
+    """Crop the cells' squares with a margin, zeros beyond the border: (P, C, s, s), s = size + 2·margin."""
     side = size + 2 * margin
     squares = F.pad(x, (margin,) * 4).permute(0, 2, 3, 1).unfold(1, side, size).unfold(2, side, size)
     return squares[cells.image, cells.row, cells.column]

@@ -53,8 +53,7 @@ class GradientError(AlphaMetric):
         tensor(0.)
     """
 
-    def _values(self, alpha: Tensor, target_alpha: Tensor, mask: Tensor) -> Tensor:
-        return gradient_error(alpha, target_alpha, mask)
+    function = staticmethod(gradient_error)
 
 
 def error_of_whole_images(alpha: Tensor, target_alpha: Tensor, mask: Tensor) -> Tensor:
@@ -115,11 +114,7 @@ def _error_of_image(alpha: Levels, target_alpha: Levels, mask: Mask) -> float:
 
 @compiled
 def _error_of_tiles(
-    pair: NDArray[np.uint8],
-    stretch: NDArray[np.float32],
-    mask: Mask,
-    weights: NDArray[np.float32],
-    top: int,
+    pair: NDArray[np.uint8], stretch: NDArray[np.float32], mask: Mask, weights: NDArray[np.float32], top: int
 ) -> float:
     """Return the error of one row of tiles.
 

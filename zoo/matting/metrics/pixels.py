@@ -33,8 +33,7 @@ def sum_absolute_difference(alpha: Tensor, target_alpha: Tensor, mask: Tensor) -
 
 
 def mean_absolute_difference(alpha: Tensor, target_alpha: Tensor, mask: Tensor) -> Tensor:
-    """Return the mean of |α − α*| over the mask, one value an image (B,), NaN where the mask is empty; arguments as
-    above.
+    """Return the mean of |α − α*| over the mask, (B,), NaN where the mask is empty; arguments as above.
 
     Source: Lin et al., Robust High-Resolution Video Matting (WACV 2022), there over the whole image and × 10³.
 
@@ -48,8 +47,7 @@ def mean_absolute_difference(alpha: Tensor, target_alpha: Tensor, mask: Tensor) 
 
 
 def mean_squared_difference(alpha: Tensor, target_alpha: Tensor, mask: Tensor) -> Tensor:
-    """Return the mean of (α − α*)² over the mask, one value an image (B,), NaN where the mask is empty; arguments as
-    above.
+    """Return the mean of (α − α*)² over the mask, (B,), NaN where the mask is empty; arguments as above.
 
     Source: `compute_mse_loss.m` of Xu et al.
 
@@ -63,8 +61,7 @@ def mean_squared_difference(alpha: Tensor, target_alpha: Tensor, mask: Tensor) -
 
 
 def foreground_mean_squared_difference(foreground: Tensor, target_foreground: Tensor, target_alpha: Tensor) -> Tensor:
-    """Return the mean of (F − F*)² over the channels of all pixels with α* > 0, one value an image (B,), NaN without
-    such pixels.
+    """Return the mean of (F − F*)² over the channels of all pixels with α* > 0, (B,), NaN without such pixels.
 
     Args:
         foreground, target_foreground: (B, 3, H, W) straight colours, float in [0, 1] or uint8.
@@ -109,9 +106,7 @@ class SAD(AlphaMetric):
     """
 
     unit = 1e-3
-
-    def _values(self, alpha: Tensor, target_alpha: Tensor, mask: Tensor) -> Tensor:
-        return sum_absolute_difference(alpha, target_alpha, mask)
+    function = staticmethod(sum_absolute_difference)
 
 
 class MAD(AlphaMetric):
@@ -123,9 +118,7 @@ class MAD(AlphaMetric):
     """
 
     unit = 1e3
-
-    def _values(self, alpha: Tensor, target_alpha: Tensor, mask: Tensor) -> Tensor:
-        return mean_absolute_difference(alpha, target_alpha, mask)
+    function = staticmethod(mean_absolute_difference)
 
 
 class MSE(AlphaMetric):
@@ -137,9 +130,7 @@ class MSE(AlphaMetric):
     """
 
     unit = 1e3
-
-    def _values(self, alpha: Tensor, target_alpha: Tensor, mask: Tensor) -> Tensor:
-        return mean_squared_difference(alpha, target_alpha, mask)
+    function = staticmethod(mean_squared_difference)
 
 
 class ForegroundMSE(MeanOverImages):
