@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from zoo.media.images import MediaError, write_image
-from zoo.media.run import name_in, named_images, refuse_overwriting, tracked
+from zoo.media.run import Job, ResultFiles, name_in, named_images, process_images, refuse_overwriting, tracked
 
 
 @pytest.fixture
@@ -59,3 +59,58 @@ def test_items_are_passed_on_as_they_come(capfd: pytest.CaptureFixture[str]) -> 
     assert "counting" in err
     assert list(tracked(range(3), 3, "counting", progress=False)) == [0, 1, 2]
     assert capfd.readouterr().err == ""
+
+
+class Numbers(ResultFiles):
+    endings = {"half": ".txt", "double": ".txt"}
+    video_endings = {"half": "", "double": ".mp4"}
+    default, video_default = ("half", "double"), ("double",)
+
+
+def halve_and_double(folder: Path, numbers: list[str], single: bool = False) -> list[Path]:
+    """Process files that hold a number each; odd numbers are refused when read, 4 when computed."""
+    results, jobs = Numbers(folder / "out"), []
+    for index, number in enumerate(numbers):
+        (folder / f"{index}.in").write_text(number)
+        jobs.append(Job((folder / f"{index}.in",), results.targets(str(index))))
+
+    def read(path: Path) -> int:
+        number = int(path.read_text())
+        if number % 2:
+            raise MediaError(f"{number} is odd")
+        return number
+
+    def compute(number: int) -> dict[str, int]:
+        if number == 4:
+            raise MediaError("4 is refused")
+        return {"half": number // 2, "double": 2 * number}
+
+    def write(kind: str, path: Path, output: dict[str, int]) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(str(output[kind]))
+
+    return process_images(jobs, read, compute, write, None if single else results.folder, "numbers", progress=False)
+
+
+def test_every_kind_of_every_file_is_written(tmp_path: Path) -> None:
+    written = halve_and_double(tmp_path, ["2", "6", "8", "10", "12"])
+    assert [path.relative_to(tmp_path / "out").as_posix() for path in written[:2]] == ["half/0.txt", "double/0.txt"]
+    assert [path.read_text() for path in written] == ["1", "4", "3", "12", "4", "16", "5", "20", "6", "24"]
+
+
+def test_failures_are_named_in_the_order_of_the_files_and_stop_no_other(tmp_path: Path) -> None:
+    with pytest.raises(MediaError, match=r"3 of 5 images were left out, .*out; the first of them: 4 is refused"):
+        halve_and_double(tmp_path, ["2", "4", "5", "7", "6"])
+    assert sorted(path.name for path in (tmp_path / "out" / "half").iterdir()) == ["0.txt", "4.txt"]
+
+
+def test_the_failure_of_a_single_file_is_its_own(tmp_path: Path) -> None:
+    with pytest.raises(MediaError, match=r"^5 is odd$"):
+        halve_and_double(tmp_path, ["5"], single=True)
+
+
+def test_results_land_by_kind_name_and_ending() -> None:
+    assert Numbers("out").targets("a", video=True) == {"double": Path("out/double/a.mp4")}
+    assert Numbers("out", ["half"]).targets("b/a") == {"half": Path("out/half/b/a.txt")}
+    with pytest.raises(ValueError, match="'third' do not exist; expected some of half, double"):
+        Numbers("out", ["third"])
