@@ -44,11 +44,8 @@ SPEED = "speed.json"
 FORMAT = 1
 """Version of speed.json and of the measurement; measurements of another version are repeated."""
 
-MAX_REPEATS, MIN_REPEATS = 20, 3
-"""Repeats for one row and size; fewer than the maximum where `BUDGET` is used up before."""
-
-BUDGET = 5.0
-"""Seconds for the repeats of one row and size."""
+MAX_REPEATS, MIN_REPEATS, BUDGET = 20, 3, 5.0
+"""Repeats for one row and size; fewer than the maximum where the budget of seconds is used up before."""
 
 
 class Speed(NamedTuple):
