@@ -252,19 +252,19 @@ def all_runs(study: Path) -> Iterator[Path]:
             yield file.parent
 
 
-def state(directory: Path, wanted: str | None = None) -> State:
+def state(directory: Path, expected: str | None = None) -> State:
     """Return the state of a run.
 
     Args:
         directory: of the run.
-        wanted: the id that its result should have; None takes that of its own job.
+        expected: the id that its result should have; None takes that of its own job.
     """
     if not (directory / JOB).is_file():
         return "missing"
     job = read_job(directory)
     if is_held(directory):  # before all else: a directory that another process writes to must not be moved aside
         return "running"
-    if wanted is not None and job.id != wanted:
+    if expected is not None and job.id != expected:
         return "stale"
     status = read_run(directory).status
     if status == "planned":

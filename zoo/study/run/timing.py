@@ -252,8 +252,8 @@ def write(folder: Path, study: Study, networks: Sequence[Network], known: dict[s
     """Write the measurements of the rows; ZooError where that is not possible."""
     rows: dict[str, dict[str, Entry]] = {}
     for network in networks:
-        wanted = {name: network.identity(size) for name, size in study.sizes.items()}
-        entries = {name: known[identity] for name, identity in wanted.items() if identity in known}
+        identities = {name: network.identity(size) for name, size in study.sizes.items()}
+        entries = {name: known[identity] for name, identity in identities.items() if identity in known}
         rows |= dict.fromkeys(network.architecture.rows, entries)
     with writing(folder / SPEED, "make room, then run again"):
         write_json(folder / SPEED, {"format": FORMAT, "rows": rows})
