@@ -43,11 +43,8 @@ class Engine(Part):
 
 
 def environment(threads: int | None, gpus: Sequence[str] = ()) -> dict[str, str]:
-    """Return environment variables for a process that carries out runs here, with these threads and GPUs.
-
-    Args:
-        threads: of the CPU; None leaves the choice to torch.
-        gpus: as CUDA_VISIBLE_DEVICES names them; an empty sequence leaves that as it is.
+    """Return environment variables for a process that carries out runs here, with so many CPU threads, and GPUs as
+    CUDA_VISIBLE_DEVICES names them; None and an empty sequence leave the choice to torch.
 
     Example:
         >>> variables = environment(2, ["0", "3"])
@@ -94,13 +91,7 @@ def waves(runs: Sequence[Run]) -> list[list[Run]]:
 
 
 def announce(run: Run, number: int, count: int) -> None:
-    """Print one line about a run that has finished.
-
-    Args:
-        run: as it was begun; its result is read from its directory.
-        number: of runs that have finished.
-        count: of all runs.
-    """
+    """Print one line about a run that has finished, the `number`-th of `count`; its result is in its directory."""
     run = read_run(run.directory)
     if run.status in ("done", "failed"):
         shown = [f"{name} {run.metrics[name]:.4g}" for name in run.metric_names[:3] if name in run.metrics]

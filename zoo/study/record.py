@@ -33,14 +33,11 @@ from zoo.core.registry import find_plugin
 
 JOB, CONFIG, FITTED, SAMPLES, RESULT = "job.json", "config.yaml", "fitted.json", "samples.csv", "result.json"
 
-FIRST_STAGE = "first_stage"
-"""The folder of the first stages, in the study's folder."""
+FIRST_STAGE, METRICS = "first_stage", "metrics.csv"
+"""The folder of the first stages in the study's, and the file of metrics in each of Lightning's run directories."""
 
 FORMAT = 1
 """Version of result.json; raised when an older reader could not understand it."""
-
-METRICS = "metrics.csv"
-"""The metrics that Lightning logs, in each of its run directories."""
 
 LOCK, TRAINING_LOCK = ".lock", ".training.lock"
 """Held by the process that carries out a run, and by a process of its own that trains on several devices."""
@@ -182,10 +179,8 @@ class Run:
 
 
 NAMES = [each.name for each in fields(Run)]
-JOB_FIELDS, RESULT_FIELDS = (
-    NAMES[: NAMES.index("status")],
-    NAMES[NAMES.index("status") : NAMES.index("directory")],
-)
+JOB_FIELDS = NAMES[: NAMES.index("status")]
+RESULT_FIELDS = NAMES[NAMES.index("status") : NAMES.index("directory")]
 
 
 def folder_name(name: str) -> str:
@@ -257,19 +252,19 @@ def all_runs(study: Path) -> Iterator[Path]:
             yield file.parent
 
 
-def state(directory: Path, wanted: str | None = None) -> State:
+def state(directory: Path, expected: str | None = None) -> State:
     """Return the state of a run.
 
     Args:
         directory: of the run.
-        wanted: the id that its result should have; None takes that of its own job.
+        expected: the id that its result should have; None takes that of its own job.
     """
     if not (directory / JOB).is_file():
         return "missing"
     job = read_job(directory)
     if is_held(directory):  # before all else: a directory that another process writes to must not be moved aside
         return "running"
-    if wanted is not None and job.id != wanted:
+    if expected is not None and job.id != expected:
         return "stale"
     status = read_run(directory).status
     if status == "planned":

@@ -50,7 +50,7 @@ def array_script(runs: Sequence[Run]) -> str:
     lines = [
         "#!/bin/bash",
         f"#SBATCH --array=0-{len(runs) - 1}",
-        f"#SBATCH --cpus-per-run={threads}",
+        f"#SBATCH --cpus-per-task={threads}",
         *([f"#SBATCH --gpus={gpus}"] if gpus else []),
         f"runs=(\n{directories}\n)",
         'zoo study execute "${runs[$SLURM_ARRAY_TASK_ID]}"',

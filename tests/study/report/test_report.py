@@ -268,6 +268,13 @@ class TestMissing:
         assert lines(made.report())["worse", "test/one/sad"]["difference"] == ""
         assert "Differences to the baseline" in to_html(made.report())
 
+    def test_runs_of_different_commits_are_marked(self, made: Made) -> None:
+        made.write("worse", 1, made.sad(1), versions={"torch": "2.6", "commit": "abc"})
+        made.write("worse", 2, made.sad(2), versions={"torch": "2.6", "commit": "def"})
+        shown = to_markdown(made.report())
+        assert "## Results, runs from different commits" in shown
+        assert "The runs come from different commits: abc, def, unknown;" in shown
+
     def test_a_result_of_another_job_does_not_count(self, made: Made) -> None:
         file = made.directory("worse", 2) / "job.json"
         file.write_text(json.dumps(json.loads(file.read_text()) | {"id": "newer"}))

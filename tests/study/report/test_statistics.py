@@ -115,7 +115,7 @@ def test_below_three_seeds_their_disagreement_is_not_in_the_interval() -> None:
 
 @pytest.mark.parametrize("broken", [np.zeros((0, 3)), np.zeros((2, 0)), np.zeros(3), np.array([[1.0, np.nan]])])
 def test_nothing_and_no_numbers_are_refused(broken: np.ndarray) -> None:
-    with pytest.raises(ValueError, match=r"expected finite \(seeds, pictures\)"):
+    with pytest.raises(ValueError, match=r"expected finite \(seeds, images\)"):
         paired_difference(broken, True, 0)
 
 

@@ -327,8 +327,8 @@ class TestFailures:
 
     def test_a_run_in_progress_is_not_moved_aside_when_the_study_has_changed(self, small) -> None:
         with held(small.run("five")):
-            assert state(small.run("five"), wanted="of another study") == "running"
-        assert state(small.run("five"), wanted="of another study") == "stale"
+            assert state(small.run("five"), expected="of another study") == "running"
+        assert state(small.run("five"), expected="of another study") == "stale"
 
 
 def test_zoo_load_reads_the_checkpoint_of_a_run(finished) -> None:

@@ -213,5 +213,5 @@ class TestDrawnExample:
         (image,) = HeadAlignment.drawn_example(Given(), 64, 64)  # type: ignore[arg-type]
         assert (image.shape, image.dtype) == ((1, 3, 64, 64), torch.float32)
         assert 0 <= image.min() < 0.3 < 0.6 < image.max() <= 1
-        with pytest.raises(ValueError, match="square crops, not at 32×64"):
+        with pytest.raises(ValueError, match="square crops, not 32×64"):
             HeadAlignment.drawn_example(Given(), 64, 32)  # type: ignore[arg-type]

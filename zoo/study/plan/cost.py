@@ -83,7 +83,8 @@ def multiply_adds(module: TrainingModule, height: int, width: int) -> int:
     """
     for part in module.modules():
         if hasattr(part, "static_shapes"):
-            part.static_shapes = True  # type: ignore[assignment]  # no shape may depend on values: on the meta device there are none
+            # No shape may depend on values: on the meta device there are none.
+            part.static_shapes = True  # type: ignore[assignment]
     with warnings.catch_warnings(), torch.no_grad(), FlopCounterMode(display=False) as counter:
         warnings.simplefilter("ignore")  # about a size that is only counted
         module(*module.example(height, width))

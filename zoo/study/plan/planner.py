@@ -63,20 +63,13 @@ class Plan:
                 if row.evaluate_only:
                     needed = runs[self.study.baseline, seed]
                 elif row.first_stage is not None:
-                    stage = self._run(row, row.first_stage, seed, pair, first_stage=True)
+                    stage = self._run(row, seed, pair, first_stage=True)
                     needed = stages.setdefault(stage.id, stage)
-                runs[row.name, seed] = self._run(row, row.settings, seed, pair, needed)
+                runs[row.name, seed] = self._run(row, seed, pair, needed)
         return [*stages.values(), *runs.values()]
 
-    def _run(
-        self,
-        row: Row,
-        settings: dict[str, Any],
-        seed: int,
-        pair: int,
-        needed: Run | None = None,
-        first_stage: bool = False,
-    ) -> Run:
+    def _run(self, row: Row, seed: int, pair: int, needed: Run | None = None, first_stage: bool = False) -> Run:
+        settings = (row.first_stage if first_stage else row.settings) or {}
         resources = self.study.resources
         run = Run(
             study=self.study.title,
@@ -119,8 +112,9 @@ def make_plan(study: Study) -> Plan:
             settings[row.name] = resolve_changes(start, row.changes, resolver)
     refuse_equal_rows(study.rows, settings)
     stages = resolve_first_stages(study, resolver)
-    modules = data_modules(settings)
-    networks = build_networks(settings, study.sizes)
+    modules = each_once(settings, "data", lambda row: build(row["data"]))
+    counts: dict[str, dict[str, int]] = {}
+    networks = each_once(settings, "model", lambda row: build_network(row, study.sizes, counts))
     rows = tuple(
         replace(
             row,
@@ -203,49 +197,32 @@ def refuse_equal_rows(rows: tuple[Row, ...], settings: Mapping[str, dict[str, An
         seen[key] = row.name
 
 
-def build_networks(settings: Mapping[str, dict[str, Any]], sizes: Mapping[str, tuple[int, int]]) -> dict[str, Cost]:
-    """Return the network of each row with its cost; equal ones are built once."""
-    counts: dict[str, dict[str, int]] = {}
-    return each_once(settings, "model", lambda name, row: build_network(f"row '{name}'", row, sizes, counts))
-
-
-def build_network(
-    subject: str,
-    settings: dict[str, Any],
-    sizes: Mapping[str, tuple[int, int]],
-    counts: dict[str, dict[str, int]] | None = None,
-) -> Cost:
-    """Build a network and try it, without memory; errors begin with `subject`. For `counts` see `measure`."""
-    with about(subject):
-        try:
-            return measure(settings["model"], sizes, counts)
-        except (RuntimeError, TypeError) as error:
-            first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise ValueError(f"its network does not run: {first.rstrip('.')}.") from error
-
-
-def data_modules(settings: Mapping[str, dict[str, Any]]) -> dict[str, DataModule]:
-    """Return the data module of each row; equal ones are built once."""
-
-    def make(name: str, row: dict[str, Any]) -> DataModule:
-        with about(f"row '{name}'"):
-            return build(row["data"])
-
-    return each_once(settings, "data", make)
-
-
 def each_once(
-    settings: Mapping[str, dict[str, Any]], key: str, make: Callable[[str, dict[str, Any]], Made]
+    settings: Mapping[str, dict[str, Any]], key: str, make: Callable[[dict[str, Any]], Made], subject: str = "row '{}'"
 ) -> dict[str, Made]:
-    """Return what `make` returns for each row's name and settings, called once for equal values of a key."""
+    """Return what `make` returns for each row's settings, called once for equal values of a key; errors begin with the
+    subject.
+    """
     known: dict[str, Made] = {}
     result = {}
     for name, row in settings.items():
         text = json.dumps(row[key])
         if text not in known:
-            known[text] = make(name, row)
+            with about(subject.format(name)):
+                known[text] = make(row)
         result[name] = known[text]
     return result
+
+
+def build_network(
+    settings: dict[str, Any], sizes: Mapping[str, tuple[int, int]], counts: dict[str, dict[str, int]]
+) -> Cost:
+    """Build a network and try it, without memory; for `counts` see `measure`."""
+    try:
+        return measure(settings["model"], sizes, counts)
+    except (RuntimeError, TypeError) as error:
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ValueError(f"its network does not run: {first.rstrip('.')}.") from error
 
 
 def datasets(settings: dict[str, Any]) -> dict[str, Any]:
@@ -276,7 +253,7 @@ def check_metrics(row: Row, names: Iterable[str], module: TrainingModule, data: 
 def check_first_stages(rows: Iterable[Row], networks: Mapping[str, Cost]) -> None:
     """Raise ZooError for a first stage that cannot be built, or whose weights do not fit its row."""
     settings = {row.name: row.first_stage for row in rows if row.first_stage is not None}
-    stages = each_once(settings, "model", lambda name, stage: build_network(f"first stage of row '{name}'", stage, {}))
+    stages = each_once(settings, "model", lambda stage: build_network(stage, {}, {}), "first stage of row '{}'")
     for name, stage in stages.items():
         own, before = networks[name].shapes, stage.shapes
         parts = {part_of(key) for key in before}

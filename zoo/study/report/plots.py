@@ -258,8 +258,7 @@ def trade_off(
         for point in points:
             style = styles[point.row]
             look: dict[str, Any] = {"color": style.colour, "label": style.label, "zorder": style.order}
-            bars = {"yerr": point.deviation, "elinewidth": 1}
-            axes.errorbar(point.cost, point.quality, fmt=style.marker, **bars, **look)
+            axes.errorbar(point.cost, point.quality, point.deviation, fmt=style.marker, elinewidth=1, **look)
         draw_front(axes, front(points, less_is_better, metric), styles)
         axes.set_xlabel(plain(label))
         axes.set_ylabel(plain(heading(metric, report.study)))

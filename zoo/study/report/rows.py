@@ -233,8 +233,8 @@ def compare(study: Study, rows: list[ReportedRow]) -> None:
                 continue
             values, has_images = paired(row, baseline, pairs, metric)
             seed = derive_seed("bootstrap", study.title, row.name, metric.name)
-            difference = paired_difference(values, has_images, seed)
-            row.cells[metric.name] = replace(row.cells[metric.name], difference=difference)
+            found = paired_difference(values, has_images, seed)
+            row.cells[metric.name] = replace(row.cells[metric.name], difference=found)
         # The A/A baseline asks no question, so it is not corrected for.
         asked = {
             row.name: difference.p

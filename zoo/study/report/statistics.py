@@ -50,11 +50,7 @@ class Difference:
 
 
 def mean_and_deviation(values: list[float]) -> tuple[float, float | None]:
-    """Return mean and sample standard deviation (n - 1); None for the deviation of a single value.
-
-    Raises:
-        ValueError: no values, which have no mean.
-    """
+    """Return mean and sample standard deviation (n - 1), None for that of a single value; ValueError without values."""
     if not values:
         raise ValueError("got no values; expected at least one, for their mean.")
     return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else None

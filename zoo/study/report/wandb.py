@@ -25,7 +25,7 @@ def upload_report(report: Report, files: Sequence[Path]) -> str | None:
 
     Args:
         report: of a study; its baseline's configuration says whether and where it is logged.
-        files: of the report, as `write_report` wrote them; W&B's own are written beside them.
+        files: of the report, as `write_report` wrote them; those of W&B are written next to them.
 
     Returns:
         Where it is, or why it was not uploaded, one sentence; None where the study is not logged to W&B.

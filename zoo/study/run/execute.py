@@ -52,7 +52,7 @@ from zoo.study.run.wandb import study_loggers, wandb_group, wandb_loggers
 QUIET = ("--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false")
 
 
-NOT_TRAINED = {"seconds": 0.0, "resumed_at": None, "peak_memory": None}
+NOT_TRAINED: dict[str, Any] = {"seconds": 0.0, "resumed_at": None, "peak_memory": None}
 
 LOCKED = """
 import sys, zoo.cli

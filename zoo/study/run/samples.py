@@ -82,14 +82,8 @@ def read_samples(file: Path) -> list[dict[str, Any]]:
         ]
 
 
-PICTURES = "pictures"
-"""The folder of sample images in a run's directory: `pictures/SET_NUMBER/INDEX_TILE.png`."""
-
-COUNT = 3
-"""Samples of each test set that are kept as images."""
-
-SIDE = 256
-"""Pixels of the longer side of a tile, at most."""
+PICTURES, COUNT, SIDE = "pictures", 3, 256
+"""Sample images of a run, `pictures/SET_NUMBER/INDEX_TILE.png`: samples per test set, and pixels of the longer side."""
 
 
 class Sample(NamedTuple):

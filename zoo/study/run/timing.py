@@ -44,11 +44,8 @@ SPEED = "speed.json"
 FORMAT = 1
 """Version of speed.json and of the measurement; measurements of another version are repeated."""
 
-MAX_REPEATS, MIN_REPEATS = 20, 3
-"""Repeats for one row and size; fewer than the maximum where `BUDGET` is used up before."""
-
-BUDGET = 5.0
-"""Seconds for the repeats of one row and size."""
+MAX_REPEATS, MIN_REPEATS, BUDGET = 20, 3, 5.0
+"""Repeats for one row and size; fewer than the maximum where the budget of seconds is used up before."""
 
 
 class Speed(NamedTuple):
@@ -255,8 +252,8 @@ def write(folder: Path, study: Study, networks: Sequence[Network], known: dict[s
     """Write the measurements of the rows; ZooError where that is not possible."""
     rows: dict[str, dict[str, Entry]] = {}
     for network in networks:
-        wanted = {name: network.identity(size) for name, size in study.sizes.items()}
-        entries = {name: known[identity] for name, identity in wanted.items() if identity in known}
+        identities = {name: network.identity(size) for name, size in study.sizes.items()}
+        entries = {name: known[identity] for name, identity in identities.items() if identity in known}
         rows |= dict.fromkeys(network.architecture.rows, entries)
     with writing(folder / SPEED, "make room, then run again"):
         write_json(folder / SPEED, {"format": FORMAT, "rows": rows})
