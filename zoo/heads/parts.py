@@ -146,12 +146,7 @@ class Fusion(Part, nn.Module):
 
     @abstractmethod
     def build(self, channels: Sequence[int], heatmaps: int) -> None:
-        """Create the layers.
-
-        Args:
-            channels: of the features at strides 4, 8 and 16 (c2, c3, c4).
-            heatmaps: number of heatmaps that `merge` receives, 0 for none.
-        """
+        """Create the layers, for the channels of c2, c3 and c4 (strides 4, 8, 16) and a number of heatmaps, or 0."""
 
     @abstractmethod
     def pyramid(self, c2: Tensor, c3: Tensor, c4: Tensor) -> list[Tensor]:
@@ -178,13 +173,7 @@ class LandmarkBranch(Part, nn.Module):
 
     @abstractmethod
     def build(self, pyramid_channels: int, last_channels: int, points: int = LANDMARKS) -> None:
-        """Create the layers.
-
-        Args:
-            pyramid_channels: of the pyramid's features.
-            last_channels: of the backbone's last features.
-            points: number of landmarks.
-        """
+        """Create the layers, for the channels of the pyramid and of the backbone's last features."""
 
     @abstractmethod
     def heatmaps(self, pyramid: list[Tensor]) -> Tensor | None:
