@@ -118,8 +118,6 @@ class HeadDataset(SampleSource):
 class HeadAugmentation(Augmentation):
     """Random change of a `HeadBatch`, on its device: of the image and the ground truth together."""
 
-    phase = "captured"
-
     def build(self, head_model: HeadModel) -> None:
         """Receive the head model, once before training."""
         self.head_model = [head_model]  # in a list, so that it does not become a submodule
