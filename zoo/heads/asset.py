@@ -165,8 +165,7 @@ def _check(asset: HeadAsset) -> None:
         )
     if missing := [name for name in SUBSETS if not len(asset.subsets.get(name, ()))]:
         raise ZooError(f"the head model '{asset.name}' lacks the subset of vertices {', '.join(missing)}.")
-    _check_shapes(asset)
-    _check_indices(asset)
+    _check_arrays(asset)
     if [*asset.parents[:1]] != [-1] or any(not 0 <= parent < own for own, parent in enumerate(asset.parents) if own):
         raise ZooError(
             f"the head model '{asset.name}': parents are {asset.parents.tolist()}, expected −1 for the root, which "
@@ -179,8 +178,8 @@ def _check(asset: HeadAsset) -> None:
             raise ZooError(f"the head model '{asset.name}': rows of {name} sum to {bounds}, expected 1.")
 
 
-def _check_shapes(asset: HeadAsset) -> None:
-    """Raise ZooError unless shapes agree and numbers are finite."""
+def _check_arrays(asset: HeadAsset) -> None:
+    """Raise ZooError unless shapes agree, numbers are finite, and indices are whole numbers in range."""
     vertices, joints = len(asset.template), len(asset.joints)
     expected: dict[str, tuple[int | None, ...]] = {
         "template": (vertices, 3),
@@ -196,27 +195,18 @@ def _check_shapes(asset: HeadAsset) -> None:
         "mirror": (vertices,),
         "offset": (3,),
     }
+    limits = {"faces": vertices, "landmark_faces": len(asset.faces), "mirror": vertices}
     for name, array in arrays(asset).items():
         shape = expected.get(name, (None,))
-        if array.ndim != len(shape) or any(
-            want not in (None, got) for want, got in zip(shape, array.shape, strict=True)
-        ):
+        if len(shape) != array.ndim or any(n not in (None, size) for n, size in zip(shape, array.shape, strict=True)):
             raise ZooError(
                 f"the head model '{asset.name}': {name} has shape {array.shape}, "
-                f"expected ({', '.join('any' if want is None else str(want) for want in shape)})."
+                f"expected ({', '.join('any' if size is None else str(size) for size in shape)})."
             )
         if not np.isfinite(array).all():
             raise ZooError(f"the head model '{asset.name}': {name} holds numbers that are not finite.")
-
-
-def _check_indices(asset: HeadAsset) -> None:
-    """Raise ZooError unless indices are whole numbers in range."""
-    vertices = len(asset.template)
-    limits = {"faces": vertices, "landmark_faces": len(asset.faces), "mirror": vertices}
-    limits |= {f"subset.{name}": vertices for name in asset.subsets}
-    for name, limit in limits.items():
-        array = arrays(asset).get(name)
-        if array is None or not array.size:
+        limit = limits.get(name, vertices if name.startswith("subset.") else None)
+        if limit is None or not array.size:
             continue
         if array.dtype.kind not in "iu" or array.min() < 0 or array.max() >= limit:
             raise ZooError(

@@ -1,4 +1,4 @@
-"""What each number in a table of results is, and in which unit; which numbers a preset gives."""
+"""Label and unit of each number in a table of results, and the numbers of each preset."""
 
 from typing import Literal, NamedTuple
 
@@ -9,7 +9,12 @@ PresetName = Literal["fast", "full"]
 
 
 class Measure(NamedTuple):
-    """One number of a table of results."""
+    """One number of a table of results.
+
+    Example:
+        >>> MEASURES["nme"].unit
+        '% of the head box'
+    """
 
     label: str
     unit: str
@@ -36,6 +41,6 @@ MEASURES: dict[str, Measure] = {
 """All keys of `HeadMetrics.compute`."""
 
 FAST = ("nme", "landmark_nme", "pose", "angle", "angle_folded")
-"""Means over heads that cost next to nothing: for the validation within a training."""
+"""Cheap means over heads, for validation during training."""
 FULL = (*FAST, "z5", "z5_official", "chamfer")
-"""Means over heads of a test, which measures NoW and F_Q besides."""
+"""Means over heads of a test, which also measures NoW and F_Q."""

@@ -66,7 +66,12 @@ class HeadParams(NamedTuple):
 
 
 class HeadSizes(NamedTuple):
-    """Numbers of shape and expression parameters of a head model."""
+    """Numbers of shape and expression parameters of a head model.
+
+    Example:
+        >>> HeadSizes(shape=300, expression=100).total
+        413
+    """
 
     shape: int
     expression: int
@@ -241,7 +246,7 @@ class HeadModel(Part, nn.Module):
         shaped = torch.addmm(self.resting, weights, self.directions).unflatten(1, (3, -1))
         joint = self.jaw_rest + identity @ self.jaw_directions
         opened = jaw @ (shaped - joint[:, :, None])
-        return opened.mul_(self.jaw_weights).add_(shaped).add_(self.offset[:, None])  # in place, gradients are right
+        return opened.mul_(self.jaw_weights).add_(shaped).add_(self.offset[:, None])  # in place is safe for gradients
 
 
 def _descends(joint: int, ancestor: int, parents: np.ndarray) -> bool:

@@ -119,14 +119,8 @@ def regression_head(channels: int, width: int, dropout: float, outputs: int) -> 
         >>> regression_head(16, width=8, dropout=0.3, outputs=4)(torch.rand(2, 16, 3, 3)).shape
         torch.Size([2, 4])
     """
-    return nn.Sequential(
-        nn.AdaptiveAvgPool2d(1),
-        nn.Flatten(),
-        nn.Linear(channels, width),
-        nn.ReLU(),
-        nn.Dropout(dropout),
-        nn.Linear(width, outputs),
-    )
+    hidden = (nn.Linear(channels, width), nn.ReLU(), nn.Dropout(dropout))
+    return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), *hidden, nn.Linear(width, outputs))
 
 
 def start_at(head: nn.Sequential, outputs: Sequence[float] | float) -> None:

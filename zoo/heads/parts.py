@@ -50,7 +50,13 @@ class HeadOutput(NamedTuple):
 
 
 class HeadBatch(NamedTuple):
-    """Batch of the data module: square crops of S×S pixels with one head each."""
+    """Batch of the data module: square crops of S×S pixels with one head each.
+
+    Example:
+        >>> batch = HeadBatch(*[torch.zeros(4, 3)] * 7, attributes=[{"pose": "front"}] * 4)
+        >>> batch.rotation.shape, batch.seed
+        (torch.Size([4, 3]), None)
+    """
 
     image: Tensor
     """(B, 3, S, S) float RGB in [0, 1]."""
@@ -97,7 +103,14 @@ class HeadPicture(NamedTuple):
 
 
 class HeadDataset(SampleSource):
-    """List of images of heads, all of one head model."""
+    """List of images of heads, all of one head model.
+
+    Example:
+        >>> from zoo.core.spec import build
+        >>> heads = build({"class_path": "SyntheticHeads", "init_args": {"split": "test", "count": 3}})
+        >>> len(heads), heads.gives_neutral
+        (3, True)
+    """
 
     gives_neutral = False
     """Whether samples have `neutral`, which the NoW metrics need."""
@@ -116,9 +129,15 @@ class HeadDataset(SampleSource):
 
 
 class HeadAugmentation(Augmentation):
-    """Random change of a `HeadBatch`, on its device: of the image and the ground truth together."""
+    """Random change of a `HeadBatch`, on its device: of the image and the ground truth together.
 
-    phase = "captured"
+    Example:
+        >>> class Darken(HeadAugmentation):
+        ...     def forward(self, batch, random):
+        ...         return batch._replace(image=batch.image * random.uniform(0.5, 1).view(-1, 1, 1, 1))
+        >>> Darken().spec
+        {'class_path': 'Darken', 'init_args': {}}
+    """
 
     def build(self, head_model: HeadModel) -> None:
         """Receive the head model, once before training."""
@@ -126,7 +145,16 @@ class HeadAugmentation(Augmentation):
 
 
 class HeadLoss(LossTerm):
-    """Loss term that needs the head model, for example its subsets."""
+    """Loss term that needs the head model, for example its subsets.
+
+    Example:
+        >>> class Symmetry(HeadLoss):
+        ...     reads, targets = frozenset({"vertices"}), frozenset()
+        ...     def build(self, head_model):
+        ...         self.register_buffer("mirror", head_model.mirror, persistent=False)
+        ...     def forward(self, output, batch):
+        ...         return (output.vertices[..., 0] + output.vertices[:, self.mirror, 0]).square().mean()
+    """
 
     def build(self, head_model: HeadModel) -> None:
         """Receive the head model; called once by the training module.
@@ -140,18 +168,18 @@ class Fusion(Part, nn.Module):
     """Pyramid of the backbone's features, and its merge back into them.
 
     The network calls `build` once, which sets `pyramid_channels`.
+
+    Example:
+        >>> from zoo.core.spec import build
+        >>> build({"class_path": "ConcatFusion", "init_args": {"channels": 8}}).pyramid_channels
+        8
     """
 
     pyramid_channels: int
 
     @abstractmethod
     def build(self, channels: Sequence[int], heatmaps: int) -> None:
-        """Create the layers.
-
-        Args:
-            channels: of the features at strides 4, 8 and 16 (c2, c3, c4).
-            heatmaps: number of heatmaps that `merge` receives, 0 for none.
-        """
+        """Create the layers, for the channels of c2, c3 and c4 (strides 4, 8, 16) and a number of heatmaps, or 0."""
 
     @abstractmethod
     def pyramid(self, c2: Tensor, c3: Tensor, c4: Tensor) -> list[Tensor]:
@@ -169,7 +197,13 @@ class Fusion(Part, nn.Module):
 
 
 class LandmarkBranch(Part, nn.Module):
-    """Branch that predicts the 68 landmarks directly, in addition to those of the head mesh."""
+    """Branch that predicts the 68 landmarks directly, in addition to those of the head mesh.
+
+    Example:
+        >>> from zoo.core.spec import build
+        >>> build({"class_path": "HeatmapLandmarks"}).heatmap_count
+        68
+    """
 
     heatmap_count: int = 0
     """Number of heatmaps for the fusion; 0 for none."""
@@ -178,13 +212,7 @@ class LandmarkBranch(Part, nn.Module):
 
     @abstractmethod
     def build(self, pyramid_channels: int, last_channels: int, points: int = LANDMARKS) -> None:
-        """Create the layers.
-
-        Args:
-            pyramid_channels: of the pyramid's features.
-            last_channels: of the backbone's last features.
-            points: number of landmarks.
-        """
+        """Create the layers, for the channels of the pyramid and of the backbone's last features."""
 
     @abstractmethod
     def heatmaps(self, pyramid: list[Tensor]) -> Tensor | None:

@@ -141,6 +141,10 @@ def lamp(direction: ArrayLike, colour: ArrayLike) -> NDArray[np.float32]:
 
     They are the best fit by harmonics up to the second order to the cosine between normal and direction, cut off at 0
     (Ramamoorthi, Hanrahan, "An Efficient Representation for Irradiance Environment Maps", SIGGRAPH 2001).
+
+    Example:
+        >>> lamp([0, 0, 1], [1, 1, 1]).shape
+        (9, 3)
     """
     x, y, z = np.asarray(direction, np.float64) / np.linalg.norm(direction)
     first, second = 1 / 2, 15 / 32
@@ -152,7 +156,12 @@ def lamp(direction: ArrayLike, colour: ArrayLike) -> NDArray[np.float32]:
 
 
 def glow(colour: ArrayLike) -> NDArray[np.float32]:
-    """Return (9, 3) harmonics of uniform light of a colour (3,)."""
+    """Return (9, 3) harmonics of uniform light of a colour (3,).
+
+    Example:
+        >>> glow([0.5, 0.5, 0.5])[0]
+        array([0.5, 0.5, 0.5], dtype=float32)
+    """
     return np.outer(np.eye(9)[0], np.asarray(colour)).astype(np.float32)
 
 

@@ -134,10 +134,12 @@ def nearest_on_surface(
 
     vertices = np.ascontiguousarray(vertices, np.float64)
     triangles = np.ascontiguousarray(faces, np.int64)
-    _, found, nearest = igl.point_mesh_squared_distance(np.ascontiguousarray(points, np.float64), vertices, triangles)
-    corners = [np.ascontiguousarray(vertices[triangles[found, corner]]) for corner in range(3)]
+    _, nearest_faces, nearest = igl.point_mesh_squared_distance(
+        np.ascontiguousarray(points, np.float64), vertices, triangles
+    )
+    corners = [np.ascontiguousarray(vertices[triangles[nearest_faces, corner]]) for corner in range(3)]
     weights = np.clip(igl.barycentric_coordinates(nearest, *corners), 0, 1)
-    return found, weights / weights.sum(1, keepdims=True), nearest
+    return nearest_faces, weights / weights.sum(1, keepdims=True), nearest
 
 
 def mirrored_vertices(template: np.ndarray) -> np.ndarray | None:

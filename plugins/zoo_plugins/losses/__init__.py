@@ -1,1 +1,1 @@
-"""Loss terms: one file a task."""
+"""Loss terms: one module per task."""

@@ -15,24 +15,7 @@ from zoo.heads.metrics.pose import Consistency, PoseError, annotation_consistenc
 from zoo.heads.metrics.shape import chamfer_to_ground_truth, zn_accuracy
 
 __all__ = [
-    "MEASURES",
-    "SEVEN_POINTS",
-    "AttributeRow",
-    "Consistency",
-    "HeadMetrics",
-    "Measure",
-    "NowResult",
-    "PoseError",
-    "Similarity",
-    "annotation_consistency",
-    "attribute_table",
-    "chamfer_to_ground_truth",
-    "evaluate_now",
-    "head_metrics",
-    "now_error",
-    "pose_error",
-    "procrustes",
-    "reprojection_nme",
-    "seven_points",
-    "zn_accuracy",
-]
+    "MEASURES", "SEVEN_POINTS", "AttributeRow", "Consistency", "HeadMetrics", "Measure", "NowResult", "PoseError",
+    "Similarity", "annotation_consistency", "attribute_table", "chamfer_to_ground_truth", "evaluate_now",
+    "head_metrics", "now_error", "pose_error", "procrustes", "reprojection_nme", "seven_points", "zn_accuracy",
+]  # fmt: skip

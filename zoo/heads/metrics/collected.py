@@ -136,7 +136,7 @@ class HeadMetrics(Metric):
 
     @property
     def head_model(self) -> HeadModel:
-        """The head model whose landmarks and subsets are measured."""
+        """Head model whose landmarks and subsets are measured."""
         return self._head_model[0]
 
     def update(self, output: HeadOutput, batch: HeadBatch) -> None:

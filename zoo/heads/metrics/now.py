@@ -253,6 +253,10 @@ def synthetic_scan(vertices: Tensor, faces: Tensor, count: int = SCAN_POINTS) ->
 
     Raises:
         ValueError: the triangles have no area.
+
+    Example:
+        >>> synthetic_scan(torch.eye(3), torch.tensor([[0, 1, 2]]), count=5).shape
+        torch.Size([5, 3])
     """
     corners = as_one(vertices, "vertices").numpy()[faces.cpu().numpy()]
     areas = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
