@@ -20,14 +20,14 @@ from zoo.runner.configs import CONFIGS
 
 EXAMPLE = "a configuration, for example --config matting/quickstart"
 OPTIONS = ("--config", "--name", "--runs", "--seed_everything", "--model", "--data", "--ckpt_path", "--plugin")
-"""The top-level options of Lightning's commands."""
+"""Top-level options of Lightning's commands."""
 TYPE_NAMES = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text", "NoneType": "null"}
 TYPE = r"Expected an? (<class '[\w.]+'>|[\w.]+\[.*?\])"
-"""How the parser names a type that a value is not."""
+"""Pattern of a type in the parser's messages."""
 
 
 class CommandLineError(ZooError):
-    """A command line that cannot be understood; the message is one sentence for the user."""
+    """Command line that cannot be understood; the message is one sentence for the user."""
 
     exit_code = 2
 
@@ -135,8 +135,8 @@ def expected_slot(owner: str, place: str) -> Slot | None:
     hints = type_hints(imported(owner).__init__)
     for key in reversed(place.split(".")):
         bases = classes_inside(hints.get(key))
-        if found := [slot for slot in slots().values() if slot.base is not None and slot.base_class() in bases]:
-            return found[0]
+        if matches := [slot for slot in slots().values() if slot.base is not None and slot.base_class() in bases]:
+            return matches[0]
     return None
 
 
