@@ -1,4 +1,4 @@
-"""What tests of several folders share: a tiny data set and configuration, a run fitted on them, made-up plugins."""
+"""Fixtures of several folders: a tiny dataset and configuration, a run fitted on them, distributions with plugins."""
 
 import contextlib
 import hashlib
@@ -32,7 +32,7 @@ from zoo.matting.parts import Matte, MattingDataset
 
 
 class Tiny(MattingDataset):
-    """A data set of squares."""
+    """Dataset of squares."""
 
     def __init__(self, count: int = 8, size: int = 64) -> None:
         self.count, self.size = count, size
@@ -91,7 +91,7 @@ data:
 
 
 class Outcome(NamedTuple):
-    """What one command gave."""
+    """Exit code and output of one command."""
 
     code: int
     out: str
@@ -99,14 +99,14 @@ class Outcome(NamedTuple):
 
     @property
     def complaint(self) -> str:
-        """The one line on the error stream that a command that failed ends with."""
+        """The one line of a failed command on the error stream that starts with zoo."""
         (line,) = [line for line in self.err.splitlines() if line.startswith("zoo")]
         return line
 
 
 @pytest.fixture
 def command(capfd: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
-    """Runs `zoo` in this process: `command("fit", "--config", …)`."""
+    """Return a function that runs `zoo` in this process: `command("fit", "--config", …)`."""
 
     def run(*words: object) -> Outcome:
         capfd.readouterr()
@@ -118,16 +118,16 @@ def command(capfd: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
 
 @pytest.fixture
 def begun(tmp_path: Path) -> Callable[..., subprocess.Popen[bytes]]:
-    """Begins `zoo` in a process of its own: `begun("fit", "--config", …)`; `environment` has more variables for it.
+    """Return a function that starts `zoo` in its own process, with more `environment`: `begun("fit", "--config", …)`.
 
-    A new interpreter, since a fork of a process that has trained cannot always train. It is begun from a file, as
-    `zoo` is, which Lightning runs again for its other processes.
+    The process is a new interpreter, since a fork of a process that has trained cannot always train. It runs a file, as
+    `zoo` does, since Lightning runs this file again for its other processes.
     """
     script = tmp_path / "run.py"
     script.write_text("import sys; from zoo.cli import main; sys.exit(main())")
 
     def begin(*words: object, environment: Mapping[str, str] = {}) -> subprocess.Popen[bytes]:
-        one_thread = {"OMP_NUM_THREADS": "1"}  # as tests have: another number adds up in another order
+        one_thread = {"OMP_NUM_THREADS": "1"}  # as in tests, since the number changes the order of sums
         return subprocess.Popen(
             [sys.executable, script, *map(str, words)], env={**os.environ, **one_thread, **environment}
         )
@@ -136,7 +136,7 @@ def begun(tmp_path: Path) -> Callable[..., subprocess.Popen[bytes]]:
 
 
 class Tiny(NamedTuple):
-    """The tiny data set and configuration in a folder of their own."""
+    """Files of the tiny dataset and configuration."""
 
     folder: Path
     plugin: Path
@@ -144,7 +144,7 @@ class Tiny(NamedTuple):
 
     @property
     def options(self) -> tuple[str, ...]:
-        """What a command needs to use both."""
+        """Options of a command that uses both."""
         return ("--plugin", str(self.plugin), "--config", str(self.config))
 
 
@@ -158,20 +158,20 @@ def write_tiny(folder: Path) -> Tiny:
 
 @pytest.fixture
 def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tiny:
-    """The tiny data set and configuration in the test's own folder, which is also the working directory."""
+    """Write the tiny dataset and configuration into the test's folder, which becomes the working directory."""
     monkeypatch.chdir(tmp_path)
     return write_tiny(tmp_path)
 
 
 @pytest.fixture(scope="session")
 def shared_tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
-    """The tiny data set and configuration in a folder that stays for the session."""
+    """Write the tiny dataset and configuration into a folder of the session."""
     return write_tiny(tmp_path_factory.mktemp("tiny"))
 
 
 @pytest.fixture(scope="session")
 def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The run directory of one tiny fit of two epochs, in a folder of its own. Shared: tests only read it."""
+    """Return the run directory of a tiny fit of two epochs, which tests share and only read."""
     tiny = write_tiny(tmp_path_factory.mktemp("fitted"))
     output = io.StringIO()
     with contextlib.chdir(tiny.folder), contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
@@ -183,7 +183,7 @@ def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
-    """Makes up installed distributions.
+    """Return a function that creates an installed distribution.
 
     `install("stripes", "2.3", {"zoo.selectors": {"Stripes": "stripes_plugin:Stripes"}}, {"stripes_plugin": "source"})`.
     """
@@ -220,7 +220,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
 
 @pytest.fixture
 def selector_source() -> Callable[..., str]:
-    """The source of a module with one patch selector, with this name and constructor body."""
+    """Return a function that writes the source of a patch selector with a name and a constructor body."""
 
     def write(name: str, body: str = "pass") -> str:
         return (
@@ -234,23 +234,23 @@ def selector_source() -> Callable[..., str]:
 
 
 def forget() -> None:
-    """Let the next look find distributions that came or went."""
+    """Clear the caches of installed distributions."""
     importlib.invalidate_caches()
     distributions.announced.cache_clear()
 
 
 @dataclass
 class Page:
-    """What a server has at one address.
+    """File of a server at one address.
 
     Args:
-        content: the file.
-        version: its ETag, none if empty.
-        ranges: whether the server knows ranges.
-        cuts: after how many bytes of its answer the server hangs up, an answer each, first first.
-        headers: more of them, or others; None leaves one out.
-        status: of the answer.
-        seconds: how long it takes.
+        content: the bytes of the file.
+        version: its ETag; none if empty.
+        ranges: whether the server supports ranges.
+        cuts: for each answer in order, the number of bytes after which the server closes the connection.
+        headers: additional or replaced headers; None removes one.
+        status: status code of the answer.
+        seconds: delay of the answer.
     """
 
     content: bytes
@@ -264,7 +264,7 @@ class Page:
 
 @dataclass
 class FileServer:
-    """A web server on this machine, with what it was asked for: path and range."""
+    """Local web server, with the path and range of each request."""
 
     address: str
     pages: dict[str, Page] = field(default_factory=dict)
@@ -272,7 +272,7 @@ class FileServer:
 
 
 class PageHandler(BaseHTTPRequestHandler):
-    """Answers with pages, as a server of files does."""
+    """Request handler of a server of files."""
 
     def do_HEAD(self) -> None:
         self.do_GET()
@@ -312,7 +312,7 @@ class PageHandler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server() -> Iterator[FileServer]:
-    """A web server with no pages yet; `server.pages["/a.ckpt"] = page(b"…")` is at `server.address + "/a.ckpt"`."""
+    """Start a web server; `server.pages["/a.ckpt"] = page(b"…")` is at `server.address + "/a.ckpt"`."""
     http = ThreadingHTTPServer(("127.0.0.1", 0), PageHandler)
     http.files = FileServer(f"http://127.0.0.1:{http.server_port}")  # type: ignore[attr-defined]
     thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
@@ -325,13 +325,13 @@ def server() -> Iterator[FileServer]:
 
 @pytest.fixture
 def page() -> type[Page]:
-    """Makes what a server has at one address."""
+    """Return the class of a server's files."""
     return Page
 
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of everything that is pulled, empty."""
+    """Return an empty folder for pulled weights."""
     monkeypatch.setenv("ZOO_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("ZOO_OFFLINE", raising=False)
     return tmp_path / "cache" / "weights"
@@ -339,9 +339,9 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def catalogue(install: Callable[..., None], tmp_path: Path) -> Callable[..., None]:
-    """Makes up a distribution with a catalogue: `catalogue({"mine-v1": {"source": …}})`.
+    """Return a function that creates a distribution with a catalogue: `catalogue({"mine-v1": {"source": …}})`.
 
-    What an entry must have besides its source is filled in. Importing the package raises.
+    Required fields of an entry other than its source are filled in. Importing the package raises an error.
     """
 
     def make(entries: Any, name: str = "lab") -> None:
@@ -361,7 +361,7 @@ def catalogue(install: Callable[..., None], tmp_path: Path) -> Callable[..., Non
 
 @pytest.fixture
 def checksum() -> Callable[[bytes], str]:
-    """SHA-256 in hexadecimal."""
+    """Return a function for SHA-256 in hexadecimal."""
     return lambda content: hashlib.sha256(content).hexdigest()
 
 
@@ -377,7 +377,7 @@ from zoo.core.parts import Backbone
 
 
 class FourConvolutions(Backbone):
-    """So that tests spend their time elsewhere."""
+    """Backbone that is fast on CPUs."""
 
     def __init__(self, width: int = 6) -> None:
         super().__init__()
@@ -397,7 +397,7 @@ class FourConvolutions(Backbone):
 
 
 class Small(NamedTuple):
-    """A checkpoint of a very small matting network, and the plugin file that it was made with."""
+    """Checkpoint of a very small matting network, and the plugin file of its backbone."""
 
     plugin: Path
     checkpoint: Path
@@ -405,7 +405,7 @@ class Small(NamedTuple):
 
 @pytest.fixture(scope="session")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Small:
-    """A checkpoint of a very small matting network that nobody trained. Shared: tests only read it."""
+    """Write a checkpoint of a very small, untrained matting network, which tests share and only read."""
     import torch
     import yaml
 

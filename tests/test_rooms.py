@@ -1,6 +1,6 @@
-"""The rooms of the package: imports point one way, and nothing goes in a circle.
+"""Rooms of the package: imports point one way, without a circle.
 
-The graph is read from the source of every file, imports inside functions and for type checking included.
+The graph comes from the source of every file, including imports inside functions and for type checking.
 """
 
 import ast
@@ -16,13 +16,13 @@ ORDER = [
     "core", "media", "measure", "hub", "weights", "training", "matting", "heads", "runner", "study", "testing",
     "commands", "cli",
 ]  # fmt: skip
-"""The rooms from the ground up: imports point to what stands before."""
+"""Rooms from the ground up: a module imports only rooms before its own."""
 
 TASKS = {"matting", "heads"}
 
 
 def modules() -> dict[str, Path]:
-    """Every module of both packages with its file."""
+    """Return every module of both packages with its file."""
     found = {}
     for package, folder in PACKAGES.items():
         for path in folder.rglob("*.py"):
@@ -35,7 +35,7 @@ MODULES = modules()
 
 
 def imports(module: str) -> set[str]:
-    """The modules of ours that a module imports, wherever in its file."""
+    """Return the modules of both packages that a module imports anywhere in its file."""
     found = set()
     for node in ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -47,7 +47,7 @@ def imports(module: str) -> set[str]:
 
 
 def owner(name: str) -> str:
-    """The module that a dotted name stands in; empty for other packages."""
+    """Return the module that contains a dotted name; empty for other packages."""
     while name and name not in MODULES:
         name = name.rpartition(".")[0]
     return name
@@ -57,17 +57,17 @@ GRAPH = {module: imports(module) for module in MODULES}
 
 
 def room(module: str) -> str:
-    """The room of a module of `zoo`."""
+    """Return the room of a module of `zoo`."""
     return module.split(".")[1]
 
 
 def is_above(one: str, other: str) -> bool:
-    """Whether a room stands above another."""
+    """Return whether a room is above another."""
     return ORDER.index(one) > ORDER.index(other)
 
 
 def against_the_order() -> Iterator[str]:
-    """Every import that points up, into another task, or from the package to the plugins."""
+    """Yield every import that points up, into another task, or from `zoo` to `zoo_plugins`."""
     for module in MODULES:
         if module.startswith("zoo."):
             for other in GRAPH[module]:

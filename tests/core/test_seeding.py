@@ -140,9 +140,7 @@ def timm_backbone(name: str) -> dict[str, object]:
 
 def test_another_backbone_leaves_the_initial_weights_of_the_other_parts_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     shallow = initial(monkeypatch, backbone=timm_backbone("resnet10t"))
-    deep = initial(
-        monkeypatch, backbone=timm_backbone("resnet18")
-    )  # as many channels at each stride, so that all shapes agree
+    deep = initial(monkeypatch, backbone=timm_backbone("resnet18"))  # with the same number of channels at each stride
     assert len(deep) > len(shallow)
     for part in ("aspp", "decoder", "refiner"):
         assert same(shallow, deep, part)

@@ -1,4 +1,4 @@
-"""What becomes of checkpoints, named models, plugin files and shipped configurations before the parser sees them."""
+"""Expansion of checkpoints, named models, plugin files and shipped configurations for the parser."""
 
 from itertools import pairwise
 from pathlib import Path

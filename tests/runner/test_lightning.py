@@ -94,15 +94,13 @@ class TestRunDirectory:
 
     def test_it_holds_what_a_run_leaves_behind(self, fitted: Path) -> None:
         found = {str(path.relative_to(fitted)) for path in fitted.rglob("*") if path.is_file()}
-        assert {
-            "config.yaml",
-            "environment.json",
-            "metrics.csv",
+        binary = {
             "checkpoints/last.ckpt",
             "checkpoints/best.ckpt",
             "pictures/epoch_0000.png",
             "pictures/epoch_0001.png",
-        } == found
+        }
+        assert found == {"config.yaml", "environment.json", "metrics.csv"} | binary
 
     def test_nothing_else_is_written_into_the_working_directory(self, fitted: Path) -> None:
         folder = fitted.parents[2]
@@ -111,14 +109,10 @@ class TestRunDirectory:
     def test_config_holds_every_setting_under_registered_names(self, fitted: Path) -> None:
         config = yaml.safe_load((fitted / "config.yaml").read_text())
         assert config["model"]["class_path"] == "BackgroundMatting"
-        assert config["model"]["init_args"]["selector"] == {
-            "class_path": "TopK",
-            "init_args": {"patches": 20, "fixed_count": False},
-        }
-        assert config["data"]["init_args"]["train"]["squares"]["dataset"] == {
-            "class_path": "Tiny",
-            "init_args": {"count": 4, "size": 64},
-        }
+        selector = {"class_path": "TopK", "init_args": {"patches": 20, "fixed_count": False}}
+        assert config["model"]["init_args"]["selector"] == selector
+        dataset = {"class_path": "Tiny", "init_args": {"count": 4, "size": 64}}
+        assert config["data"]["init_args"]["train"]["squares"]["dataset"] == dataset
         assert config["seed_everything"] == 3
         assert config["trainer"]["max_epochs"] == 2
         assert registered_only(config)
@@ -133,16 +127,8 @@ class TestRunDirectory:
 
     def test_metrics_hold_losses_and_validation(self, fitted: Path) -> None:
         names = set(metrics(fitted)[0])
-        assert {
-            "train/loss",
-            "train/alpha",
-            "train/error",
-            "validation/loss",
-            "validation/sad",
-            "validation/mse",
-            "epoch",
-            "step",
-        } <= names
+        validation = {"validation/loss", "validation/sad", "validation/mse"}
+        assert {"train/loss", "train/alpha", "train/error", "epoch", "step"} | validation <= names
 
     def test_pictures_can_be_looked_at(self, fitted: Path) -> None:
         picture = Image.open(fitted / "pictures" / "epoch_0001.png")
@@ -153,23 +139,15 @@ class TestRunDirectory:
         outcome = command("fit", "--plugin", tiny.plugin, "--config", fitted / "config.yaml", "--trainer.max_epochs=1")
         assert outcome.code == 0, outcome.err
         run = Path("runs/tiny/version_0")
-        assert (
-            yaml.safe_load((run / "config.yaml").read_text())["model"]
-            == yaml.safe_load((fitted / "config.yaml").read_text())["model"]
-        )
-        assert metrics(run)[0]["train/loss"] == metrics(fitted)[0]["train/loss"], (
-            "the same settings and seed give the same first step"
-        )
+        again, first = (yaml.safe_load((folder / "config.yaml").read_text()) for folder in (run, fitted))
+        assert again["model"] == first["model"]
+        assert metrics(run)[0]["train/loss"] == metrics(fitted)[0]["train/loss"], "same settings and seed"
 
     def test_another_run_gets_a_directory_of_its_own(self, tiny, command) -> None:
-        quick = (
-            "--trainer.limit_train_batches=1",
-            "--trainer.limit_val_batches=0",
-            "--trainer.max_epochs=1",
-            "--trainer.enable_checkpointing=false",
-        )
+        quick = ("--trainer.limit_train_batches=1", "--trainer.limit_val_batches=0", "--trainer.max_epochs=1")
+        words = (*quick, "--trainer.enable_checkpointing=false", "--name=mine", "--runs=elsewhere")
         for _ in range(2):
-            assert command("fit", *tiny.options, *quick, "--name=mine", "--runs=elsewhere").code == 0
+            assert command("fit", *tiny.options, *words).code == 0
         assert sorted(path.name for path in Path("elsewhere/mine").iterdir()) == ["version_0", "version_1"]
         assert all((path / "metrics.csv").is_file() for path in Path("elsewhere/mine").iterdir())
 
@@ -179,26 +157,16 @@ class TestCheckpointAlone:
         outcome = command("validate", "--ckpt_path", fitted / "checkpoints" / "last.ckpt", "--plugin", tiny.plugin)
         assert outcome.code == 0, outcome.err
         run = Path("runs/tiny/version_0")
-        for name in (
-            "validation/sad",
-            "validation/mse",
-            "validation/mad",
-            "validation/grad",
-            "validation/foreground_mse",
-            "validation/loss",
-        ):
+        for key in ("sad", "mse", "mad", "grad", "foreground_mse", "loss"):
+            name = f"validation/{key}"
             assert last_value(run, name) == pytest.approx(last_value(fitted, name), abs=1e-6), name
 
     def test_validate_reproduces_a_limited_validation(self, tiny, command) -> None:
         settings = ("--trainer.limit_val_batches=1", "--data.validation.batch_size=1", "--trainer.max_epochs=1")
         assert command("fit", *tiny.options, *settings).code == 0
-        assert (
-            command("validate", "--ckpt_path=runs/tiny/version_0/checkpoints/last.ckpt", "--plugin", tiny.plugin).code
-            == 0
-        )
-        first, second = (
-            last_value(Path("runs/tiny") / version, "validation/sad") for version in ("version_0", "version_1")
-        )
+        path = "runs/tiny/version_0/checkpoints/last.ckpt"
+        assert command("validate", "--ckpt_path", path, "--plugin", tiny.plugin).code == 0
+        first, second = (last_value(Path(f"runs/tiny/version_{run}"), "validation/sad") for run in (0, 1))
         assert second == pytest.approx(first, abs=1e-6)
 
     def test_test_runs_the_test_sets(self, fitted: Path, tiny, command) -> None:
@@ -300,26 +268,14 @@ class TestPrecedence:
         assert "_parse_ckpt_path" in vars(ZooCLI)
 
     def test_a_named_model_is_completed_by_the_command_line(self, tiny, parsed) -> None:
-        settings = parsed(
-            "fit",
-            *tiny.options,
-            "--model=bgmv2_mobilenetv2",
-            "--model.selector.patches=7",
-            "--model.losses.gradient.weight=0",
-        )
+        options = ("--model=bgmv2_mobilenetv2", "--model.selector.patches=7", "--model.losses.gradient.weight=0")
+        settings = parsed("fit", *tiny.options, *options)
         model = settings["model"]["init_args"]
         assert model["backbone"]["init_args"]["name"] == "mobilenetv2_100"
         assert model["base_scale"] == 0.25
         assert model["selector"]["init_args"]["patches"] == 7
-        assert set(model["losses"]) == {
-            "alpha",
-            "gradient",
-            "foreground",
-            "coarse_alpha",
-            "coarse_gradient",
-            "coarse_foreground",
-            "error",
-        }
+        coarse = {"coarse_alpha", "coarse_gradient", "coarse_foreground"}
+        assert set(model["losses"]) == {"alpha", "gradient", "foreground", "error"} | coarse
         assert model["losses"]["gradient"]["init_args"]["weight"] == 0
 
     @pytest.mark.parametrize("given", ["null", "~", "None"])
@@ -335,12 +291,8 @@ class TestPrecedence:
         assert after["validation"] is None
 
     def test_the_issue_s_own_line_works_as_typed(self, tiny, parsed) -> None:
-        typed = (
-            "--model.backbone.name=mobilenetv2_100",
-            "--model.selector=RandomPatches",
-            "--model.selector.patches=1000",
-        )
-        model = parsed("fit", *tiny.options, *typed)["model"]["init_args"]
+        selector = ("--model.selector=RandomPatches", "--model.selector.patches=1000")
+        model = parsed("fit", *tiny.options, "--model.backbone.name=mobilenetv2_100", *selector)["model"]["init_args"]
         assert model["backbone"]["init_args"]["name"] == "mobilenetv2_100"
         assert model["selector"]["class_path"].endswith("RandomPatches")
         assert model["selector"]["init_args"]["patches"] == 1000
@@ -372,9 +324,8 @@ class TestFailures:
         assert metrics(Path("runs/tiny/version_0"))
 
     def test_what_a_part_says_is_wrong_is_one_sentence(self, losses, command) -> None:
-        outcome = command(
-            "fit", *losses, '--model.losses.alpha={"class_path": "Disagrees", "init_args": {"weight": 3}}'
-        )
+        spec = '{"class_path": "Disagrees", "init_args": {"weight": 3}}'
+        outcome = command("fit", *losses, f"--model.losses.alpha={spec}")
         assert outcome.code == 1
         assert outcome.complaint == "zoo fit: Disagrees(weight=3): expected a weight of at most 1."
         assert "Traceback" not in outcome.err
@@ -409,15 +360,8 @@ class TestFailures:
 
     def test_another_architecture_cannot_be_resumed(self, fitted: Path, tiny, command) -> None:
         path = fitted / "checkpoints" / "last.ckpt"
-        outcome = command(
-            "fit",
-            "--plugin",
-            tiny.plugin,
-            "--ckpt_path",
-            path,
-            "--model.backbone.name=mobilenetv2_075",
-            "--trainer.max_epochs=3",
-        )
+        options = ("--model.backbone.name=mobilenetv2_075", "--trainer.max_epochs=3")
+        outcome = command("fit", "--plugin", tiny.plugin, "--ckpt_path", path, *options)
         assert outcome.code != 0
         assert "last.ckpt" in outcome.complaint
         assert "expected" in outcome.complaint

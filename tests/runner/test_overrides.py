@@ -85,7 +85,7 @@ def small_backbone() -> dict[str, Any]:
 
 
 def words(*typed: str, file: dict[str, Any] | None = None) -> tuple[Any, list[str]]:
-    """What is left of a configuration, and the options, after replacing."""
+    """Return the rest of a configuration, and the options, after replacing."""
     below = Source((), file or {}, "--config", None)
     sources = [below, *(as_source(*word.split("=", 1), read_value) for word in typed)]
     replace_slots(sources)

@@ -1,120 +1,81 @@
 """A command line that is not understood gets one sentence: what was given, what was expected, the nearest names."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from zoo.runner.parser_errors import sentence
 
-WRONG = [
-    (
-        "--model.selector=Topk",
-        "model.selector: no patch selector named 'Topk'; did you mean TopK? Known: AllPatches, NoPatches, ",
-    ),
-    ("--model.selector=os.system", "model.selector: no patch selector named 'os.system'. Known: AllPatches, "),
-    ("--model.selector=AlphaL1", "model.selector got 'AlphaL1', a loss term; expected a patch selector: AllPatches, "),
-    (
-        "--model.selector=zoo.nothing.Here",
-        "model.selector got 'zoo.nothing.Here', which cannot be used: module 'zoo' has no attribute 'nothing'.",
-    ),
-    (
-        "--model.losses.alpha=TopK",
-        "model.losses.alpha got 'TopK', a patch selector; expected a loss term: Adapt",
-    ),
-    ("--model.losses.alpha=AlphaL2", "model.losses.alpha: no loss term named 'AlphaL2'; did you mean AlphaL1? Known: "),
-    (
-        "--data.train.squares.dataset=Tinny",
-        "data.train.squares.dataset: no dataset named 'Tinny'; did you mean Tiny? Known: ",
-    ),
-    (
-        "--model=bgmv2_resnet51",
-        "model: no model named 'bgmv2_resnet51'; did you mean bgmv2_resnet50 or bgmv2_resnet101? Known: ",
-    ),
-    ("--model=BackgroundMating", "model: no model named 'BackgroundMating'; did you mean BackgroundMatting? Known: "),
-    ("--data=MatingData", "data: no data module named 'MatingData'; did you mean MattingData or HeadData? Known: "),
-    ("--model.selector.patchs=3", "TopK has no argument 'patchs'; did you mean patches? Known: patches, fixed_count."),
-    (
-        "--model.fooground=both",
-        "BackgroundMatting has no argument 'fooground'; did you mean foreground? Known: backbone, ",
-    ),
-    ("--model.losses.alpha.weigth=1", "AlphaL1 has no argument 'weigth'; did you mean weight? Known: at, weight."),
-    (
-        "--data.train.squares.canvass=3",
-        "TrainingStage has no argument 'canvass'; did you mean canvas? Known: dataset, canvas, ",
-    ),
-    (
-        "--data.validation.disturbance.sevrity=3",
-        "Perturbation has no argument 'sevrity'; did you mean severity or shift? Known: shift, ",
-    ),
-    ("--data.train.squares.dataset.cont=3", "Tiny has no argument 'cont'; did you mean count? Known: count, size."),
-    (
-        '--model.selector={"class_path": "RandomPatches", "init_args": {"patchs": 3}}',
-        "RandomPatches has no argument 'patchs'; did you mean patches?",
-    ),
-    (
-        "--model.selektor.patches=3",
-        "BackgroundMatting has no argument 'selektor'; did you mean selector or schedule? Known: backbone, ",
-    ),
-    (
-        "--model.losses.alpa.weight=1",
-        "model.losses has no 'alpa'; did you mean alpha? Known: alpha, error. To add it, first give --model.losses.",
-    ),
-    (
-        "--trainer.logger.save_dir=x",
-        "trainer has no 'logger'. To add it, first give --trainer.logger=CLASS.",
-    ),
-    ("--model.selector.patches=abc", "model.selector.patches got 'abc', expected a whole number."),
-    ("--model.selector.patches=1.5", "model.selector.patches got '1.5', expected a whole number."),
-    ("--model.foreground=both", "model.foreground got 'both', expected residual or direct."),
-    ("--model.losses.alpha.at=half", "model.losses.alpha.at got 'half', expected full or coarse."),
-    ("--model.learning_rates.refiner=fast", "model.learning_rates.refiner got 'fast', expected a number."),
-    ("--data.train.squares.canvas=large", "data.train.squares.canvas got 'large', expected a whole number."),
-    ("--data.validation.canvas=large", "data.validation.canvas got 'large', expected a whole number or null."),
-    (
-        "--data.validation.disturbance.severity=high",
-        "data.validation.disturbance.severity got 'high', expected a number.",
-    ),
-    ("--trainer.max_epochs=x", "trainer.max_epochs got 'x', expected a whole number or null."),
-    (
-        "--trainer.limit_val_batches=abc",
-        "trainer.limit_val_batches got 'abc', expected a whole number, a number or null.",
-    ),
-    ("--trainer.enable_progress_bar=maybe", "trainer.enable_progress_bar got 'maybe', expected true or false or null."),
-    ("--trainer.precision=7", "trainer.precision got '7', expected 64, 32, 16, "),
-    ("--seed_everything=abc", "seed_everything got 'abc', expected true or false or a whole number."),
-    (
-        "--trainer.logger=WandbLoger",
-        "trainer.logger got 'WandbLoger', which is no class known here; did you mean WandbLogger or Logger?",
-    ),
-    (
-        "--trainer.callbacks=EarlyStoping",
-        "trainer.callbacks got 'EarlyStoping', which is no class known here; did you mean EarlyStopping",
-    ),
-    (
-        "--trainer.max_epoch=3",
-        "there is no option --trainer.max_epoch; did you mean --trainer.max_epochs or --trainer.min_epochs? `--help` ",
-    ),
-    ("--traner.max_epochs=3", "there is no option --traner.max_epochs; did you mean --trainer.max_epochs"),
-    ("--confg=x.yaml", "there is no option --confg; did you mean --config"),
-    ("--mod=BackgroundMatting", "there is no option --mod; did you mean --model"),
-    ("training", "'training' is neither an option nor the value of one; options begin with --"),
-    (
-        "--config=nothing.yaml",
-        "there is no configuration nothing.yaml, neither a file nor a shipped one (shipped: ",
-    ),
-    (
-        "--config=matting/quikstart",
-        "there is no configuration matting/quikstart, neither a file nor a shipped one (shipped: ",
-    ),
-    ("--name", "--name needs a value."),
-    ("--config", "--config needs a value."),
-    ("--model.losses=null", "BackgroundMatting needs a value for losses."),
-    ("--data.augmentations.flip=HorizontalFlip", "HorizontalFlip needs a value for side."),
-    ("--trainer.accelerator=abacus", "You selected an invalid accelerator name: `accelerator='abacus'`."),
-]
+
+def cases(table: str) -> list[tuple[str, str]]:
+    """Return the pairs of input and first words of the message in a table."""
+    return re.findall(r"^(\S.*?)\s+->  (.*)$", table, re.MULTILINE)
 
 
-@pytest.mark.parametrize(("word", "expected"), WRONG, ids=[word for word, _ in WRONG])
+WRONG = """
+--model.selector=Topk
+    ->  model.selector: no patch selector named 'Topk'; did you mean TopK? Known: AllPatches, NoPatches,
+--model.selector=os.system  ->  model.selector: no patch selector named 'os.system'. Known: AllPatches,
+--model.selector=AlphaL1  ->  model.selector got 'AlphaL1', a loss term; expected a patch selector: AllPatches,
+--model.selector=zoo.nothing.Here
+    ->  model.selector got 'zoo.nothing.Here', which cannot be used: module 'zoo' has no attribute 'nothing'.
+--model.losses.alpha=TopK  ->  model.losses.alpha got 'TopK', a patch selector; expected a loss term: Adapt
+--model.losses.alpha=AlphaL2  ->  model.losses.alpha: no loss term named 'AlphaL2'; did you mean AlphaL1? Known:
+--data.train.squares.dataset=Tinny  ->  data.train.squares.dataset: no dataset named 'Tinny'; did you mean Tiny? Known:
+--model=bgmv2_resnet51
+    ->  model: no model named 'bgmv2_resnet51'; did you mean bgmv2_resnet50 or bgmv2_resnet101? Known:
+--model=BackgroundMating  ->  model: no model named 'BackgroundMating'; did you mean BackgroundMatting? Known:
+--data=MatingData  ->  data: no data module named 'MatingData'; did you mean MattingData or HeadData? Known:
+--model.selector.patchs=3  ->  TopK has no argument 'patchs'; did you mean patches? Known: patches, fixed_count.
+--model.fooground=both  ->  BackgroundMatting has no argument 'fooground'; did you mean foreground? Known: backbone,
+--model.losses.alpha.weigth=1  ->  AlphaL1 has no argument 'weigth'; did you mean weight? Known: at, weight.
+--data.train.squares.canvass=3
+    ->  TrainingStage has no argument 'canvass'; did you mean canvas? Known: dataset, canvas,
+--data.validation.disturbance.sevrity=3
+    ->  Perturbation has no argument 'sevrity'; did you mean severity or shift? Known: shift,
+--data.train.squares.dataset.cont=3  ->  Tiny has no argument 'cont'; did you mean count? Known: count, size.
+--model.selector={"class_path": "RandomPatches", "init_args": {"patchs": 3}}
+    ->  RandomPatches has no argument 'patchs'; did you mean patches?
+--model.selektor.patches=3
+    ->  BackgroundMatting has no argument 'selektor'; did you mean selector or schedule? Known: backbone,
+--model.losses.alpa.weight=1
+    ->  model.losses has no 'alpa'; did you mean alpha? Known: alpha, error. To add it, first give --model.losses.
+--trainer.logger.save_dir=x  ->  trainer has no 'logger'. To add it, first give --trainer.logger=CLASS.
+--model.selector.patches=abc  ->  model.selector.patches got 'abc', expected a whole number.
+--model.selector.patches=1.5  ->  model.selector.patches got '1.5', expected a whole number.
+--model.foreground=both  ->  model.foreground got 'both', expected residual or direct.
+--model.losses.alpha.at=half  ->  model.losses.alpha.at got 'half', expected full or coarse.
+--model.learning_rates.refiner=fast  ->  model.learning_rates.refiner got 'fast', expected a number.
+--data.train.squares.canvas=large  ->  data.train.squares.canvas got 'large', expected a whole number.
+--data.validation.canvas=large  ->  data.validation.canvas got 'large', expected a whole number or null.
+--data.validation.disturbance.severity=high  ->  data.validation.disturbance.severity got 'high', expected a number.
+--trainer.max_epochs=x  ->  trainer.max_epochs got 'x', expected a whole number or null.
+--trainer.limit_val_batches=abc  ->  trainer.limit_val_batches got 'abc', expected a whole number, a number or null.
+--trainer.enable_progress_bar=maybe  ->  trainer.enable_progress_bar got 'maybe', expected true or false or null.
+--trainer.precision=7  ->  trainer.precision got '7', expected 64, 32, 16,
+--seed_everything=abc  ->  seed_everything got 'abc', expected true or false or a whole number.
+--trainer.logger=WandbLoger
+    ->  trainer.logger got 'WandbLoger', which is no class known here; did you mean WandbLogger or Logger?
+--trainer.callbacks=EarlyStoping
+    ->  trainer.callbacks got 'EarlyStoping', which is no class known here; did you mean EarlyStopping
+--trainer.max_epoch=3
+    ->  there is no option --trainer.max_epoch; did you mean --trainer.max_epochs or --trainer.min_epochs? `--help`
+--traner.max_epochs=3  ->  there is no option --traner.max_epochs; did you mean --trainer.max_epochs
+--confg=x.yaml  ->  there is no option --confg; did you mean --config
+--mod=BackgroundMatting  ->  there is no option --mod; did you mean --model
+training  ->  'training' is neither an option nor the value of one; options begin with --
+--config=nothing.yaml  ->  there is no configuration nothing.yaml, neither a file nor a shipped one (shipped:
+--config=matting/quikstart  ->  there is no configuration matting/quikstart, neither a file nor a shipped one (shipped:
+--name  ->  --name needs a value.
+--config  ->  --config needs a value.
+--model.losses=null  ->  BackgroundMatting needs a value for losses.
+--data.augmentations.flip=HorizontalFlip  ->  HorizontalFlip needs a value for side.
+--trainer.accelerator=abacus  ->  You selected an invalid accelerator name: `accelerator='abacus'`.
+"""
+
+
+@pytest.mark.parametrize(("word", "expected"), cases(WRONG))
 def test_a_wrong_word_gets_one_sentence(tiny, command, word: str, expected: str) -> None:
     outcome = command("fit", *tiny.options, word)
     assert outcome.code == 2
@@ -125,36 +86,26 @@ def test_a_wrong_word_gets_one_sentence(tiny, command, word: str, expected: str)
     assert not Path("runs").exists()
 
 
-WRONG_FILES = [
-    (
-        "model: {class_path: BackgroundMatting, init_args: {backbon: 3}}",
-        "BackgroundMatting has no argument 'backbon'; did you mean backbone? Known: ",
-    ),
-    (
-        "model: {class_path: BackgroundMatting, init_args: {selector: {class_path: TopKx}}}",
-        "model.selector: no patch selector named 'TopKx'; did you mean TopK?",
-    ),
-    (
-        "model: {class_path: BackgroundMatting, init_args: {selector: {class_path: TopK, init_args: {patchs: 3}}}}",
-        "TopK has no argument 'patchs'; did you mean",
-    ),
-    ("modle: {class_path: BackgroundMatting}", "there is no option --modle.class_path; did you mean --model"),
-    ("trainer: {max_epoch: 3}", "there is no option --trainer.max_epoch; did you mean --trainer.max_epochs"),
-    ("trainer: {max_epochs: x}", "trainer.max_epochs got 'x', expected a whole number or null."),
-    ("trainer: [1", "a configuration is not YAML: while parsing a flow sequence in line 1, column 10"),
-    (
-        "model: {class_path: BackgroundMatting, init_args: {losses: {alpa: {weight: 2}}}}",
-        "model.losses holds arguments of a part without its class; expected class_path with a registered name.",
-    ),
-    (
-        "model: {class_path: BackgroundMatting, init_args: {selector: 3}}",
-        "model.selector got '3', expected a PatchSelector: class_path with a registered name, and its arguments in ",
-    ),
-    ("hello", "a configuration holds 'hello', expected settings by name, such as trainer: {max_epochs: 3}."),
-]
+WRONG_FILES = """
+model: {class_path: BackgroundMatting, init_args: {backbon: 3}}
+    ->  BackgroundMatting has no argument 'backbon'; did you mean backbone? Known:
+model: {class_path: BackgroundMatting, init_args: {selector: {class_path: TopKx}}}
+    ->  model.selector: no patch selector named 'TopKx'; did you mean TopK?
+model: {class_path: BackgroundMatting, init_args: {selector: {class_path: TopK, init_args: {patchs: 3}}}}
+    ->  TopK has no argument 'patchs'; did you mean
+modle: {class_path: BackgroundMatting}  ->  there is no option --modle.class_path; did you mean --model
+trainer: {max_epoch: 3}  ->  there is no option --trainer.max_epoch; did you mean --trainer.max_epochs
+trainer: {max_epochs: x}  ->  trainer.max_epochs got 'x', expected a whole number or null.
+trainer: [1  ->  a configuration is not YAML: while parsing a flow sequence in line 1, column 10
+model: {class_path: BackgroundMatting, init_args: {losses: {alpa: {weight: 2}}}}
+    ->  model.losses holds arguments of a part without its class; expected class_path with a registered name.
+model: {class_path: BackgroundMatting, init_args: {selector: 3}}
+    ->  model.selector got '3', expected a PatchSelector: class_path with a registered name, and its arguments in
+hello  ->  a configuration holds 'hello', expected settings by name, such as trainer: {max_epochs: 3}.
+"""
 
 
-@pytest.mark.parametrize(("content", "expected"), WRONG_FILES, ids=[content[:60] for content, _ in WRONG_FILES])
+@pytest.mark.parametrize(("content", "expected"), cases(WRONG_FILES))
 def test_a_wrong_configuration_gets_one_sentence(tiny, command, content: str, expected: str) -> None:
     Path("wrong.yaml").write_text(f"{content}\n")
     outcome = command("fit", *tiny.options, "--config", "wrong.yaml")

@@ -1,1 +1,1 @@
-"""What every task shares: slots and their plugins, specs, seeds, checkpoints, training and the command line."""
+"""Ground of the package: slots and plugins, specs, seeds, errors, files. It knows no task and no training."""

@@ -24,7 +24,7 @@ class Announcements(NamedTuple):
 
     entries: tuple[Announcement, ...]
     unreadable: tuple[str, ...]
-    """A sentence for each distribution whose entry points cannot be read."""
+    """One sentence for each distribution whose entry points cannot be read."""
 
 
 @cache

@@ -19,7 +19,7 @@ def slots() -> dict[str, Slot]:
     Raises:
         PluginError: an announced list of slots cannot be imported, or two slots have one name.
     """
-    found: dict[str, Slot] = {}
+    by_name: dict[str, Slot] = {}
     for entry in announced().entries:
         if entry.group != "zoo.slots":
             continue
@@ -29,10 +29,10 @@ def slots() -> dict[str, Slot]:
         except Exception as error:  # the module of a distribution may raise anything at import
             raise PluginError(f"the slots of {origin} cannot be loaded: {type(error).__name__}: {error}") from error
         for slot in own:
-            if slot.name in found:
+            if slot.name in by_name:
                 raise PluginError(f"the slot '{slot.name}' is announced twice, the second time by {origin}.")
-            found[slot.name] = slot
-    return found
+            by_name[slot.name] = slot
+    return by_name
 
 
 def get_slot(name: str) -> Slot:

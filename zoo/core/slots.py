@@ -70,14 +70,14 @@ class Slot:
 
     def plugins(self) -> dict[str, list[Plugin]]:
         """Return every name with its plugins, sorted by name; several plugins of one name are ambiguous."""
-        found: dict[str, list[Plugin]] = {}
+        plugins: dict[str, list[Plugin]] = {}
         for entry in announced().entries:
             if entry.group == f"zoo.{self.name}":
                 plugin = Plugin(self.name, entry.name, entry.target, entry.distribution, entry.version)
-                found.setdefault(plugin.name, []).append(plugin)
+                plugins.setdefault(plugin.name, []).append(plugin)
         for name, (plugin, _) in self.from_files.items():
-            found.setdefault(name, []).append(plugin)
-        return dict(sorted(found.items()))
+            plugins.setdefault(name, []).append(plugin)
+        return dict(sorted(plugins.items()))
 
     def names(self) -> list[str]:
         """Return the names of the slot, sorted."""
@@ -150,36 +150,36 @@ class Slot:
     def _load(self, plugin: Plugin) -> Any:
         if self.reader is not None:
             return load_target(self.reader)(plugin)
-        found = load_target(plugin.target)
+        target = load_target(plugin.target)
         if self.base is not None:
-            self._check_class(found, plugin)
-        elif not isinstance(found, dict) or "class_path" not in found:
-            raise UnfitError(f"expected a spec (a dict with class_path and init_args), got {type(found).__name__}.")
-        return found
+            self._check_class(target, plugin)
+        elif not isinstance(target, dict) or "class_path" not in target:
+            raise UnfitError(f"expected a spec (a dict with class_path and init_args), got {type(target).__name__}.")
+        return target
 
-    def _check_class(self, found: Any, plugin: Plugin) -> None:
+    def _check_class(self, cls: Any, plugin: Plugin) -> None:
         base = self.base_class()
-        if not isinstance(found, type) or not issubclass(found, base):
-            raise UnfitError(f"expected a class deriving from {base.__module__}.{base.__name__}, got {found!r}.")
-        self._check_version(found, plugin)  # first, since a class of another version may lack renamed methods
-        if isabstract(found):
-            missing = ", ".join(sorted(getattr(found, "__abstractmethods__", ())))
-            raise UnfitError(f"{found.__name__} does not implement {missing}, which zoo.{self.name} asks for.")
-        if found.__name__ != plugin.name:
-            raise UnfitError(f"its class is called {found.__name__}; an entry point is named like its class.")
-        if packed := packed_arguments(found, base):
+        if not isinstance(cls, type) or not issubclass(cls, base):
+            raise UnfitError(f"expected a class deriving from {base.__module__}.{base.__name__}, got {cls!r}.")
+        self._check_version(cls, plugin)  # first, since a class of another version may lack renamed methods
+        if isabstract(cls):
+            missing = ", ".join(sorted(getattr(cls, "__abstractmethods__", ())))
+            raise UnfitError(f"{cls.__name__} does not implement {missing}, which zoo.{self.name} asks for.")
+        if cls.__name__ != plugin.name:
+            raise UnfitError(f"its class is called {cls.__name__}; an entry point is named like its class.")
+        if packed := packed_arguments(cls, base):
             raise UnfitError(
-                f"{found.__name__}'s constructor takes {packed}; expected each argument by its name, with its type, so "
+                f"{cls.__name__}'s constructor takes {packed}; expected each argument by its name, with its type, so "
                 "that help, configurations and checkpoints can list it."
             )
 
-    def _check_version(self, found: type, plugin: Plugin) -> None:
+    def _check_version(self, cls: type, plugin: Plugin) -> None:
         """Raise UnfitError for a plugin that was written for an unsupported version of the slot."""
         from importlib.metadata import version
 
-        written_for = getattr(found, "api_version", 1)
+        written_for = getattr(cls, "api_version", 1)
         if type(written_for) is not int:
-            raise UnfitError(f"{found.__name__}.api_version is {written_for!r}; expected a whole number, such as 1.")
+            raise UnfitError(f"{cls.__name__}.api_version is {written_for!r}; expected a whole number, such as 1.")
         if self.oldest <= written_for <= self.version:
             return
         known = f"version {self.version}" if self.oldest == self.version else f"versions {self.oldest}–{self.version}"

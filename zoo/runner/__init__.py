@@ -1,1 +1,1 @@
-"""What LightningCLI needs: configurations, arguments, errors, run directories."""
+"""LightningCLI of the zoo: configurations, arguments, errors, run directories."""

@@ -81,33 +81,22 @@ def chosen_slots(source: Source, earlier: Sequence[Source]) -> Iterator[Path]:
         yield source.replaces
     if source.opaque:
         return
-    for path, name in named_classes(source.settings, source.path):
-        before = [class_at(other, path) for other in earlier]
-        if len(path) > 1 or any(known not in (None, class_name(name)) for known in before):
-            yield path
-    for path, value in strings(source.settings, source.path):
-        held = any(class_at(other, path) is not None for other in earlier)
-        if held and (len(path) > 1 or any(class_at(other, path) not in (None, class_name(value)) for other in earlier)):
+    for path, name, is_class_path in names(source.settings, source.path):
+        before = [known for other in earlier if (known := class_at(other, path)) is not None]
+        is_slot = len(path) > 1 and (is_class_path or before)
+        if is_slot or any(known != class_name(name) for known in before):
             yield path
 
 
-def named_classes(settings: Any, path: Path) -> Iterator[tuple[Path, str]]:
-    """Yield each `class_path` in nested settings with its path."""
-    if not isinstance(settings, dict):
-        return
-    if isinstance(name := settings.get("class_path"), str):
-        yield path, name
-    for key, value in arguments_of(settings).items():
-        yield from named_classes(value, (*path, str(key)))
-
-
-def strings(settings: Any, path: Path) -> Iterator[tuple[Path, str]]:
-    """Yield each text in nested settings with its path: a class may be chosen by its name alone."""
+def names(settings: Any, path: Path) -> Iterator[tuple[Path, str, bool]]:
+    """Yield each `class_path` and other text in nested settings, which may name a class, with its path."""
     if isinstance(settings, str) and path:
-        yield path, settings
+        yield path, settings, False
     elif isinstance(settings, dict):
+        if isinstance(name := settings.get("class_path"), str):
+            yield path, name, True
         for key, value in arguments_of(settings).items():
-            yield from strings(value, (*path, str(key)))
+            yield from names(value, (*path, str(key)))
 
 
 def arguments_of(settings: dict[str, Any]) -> dict[str, Any]:
@@ -118,17 +107,21 @@ def arguments_of(settings: dict[str, Any]) -> dict[str, Any]:
     return settings
 
 
-def class_at(source: Source, path: Path) -> str | None:
-    """Return the name of the class that a source chooses at a path; None where it holds no part there."""
+def node_at(source: Source, path: Path) -> Any:
+    """Return the settings of a source at a path; None where it has none."""
     if source.opaque or path[: len(source.path)] != source.path:
         return None
     node = source.settings
     for key in path[len(source.path) :]:
         node = arguments_of(node).get(key) if isinstance(node, dict) else None
-    if isinstance(node, dict):
-        name = node.get("class_path")
-        return class_name(name) if isinstance(name, str) else None
-    return class_name(node) if isinstance(node, str) else None
+    return node
+
+
+def class_at(source: Source, path: Path) -> str | None:
+    """Return the name of the class that a source chooses at a path; None where it holds no part there."""
+    node = node_at(source, path)
+    name = node.get("class_path") if isinstance(node, dict) else node
+    return class_name(name) if isinstance(name, str) else None
 
 
 def class_name(path: str) -> str:
@@ -140,13 +133,8 @@ def remove(source: Source, path: Path) -> None:
     """Remove the settings of a source at a path and below it."""
     if source.path[: len(path)] == path:
         source.settings, source.text = None, None
-    elif not source.opaque and path[: len(source.path)] == source.path:
-        node = source.settings
-        *parents, last = path[len(source.path) :]
-        for key in parents:
-            node = arguments_of(node).get(key) if isinstance(node, dict) else None
-        if isinstance(node, dict):
-            arguments_of(node).pop(last, None)
+    elif isinstance(node := node_at(source, path[:-1]), dict):
+        arguments_of(node).pop(path[-1], None)
 
 
 def resolve_names(source: Source) -> None:

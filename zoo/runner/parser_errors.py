@@ -19,15 +19,13 @@ from zoo.core.spec import type_hints
 from zoo.runner.configs import CONFIGS
 
 EXAMPLE = "a configuration, for example --config matting/quickstart"
-OPTIONS = ("--config", "--name", "--runs", "--seed_everything", "--model", "--data", "--ckpt_path", "--plugin")
-"""The top-level options of Lightning's commands."""
+GENERAL_OPTIONS = ("--config", "--name", "--runs", "--seed_everything", "--model", "--data", "--ckpt_path", "--plugin")
 TYPE_NAMES = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text", "NoneType": "null"}
-TYPE = r"Expected an? (<class '[\w.]+'>|[\w.]+\[.*?\])"
-"""How the parser names a type that a value is not."""
+TYPE_PATTERN = r"Expected an? (<class '[\w.]+'>|[\w.]+\[.*?\])"
 
 
 class CommandLineError(ZooError):
-    """A command line that cannot be understood; the message is one sentence for the user."""
+    """Command line that cannot be understood; the message is one sentence for the user."""
 
     exit_code = 2
 
@@ -73,7 +71,7 @@ def unknown_key(message: ParserMessage, *words: str) -> str:
         return has_no_argument(message.owner, field)
     if not option.startswith("-") and "." not in option:
         return f"'{option}' is neither an option nor the value of one; options begin with --, `--help` lists them all."
-    known = [*OPTIONS, *(f"--trainer.{key}" for key in inspect.signature(Trainer.__init__).parameters)]
+    known = [*GENERAL_OPTIONS, *(f"--trainer.{key}" for key in inspect.signature(Trainer.__init__).parameters)]
     return f"there is no option --{name}{nearest(f'--{name}', known, listed=False)} `--help` lists them all."
 
 
@@ -135,8 +133,8 @@ def expected_slot(owner: str, place: str) -> Slot | None:
     hints = type_hints(imported(owner).__init__)
     for key in reversed(place.split(".")):
         bases = classes_inside(hints.get(key))
-        if found := [slot for slot in slots().values() if slot.base is not None and slot.base_class() in bases]:
-            return found[0]
+        if matches := [slot for slot in slots().values() if slot.base is not None and slot.base_class() in bases]:
+            return matches[0]
     return None
 
 
@@ -156,12 +154,13 @@ def missing_configuration(message: ParserMessage, file: str) -> str:
 
 def wrong_value(message: ParserMessage, _: str) -> str:
     """Return the sentence about a value of another type, with the types that the innermost layer tried."""
-    text, words = message.text, []
+    text = message.text
+    words: list[str] = []
     values = re.findall(r"NestedArg\(key='[\w.]+', val='(.*?)'\)", text)
     values += re.findall(r"(?:Got|Given) value: (.*?)(?= - Expected| Given value|$)", text)
     innermost = text[text.rfind("Subtypes:") :].split(" Given value type")[0]
-    single = re.search(rf"{TYPE}\. Got value", text)
-    for kind in [single[1]] if single else re.findall(rf"{TYPE}(?= |$)", innermost):
+    single = re.search(rf"{TYPE_PATTERN}\. Got value", text)
+    for kind in [single[1]] if single else re.findall(rf"{TYPE_PATTERN}(?= |$)", innermost):
         name = kind.removeprefix("<class '").removesuffix("'>").rpartition(".")[2]
         literal = re.match(r"typing\.Literal\[(.*)\]", kind)
         words += literal[1].replace("'", "").split(", ") if literal else [TYPE_NAMES.get(name, name)]
@@ -190,7 +189,7 @@ RULES: list[tuple[str, str | Callable[..., str]]] = [
         r"Not a valid subclass of (\w+)\. Got value: (.{,80}).*? Subclass types",
         "{place} got '{1}', expected a {0}: class_path with a registered name, and its arguments in init_args.",
     ),
-    (TYPE, wrong_value),
+    (TYPE_PATTERN, wrong_value),
 ]
 """Patterns of the parser's messages, each with a sentence or the function that writes it; the first match counts."""
 

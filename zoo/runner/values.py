@@ -8,7 +8,7 @@ from jsonargparse import get_loader, set_dumper, set_loader
 from zoo.core.plain_yaml import to_yaml
 
 MODE = "zoo"
-"""The mode of our parsers: YAML with `None` read as null, written by libyaml."""
+"""Mode of our parsers: YAML with `None` read as null, written by libyaml."""
 
 read_yaml_value = get_loader("yaml")
 

@@ -1,1 +1,1 @@
-"""The LightningModule and data module that all tasks share, and building models by name."""
+"""LightningModule and data module of all tasks, models by name, and export."""

@@ -1,4 +1,4 @@
-"""The LightningModule that all tasks derive from.
+"""LightningModule from which all tasks derive.
 
 A network is built from its parts and knows nothing of training. A training module adds loss terms, one learning rate
 per part, and logging. Its checkpoints are enough to rebuild it, and its data module, without any YAML. The hooks for
