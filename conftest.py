@@ -50,13 +50,9 @@ def isolation(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         os.environ.pop(name, None)
     monkeypatch.setattr(sys, "argv", ["zoo"])
     modules = set(sys.modules)
-    slots = [
-        (slot, dict(slot.failures), dict(slot.loaded), dict(slot.from_files)) for slot in registry.slots().values()
-    ]
+    before = registry.snapshot()
     yield
-    changed = any((slot.loaded, slot.from_files) != (loaded, from_files) for slot, _, loaded, from_files in slots)
-    for slot, failures, loaded, from_files in slots:
-        slot.failures, slot.loaded, slot.from_files = failures, loaded, from_files
+    changed = registry.restore(before)
     for name, value in environment.items():
         os.environ.pop(name, None)
         if value is not None:
