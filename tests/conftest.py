@@ -412,7 +412,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Small:
     from zoo.core.plugin_files import load_plugin_file
     from zoo.core.registry import get_slot
     from zoo.core.spec import build
-    from zoo.weights.record import describe
+    from zoo.weights.checkpoint import describe
 
     folder = tmp_path_factory.mktemp("small")
     plugin, file = folder / "small.py", folder / "small.ckpt"

@@ -8,7 +8,7 @@ import torch
 
 import zoo
 from zoo.core.errors import ZooError
-from zoo.core.slots import PluginError
+from zoo.core.slot import PluginError
 from zoo.core.spec import build
 
 BACKBONE = {"class_path": "TimmBackbone", "init_args": {"name": "test_efficientnet"}}

@@ -9,7 +9,7 @@ import pytest
 import zoo.cli
 from zoo.core.errors import ZooError
 from zoo.core.plugin_files import load_plugin_files
-from zoo.core.slots import PluginError
+from zoo.core.slot import PluginError
 from zoo.study.file import Study
 
 STUDY = """

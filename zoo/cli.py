@@ -65,7 +65,7 @@ def main(args: Sequence[str] | None = None) -> int:
     length = 2 if " ".join(words[:2]) in COMMANDS else 1
     command, rest = " ".join(words[:length]), words[length:]
     if command not in LIGHTNING and command not in COMMANDS:
-        from zoo.core.slots import nearest
+        from zoo.core.slot import nearest
 
         print(f"zoo: there is no command '{command}'{nearest(command, [*LIGHTNING, *COMMANDS])}", file=sys.stderr)
         return 2

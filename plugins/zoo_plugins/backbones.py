@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.core.parts import Backbone, only_as_a_whole
-from zoo.core.slots import nearest
+from zoo.core.slot import nearest
 
 TIMM_ERRORS = (TypeError, ValueError, AssertionError, NotImplementedError, RuntimeError)
 """Errors of timm for a model without features, with none at this stride, or with a fixed image size."""

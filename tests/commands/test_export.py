@@ -16,8 +16,8 @@ from zoo.core.registry import get_slot
 from zoo.core.spec import build
 from zoo.training import export as exporting
 from zoo.training.export import check_equal, export
-from zoo.weights.checkpoint import read
-from zoo.weights.record import describe
+from zoo.weights.checkpoint import describe
+from zoo.weights.reading import read
 
 HEAD: dict[str, Any] = {
     "backbone": {"class_path": "TimmBackbone", "init_args": {"name": "test_resnet", "output_stride": 32}},
@@ -211,7 +211,7 @@ def test_a_head_network_is_exported_without_its_mesh(head_checkpoint: Path, tmp_
     found = torch.jit.load(tmp_path / "head.pt")(torch.rand(3, 3, 64, 64))
     assert found["params"].shape == (3, 413)
     refused = command("export", head_checkpoint, "--format", "torchscript", "--force", "--size", 64, 96)
-    assert "the size 64×96: a head network looks at square crops" in refused.complaint
+    assert "the size 64×96: a head network takes square crops" in refused.complaint
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ import pytest
 from zoo.commands import doctor
 from zoo.core.plugin_files import load_plugin_file
 from zoo.core.registry import get_slot, slots
-from zoo.core.slots import PluginError
+from zoo.core.slot import PluginError
 
 SELECTOR = """
 from zoo.matting.parts import PatchSelector

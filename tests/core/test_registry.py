@@ -11,7 +11,7 @@ import pytest
 import zoo
 from zoo.core.plugin_files import load_plugin_file
 from zoo.core.registry import get_slot, load_plugins, slots
-from zoo.core.slots import PluginError
+from zoo.core.slot import PluginError
 from zoo.core.spec import Part
 
 ROOT = Path(__file__).parents[2]

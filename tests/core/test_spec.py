@@ -17,7 +17,7 @@ from torch import nn
 
 from zoo.core.plugin_files import load_plugin_file
 from zoo.core.registry import load_plugins, slots
-from zoo.core.slots import PluginError
+from zoo.core.slot import PluginError
 from zoo.core.spec import Part, build, is_spec, texts_for_parts, without_downloads, without_retired
 
 PARTS = '''

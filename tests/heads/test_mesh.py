@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from zoo_plugins.head_models import ProceduralHead, SavedHead
 
 from zoo.core.errors import ZooError
-from zoo.core.slots import PluginError
+from zoo.core.slot import PluginError
 from zoo.core.spec import build
 from zoo.heads.asset import SUBSETS, HeadAsset, read, save
 from zoo.heads.mesh import HeadModel, HeadParams

@@ -8,7 +8,7 @@ import pytest
 import zoo
 from zoo.core.errors import ZooError
 from zoo.core.registry import get_slot
-from zoo.core.slots import PluginError
+from zoo.core.slot import PluginError
 from zoo.hub.catalogue import all_entries, catalogue_problems, find_entry, is_known
 from zoo.training.models import named_spec
 

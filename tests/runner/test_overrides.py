@@ -9,6 +9,7 @@ import yaml
 import zoo
 from zoo.runner.overrides import Source, as_source, as_words, replace_slots, resolve_names
 from zoo.runner.values import read_value
+from zoo.study.plan.resolve import Resolver
 
 RANDOM = {"class_path": "RandomPatches", "init_args": {"patches": 77, "seed": 5}}
 TOP_K = {"class_path": "TopK", "init_args": {"patches": 5000, "fixed_count": False}}
@@ -74,6 +75,12 @@ class TestChoosingAClass:
             ]
             == TOP_K
         )
+
+    def test_the_configurations_of_a_study(self, selector, tiny, tmp_path: Path) -> None:
+        overlay = tmp_path / "overlay.yaml"
+        overlay.write_text(yaml.safe_dump({"model": {"init_args": {"selector": "TopK"}}}))
+        resolved = Resolver([tiny.plugin]).files([str(tiny.config), str(overlay)])
+        assert resolved["model"]["init_args"]["selector"] == TOP_K
 
     def test_changing_an_argument_changes_that_argument(self, selector) -> None:
         assert selector("--model.selector.seed=6")["init_args"] == {"patches": 77, "seed": 6}

@@ -18,7 +18,7 @@ from zoo.core.registry import find_class, get_slot
 from zoo.core.spec import build
 from zoo.matting.module import BackgroundMatting
 from zoo.training.module import TrainingModule
-from zoo.weights.record import describe
+from zoo.weights.checkpoint import describe
 
 ORIGINS = ("command line", "python", "saved again")
 

@@ -20,9 +20,9 @@ from zoo.core.errors import ZooError
 from zoo.core.plugin_files import load_plugin_files
 from zoo.core.registry import get_slot
 from zoo.core.spec import build
-from zoo.weights.checkpoint import read
+from zoo.weights.checkpoint import describe, is_too_large, run_name
 from zoo.weights.published import HEADER_LIMIT, is_safetensors, write
-from zoo.weights.record import describe, is_too_large, run_name
+from zoo.weights.reading import read
 
 
 @pytest.fixture

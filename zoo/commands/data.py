@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from zoo.core.errors import ZooError
 from zoo.core.registry import get_slot
-from zoo.core.slots import nearest
+from zoo.core.slot import nearest
 from zoo.runner.help import Parser
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from zoo.core.differences import ABSENT, Difference, differences, unequal
 
 if TYPE_CHECKING:
-    from zoo.commands.recorded import Recorded
+    from zoo.study.recorded import Recorded
 
 SECTIONS = ("versions", "device", "data")
 """Records of a run in addition to settings and metrics."""
@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         ValueError: one of the runs cannot be read.
     """
-    from zoo.commands.recorded import read_recorded
+    from zoo.study.recorded import read_recorded
 
     before, after = read_recorded(arguments.before), read_recorded(arguments.after)
     if arguments.json:

@@ -12,7 +12,7 @@ from urllib.request import url2pathname
 
 from zoo.core.distributions import announced
 from zoo.core.registry import slots
-from zoo.core.slots import PluginError, nearest
+from zoo.core.slot import PluginError, nearest
 
 PACKAGES = (
     "ablation-zoo", "torch", "lightning", "timm", "segmentation-models-pytorch", "torchmetrics", "jsonargparse",

@@ -81,8 +81,8 @@ def publish(arguments: argparse.Namespace, output: Path) -> None:
         ValueError: the checkpoint cannot be loaded, or the card cannot be read.
     """
     from zoo.hub.pull import weights_file
-    from zoo.weights.checkpoint import read, rebuild
     from zoo.weights.published import write
+    from zoo.weights.reading import read, rebuild
 
     card = read_card(arguments)
     path = weights_file(arguments.checkpoint)

@@ -46,9 +46,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 def default_name(path: str) -> str:
     """Return the name of a published file, or of the run that wrote a checkpoint."""
-    from zoo.weights.checkpoint import read
+    from zoo.weights.checkpoint import record
     from zoo.weights.published import is_safetensors
-    from zoo.weights.record import record
+    from zoo.weights.reading import read
 
     if is_safetensors(path):
         return Path(path).stem

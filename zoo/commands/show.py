@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
 
 from zoo.core.registry import find_plugin, get_slot
-from zoo.core.slots import Plugin
+from zoo.core.slot import Plugin
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -77,9 +77,9 @@ def show_weights(name: str) -> None:
 
 def card_text(path: Path) -> str:
     """Return the text of a published file's card after an empty line; nothing for a file of another kind."""
-    from zoo.weights.checkpoint import read
+    from zoo.weights.checkpoint import record
     from zoo.weights.published import is_safetensors
-    from zoo.weights.record import record
+    from zoo.weights.reading import read
 
     card = record(read(str(path)), str(path)).get("card", {}) if is_safetensors(path) else {}
     return f"\n{card.get('text', '')}".rstrip()
@@ -89,8 +89,8 @@ def show_file(path: str) -> None:
     """Print the description in a checkpoint or published file; import nothing that it names."""
     import yaml
 
-    from zoo.weights.checkpoint import read
-    from zoo.weights.record import record
+    from zoo.weights.checkpoint import record
+    from zoo.weights.reading import read
 
     content = read(path)
     entry = record(content, path)

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import ModuleType
 
 from zoo.core.registry import slots
-from zoo.core.slots import Plugin, PluginError, UnfitError
+from zoo.core.slot import Plugin, PluginError, UnfitError
 
 
 def load_plugin_files(paths: Iterable[str]) -> None:

@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 from zoo.core.distributions import announced
-from zoo.core.slots import Plugin, PluginError, Slot, load_target, nearest
+from zoo.core.slot import Plugin, PluginError, Slot, load_target, nearest
 
 
 @cache

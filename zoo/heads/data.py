@@ -47,13 +47,13 @@ class HeadTrainingSet:
 
 @dataclass
 class HeadEvaluationSet:
-    """Validation or test set, with the same samples in every run.
+    """Settings of a validation or test set: a dataset, and how its heads are cropped, the same in every run.
 
     Args:
         dataset: images of heads.
-        extension: fraction by which each side of the box moves outwards.
-        crops: crops per image; those after the first are extended by fixed random fractions of 0.05 to 0.15. F_Q needs
-            at least two, to compare predictions of one head.
+        extension: distance by which each side of the box moves outwards, as a fraction of its width or height.
+        crops: crops per image. The first uses `extension`; each other one moves every side by a fixed random fraction
+            of 0.05 to 0.15. F_Q (the agreement of two predictions of one head) needs at least two.
         batch_size: samples per batch.
 
     Example:

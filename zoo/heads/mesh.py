@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from zoo.core.errors import ZooError
 from zoo.core.registry import get_slot
-from zoo.core.slots import nearest
+from zoo.core.slot import nearest
 from zoo.core.spec import Part
 from zoo.heads.asset import HeadAsset
 from zoo.heads.rotation import matrix_from_6d, matrix_from_axis_angle
@@ -43,10 +43,10 @@ class HeadParams(NamedTuple):
 
     @classmethod
     def from_vector(cls, vector: Tensor, shape: int = 300, expression: int = 100) -> Self:
-        """Split (B, shape + expression + 13) numbers, in the order of the fields.
+        """Split (B, shape + expression + 13) parameters; the 13 are jaw 3, rotation 6, translation 3, scale 1.
 
         Raises:
-            ValueError: another width.
+            ValueError: the width differs from that sum.
 
         Example:
             >>> HeadParams.from_vector(torch.zeros(2, 413)).expression.shape

@@ -1,6 +1,6 @@
 """Slots of 3D heads."""
 
-from zoo.core.slots import Slot
+from zoo.core.slot import Slot
 
 SLOTS = [
     Slot("head_models", "head model", "zoo.heads.mesh:HeadModel"),

@@ -30,7 +30,7 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 from zoo.core.errors import ZooError
 from zoo.core.plain_yaml import read_yaml
 from zoo.core.registry import get_slot
-from zoo.core.slots import Plugin, nearest
+from zoo.core.slot import Plugin, nearest
 from zoo.hub.sources import Source, package_file, parse_source
 
 T = TypeVar("T")

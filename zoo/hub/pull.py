@@ -13,7 +13,7 @@ from pathlib import Path
 
 from zoo.core.errors import ZooError
 from zoo.core.files import replacing
-from zoo.core.slots import nearest
+from zoo.core.slot import nearest
 from zoo.hub import pins
 from zoo.hub.catalogue import Entry, all_entries, find_entry, is_known
 from zoo.hub.download import Report, WrongSizeError, version_file

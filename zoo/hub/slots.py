@@ -1,6 +1,6 @@
 """Slots of the hub."""
 
-from zoo.core.slots import Slot
+from zoo.core.slot import Slot
 
 SLOTS = [
     Slot("catalogues", "catalogue", None, reader="zoo.hub.catalogue:read_catalogue"),

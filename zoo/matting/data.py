@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from zoo.core.parts import Augmentation
 from zoo.core.seeding import derive_seed, run_seed
-from zoo.core.slots import nearest
+from zoo.core.slot import nearest
 from zoo.matting.cached import CachedMattes
 from zoo.matting.compose import apply_augmentations, batch_to_float, composite, fit_canvas, to_float
 from zoo.matting.parts import PATCH, MattingBatch, MattingDataset
@@ -298,8 +298,8 @@ def in_order(stages: Mapping[str, TrainingStage], order: Sequence[str] | None) -
 def collate(samples: Sequence[MattingBatch]) -> MattingBatch:
     """Stack samples to a batch and join their names.
 
-    Images stay bytes only where all samples' are: a folder may mix 8-bit and 16-bit files. Two fields that share one
-    tensor in every sample share one in the batch.
+    A field stays uint8 if it is uint8 in all samples and becomes float otherwise: a folder may mix 8-bit and 16-bit
+    files. Two fields that share one tensor in every sample share one in the batch.
 
     Example:
         >>> image, alpha = torch.rand(3, 4, 4), torch.rand(1, 4, 4)

@@ -1,6 +1,6 @@
 """Slots of background matting."""
 
-from zoo.core.slots import Slot
+from zoo.core.slot import Slot
 
 SLOTS = [
     Slot("selectors", "patch selector", "zoo.matting.parts:PatchSelector"),

@@ -20,7 +20,7 @@ from zoo.runner.configs import shipped
 from zoo.runner.overrides import Source, as_source, as_words, replace_slots, resolve_names
 from zoo.runner.values import read_value
 from zoo.training.models import named_spec
-from zoo.weights import checkpoint
+from zoo.weights.reading import configuration
 
 
 @contextmanager
@@ -62,7 +62,7 @@ def sources_of(command: str, option: str, value: str | None) -> Iterator[Source]
             yield Source((), settings, "--config", None, from_checkpoint=True)
             return
         path = weights_file(value)
-        settings = checkpoint.configuration(path, command)
+        settings = configuration(path, command)
         yield Source((), settings, "--config", None, from_checkpoint=True)
         yield as_source("--ckpt_path", str(path), read_value)
         # Lightning's own reader must not unpickle anything but tensors and plain data either.

@@ -1,5 +1,7 @@
 """One override rule for the command line: choosing a class replaces the slot.
 
+The same rule for Python is in `zoo.training.models.named_spec`, for studies in `zoo.study.plan.resolve`.
+
 Settings come from *sources* in order: configuration files and options. The parser merges them, and would keep
 arguments of equal names when a later source chooses another class. So whatever a later source replaces is removed from
 the earlier ones before the parser reads them: no argument of the class before it survives. Giving arguments without a
@@ -15,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from zoo.core.registry import find_class, slots
-from zoo.core.slots import PluginError
+from zoo.core.slot import PluginError
 from zoo.runner.parser_errors import CommandLineError
 
 Path = tuple[str, ...]

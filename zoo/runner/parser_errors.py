@@ -14,7 +14,7 @@ from lightning.pytorch import Trainer, callbacks, loggers
 
 from zoo.core.errors import ZooError
 from zoo.core.registry import get_slot, imported, slots
-from zoo.core.slots import Slot, nearest
+from zoo.core.slot import Slot, nearest
 from zoo.core.spec import type_hints
 from zoo.runner.configs import CONFIGS
 

@@ -30,7 +30,7 @@ from jsonargparse.typing import NonNegativeInt, PositiveInt
 from zoo.core.differences import Difference
 from zoo.core.errors import ZooError
 from zoo.core.plain_yaml import read_yaml
-from zoo.core.slots import nearest
+from zoo.core.slot import nearest
 from zoo.core.spec import copy_plain
 from zoo.runner.configs import CONFIGS
 from zoo.study.record import digest, folder_name

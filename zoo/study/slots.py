@@ -1,6 +1,6 @@
 """Slots of studies."""
 
-from zoo.core.slots import Slot
+from zoo.core.slot import Slot
 
 SLOTS = [
     Slot("engines", "engine", "zoo.study.parts:Engine"),

@@ -5,7 +5,7 @@ import math
 import re
 
 from zoo.core.registry import get_slot
-from zoo.core.slots import PluginError
+from zoo.core.slot import PluginError
 from zoo.core.spec import is_spec
 from zoo.hub.catalogue import Entry, all_entries
 from zoo.hub.pins import content_difference, expected_content, file_content

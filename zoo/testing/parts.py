@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from zoo.core.registry import find_plugin, get_slot
-from zoo.core.slots import PluginError
+from zoo.core.slot import PluginError
 from zoo.core.spec import build
 
 

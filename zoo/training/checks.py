@@ -6,7 +6,7 @@ from torch import nn
 
 from zoo.core.errors import ZooError
 from zoo.core.parts import LossTerm
-from zoo.core.slots import nearest
+from zoo.core.slot import nearest
 
 
 def check_losses(losses: Mapping[str, LossTerm], output: type, batch: type) -> None:

@@ -104,7 +104,7 @@ def export(module: TrainingModule, path: Path, form: str, size: tuple[int, int],
         except Exception as error:  # exporters fail in many ways
             target = form + " of dynamic size" * dynamic_size
             raise ZooError(
-                f"{failing_part(error, module.network)} cannot be exported as {target}: {first_line(error)}"
+                f"{failing_part(error, module.network)} cannot be exported as {target}: {root_message(error)}"
             ) from error
         measured = [module.output_differences(*result) for result in results]
         differences = {name: max(difference[name] for difference in measured) for name in graph.outputs}
@@ -238,8 +238,8 @@ def causes(error: BaseException) -> Iterator[BaseException]:
         current = current.__cause__ or current.__context__
 
 
-def first_line(error: BaseException) -> str:
-    """Return the first sentence of the first cause, since exporters add pages."""
+def root_message(error: BaseException) -> str:
+    """Return the first sentence of the root cause's message: exporters append pages of advice to it."""
     *_, cause = causes(error)
     line = re.split(r"\n|(?<=[^.])\. ", str(cause).strip() or type(cause).__name__)[0]
     return line.rstrip(".") + "."

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo.core.registry import get_slot
-from zoo.core.slots import nearest
+from zoo.core.slot import nearest
 from zoo.core.spec import Spec, build, copy_plain, is_spec, without_downloads
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def load(source: str | Path) -> "TrainingModule":
         zoo.core.errors.ZooError: there is no checkpoint at runs/last.ckpt.
     """
     from zoo.hub.pull import catalogue_entry, weights_file
-    from zoo.weights.checkpoint import rebuild
+    from zoo.weights.reading import rebuild
 
     entry = catalogue_entry(str(source))
     if entry is not None and entry.model is not None:

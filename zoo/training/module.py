@@ -25,8 +25,8 @@ from zoo.hub.pull import weights_file
 from zoo.training.checks import check_learning_rates, check_losses
 from zoo.training.hooks import ExportHooks, StudyHooks
 from zoo.training.sampling import ResumableLoader
-from zoo.weights.checkpoint import read_weights, rebuild
-from zoo.weights.record import describe, record
+from zoo.weights.checkpoint import describe, record
+from zoo.weights.reading import read_weights, rebuild
 from zoo.weights.state import check_fit, load_parts, network_weights
 from zoo.weights.torchscript import is_torchscript, read_torchscript
 
@@ -63,7 +63,7 @@ class TrainingModule(StudyHooks, ExportHooks, Part, LightningModule):
     """Name of the logged metric that chooses `best.ckpt`; lower is better."""
 
     record: Mapping[str, Any] | None = None
-    """The `zoo` entry of the checkpoint that this module was rebuilt from, see `zoo.weights.record`."""
+    """The `zoo` entry of the checkpoint that this module was rebuilt from, see `zoo.weights.checkpoint`."""
 
     def __init__(
         self,

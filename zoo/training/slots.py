@@ -1,6 +1,6 @@
 """Slots that every task fills: named models, training modules and data modules."""
 
-from zoo.core.slots import Slot
+from zoo.core.slot import Slot
 
 SLOTS = [
     Slot("models", "model", None),

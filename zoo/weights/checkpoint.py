@@ -1,159 +1,141 @@
-"""Read checkpoints safely and rebuild their modules without YAML.
+"""The `zoo` entry of a checkpoint: write it, and check one that comes from elsewhere.
 
-Our checkpoints are those of Lightning with one more entry, `zoo` (see `zoo.weights.record`). They load with
-`weights_only=True`. Names in them are looked up in the slots, and no import path in a file is ever imported. A
-published file (`zoo.weights.published`) is read to the same content.
+The entry is plain data: the specs of the module and of its data, the seed, versions, and the origin of each plugin.
 """
 
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-import numpy as np
-import torch
-from torch import Tensor
+from lightning.pytorch import Trainer
 
 from zoo.core.errors import ZooError
 from zoo.core.nested import class_names
-from zoo.core.registry import find_class
-from zoo.core.slots import PluginError
-from zoo.core.spec import build, texts_for_parts, without_retired
-from zoo.weights import published
-from zoo.weights.record import EVALUATION_SETTINGS, TRAINING_SETTINGS, record, run_name, unknown_model_error
-from zoo.weights.state import check_fit, load_all
-from zoo.weights.torchscript import is_torchscript
+from zoo.core.registry import find_plugin
+from zoo.core.seeding import run_seed
+from zoo.core.slot import PluginError
+from zoo.core.spec import Part, Spec, is_spec, without_downloads
+from zoo.measure.environment import versions
 
-_scalar = np.float64(0).__reduce__()[0]
+FORMAT = 1
+"""Version of the `zoo` entry, increased when older readers could not understand it."""
 
-NUMPY_NUMBERS: list[Any] = [
-    _scalar,
-    (_scalar, "numpy.core.multiarray.scalar"),
-    (_scalar, "numpy._core.multiarray.scalar"),
-    np.dtype,
-    *(type(np.dtype(name)) for name in ("f4", "f8", "i4", "i8")),
-]
-"""NumPy's numbers: plain data, which the DeepLabV3 files hold in addition to their weights."""
+REQUIRED_KEYS = {"name", "model", "seed", "trainer", "plugins"}
+"""Keys that every `zoo` entry has in addition to `format`."""
+
+EVALUATION_SETTINGS = ("precision", "limit_val_batches", "limit_test_batches")
+"""Trainer settings that change the result of an evaluation; a checkpoint holds them so that it can be repeated."""
+
+TRAINING_SETTINGS = (
+    "max_epochs", "max_steps", "accumulate_grad_batches", "gradient_clip_val", "gradient_clip_algorithm",
+    "overfit_batches", "limit_train_batches", "check_val_every_n_epoch",
+)  # fmt: skip
+"""Trainer settings that change the result of training; a checkpoint holds them so that training can be resumed."""
+
+MAX_DEPTH = 50
+"""Levels that an entry may be nested; those of the shipped models have 9."""
+
+MAX_VALUES = 100_000
+"""Values that an entry may have; those of the shipped models have about 100."""
 
 
-def read(path: str) -> dict[str, Any]:
-    """Return the content of a checkpoint or published file, which may hold only tensors and plain data.
+def record(content: Mapping[str, Any], path: str) -> dict[str, Any]:
+    """Return the `zoo` entry of a checkpoint's content.
 
     Raises:
-        ZooError: there is no such file, it is no checkpoint, or it holds anything else.
+        ZooError: there is no entry, it is damaged, or it is too new for this version.
     """
-    if not Path(path).is_file():
-        raise ZooError(f"there is no checkpoint at {path}.")
-    if published.is_safetensors(path):
-        return published.read(path)
-    if is_torchscript(path):
+    entry = content.get("zoo")
+    if entry is None:
         raise unknown_model_error(path)
+    damaged = ZooError(f"{path} is damaged: its description of the model is not what this program writes.")
+    if not isinstance(entry, dict) or not isinstance(entry.get("format"), int) or is_too_large(entry):
+        raise damaged
+    if entry["format"] > FORMAT:
+        raise ZooError(f"{path} has format {entry['format']}, this version reads up to {FORMAT}: upgrade ablation-zoo.")
+    kinds = {"name": str, "seed": int, "trainer": dict, "plugins": dict, "card": dict}
+    if (
+        not set(entry) >= REQUIRED_KEYS
+        or not all(is_spec(entry[key]) for key in ("model", "data") if key in entry)
+        or not all(isinstance(entry[key], kind) for key, kind in kinds.items() if key in entry)
+        or not isinstance(content.get("state_dict"), Mapping)
+    ):
+        raise damaged
+    return entry
+
+
+def unknown_model_error(path: str) -> ZooError:
+    """Return the error about a file of weights that does not describe its model."""
+    return ZooError(
+        f"{path} does not say which model it holds (weights of another origin?): name the model as well, with "
+        f"`--model bgmv2_resnet50 --checkpoint {path}` for zoo matte and zoo head, `--model=bgmv2_resnet50 "
+        f"--model.checkpoint={path}` for zoo fit and zoo test, or zoo.create_model('bgmv2_resnet50', "
+        f"checkpoint='{Path(path).name}')."
+    )
+
+
+def is_too_large(entry: Any) -> bool:
+    """Return whether plain data is nested too deeply, or has too many values, for recursive functions.
+
+    Unlike them, this one neither recurses nor follows data that contains itself without end.
+    """
+    queue, count = [(entry, 0)], 0
+    while queue:
+        value, depth = queue.pop()
+        count += 1
+        if depth > MAX_DEPTH or count > MAX_VALUES:
+            return True
+        items = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
+        queue += [(item, depth + 1) for item in items]
+    return False
+
+
+class Describable(Protocol):
+    """A module that a checkpoint can describe; every `TrainingModule` is one."""
+
+    @property
+    def spec(self) -> Spec:
+        """Registered name and arguments."""
+
+    def identity(self) -> dict[str, Any]:
+        """Return further entries that identify the model."""
+
+
+def describe(module: Describable, trainer: Trainer | None) -> dict[str, Any]:
+    """Return the `zoo` entry for a module and the trainer it is attached to."""
+    data = getattr(trainer, "datamodule", None)
+    specs = {"model": without_downloads(module.spec)}
+    if isinstance(data, Part):
+        specs["data"] = data.spec
+    settings = {}
+    for name in (*EVALUATION_SETTINGS, *TRAINING_SETTINGS) if trainer is not None else ():
+        value = getattr(trainer, name)
+        value = getattr(value, "value", value)  # of a member of an enumeration
+        # The limit 1.0 is the default, all batches; the limit 1 is one batch.
+        if not (name.startswith("limit_") and isinstance(value, float) and value == 1.0):
+            settings[name] = value
+    return {
+        "format": FORMAT,
+        "name": str(getattr(getattr(trainer, "logger", None), "name", None) or "run"),
+        **specs,
+        "seed": run_seed(),
+        "trainer": settings,
+        "versions": versions(),
+        "plugins": {name: origin(name) for name in sorted(set(class_names(list(specs.values()))))},
+        **module.identity(),
+    }
+
+
+def run_name(name: str) -> str:
+    """Return a run's name from a file so that it stays inside the folder of runs: neither absolute nor with `..`."""
+    parts = (part.strip() for part in re.split(r"[/\\:\x00-\x1f]", name))
+    return "/".join(part for part in parts if part.strip(".")) or "run"
+
+
+def origin(name: str) -> str:
+    """Return the distribution and version of a plugin, such as `ablation-zoo 0.1.0`, or that it is not registered."""
     try:
-        with torch.serialization.safe_globals(NUMPY_NUMBERS):
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises errors of many kinds for other files
-        if forbidden := re.search(r"GLOBAL ([\w.]+)", str(error)):
-            raise ZooError(
-                f"{path} was refused: it holds something other than tensors and plain data ({forbidden[1]}); nothing "
-                "of it was run."
-            ) from error
-        raise ZooError(f"{path} is not a readable checkpoint (truncated, or another kind of file).") from error
-    if not isinstance(content, dict):
-        raise ZooError(f"{path} holds a {type(content).__name__}; expected a checkpoint or a state dict.")
-    return content
-
-
-def rebuild(path: str) -> Any:
-    """Return the module that a checkpoint describes, with its weights, in training mode.
-
-    Raises:
-        ZooError: the file is unreadable or does not describe a model, a plugin is missing (the message names its
-            distribution), or the weights do not fit.
-    """
-    content = read(path)
-    entry = record(content, path)
-    check_plugins(entry, [entry["model"]], path)  # its data set may be missing
-    check_sizes(entry, content["state_dict"], path)
-    module = build_module(entry, path)
-    module.check_identity(entry, path)
-    load_all(module, content["state_dict"], path)
-    module.record = entry
-    return module
-
-
-def build_module(entry: Mapping[str, Any], path: str) -> Any:
-    """Return the module that a `zoo` entry describes; ZooError where a part does not accept its arguments."""
-    try:
-        return build(entry["model"])
-    except (TypeError, AttributeError, KeyError, IndexError) as error:
-        raise ZooError(
-            f"{path} describes a model that cannot be built here ({type(error).__name__}: {error}): it is damaged, or "
-            f"made with another version of {', '.join(sorted(set(entry['plugins'].values()))) or 'its parts'}."
-        ) from error
-
-
-def check_sizes(entry: Mapping[str, Any], state: Mapping[str, Tensor], path: str) -> None:
-    """Raise ZooError when the weights do not fit the described module, before allocating memory for it.
-
-    A damaged description could ask for more memory than there is.
-    """
-    try:
-        with torch.device("meta"):
-            meta_copy = build(entry["model"])
-    except Exception:  # a part needs values, or is wrong, which building it on the CPU reports
-        return
-    meta_copy.check_identity(entry, path)
-    check_fit(meta_copy, state, path)
-
-
-def configuration(path: str, command: str) -> dict[str, Any]:
-    """Return a checkpoint's settings in the form of a configuration file.
-
-    Args:
-        path: the checkpoint.
-        command: `fit` also gets the settings of training, to resume it; `validate`, `test` and `predict` get only their
-            own data, since the training data may be missing.
-    """
-    content = read(path)
-    entry = record(content, path)
-    check_plugins(entry, [entry["model"], entry.get("data")], path)
-    check_sizes(entry, content["state_dict"], path)
-    if "data" in entry and command != "fit":
-        own = {"validate": "validation", "test": "test"}.get(command)
-        arguments = entry["data"].get("init_args", {})
-        arguments |= {name: None for name in ("train", "validation", "test") if name in arguments and name != own}
-    names = (*EVALUATION_SETTINGS, *TRAINING_SETTINGS) if command == "fit" else EVALUATION_SETTINGS
-    trainer = {name: value for name, value in entry["trainer"].items() if name in names}
-    seed = entry["seed"] % 2**32  # Python's own seeds may be larger than those of seed_everything
-    specs = without_retired({key: entry[key] for key in ("model", "data") if key in entry})
-    return {"name": run_name(entry["name"]), "seed_everything": seed, "trainer": trainer, **specs}
-
-
-def check_plugins(entry: Mapping[str, Any], specs: list[Any], path: str) -> None:
-    """Raise ZooError for a class in the specs that no slot has, naming its distribution.
-
-    Only classes of the slots are imported.
-    """
-    for name in class_names(specs):
-        try:
-            find_class(name)
-        except PluginError as error:
-            provider = entry["plugins"].get(name, "unknown origin")
-            raise ZooError(f"{path} was made with '{name}' of {provider}: {error}") from error
-    for text in texts_for_parts(specs, None):
-        raise ZooError(
-            f"{path} was refused: it names '{text}' where a plugin with its arguments belongs; nothing of it was run."
-        )
-
-
-def read_weights(path: str) -> dict[str, Tensor]:
-    """Return the state dict in a file: a checkpoint of ours or Lightning's, a DeepLabV3 file, or a bare state dict."""
-    content = read(path)
-    for key in ("state_dict", "model_state"):
-        if isinstance(content.get(key), Mapping):
-            content = content[key]
-            break
-    weights = {key: value for key, value in content.items() if isinstance(value, Tensor)}
-    if not weights:
-        raise ZooError(f"{path} holds no weights; its entries are {', '.join(map(str, list(content)[:8]))}.")
-    return weights
+        return find_plugin(name).origin
+    except PluginError:
+        return "a class that is not registered"

@@ -1,7 +1,7 @@
 """Published files: a model's weights and its description in one safetensors file.
 
 The tensors are those of a checkpoint's state dict. The metadata has one entry, `zoo`: the `zoo` entry of a checkpoint
-(see `zoo.weights.record`) as JSON, with a *card*: licence, training data, metrics and a text. Such a file holds no
+(see `zoo.weights.checkpoint`) as JSON, with a *card*: licence, training data, metrics and a text. Such a file holds no
 code, and names in it are looked up in the slots. The state of training is left out: training can start from the weights
 of such a file, but not resume.
 """
@@ -22,7 +22,7 @@ from torch import Tensor
 from zoo.core.errors import ZooError
 from zoo.core.files import replacing
 from zoo.core.spec import without_downloads
-from zoo.weights.record import record
+from zoo.weights.checkpoint import record
 
 HEADER_LIMIT = 16 * 2**20
 """Bytes that a header may have; the largest of ours has a hundredth of them."""
@@ -80,7 +80,7 @@ def write(path: Path, content: Mapping[str, Any], card: Mapping[str, Any], half:
 
     Args:
         path: the file to write.
-        content: from `zoo.weights.checkpoint.read`.
+        content: from `zoo.weights.reading.read`.
         card: description of the model, see `CARD_KEYS`; it updates the card in `content`.
         half: store weights in half precision; they are loaded as float32 again. Weights that were published in half
             precision stay so.

@@ -14,8 +14,8 @@ from typing import Any
 
 from zoo.core.errors import ZooError
 from zoo.core.files import replacing
-from zoo.weights.checkpoint import read
-from zoo.weights.record import record
+from zoo.weights.checkpoint import record
+from zoo.weights.reading import read
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 REPOSITORY = re.compile(r"hf://(?P<repository>[\w.-]+/[\w.-]+)(?:/(?P<name>[^/]+))?")

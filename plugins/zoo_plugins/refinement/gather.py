@@ -62,13 +62,14 @@ def gather_tiles(
 
     Args:
         inputs: the images.
-        tiles: on the grid of tiles of `side` patches.
-        side: of a tile, in patches.
-        margin: width of the halo, in pixels of half size.
-        trimmed: how much narrower the halo of the second result is.
+        tiles: P positions on a grid whose cells are `side`×`side` patches.
+        side: side of a tile, in patches.
+        margin: width of the halo around a tile, in pixels at half resolution.
+        trimmed: pixels by which the halo of the second result is narrower.
 
     Returns:
-        The coarse result and both images at half size, (P, s, s, 42), s = 2·side + 2·margin. Both images at full size,
+        First, the coarse result and both images at half size, (P, s, s, 42) with s = 2·side + 2·margin: 32 hidden
+        channels, 1 of alpha, 3 of foreground, 6 of both images. Second, both images at full size,
         pixel-unshuffled: four maps (P, s', s', 6), s' = s − 2·trimmed, one for each pixel of a 2×2 square.
     """
     half = PATCH // 2 * side

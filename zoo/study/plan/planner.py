@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from zoo.core.differences import differences, flat, unnamed
 from zoo.core.errors import ZooError
 from zoo.core.registry import get_slot
-from zoo.core.slots import nearest
+from zoo.core.slot import nearest
 from zoo.core.spec import build
 from zoo.study.file import NOISE_FLOOR, FirstStage, Row, Study
 from zoo.study.plan.cost import Cost, measure

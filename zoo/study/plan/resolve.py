@@ -17,10 +17,9 @@ from zoo.core.differences import is_part
 from zoo.core.errors import ZooError
 from zoo.core.plain_yaml import to_yaml
 from zoo.core.plugin_files import load_plugin_files
-from zoo.core.registry import load_plugins
-from zoo.core.slots import nearest
+from zoo.core.slot import nearest
 from zoo.core.spec import copy_plain
-from zoo.runner.configs import shipped
+from zoo.runner.arguments import expanded
 from zoo.runner.lightning import CommandLineError, ZooCLI, check_registered, plain
 from zoo.runner.parser_errors import sentence
 
@@ -75,12 +74,11 @@ class Resolver:
 
     def __init__(self, plugins: Iterable[Path] = ()) -> None:
         load_plugin_files(map(str, plugins))
-        load_plugins()
         self.parser = capture_parser(lambda: ZooCLI([COMMAND]))
 
     def files(self, names: Iterable[str]) -> dict[str, Any]:
         """Return the resolved settings of configurations, each over the one before it."""
-        return parse(self.parser, [f"--config={shipped(name)}" for name in names])
+        return parse(self.parser, [f"--config={name}" for name in names])
 
     def settings(self, settings: dict[str, Any]) -> dict[str, Any]:
         """Return settings parsed again: checked, and with defaults filled in for parts that were replaced."""
@@ -92,9 +90,12 @@ class Resolver:
 
 
 def parse(parser: ArgumentParser, options: list[str]) -> dict[str, Any]:
-    """Return the settings that a parser makes of options; ZooError where it does not understand them."""
-    with as_study_errors():
-        parsed = parser.parse_args(options)
+    """Return the settings that a parser makes of options; ZooError where it does not understand them.
+
+    The options are prepared as those of `zoo fit`: registered names are resolved, and a class replaces its slot.
+    """
+    with as_study_errors(), expanded(COMMAND, options) as words:
+        parsed = parser.parse_args(words)
         check_registered(parsed)
     resolved = plain(parser, parsed)
     resolved.pop("config", None)

@@ -35,8 +35,8 @@ from zoo.study.plan.planner import Plan, about
 from zoo.study.record import CONFIG, Run, all_runs, digest, read_run, settings_hash, writing
 from zoo.study.run.execute import command, read_settings, reason, versions
 from zoo.training.module import TrainingModule
-from zoo.weights.checkpoint import read
-from zoo.weights.record import record
+from zoo.weights.checkpoint import record
+from zoo.weights.reading import read
 from zoo.weights.state import load_all
 
 SPEED = "speed.json"

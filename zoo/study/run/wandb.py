@@ -76,6 +76,9 @@ class StudyWandbLogger(WandbLogger):
     failure: ClassVar[str | None] = None
     """The first error of this run, one sentence."""
 
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)  # the parser finds the arguments of `wandb.init` through this call
+
     @property
     def experiment(self) -> Any:
         return attempt(lambda: super(StudyWandbLogger, self).experiment)

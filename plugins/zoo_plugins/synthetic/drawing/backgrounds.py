@@ -29,7 +29,7 @@ Corners = list[tuple[float, float]]
 
 
 def generate_background(seed: int, split: str, index: int, size: int) -> Image8:
-    """Return background number `index` of a split for mattes: (size, size, 3) uint8."""
+    """Return the background of matting sample `index` of a split: (size, size, 3) uint8."""
     rng = np.random.default_rng(derive_seed(seed, split, "background", index))
     if rng.random() < ROOM_FRACTION:
         return generate_room(rng, size, split)

@@ -95,9 +95,9 @@ def description(run: Run) -> str:
 
 def of_file(path: str) -> Recorded:
     """Return what a checkpoint or published file says about its model."""
-    from zoo.weights.checkpoint import read
+    from zoo.weights.checkpoint import EVALUATION_SETTINGS, TRAINING_SETTINGS, record
     from zoo.weights.published import is_safetensors
-    from zoo.weights.record import EVALUATION_SETTINGS, TRAINING_SETTINGS, record
+    from zoo.weights.reading import read
 
     entry = record(read(path), path)
     trainer = {name: entry["trainer"].get(name) for name in (*EVALUATION_SETTINGS, *TRAINING_SETTINGS)}

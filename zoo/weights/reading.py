@@ -1,0 +1,159 @@
+"""Read checkpoints safely and rebuild their modules without YAML; `zoo.weights.checkpoint` decides what they hold.
+
+Our checkpoints are those of Lightning with one more entry, `zoo` (see `zoo.weights.checkpoint`). They load with
+`weights_only=True`. Names in them are looked up in the slots, and no import path in a file is ever imported. A
+published file (`zoo.weights.published`) is read to the same content.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from zoo.core.errors import ZooError
+from zoo.core.nested import class_names
+from zoo.core.registry import find_class
+from zoo.core.slot import PluginError
+from zoo.core.spec import build, texts_for_parts, without_retired
+from zoo.weights import published
+from zoo.weights.checkpoint import EVALUATION_SETTINGS, TRAINING_SETTINGS, record, run_name, unknown_model_error
+from zoo.weights.state import check_fit, load_all
+from zoo.weights.torchscript import is_torchscript
+
+_scalar = np.float64(0).__reduce__()[0]
+
+NUMPY_NUMBERS: list[Any] = [
+    _scalar,
+    (_scalar, "numpy.core.multiarray.scalar"),
+    (_scalar, "numpy._core.multiarray.scalar"),
+    np.dtype,
+    *(type(np.dtype(name)) for name in ("f4", "f8", "i4", "i8")),
+]
+"""NumPy's numbers: plain data, which the DeepLabV3 files hold in addition to their weights."""
+
+
+def read(path: str) -> dict[str, Any]:
+    """Return the content of a checkpoint or published file, which may hold only tensors and plain data.
+
+    Raises:
+        ZooError: there is no such file, it is no checkpoint, or it holds anything else.
+    """
+    if not Path(path).is_file():
+        raise ZooError(f"there is no checkpoint at {path}.")
+    if published.is_safetensors(path):
+        return published.read(path)
+    if is_torchscript(path):
+        raise unknown_model_error(path)
+    try:
+        with torch.serialization.safe_globals(NUMPY_NUMBERS):
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises errors of many kinds for other files
+        if forbidden := re.search(r"GLOBAL ([\w.]+)", str(error)):
+            raise ZooError(
+                f"{path} was refused: it holds something other than tensors and plain data ({forbidden[1]}); nothing "
+                "of it was run."
+            ) from error
+        raise ZooError(f"{path} is not a readable checkpoint (truncated, or another kind of file).") from error
+    if not isinstance(content, dict):
+        raise ZooError(f"{path} holds a {type(content).__name__}; expected a checkpoint or a state dict.")
+    return content
+
+
+def rebuild(path: str) -> Any:
+    """Return the module that a checkpoint describes, with its weights, in training mode.
+
+    Raises:
+        ZooError: the file is unreadable or does not describe a model, a plugin is missing (the message names its
+            distribution), or the weights do not fit.
+    """
+    content = read(path)
+    entry = record(content, path)
+    check_plugins(entry, [entry["model"]], path)  # its data set may be missing
+    check_sizes(entry, content["state_dict"], path)
+    module = build_module(entry, path)
+    module.check_identity(entry, path)
+    load_all(module, content["state_dict"], path)
+    module.record = entry
+    return module
+
+
+def build_module(entry: Mapping[str, Any], path: str) -> Any:
+    """Return the module that a `zoo` entry describes; ZooError where a part does not accept its arguments."""
+    try:
+        return build(entry["model"])
+    except (TypeError, AttributeError, KeyError, IndexError) as error:
+        raise ZooError(
+            f"{path} describes a model that cannot be built here ({type(error).__name__}: {error}): it is damaged, or "
+            f"made with another version of {', '.join(sorted(set(entry['plugins'].values()))) or 'its parts'}."
+        ) from error
+
+
+def check_sizes(entry: Mapping[str, Any], state: Mapping[str, Tensor], path: str) -> None:
+    """Raise ZooError when the weights do not fit the described module, before allocating memory for it.
+
+    A damaged description could ask for more memory than there is.
+    """
+    try:
+        with torch.device("meta"):
+            meta_copy = build(entry["model"])
+    except Exception:  # a part needs values, or is wrong, which building it on the CPU reports
+        return
+    meta_copy.check_identity(entry, path)
+    check_fit(meta_copy, state, path)
+
+
+def configuration(path: str, command: str) -> dict[str, Any]:
+    """Return a checkpoint's settings in the form of a configuration file.
+
+    Args:
+        path: the checkpoint.
+        command: `fit` also gets the settings of training, to resume it; `validate`, `test` and `predict` get only their
+            own data, since the training data may be missing.
+    """
+    content = read(path)
+    entry = record(content, path)
+    check_plugins(entry, [entry["model"], entry.get("data")], path)
+    check_sizes(entry, content["state_dict"], path)
+    if "data" in entry and command != "fit":
+        own = {"validate": "validation", "test": "test"}.get(command)
+        arguments = entry["data"].get("init_args", {})
+        arguments |= {name: None for name in ("train", "validation", "test") if name in arguments and name != own}
+    names = (*EVALUATION_SETTINGS, *TRAINING_SETTINGS) if command == "fit" else EVALUATION_SETTINGS
+    trainer = {name: value for name, value in entry["trainer"].items() if name in names}
+    seed = entry["seed"] % 2**32  # Python's own seeds may be larger than those of seed_everything
+    specs = without_retired({key: entry[key] for key in ("model", "data") if key in entry})
+    return {"name": run_name(entry["name"]), "seed_everything": seed, "trainer": trainer, **specs}
+
+
+def check_plugins(entry: Mapping[str, Any], specs: list[Any], path: str) -> None:
+    """Raise ZooError for a class in the specs that no slot has, naming its distribution.
+
+    Only classes of the slots are imported.
+    """
+    for name in class_names(specs):
+        try:
+            find_class(name)
+        except PluginError as error:
+            provider = entry["plugins"].get(name, "unknown origin")
+            raise ZooError(f"{path} was made with '{name}' of {provider}: {error}") from error
+    for text in texts_for_parts(specs, None):
+        raise ZooError(
+            f"{path} was refused: it names '{text}' where a plugin with its arguments belongs; nothing of it was run."
+        )
+
+
+def read_weights(path: str) -> dict[str, Tensor]:
+    """Return the state dict in a file: a checkpoint of ours or Lightning's, a DeepLabV3 file, or a bare state dict."""
+    content = read(path)
+    for key in ("state_dict", "model_state"):
+        if isinstance(content.get(key), Mapping):
+            content = content[key]
+            break
+    weights = {key: value for key, value in content.items() if isinstance(value, Tensor)}
+    if not weights:
+        raise ZooError(f"{path} holds no weights; its entries are {', '.join(map(str, list(content)[:8]))}.")
+    return weights
