@@ -366,3 +366,41 @@ class TestFailures:
         assert "last.ckpt" in outcome.complaint
         assert "expected" in outcome.complaint
         assert len(outcome.complaint) < 800
+
+
+class TestPrintConfig:
+    """`--print_config` prints a configuration that leads back to the same run, and exits."""
+
+    @pytest.mark.parametrize("option", ["--print_config", "--print_config=skip_null"])
+    def test_the_printed_configuration_leads_to_the_same_run(self, tiny, command, option: str) -> None:
+        change = ("--model.selector=RandomPatches", "--model.selector.patches=7")
+        printed = command("fit", *tiny.options, *change, option)
+        assert printed.code == 0, printed.err
+        assert not Path("runs").exists()
+        Path("printed.yaml").write_text(printed.out)
+        short = ("--trainer.max_steps=0", "--trainer.limit_val_batches=0")
+        for options in ((*tiny.options, *change), ("--plugin", str(tiny.plugin), "--config", "printed.yaml")):
+            assert command("fit", *options, *short).code == 0
+        first, second = (
+            yaml.safe_load(Path(f"runs/tiny/version_{number}/config.yaml").read_text()) for number in (0, 1)
+        )
+        assert first == second
+        assert first["model"]["init_args"]["selector"]["class_path"] == "RandomPatches"
+
+    def test_an_unknown_flag_is_refused(self, tiny, command) -> None:
+        outcome = command("fit", *tiny.options, "--print_config=everything")
+        assert (outcome.code, outcome.complaint) == (
+            2,
+            "zoo fit: --print_config=everything: expected --print_config or --print_config=skip_null.",
+        )
+
+
+def test_a_checkpoint_callback_of_the_user_s_lives_beside_ours(tiny, command) -> None:
+    callbacks = "[{class_path: ModelCheckpoint, init_args: {save_top_k: -1, filename: 'mine-{epoch}'}}]"
+    outcome = command("fit", *tiny.options, f"--trainer.callbacks={callbacks}")
+    assert outcome.code == 0, outcome.err
+    files = {path.name for path in Path("runs/tiny/version_0/checkpoints").iterdir()}
+    assert files == {"last.ckpt", "best.ckpt", "mine-epoch=0.ckpt", "mine-epoch=1.ckpt"}
+    resumed = ("--ckpt_path", "runs/tiny/version_0/checkpoints/last.ckpt", "--trainer.max_epochs=3")
+    outcome = command("fit", *tiny.options, f"--trainer.callbacks={callbacks}", *resumed)
+    assert outcome.code == 0, outcome.err

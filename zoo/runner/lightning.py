@@ -39,6 +39,9 @@ from zoo.weights.published import PublishedCheckpointIO, is_safetensors
 STRICT: dict[str, Any] = {"exit_on_error": False, "allow_abbrev": False, "parser_mode": MODE}
 """Parser settings: errors are raised instead of printed, and a misspelt option never matches a longer one."""
 
+PRINT = "--print_config"
+"""The option that prints the resolved configuration instead of running."""
+
 PARSERS: dict[tuple[type, str], dict[str, Any]] = {}
 """Cache of `ZooCLI.setup_parser`, by class and command. A parser finds plugins when it is used."""
 
@@ -51,7 +54,7 @@ def run_command(command: str, arguments: list[str]) -> None:
             Lightning.
     """
     quiet()
-    if any(option.endswith(("help", "-h")) or option.startswith("--print_config") for option in arguments):
+    if any(option.endswith(("help", "-h")) for option in arguments):
         load_plugins()  # help lists the classes of every slot
     with expanded(command, arguments) as ready, wandb_finished():
         try:
@@ -132,9 +135,13 @@ class ZooCLI(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         # Use the command's own parser, since the top-level parser would parse everything twice.
-        own, options = self._parser(self.command), args[1:]
-        settings = own.parse_args(options)
+        own = self._parser(self.command)
+        printing = [word for word in args[1:] if word.partition("=")[0] == PRINT]
+        settings = own.parse_args([word for word in args[1:] if word not in printing])
         check_registered(settings)
+        if printing:
+            print(to_yaml(printed(plain(own, settings), printing[-1].partition("=")[2])), end="")
+            raise SystemExit(0)
         self.config = Namespace(subcommand=self.command, **{self.command: settings})
 
     def _parse_ckpt_path(self) -> None:
@@ -205,14 +212,18 @@ class RunRecord(Callback):
                 logger.log_hyperparams({**self.settings, "environment": recorded})
 
 
+class RunCheckpoint(ModelCheckpoint):
+    """Checkpoint of every run; a class of its own, since Lightning saves one state for each class and arguments."""
+
+
 def checkpoint_callbacks(model: TrainingModule, data: DataModule | None) -> list[Callback]:
     """Return the callbacks that write `last.ckpt` after every epoch and, with a validation set, `best.ckpt`."""
     callbacks: list[Callback] = [
-        ModelCheckpoint(filename="last", save_on_train_epoch_end=True, enable_version_counter=False)
+        RunCheckpoint(filename="last", save_on_train_epoch_end=True, enable_version_counter=False)
     ]
     if getattr(data, "validation", None) is not None:
         callbacks.append(
-            ModelCheckpoint(filename="best", monitor=model.monitor, mode="min", enable_version_counter=False)
+            RunCheckpoint(filename="best", monitor=model.monitor, mode="min", enable_version_counter=False)
         )
     return callbacks
 
@@ -223,6 +234,30 @@ def plain(parser: ArgumentParser, settings: Namespace) -> dict[str, Any]:
         warnings.simplefilter("ignore")  # deprecated option, whose successor older versions lack
         text = parser.dump(settings, skip_none=False, format=MODE, skip_validation=True)
     return registered_names(from_yaml(text), names_by_path())
+
+
+def printed(settings: dict[str, Any], flags: str) -> dict[str, Any]:
+    """Return resolved settings as `--print_config` shows them: `--config` takes them back to the same run.
+
+    Args:
+        settings: as from `plain`.
+        flags: separated by commas; `skip_null` leaves out what is null.
+
+    Raises:
+        CommandLineError: an unknown flag.
+    """
+    unknown = set(filter(None, flags.split(","))) - {"skip_null"}
+    if unknown:
+        raise CommandLineError(f"{PRINT}={flags}: expected {PRINT} or {PRINT}=skip_null.")
+    settings = {key: value for key, value in settings.items() if key != "config"}
+    return without_null(settings) if flags else settings
+
+
+def without_null(value: Any) -> Any:
+    """Return plain data without the keys whose value is null."""
+    if isinstance(value, dict):
+        return {key: without_null(item) for key, item in value.items() if item is not None}
+    return value
 
 
 def registered_names(value: Any, known: Mapping[str, Collection[str]]) -> Any:
