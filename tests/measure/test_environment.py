@@ -119,9 +119,9 @@ class TestPrepareWandb:
         assert settings.save_dir == str(tmp_path / "version_3")
 
     def test_it_leaves_what_was_given(self, no_key, tmp_path: Path) -> None:
-        settings = self.settings(name="mine", project="ours")
+        settings = self.settings(name="mine", project="ours", save_dir="elsewhere")
         runner_wandb.prepare_wandb(settings, "tiny", str(tmp_path))
-        assert (settings.name, settings.project) == ("mine", "ours")
+        assert (settings.name, settings.project, settings.save_dir) == ("mine", "ours", "elsewhere")
 
     @pytest.mark.parametrize("origin", ["WANDB_API_KEY", "netrc", "WANDB_MODE"])
     def test_it_stays_online_where_that_can_be(

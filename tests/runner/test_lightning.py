@@ -17,6 +17,7 @@ from PIL import Image
 from zoo_plugins.selectors import RandomPatches
 
 import zoo
+from zoo.core.plugin_files import load_plugin_file
 from zoo.runner.lightning import ZooCLI
 
 NAN_LOSS = '''
@@ -404,3 +405,17 @@ def test_a_checkpoint_callback_of_the_user_s_lives_beside_ours(tiny, command) ->
     resumed = ("--ckpt_path", "runs/tiny/version_0/checkpoints/last.ckpt", "--trainer.max_epochs=3")
     outcome = command("fit", *tiny.options, f"--trainer.callbacks={callbacks}", *resumed)
     assert outcome.code == 0, outcome.err
+
+
+def test_measuring_untrained_weights_says_so(tiny, fitted: Path, command) -> None:
+    untrained = command("test", *tiny.options)
+    assert untrained.code == 0, untrained.err
+    assert "No checkpoint is given (--ckpt_path or --model.checkpoint): the network's weights are unt" in untrained.out
+    trained = command("test", "--plugin", tiny.plugin, "--ckpt_path", fitted)  # the folder of a run
+    assert trained.code == 0, trained.err
+    assert "No checkpoint is given" not in trained.out
+
+
+def test_the_folder_of_a_run_stands_for_its_last_checkpoint(tiny, fitted: Path) -> None:
+    load_plugin_file(str(tiny.plugin))
+    assert zoo.load(fitted).spec == zoo.load(fitted / "checkpoints" / "last.ckpt").spec

@@ -96,14 +96,16 @@ def catalogue_entry(source: str) -> Entry | None:
 def weights_file(source: str) -> str:
     """Return the file that a path or a catalogue name stands for; pull it if necessary.
 
-    A path is returned as it is, even where there is no file: its reader reports that.
+    A path is returned as it is, even where there is no file: its reader reports that. The folder of a run stands for
+    its `checkpoints/last.ckpt`.
 
     Raises:
         ZooError: as `catalogue_entry` and `pull`.
     """
     entry = catalogue_entry(source)
     if entry is None:
-        return source
+        last = os.path.join(source, "checkpoints", "last.ckpt")
+        return last if os.path.isfile(last) else source  # unlike pathlib, no error for a name that cannot exist
     path = pull(source)
     if entry.note:
         say(f"{entry.name}: {entry.note}")

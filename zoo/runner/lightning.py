@@ -149,6 +149,12 @@ class ZooCLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         settings = self.config[self.subcommand]
+        if (
+            self.subcommand != "fit"
+            and not settings.get("ckpt_path")
+            and not settings.model.init_args.get("checkpoint")
+        ):
+            print("No checkpoint is given (--ckpt_path or --model.checkpoint): the network's weights are untrained.")
         # Saved before W&B's settings are completed, which belong to this run and not to its configuration.
         self.save_config_kwargs["settings"] = plain(self._parser(self.subcommand), settings)
         self.record = CSVLogger(settings.runs, settings.name)

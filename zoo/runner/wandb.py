@@ -9,7 +9,8 @@ from jsonargparse import Namespace
 
 def prepare_wandb(settings: Namespace, name: str, directory: str) -> None:
     """Complete a WandbLogger's settings: the run's directory and name, and offline mode without an API key."""
-    settings.save_dir = directory
+    if settings.save_dir in (None, "."):  # the default
+        settings.save_dir = directory
     settings.name = settings.name or f"{name}-{Path(directory).name}"
     settings.project = settings.project if settings.project not in (None, "lightning_logs") else "ablation-zoo"
     if "WANDB_MODE" not in os.environ and not settings.offline and not has_wandb_key():
