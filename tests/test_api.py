@@ -1,6 +1,7 @@
 """The public Python names: listing, building and loading models."""
 
 import ast
+import importlib
 from pathlib import Path
 
 import pytest
@@ -120,3 +121,26 @@ def test_a_part_that_a_checkpoint_knows_nothing_of_starts_fresh(fitted: Path, tm
     torch.save({"state_dict": base}, tmp_path / "damaged.ckpt")
     with pytest.raises(ZooError, match=r"damaged\.ckpt does not fit this model: missing decoder\.conv1\.weight"):
         small(checkpoint=str(tmp_path / "damaged.ckpt"))
+
+
+@pytest.mark.parametrize(
+    ("module", "names"),
+    [
+        ("zoo", "list_models list_plugins pull load create_model"),
+        ("zoo.matting.metrics", "matting_metrics"),
+        ("zoo.heads.mesh", "HeadModel HeadParams"),
+        (
+            "zoo.heads.metrics",
+            "zn_accuracy pose_error chamfer_to_ground_truth reprojection_nme now_error procrustes",
+        ),
+        ("zoo.matting.inference", "load_matting"),
+        ("zoo.heads.inference", "predict_head"),
+        ("zoo.cli", "main"),
+        ("zoo.core.parts", "Backbone LossTerm Augmentation SampleSource"),
+        ("zoo.matting.parts", "Coarse MattingOutput MattingBatch PatchSelector ErrorMap Refiner select"),
+        ("zoo.heads.parts", "HeadOutput HeadBatch Fusion LandmarkBranch"),
+    ],
+)
+def test_names_that_others_import_stay(module: str, names: str) -> None:
+    found = importlib.import_module(module)
+    assert [name for name in names.split() if not hasattr(found, name)] == []
