@@ -171,7 +171,7 @@ class HeadModel(Part, nn.Module):
         return self.get_buffer(f"subset_{name}")
 
     def split(self, params: HeadParams | Tensor) -> HeadParams:
-        """Return (B, sizes.total) numbers as `HeadParams`."""
+        """Return parameters as `HeadParams`: split a (B, sizes.total) tensor, return `HeadParams` unchanged."""
         return params if isinstance(params, HeadParams) else HeadParams.from_vector(params, *self.sizes)
 
     def vertices(self, params: HeadParams | Tensor, rotated: bool = True) -> Tensor:

@@ -1,4 +1,4 @@
-"""Slots of 3D heads."""
+"""Slots of 3D heads, announced in pyproject.toml under `zoo.slots`."""
 
 from zoo.core.slot import Slot
 

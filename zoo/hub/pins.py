@@ -78,5 +78,5 @@ def weights_directory() -> Path:
 
 
 def folder_name(name: str) -> str:
-    """Return the name of an entry as a folder name; revisions may contain slashes."""
+    """Return the name of an entry as a folder name: a `/` in its revision becomes `%2F`."""
     return name.replace("/", "%2F")

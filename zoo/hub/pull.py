@@ -149,7 +149,7 @@ def cached(entry: Entry) -> Path | None:
 
 
 def download_to_cache(entry: Entry, expected: pins.Content) -> Path:
-    """Download the file of an entry into the cache, and check it."""
+    """Download the file of an entry into the cache and return its path; keep nothing where it is not as expected."""
     path = cached_file(entry)
     partial = path.with_name(f"{path.name}.part")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -171,7 +171,7 @@ def download_to_cache(entry: Entry, expected: pins.Content) -> Path:
 
 
 def copy_to_cache(entry: Entry, expected: pins.Content, file: Path) -> Path:
-    """Copy a file that was obtained in another way into the cache, and check it."""
+    """Copy a file from elsewhere into the cache and return its path; keep nothing where it is not as expected."""
     if not file.is_file():
         raise ZooError(f"--from {file}: there is no such file.")
     path = cached_file(entry)

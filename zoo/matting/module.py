@@ -219,7 +219,7 @@ def first_samples(record: Record, count: int) -> Record:
 
 
 def one_sample(record: Record, index: int) -> Record:
-    """Return one sample of a batch, or of its output, as a batch of one."""
+    """Return the sample at `index` of a batch, or of a network's output, as a batch of one."""
     return type(record)._make(None if value is None else value[index : index + 1] for value in record)
 
 

@@ -1,4 +1,4 @@
-"""Images made of a network's output: matte, colours, cut-out, composite, expected error and refined patches."""
+"""Files and images made of a network's output: matte, colours, cut-out, composite, expected error, refined patches."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager

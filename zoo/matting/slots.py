@@ -1,4 +1,4 @@
-"""Slots of background matting."""
+"""Slots of background matting, announced in pyproject.toml under `zoo.slots`."""
 
 from zoo.core.slot import Slot
 

@@ -36,7 +36,7 @@ _BITS_PER_SAMPLE = 258  # the TIFF tag
 
 
 class MediaError(ZooError):
-    """An image or video file that cannot be used."""
+    """Images or videos that cannot be used: a bad or missing file or folder, or a missing decoder."""
 
 
 def read_image(path: str | Path, mode: Mode = "RGB", least: int | None = None) -> np.ndarray:

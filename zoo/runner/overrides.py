@@ -127,7 +127,7 @@ def class_at(source: Source, path: Path) -> str | None:
 
 
 def class_name(path: str) -> str:
-    """Return the last word of an import path, or a registered name itself."""
+    """Return the class name of an import path, `a.b.C` → `C`; a registered name is returned unchanged."""
     return path.rpartition(".")[2]
 
 

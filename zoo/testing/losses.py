@@ -30,7 +30,7 @@ class LossContract(PartContract):
 
     @abstractmethod
     def random_fields(self, size: tuple[int, int], count: int = 2) -> tuple[Fields, Fields]:
-        """Return the fields of a plausible network output and of a batch, for images of a size."""
+        """Return all fields of a plausible network output and of its batch, for `count` images of `size`."""
 
     @property
     @abstractmethod

@@ -1,6 +1,7 @@
-"""The `zoo` entry of a checkpoint: write it, and check one that comes from elsewhere.
+"""The `zoo` entry of a checkpoint: what it holds (`describe`), and the check of one from elsewhere (`record`).
 
-The entry is plain data: the specs of the module and of its data, the seed, versions, and the origin of each plugin.
+The entry is plain data: the run's name, the specs of the module and of its data, the seed, the trainer's settings that
+change results, versions, the origin of each plugin, and the module's `identity`. `TrainingModule` adds it on saving.
 """
 
 import re

@@ -80,7 +80,7 @@ def unshuffled_kernel(weight: Tensor) -> Tensor:
 
 
 def multiply_adds(side: int, kernels: Kernels) -> int:
-    """Return the number of multiply-adds of a tile of `side` patches a side."""
+    """Return the multiply-adds of all convolutions for a tile of `side` × `side` patches, halo included."""
     total, length = 0, PATCH // 2 * side + 2 * kernels.margin
     for weight, _ in kernels:
         length -= weight.shape[-1] - 1

@@ -63,7 +63,7 @@ def error_of_whole_images(alpha: Tensor, target_alpha: Tensor, mask: Tensor) -> 
 
 
 def error_by_tiles(alpha: Tensor, target_alpha: Tensor, mask: Tensor) -> Tensor:
-    """Return `gradient_error` of levels, on the CPU."""
+    """Return `gradient_error` of alphas as levels 0…255 (see `quantise`), on the CPU, tile by tile."""
     values = [_error_of_image(*image) for image in zip(*arrays(alpha, target_alpha, mask), strict=True)]
     return torch.tensor(values, dtype=torch.float32)
 
