@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 import zoo
-from zoo.runner.overrides import Source, as_source, as_words, replace_slots, resolve_names
+from zoo.core.registry import get_slot
+from zoo.runner.overrides import Source, as_source, as_words, replace_slots
 from zoo.runner.values import read_value
 from zoo.study.plan.resolve import Resolver
 
@@ -115,8 +116,8 @@ def test_values_that_are_no_classes_are_left_as_typed() -> None:
     assert words(*typed) == ({}, typed)
 
 
-def test_only_named_plugins_are_imported(install) -> None:
+def test_only_named_plugins_are_imported(install, tiny, command) -> None:
     install("broken-selector", "0.9", {"zoo.selectors": {"Broken": "broken_plugin:Broken"}}, {"broken_plugin": "1 / 0"})
-    source = as_source("--model.selector", "TopK", read_value)
-    resolve_names(source)
-    assert as_words(source) == ["--model.selector=zoo_plugins.selectors.TopK"]
+    outcome = command("fit", *tiny.options, "--model.selector=RandomPatches", "--print_config")
+    assert outcome.code == 0, outcome.err
+    assert get_slot("selectors").failures == {}, "a plugin that nobody named was imported"
