@@ -26,6 +26,7 @@ from lightning.pytorch import Trainer
 from PIL import Image
 from torch import Tensor
 from zoo_plugins.synthetic.drawing.backgrounds import generate_background
+from zoo_plugins.synthetic.drawing.photographs import Photographs
 from zoo_plugins.synthetic.mattes.matte import MatteOptions, generate_matte
 
 import zoo
@@ -312,8 +313,12 @@ def write_files(root: Path, side: int, different: int, copies: int) -> None:
     for folder in ("fgr", "pha", "bgr"):
         (root / folder).mkdir()
     for number in range(different):
-        matte = generate_matte(0, "train", number, MatteOptions(side, detail=0.3))
-        pictures = {"fgr": matte[..., :3], "pha": matte[..., 3], "bgr": generate_background(0, "train", number, side)}
+        matte = generate_matte(0, Photographs("train"), number, MatteOptions(side, detail=0.3))
+        pictures = {
+            "fgr": matte[..., :3],
+            "pha": matte[..., 3],
+            "bgr": generate_background(0, Photographs("train"), number, side),
+        }
         for folder, picture in pictures.items():
             image = Image.fromarray(picture)
             if number % 2:

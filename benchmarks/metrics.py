@@ -8,6 +8,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from zoo_plugins.synthetic.drawing.photographs import Photographs
 from zoo_plugins.synthetic.mattes.matte import MatteOptions, generate_matte
 
 from benchmarks.cases import Case, Values
@@ -164,7 +165,7 @@ def synthetic_frame(extent: Extent) -> Frames:
     side = extent.height
     picture = np.zeros((side, extent.width, 4), np.uint8)
     left = (extent.width - side) // 2
-    picture[:, left : left + side] = generate_matte(0, "test", 0, MatteOptions(side))
+    picture[:, left : left + side] = generate_matte(0, Photographs("test"), 0, MatteOptions(side))
     target_foreground, target_alpha = torch.from_numpy(picture).permute(2, 0, 1)[None].split([3, 1], dim=1)
     rng = np.random.default_rng(derive_seed("zoo bench metrics", extent.name))
     coarse = torch.from_numpy(rng.normal(size=(1, 1, max(2, side // 32), max(2, extent.width // 32)))).float()

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from zoo.core.parts import Backbone, only_as_a_whole
 from zoo.core.slot import nearest
+from zoo.weights.reading import read_weights
 
 TIMM_ERRORS = (TypeError, ValueError, AssertionError, NotImplementedError, RuntimeError)
 """Errors of timm for a model without features, with none at this stride, or with a fixed image size."""
@@ -38,6 +39,8 @@ class TimmBackbone(Backbone):
             paper and in DAD-3DNet, instead of its first 3×3 (timm, torchvision). No weight changes its shape.
         activation: in place of the model's own, by timm's name for it: `relu` makes `mobilenetv1_100` the MobileNet of
             DAD-3DNet, which timm has with `relu6`.
+        checkpoint: a file of the whole timm model's weights to start from, such as `tools/encoders.py` writes. A first
+            convolution for other than 3 channels gets them as with `pretrained`. Specs and checkpoints do not keep it.
 
     Example:
         >>> backbone = TimmBackbone("test_resnet", output_stride=32)
@@ -53,6 +56,7 @@ class TimmBackbone(Backbone):
         pretrained: bool = False,
         stride_in_first_conv: bool = False,
         activation: str | None = None,
+        checkpoint: str | None = None,
     ) -> None:
         super().__init__()
         if output_stride not in (8, 16, 32):
@@ -62,22 +66,28 @@ class TimmBackbone(Backbone):
                 f"TimmBackbone(activation='{activation}'): expected timm's name of an activation, for example relu, "
                 "relu6, silu or gelu."
             )
+        if checkpoint is not None and pretrained:
+            raise ValueError("TimmBackbone has both pretrained=true and a checkpoint: give one of them.")
         self.name = name
         self.output_stride = output_stride
         self.pretrained = pretrained
         self.stride_in_first_conv = stride_in_first_conv
         self.activation = activation
+        self.checkpoint = checkpoint
 
     def build(self, in_channels: int, strides: Sequence[int]) -> None:
         import timm
 
         stages = self._stages_at(in_channels, strides)
+        if self.checkpoint is not None:
+            check_weights(self.name, self.checkpoint)
         model: Any = timm.create_model(
             self.name,
             features_only=True,
             in_chans=in_channels,
             out_indices=stages,
-            pretrained=self.pretrained,
+            pretrained=self.pretrained or self.checkpoint is not None,
+            pretrained_cfg_overlay={"file": self.checkpoint} if self.checkpoint is not None else None,
             **self._options(self.output_stride),
         )
         if self.stride_in_first_conv:
@@ -156,6 +166,25 @@ class TimmBackbone(Backbone):
                 if set(strides) <= set(self._reductions(in_channels, output_stride)):
                     return f"'{self.name}' works with output_stride={output_stride}"
         return "choose a model that has them, for example resnet50, mobilenetv2_100 or efficientnet_b0"
+
+
+def check_weights(name: str, path: str) -> None:
+    """Raise ValueError unless the file holds the features of the timm model.
+
+    timm itself loads what fits and passes over the rest.
+    """
+    import timm
+
+    found = read_weights(path)
+    with torch.device("meta"):
+        model: Any = timm.create_model(name, num_classes=0)
+    expected = {key: value for key, value in model.state_dict().items() if "num_batches_tracked" not in key}
+    other = [key for key, value in expected.items() if key not in found or found[key].shape != value.shape]
+    if other:
+        raise ValueError(
+            f"{path} holds no weights of timm's '{name}': {len(other)} of {len(expected)} tensors are absent or have "
+            f"another shape, for example '{other[0]}'. Choose the file or the name that belongs to it."
+        )
 
 
 @cache

@@ -1,11 +1,15 @@
 """TimmBackbone: features at the strides that the network asks for, and a sentence where a model has none."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import timm
 import torch
+from safetensors.torch import save_file
 from zoo_plugins.backbones import TimmBackbone
+
+from zoo.core.spec import without_downloads
 
 STRIDES = (2, 4, 8, 16)
 
@@ -35,6 +39,28 @@ def test_features_have_the_strides_and_channels_it_says(name: str, output_stride
     assert [tuple(feature.shape) for feature in features] == [
         (2, count, -(-63 // stride), -(-97 // stride)) for count, stride in zip(channels, STRIDES, strict=True)
     ]
+
+
+def test_starts_from_a_file_and_does_not_keep_it_in_a_spec(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = timm.create_model("test_efficientnet", num_classes=7)
+    path = str(tmp_path / "encoder.safetensors")
+    save_file(model.state_dict(), path)
+    backbone = TimmBackbone("test_efficientnet", checkpoint=path)
+    backbone.build(in_channels=6, strides=STRIDES)
+    half = model.conv_stem.weight / 2  # the official converter: both images at half strength
+    assert torch.equal(backbone.model.conv_stem.weight, torch.cat([half, half], dim=1))
+    assert torch.equal(backbone.model.blocks[1][0].conv_exp.weight, model.blocks[1][0].conv_exp.weight)
+    assert "checkpoint" not in without_downloads(backbone.spec)["init_args"]
+
+
+def test_a_file_of_another_architecture_is_refused(tmp_path: Path) -> None:
+    path = str(tmp_path / "encoder.safetensors")
+    save_file(timm.create_model("test_resnet").state_dict(), path)
+    with pytest.raises(ValueError, match=r"holds no weights of timm's 'test_efficientnet'.*absent"):
+        TimmBackbone("test_efficientnet", checkpoint=path).build(in_channels=3, strides=STRIDES)
+    with pytest.raises(ValueError, match="both pretrained=true and a checkpoint"):
+        TimmBackbone("test_efficientnet", pretrained=True, checkpoint=path)
 
 
 def test_any_number_of_input_channels() -> None:

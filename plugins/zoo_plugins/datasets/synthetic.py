@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import asdict
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -13,7 +14,7 @@ from zoo.matting.parts import Matte, MattingDataset
 from zoo_plugins.synthetic import check_arguments, check_index
 from zoo_plugins.synthetic.drawing.backgrounds import generate_background
 from zoo_plugins.synthetic.drawing.layers import Image8
-from zoo_plugins.synthetic.drawing.photographs import attribution
+from zoo_plugins.synthetic.drawing.photographs import Photographs, attribution, files_in
 from zoo_plugins.synthetic.mattes.matte import MatteOptions, generate_matte
 
 VERSION = 3  # of the generator, part of the cache's key: raise it when the same seeds would give other images
@@ -34,6 +35,8 @@ class SyntheticMattes(MattingDataset):
         people: fraction of persons among the subjects, in [0, 1]; the others are things.
         detail: how many strands of hair and other thin parts: 1 is usual, 0.1 coarse.
         frames: so many consecutive cut-outs are frames of one clip; 1 gives stills.
+        photographs: a folder of JPEG or PNG photographs for backgrounds and cloth, such as
+            `tools/training_photographs.py` writes; most backgrounds are then photographs instead of rooms.
         cache: the folder of the cache; None is `$ZOO_CACHE/synthetic`, or the platform's cache folder.
 
     Raises:
@@ -59,6 +62,7 @@ class SyntheticMattes(MattingDataset):
         people: float = 0.75,
         detail: float = 1.0,
         frames: int = 1,
+        photographs: str | None = None,
         cache: str | None = None,
     ) -> None:
         check_arguments(split, count=(count, 1), backgrounds=(backgrounds, 1), size=(size, 32), frames=(frames, 1))
@@ -72,14 +76,20 @@ class SyntheticMattes(MattingDataset):
         self.seed = seed
         self.options = MatteOptions(size, people, detail, frames)
         self._background_count = backgrounds
-        key = {"version": VERSION, "split": split, "seed": seed}
+        self.photographs = Photographs(split, photographs)
+        key: dict[str, object] = {"version": VERSION, "split": split, "seed": seed}
+        if photographs is not None:
+            key["photographs"] = [Path(path).name for path in files_in(photographs)]
         self._mattes = ArrayCache(cache, f"mattes-{split}-{size}", {**key, **asdict(self.options)})
         self._backgrounds = ArrayCache(cache, f"backgrounds-{split}-{size}", {**key, "size": size})
 
     @property
     def notice(self) -> list[str]:
         """Lines for the README of written files: what the images are, and whose photographs they show."""
-        return ["Every foreground is synthetic: no person or thing was photographed.", *attribution(self.split)]
+        return [
+            "Every foreground is synthetic: no person or thing was photographed.",
+            *attribution(self.split, self.photographs.folder),
+        ]
 
     def __len__(self) -> int:
         return self.count
@@ -88,7 +98,7 @@ class SyntheticMattes(MattingDataset):
         """Return cut-out number `index`: uint8, (3, size, size) and (1, size, size)."""
         check_index(index, self.count, "cut-outs")
         pixels = self._cached(
-            self._mattes, index, 4, lambda: generate_matte(self.seed, self.split, index, self.options)
+            self._mattes, index, 4, lambda: generate_matte(self.seed, self.photographs, index, self.options)
         )
         return Matte(pixels[:3], pixels[3:], f"synthetic_{self.split}_{index:06d}")
 
@@ -100,7 +110,7 @@ class SyntheticMattes(MattingDataset):
         """Return background number `index`: uint8, (3, size, size)."""
         check_index(index, self._background_count, "backgrounds")
         return self._cached(
-            self._backgrounds, index, 3, lambda: generate_background(self.seed, self.split, index, self.size)
+            self._backgrounds, index, 3, lambda: generate_background(self.seed, self.photographs, index, self.size)
         )
 
     def _cached(self, cache: ArrayCache, index: int, channels: int, generate: Callable[[], Image8]) -> Tensor:

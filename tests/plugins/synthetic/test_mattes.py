@@ -9,12 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 from zoo_plugins.datasets.synthetic import SyntheticMattes
-from zoo_plugins.synthetic.drawing import photographs
 from zoo_plugins.synthetic.drawing.backgrounds import generate_background
 from zoo_plugins.synthetic.drawing.canvas import SAMPLES, Canvas, Light, View
 from zoo_plugins.synthetic.drawing.curves import ellipse, limb
 from zoo_plugins.synthetic.drawing.layers import defocus, extrapolate, motion_blur, over, to_straight
-from zoo_plugins.synthetic.drawing.photographs import ATTRIBUTION, HELD_OUT, PHOTOGRAPHS, folder
+from zoo_plugins.synthetic.drawing.photographs import ATTRIBUTION, HELD_OUT, PHOTOGRAPHS, Photographs, _read, folder
 from zoo_plugins.synthetic.mattes.matte import MatteOptions, generate_matte
 
 from zoo.core.cache import ArrayCache, cache_directory
@@ -168,26 +167,26 @@ def test_a_subject_that_the_frame_cuts_does_not_fade_there() -> None:
 
 def test_the_same_index_gives_the_same_matte_and_any_other_key_another() -> None:
     options = MatteOptions(64)
-    matte = generate_matte(0, "train", 3, options)
-    assert np.array_equal(matte, generate_matte(0, "train", 3, options))
+    matte = generate_matte(0, Photographs("train"), 3, options)
+    assert np.array_equal(matte, generate_matte(0, Photographs("train"), 3, options))
     for other in (
-        generate_matte(0, "train", 4, options),
-        generate_matte(1, "train", 3, options),
-        generate_matte(0, "test", 3, options),
+        generate_matte(0, Photographs("train"), 4, options),
+        generate_matte(1, Photographs("train"), 3, options),
+        generate_matte(0, Photographs("test"), 3, options),
     ):
         assert not np.array_equal(matte, other)
 
 
 def test_every_matte_has_a_subject_and_a_background() -> None:
     for index in range(24):
-        alpha = generate_matte(0, "train", index, MatteOptions(96, people=0.5))[..., 3]
+        alpha = generate_matte(0, Photographs("train"), index, MatteOptions(96, people=0.5))[..., 3]
         assert alpha.max() == 255 or (alpha > 60).sum() > 50
         assert (alpha == 0).mean() > 0.02
 
 
 def soft_share(detail: float) -> float:
     options = MatteOptions(128, people=1.0, detail=detail)
-    alphas = np.stack([generate_matte(0, "train", index, options)[..., 3] for index in range(8)])
+    alphas = np.stack([generate_matte(0, Photographs("train"), index, options)[..., 3] for index in range(8)])
     return float(((alphas > 5) & (alphas < 250)).sum() / (alphas > 5).sum())
 
 
@@ -199,7 +198,9 @@ def test_hair_makes_a_real_share_of_alpha_soft() -> None:
 
 def test_frames_of_a_clip_show_one_subject_that_moves() -> None:
     options = MatteOptions(96, people=1.0, frames=3)
-    first, second, third, next_clip = (generate_matte(5, "train", index, options)[..., 3] for index in range(4))
+    first, second, third, next_clip = (
+        generate_matte(5, Photographs("train"), index, options)[..., 3] for index in range(4)
+    )
     assert not np.array_equal(first, second)
     same = np.abs(first.astype(int) - second).mean()
     assert same < np.abs(first.astype(int) - third).mean() < np.abs(first.astype(int) - next_clip).mean()
@@ -212,7 +213,7 @@ def test_people_is_the_share_of_persons(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr("zoo_plugins.synthetic.mattes.matte.render_thing", lambda *_: drawn.append("thing") or layer)
     monkeypatch.setattr("zoo_plugins.synthetic.mattes.matte.COMPANION_FRACTION", 0.0)
     for index in range(200):
-        generate_matte(0, "train", index, MatteOptions(32, people=0.8))
+        generate_matte(0, Photographs("train"), index, MatteOptions(32, people=0.8))
     assert 0.7 < drawn.count("person") / len(drawn) < 0.9
 
 
@@ -220,11 +221,11 @@ def test_people_is_the_share_of_persons(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_backgrounds_differ_and_repeat() -> None:
-    first = generate_background(0, "train", 0, 64)
+    first = generate_background(0, Photographs("train"), 0, 64)
     assert first.shape == (64, 64, 3)
-    assert np.array_equal(first, generate_background(0, "train", 0, 64))
-    assert not np.array_equal(first, generate_background(0, "train", 1, 64))
-    assert not np.array_equal(first, generate_background(0, "validation", 0, 64))
+    assert np.array_equal(first, generate_background(0, Photographs("train"), 0, 64))
+    assert not np.array_equal(first, generate_background(0, Photographs("train"), 1, 64))
+    assert not np.array_equal(first, generate_background(0, Photographs("validation"), 0, 64))
 
 
 def test_no_two_splits_share_a_photograph_and_none_has_one_that_is_held_out() -> None:
@@ -252,14 +253,28 @@ def test_a_split_opens_its_own_photographs_only_and_no_connection(split: str, mo
     def no_network(*_):
         raise AssertionError("a connection was opened")
 
-    photographs._read.cache_clear()
+    _read.cache_clear()
     monkeypatch.setattr(Image, "open", spy)
     monkeypatch.setattr(socket.socket, "connect", no_network)
     for index in range(20):
-        generate_background(0, split, index, 48)
-        generate_matte(0, split, index, MatteOptions(48))
+        generate_background(0, Photographs(split), index, 48)
+        generate_matte(0, Photographs(split), index, MatteOptions(48))
     assert opened
     assert opened <= set(PHOTOGRAPHS[split])
+
+
+def test_a_folder_gives_most_backgrounds_and_is_named(tmp_path: Path) -> None:
+    Image.new("RGB", (80, 80), (250, 10, 20)).save(tmp_path / "red.png")
+    (tmp_path / "ATTRIBUTION.txt").write_text("red.png: somebody, CC0 1.0\n", encoding="utf-8")
+    dataset = SyntheticMattes(
+        count=1, backgrounds=40, size=32, photographs=str(tmp_path), cache=str(tmp_path / "cache")
+    )
+    images = [dataset.background(index).float() for index in range(40)]
+    red = sum(bool(image[0].mean() > 4 * image[1:].mean()) for image in images)
+    assert red >= 20
+    assert dataset.notice[-1] == "red.png: somebody, CC0 1.0"
+    with pytest.raises(FileNotFoundError, match="holds no photographs"):
+        SyntheticMattes(photographs=str(tmp_path / "cache"))
 
 
 # The cache.
@@ -376,13 +391,13 @@ def test_a_written_dataset_holds_the_same_pictures(tmp_path: Path) -> None:
     kinds = ("fgr", "pha", "bgr")
     expected = {f"train/{kind}/{name}" for kind in kinds for name in ("0000.png", "0001.png")}
     assert names == expected | {f"test/{kind}/0000.png" for kind in kinds} | {"README.txt"}
-    matte = generate_matte(3, "train", 1, MatteOptions(48))
+    matte = generate_matte(3, Photographs("train"), 1, MatteOptions(48))
     with Image.open(root / "train/pha/0001.png") as alpha, Image.open(root / "train/fgr/0001.png") as foreground:
         assert (alpha.mode, foreground.mode) == ("L", "RGB")
         assert np.array_equal(np.asarray(alpha), matte[..., 3])
         assert np.array_equal(np.asarray(foreground), matte[..., :3])
     background = read_image(root / "test/bgr/0000.png")
-    assert np.array_equal(np.asarray(background), generate_background(3, "test", 0, 48))
+    assert np.array_equal(np.asarray(background), generate_background(3, Photographs("test"), 0, 48))
 
 
 def test_the_dataset_says_that_it_is_synthetic_and_whose_photographs_it_shows(tmp_path: Path) -> None:

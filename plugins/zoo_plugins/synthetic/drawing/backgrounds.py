@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
 from zoo.core.seeding import derive_seed
-from zoo_plugins.synthetic.drawing import photographs
 from zoo_plugins.synthetic.drawing.furniture import ON_THE_FLOOR, ON_THE_WALL, Box, rgb
 from zoo_plugins.synthetic.drawing.layers import Image8
+from zoo_plugins.synthetic.drawing.photographs import Photographs
 from zoo_plugins.synthetic.drawing.textures import Colour, cloudy_noise, house_colour, smooth_noise, to_image
 
 ROOM_FRACTION = 0.67  # fraction of rooms among the backgrounds of mattes; the others are photographs
+ROOM_FRACTION_WITH_FOLDER = 0.25  # the same where the dataset has a folder of photographs
 HEAD_ROOMS = 64
 """Rooms of a split behind heads. Generating a room takes longer than rendering a head, so a process reuses them."""
 OUT_OF_FOCUS = 0.6  # fraction of the rooms and photographs behind heads that are blurred
@@ -28,15 +29,15 @@ SURFACE = 256  # height and width of the textures of walls and floors, in pixels
 Corners = list[tuple[float, float]]
 
 
-def generate_background(seed: int, split: str, index: int, size: int) -> Image8:
+def generate_background(seed: int, photographs: Photographs, index: int, size: int) -> Image8:
     """Return the background of matting sample `index` of a split: (size, size, 3) uint8."""
-    rng = np.random.default_rng(derive_seed(seed, split, "background", index))
-    if rng.random() < ROOM_FRACTION:
-        return generate_room(rng, size, split)
-    return _blurred(rng, photographs.crop(rng, split, size), 0.35, 0.02)
+    rng = np.random.default_rng(derive_seed(seed, photographs.split, "background", index))
+    if rng.random() < (ROOM_FRACTION if photographs.folder is None else ROOM_FRACTION_WITH_FOLDER):
+        return generate_room(rng, size, photographs)
+    return _blurred(rng, photographs.crop(rng, size), 0.35, 0.02)
 
 
-def generate_head_background(rng: Generator, seed: int, split: str, size: int) -> NDArray[np.float32]:
+def generate_head_background(rng: Generator, seed: int, photographs: Photographs, size: int) -> NDArray[np.float32]:
     """Return a background for a head: (size, size, 3) in [0, 1]. Rooms depend on the dataset's seed.
 
     A background that is out of focus is generated smaller and enlarged.
@@ -44,18 +45,19 @@ def generate_head_background(rng: Generator, seed: int, split: str, size: int) -
     smaller = max(8, size // int(rng.integers(2, 7))) if rng.random() < OUT_OF_FOCUS else size
     kind = rng.random()
     if kind < 0.35:
-        image = Image.fromarray(_shared_room(seed, split, int(rng.integers(HEAD_ROOMS)), size))
+        image = Image.fromarray(_shared_room(seed, photographs, int(rng.integers(HEAD_ROOMS)), size))
         image = image.resize((smaller, smaller), Image.Resampling.BOX)
         image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if rng.random() < 0.5 else image
     else:
-        image = to_image(photographs.crop(rng, split, smaller) if kind < 0.7 else _wall(rng, max(8, size // 4)))
+        image = to_image(photographs.crop(rng, smaller) if kind < 0.7 else _wall(rng, max(8, size // 4)))
     return np.asarray(image.resize((size, size), Image.Resampling.BICUBIC), np.float32) / np.float32(255)
 
 
 @lru_cache(maxsize=3 * HEAD_ROOMS)
-def _shared_room(seed: int, split: str, number: int, size: int) -> Image8:
+def _shared_room(seed: int, photographs: Photographs, number: int, size: int) -> Image8:
     """Return room `number` of a split; not to be changed."""
-    return generate_room(np.random.default_rng(derive_seed(seed, split, "room", number)), size, split)
+    rng = np.random.default_rng(derive_seed(seed, photographs.split, "room", number))
+    return generate_room(rng, size, photographs)
 
 
 def _wall(rng: Generator, size: int) -> NDArray[np.float32]:
@@ -68,20 +70,20 @@ def _wall(rng: Generator, size: int) -> NDArray[np.float32]:
     return (first + (second - first) * mix.clip(0, 1)[..., None]).astype(np.float32)
 
 
-def generate_room(rng: Generator, size: int, split: str) -> Image8:
-    """Return a room, (size, size, 3) uint8; pictures and windows may show the split's photographs."""
+def generate_room(rng: Generator, size: int, photographs: Photographs) -> Image8:
+    """Return a room, (size, size, 3) uint8; pictures and windows may show the photographs."""
     large = size * SUPERSAMPLING
     image = Image.new("RGB", (large, large), rgb(house_colour(rng)))
     left, right = rng.uniform(-0.1, 0.25) * large, rng.uniform(0.75, 1.1) * large
     top, floor = rng.uniform(-0.2, 0.15) * large, rng.uniform(0.62, 0.9) * large
-    _draw_walls(rng, image, (left, top, right, floor), house_colour(rng), split)
-    _draw_floor(rng, image, (left, right, floor), split)
-    _decorate(rng, image, (left, top, right, floor), split)
-    _furnish(rng, image, (left, right, floor), split)
+    _draw_walls(rng, image, (left, top, right, floor), house_colour(rng), photographs)
+    _draw_floor(rng, image, (left, right, floor), photographs)
+    _decorate(rng, image, (left, top, right, floor), photographs)
+    _furnish(rng, image, (left, right, floor), photographs)
     return _expose(rng, np.asarray(image.reduce(SUPERSAMPLING), np.float32) / 255, floor / SUPERSAMPLING)
 
 
-def _draw_walls(rng: Generator, image: Image.Image, box: Box, colour: Colour, split: str) -> None:
+def _draw_walls(rng: Generator, image: Image.Image, box: Box, colour: Colour, photographs: Photographs) -> None:
     draw = ImageDraw.Draw(image)
     left, top, right, floor = box
     large = image.width
@@ -96,19 +98,19 @@ def _draw_walls(rng: Generator, image: Image.Image, box: Box, colour: Colour, sp
     draw.polygon(ceiling, fill=rgb(0.3 * house_colour(rng) + 0.68))
     for x, shade in ((left, rng.uniform(0.7, 1.0)), (right, rng.uniform(0.7, 1.0))):
         draw.polygon([(x, top), (x, floor), outwards(x, floor), outwards(x, top)], fill=rgb(colour, shade))
-    surface = _wall_surface(rng, colour, split)
+    surface = _wall_surface(rng, colour, photographs)
     spot = (int(left), int(top), int(right), int(floor))
     image.paste(surface.resize((spot[2] - spot[0], spot[3] - spot[1]), Image.Resampling.BILINEAR), spot[:2])
     if rng.random() < 0.7:
         draw.rectangle((left, floor - 0.02 * large, right, floor), fill=rgb(0.4 * house_colour(rng) + 0.5))
 
 
-def _wall_surface(rng: Generator, colour: Colour, split: str) -> Image.Image:
+def _wall_surface(rng: Generator, colour: Colour, photographs: Photographs) -> Image.Image:
     """Return plaster, wallpaper, panels, bricks or a photographed texture."""
     kind = rng.choice(["plaster", "stripes", "panels", "photograph", "bricks"], p=[0.4, 0.15, 0.12, 0.18, 0.15])
     plaster = colour * (0.93 + 0.14 * cloudy_noise(rng, (SURFACE, SURFACE), (4, 4))[..., None])
     if kind == "photograph":
-        plaster = 0.4 * plaster + 0.6 * photographs.crop(rng, split, SURFACE)
+        plaster = 0.4 * plaster + 0.6 * photographs.crop(rng, SURFACE)
     surface = to_image(plaster)
     draw = ImageDraw.Draw(surface)
     if kind == "stripes":
@@ -129,11 +131,13 @@ def _wall_surface(rng: Generator, colour: Colour, split: str) -> Image.Image:
     return surface
 
 
-def _draw_floor(rng: Generator, image: Image.Image, edges: tuple[float, float, float], split: str) -> None:
+def _draw_floor(
+    rng: Generator, image: Image.Image, edges: tuple[float, float, float], photographs: Photographs
+) -> None:
     """Lay planks, tiles, a carpet or a photographed ground in perspective."""
     left, right, floor = edges
     large = image.width
-    surface = _floor_surface(rng, split)
+    surface = _floor_surface(rng, photographs)
     height = int(large - floor)
     if height < 4:
         return
@@ -146,11 +150,11 @@ def _draw_floor(rng: Generator, image: Image.Image, edges: tuple[float, float, f
     image.paste(laid, (0, int(floor)), mask)
 
 
-def _floor_surface(rng: Generator, split: str) -> Image.Image:
+def _floor_surface(rng: Generator, photographs: Photographs) -> Image.Image:
     colour = house_colour(rng)
     kind = rng.choice(["planks", "tiles", "carpet", "photograph"], p=[0.4, 0.2, 0.2, 0.2])
     if kind == "photograph":
-        return to_image(photographs.crop(rng, split, SURFACE))
+        return to_image(photographs.crop(rng, SURFACE))
     grain = cloudy_noise(rng, (SURFACE, SURFACE), (3, 60) if kind == "planks" else (24, 24), octaves=3)
     surface = to_image(colour * (0.85 + 0.3 * grain[..., None]))
     draw = ImageDraw.Draw(surface)
@@ -176,7 +180,7 @@ def _perspective(corners: Corners, side: int) -> list[float]:
     return np.linalg.solve(np.array(rows, np.float64), np.array(values, np.float64)).tolist()
 
 
-def _decorate(rng: Generator, image: Image.Image, box: Box, split: str) -> None:
+def _decorate(rng: Generator, image: Image.Image, box: Box, photographs: Photographs) -> None:
     left, top, right, floor = box
     large = image.width
     for _ in range(rng.integers(0, 5)):
@@ -185,10 +189,10 @@ def _decorate(rng: Generator, image: Image.Image, box: Box, split: str) -> None:
         x = rng.uniform(left, max(left + 1, right - width))
         y = max(top, 0) + rng.uniform(0.03, 0.3) * large
         if y + height < floor:
-            draw(rng, image, (x, y, x + width, y + height), split)
+            draw(rng, image, (x, y, x + width, y + height), photographs)
 
 
-def _furnish(rng: Generator, image: Image.Image, edges: tuple[float, float, float], split: str) -> None:
+def _furnish(rng: Generator, image: Image.Image, edges: tuple[float, float, float], photographs: Photographs) -> None:
     """Put furniture on the floor, the farthest first."""
     left, right, floor = edges
     large = image.width
@@ -197,7 +201,7 @@ def _furnish(rng: Generator, image: Image.Image, edges: tuple[float, float, floa
         scale = (1 + 0.8 * depth) * rng.uniform(0.75, 1.25) * large
         base = floor + depth * (large - floor) + 0.01 * large
         x = rng.uniform(left - 0.1 * large, right - 0.5 * width * scale)
-        draw(rng, image, (x, base - height * scale, x + width * scale, base), split)
+        draw(rng, image, (x, base - height * scale, x + width * scale, base), photographs)
 
 
 def _expose(rng: Generator, room: NDArray[np.floating], floor: float) -> Image8:

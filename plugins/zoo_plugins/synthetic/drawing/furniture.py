@@ -6,8 +6,8 @@ import numpy as np
 from numpy.random import Generator
 from PIL import Image, ImageDraw, ImageFilter
 
-from zoo_plugins.synthetic.drawing import photographs
 from zoo_plugins.synthetic.drawing.curves import ellipse, limb, smooth
+from zoo_plugins.synthetic.drawing.photographs import Photographs
 from zoo_plugins.synthetic.drawing.textures import Colour, cloudy_noise, house_colour, to_image
 
 Box = tuple[float, float, float, float]  # left, top, right and bottom, in pixels
@@ -19,14 +19,14 @@ def rgb(colour: Colour, factor: float = 1.0) -> tuple[int, int, int]:
     return red, green, blue
 
 
-def draw_window(rng: Generator, image: Image.Image, box: Box, split: str) -> None:
+def draw_window(rng: Generator, image: Image.Image, box: Box, photographs: Photographs) -> None:
     """Draw a window with daylight or night behind its bars, often with curtains."""
     draw = ImageDraw.Draw(image)
     left, top, right, bottom = box
     frame = rgb(house_colour(rng) * 0.3 + 0.65)
     border = max(2.0, 0.04 * (right - left))
     draw.rectangle((left - border, top - border, right + border, bottom + border), fill=frame)
-    view = _view_outside(rng, (max(2, int(right - left)), max(2, int(bottom - top))), split)
+    view = _view_outside(rng, (max(2, int(right - left)), max(2, int(bottom - top))), photographs)
     image.paste(view, (int(left), int(top)))
     columns, rows = rng.integers(1, 4), rng.integers(1, 4)
     bar = max(1, int(border * 0.6))
@@ -38,9 +38,9 @@ def draw_window(rng: Generator, image: Image.Image, box: Box, split: str) -> Non
         _draw_curtains(rng, draw, box)
 
 
-def _view_outside(rng: Generator, size: tuple[int, int], split: str) -> Image.Image:
+def _view_outside(rng: Generator, size: tuple[int, int], photographs: Photographs) -> Image.Image:
     if rng.random() < 0.3:
-        return _photograph(rng, split, size)
+        return _photograph(rng, photographs, size)
     day = rng.random() < 0.75
     sky = np.array([0.75, 0.85, 0.97] if day else [0.05, 0.07, 0.14]) * rng.uniform(0.85, 1.05)
     low = sky * 0.6 + (0.4 if day else 0.05)
@@ -53,8 +53,8 @@ def _view_outside(rng: Generator, size: tuple[int, int], split: str) -> Image.Im
     return view.filter(ImageFilter.GaussianBlur(size[0] * 0.02))
 
 
-def _photograph(rng: Generator, split: str, size: tuple[int, int]) -> Image.Image:
-    return to_image(photographs.crop(rng, split, 64)).resize(size, Image.Resampling.BILINEAR)
+def _photograph(rng: Generator, photographs: Photographs, size: tuple[int, int]) -> Image.Image:
+    return to_image(photographs.crop(rng, 64)).resize(size, Image.Resampling.BILINEAR)
 
 
 def _draw_curtains(rng: Generator, draw: ImageDraw.ImageDraw, box: Box) -> None:
@@ -69,7 +69,7 @@ def _draw_curtains(rng: Generator, draw: ImageDraw.ImageDraw, box: Box) -> None:
             draw.rectangle((x, top - 0.08 * (bottom - top), x + width / pleats + 1, drop), fill=rgb(colour, shade))
 
 
-def draw_frame(rng: Generator, image: Image.Image, box: Box, split: str) -> None:
+def draw_frame(rng: Generator, image: Image.Image, box: Box, photographs: Photographs) -> None:
     """Draw a framed photograph, or a framed painting of stripes and discs."""
     draw = ImageDraw.Draw(image)
     left, top, right, bottom = box
@@ -81,7 +81,7 @@ def draw_frame(rng: Generator, image: Image.Image, box: Box, split: str) -> None
     if width < 3 or height < 3:
         return
     if rng.random() < 0.5:
-        image.paste(_photograph(rng, split, (width, height)), (int(inner[0]), int(inner[1])))
+        image.paste(_photograph(rng, photographs, (width, height)), (int(inner[0]), int(inner[1])))
         return
     draw.rectangle(inner, fill=rgb(house_colour(rng)))
     for _ in range(rng.integers(2, 7)):
@@ -91,7 +91,7 @@ def draw_frame(rng: Generator, image: Image.Image, box: Box, split: str) -> None
         shape((x, y, far_x, far_y), fill=rgb(house_colour(rng)))
 
 
-def draw_shelf(rng: Generator, image: Image.Image, box: Box, split: str) -> None:
+def draw_shelf(rng: Generator, image: Image.Image, box: Box, photographs: Photographs) -> None:
     """Draw a bookcase: boards with books, vases and gaps."""
     draw = ImageDraw.Draw(image)
     left, top, right, bottom = box
@@ -118,7 +118,7 @@ def draw_shelf(rng: Generator, image: Image.Image, box: Box, split: str) -> None
     draw.rectangle(box, outline=rgb(wood, 0.9), width=int(board))
 
 
-def draw_sofa(rng: Generator, image: Image.Image, box: Box, split: str) -> None:
+def draw_sofa(rng: Generator, image: Image.Image, box: Box, photographs: Photographs) -> None:
     """Draw a sofa with cushions."""
     draw = ImageDraw.Draw(image)
     left, top, right, bottom = box
@@ -140,7 +140,7 @@ def draw_sofa(rng: Generator, image: Image.Image, box: Box, split: str) -> None:
         draw.rounded_rectangle((x, y, x + side, y + side), corner // 2, fill=rgb(house_colour(rng)))
 
 
-def draw_lamp(rng: Generator, image: Image.Image, box: Box, split: str) -> None:
+def draw_lamp(rng: Generator, image: Image.Image, box: Box, photographs: Photographs) -> None:
     """Draw a standing lamp with a lit or unlit shade."""
     draw = ImageDraw.Draw(image)
     left, top, right, bottom = box
@@ -153,7 +153,7 @@ def draw_lamp(rng: Generator, image: Image.Image, box: Box, split: str) -> None:
     draw.polygon((left + inset, top, right - inset, top, right, hem, left, hem), fill=rgb(shade))
 
 
-def draw_plant(rng: Generator, image: Image.Image, box: Box, split: str) -> None:
+def draw_plant(rng: Generator, image: Image.Image, box: Box, photographs: Photographs) -> None:
     """Draw leaves on bent stems in a pot."""
     draw = ImageDraw.Draw(image)
     left, top, right, bottom = box
@@ -174,7 +174,7 @@ def draw_plant(rng: Generator, image: Image.Image, box: Box, split: str) -> None
     draw.polygon(pot, fill=rgb(house_colour(rng)))
 
 
-def draw_cupboard(rng: Generator, image: Image.Image, box: Box, split: str) -> None:
+def draw_cupboard(rng: Generator, image: Image.Image, box: Box, photographs: Photographs) -> None:
     """Draw a cupboard or a chest of drawers with wood grain."""
     draw = ImageDraw.Draw(image)
     left, top, right, bottom = (int(edge) for edge in box)
@@ -195,7 +195,7 @@ def draw_cupboard(rng: Generator, image: Image.Image, box: Box, split: str) -> N
             draw.ellipse((middle_x - 3, middle_y - 3, middle_x + 3, middle_y + 3), fill=(60, 58, 55))
 
 
-def draw_chair(rng: Generator, image: Image.Image, box: Box, split: str) -> None:
+def draw_chair(rng: Generator, image: Image.Image, box: Box, photographs: Photographs) -> None:
     """Draw a chair with a slatted back."""
     draw = ImageDraw.Draw(image)
     left, top, right, bottom = box
@@ -210,13 +210,13 @@ def draw_chair(rng: Generator, image: Image.Image, box: Box, split: str) -> None
     draw.polygon(seat.ravel().tolist(), fill=rgb(colour, 1.15))
 
 
-def draw_screen(rng: Generator, image: Image.Image, box: Box, split: str) -> None:
+def draw_screen(rng: Generator, image: Image.Image, box: Box, photographs: Photographs) -> None:
     """Draw a television or a monitor."""
     left, top, right, bottom = box
     ImageDraw.Draw(image).rectangle(box, fill=(18, 18, 20))
     width, height = int(right - left - 6), int(bottom - top - 6)
     if rng.random() < 0.8 and width > 4 and height > 4:
-        image.paste(_photograph(rng, split, (width, height)), (int(left) + 3, int(top) + 3))
+        image.paste(_photograph(rng, photographs, (width, height)), (int(left) + 3, int(top) + 3))
 
 
 Draw = Callable[[Generator, Image.Image, Box, str], None]

@@ -4,6 +4,7 @@ They are read from the installed package as files; nothing is ever downloaded. E
 that no image of a test has been trained on. Only photographs that are free of copyright are used.
 """
 
+from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -39,23 +40,60 @@ ATTRIBUTION = {
 """Author and licence of each photograph, as scikit-image's documentation of `skimage.data` states them."""
 
 
-def attribution(split: str) -> list[str]:
-    """Return the lines that tell the authors and licences of a split's photographs."""
+FOLDER_FRACTION = 0.9
+"""Fraction of the crops that are from the folder of photographs, where there is one."""
+
+
+def attribution(split: str, folder: str | None = None) -> list[str]:
+    """Return the lines that tell the authors and licences of a split's photographs, and of those in a folder."""
     lines = [
         "Cloth and backgrounds may show pieces of these photographs, which come with scikit-image; authors and "
         "licences, as its documentation states them:"
     ]
-    return lines + [f"{name}: {ATTRIBUTION[name]}" for name in sorted(PHOTOGRAPHS[split])]
+    lines += [f"{name}: {ATTRIBUTION[name]}" for name in sorted(PHOTOGRAPHS[split])]
+    if folder is not None:
+        told = Path(folder) / "ATTRIBUTION.txt"
+        lines += told.read_text(encoding="utf-8").splitlines() if told.is_file() else [f"and those in {folder}"]
+    return lines
 
 
-def crop(rng: Generator, split: str, size: int) -> NDArray[np.floating]:
-    """Return a square crop of one of the split's photographs, perhaps mirrored, and toned: (size, size, 3) in [0, 1].
+@dataclass(frozen=True)
+class Photographs:
+    """The photographs of a split, and those of a folder where there is one.
 
-    Its side is at least 0.35 of the photograph's shorter side.
+    Args:
+        split: whose photographs of scikit-image are taken.
+        folder: with more photographs; nine in ten crops then come from there.
     """
-    names = PHOTOGRAPHS[split]
-    photograph = _read(names[rng.integers(len(names))])
-    side = int(min(photograph.size) * rng.uniform(0.35, 1.0))
+
+    split: str
+    folder: str | None = None
+
+    def crop(self, rng: Generator, size: int) -> NDArray[np.floating]:
+        """Return a square crop of a photograph, perhaps mirrored, and toned: (size, size, 3) in [0, 1].
+
+        Its side is at least 0.35 of the photograph's shorter side, 0.2 for those of the folder, which are larger.
+        """
+        names, smallest = [str(folder() / name) for name in PHOTOGRAPHS[self.split]], 0.35
+        if self.folder is not None and rng.random() < FOLDER_FRACTION:
+            names, smallest = files_in(self.folder), 0.2
+        return _crop(rng, _read(names[rng.integers(len(names))]), size, smallest)
+
+
+def files_in(directory: str) -> list[str]:
+    """Return the JPEG and PNG files of a folder in order of their names.
+
+    Raises:
+        FileNotFoundError: it has none.
+    """
+    found = sorted(str(path) for path in Path(directory).glob("*") if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
+    if not found:
+        raise FileNotFoundError(f"{directory} holds no photographs: expected a folder with .jpg or .png files.")
+    return found
+
+
+def _crop(rng: Generator, photograph: Image.Image, size: int, smallest: float) -> NDArray[np.floating]:
+    side = int(min(photograph.size) * rng.uniform(smallest, 1.0))
     left = int(rng.integers(photograph.width - side + 1))
     top = int(rng.integers(photograph.height - side + 1))
     piece = photograph.resize(
@@ -79,9 +117,8 @@ def _tone(rng: Generator, piece: NDArray[np.floating]) -> NDArray[np.floating]:
 
 
 @cache
-def _read(name: str) -> Image.Image:
-    path = folder() / name
-    if not path.is_file():
+def _read(path: str) -> Image.Image:
+    if not Path(path).is_file():
         raise FileNotFoundError(f"{path} is missing: the synthetic backgrounds need it, reinstall scikit-image.")
     with Image.open(path) as image:
         return image.convert("L" if image.mode == "L" else "RGB")

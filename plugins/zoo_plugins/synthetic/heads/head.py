@@ -16,6 +16,7 @@ from zoo.core.seeding import derive_seed
 from zoo.heads.dad_format import Annotation
 from zoo.heads.mesh import HeadModel, HeadParams
 from zoo_plugins.synthetic.drawing.backgrounds import generate_head_background
+from zoo_plugins.synthetic.drawing.photographs import Photographs
 from zoo_plugins.synthetic.heads.cameras import Camera, Pose, capture, sample_camera, sample_pose
 from zoo_plugins.synthetic.heads.looks import Look, hair_meshes, head_mesh, sample_look
 from zoo_plugins.synthetic.heads.meshes import Mesh, Points, bounds, join_meshes
@@ -61,7 +62,8 @@ def generate_head(
     look, light = sample_look(generators("look")), sample_light(generators("light"))
     inside = head_model.subset("head").numpy()
     view = rasterise_scene(build_scene(generators, head_model, regions, look, placed), placed.camera, size)
-    background = generate_head_background(generators("background"), seed, split, size) * np.float32(light.brightness)
+    background = generate_head_background(generators("background"), seed, Photographs(split), size)
+    background *= np.float32(light.brightness)
     rendered = render(generators("texture"), view, regions, look, light, background)
     image, quality = capture(generators("capture"), rendered)
     low, high = bounds(view.pixels[inside])

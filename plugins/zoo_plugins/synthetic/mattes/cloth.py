@@ -4,9 +4,9 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from zoo_plugins.synthetic.drawing import photographs
 from zoo_plugins.synthetic.drawing.canvas import Canvas
 from zoo_plugins.synthetic.drawing.layers import Layer
+from zoo_plugins.synthetic.drawing.photographs import Photographs
 from zoo_plugins.synthetic.drawing.textures import cloudy_noise, house_colour, smooth_noise, stretch
 
 Texture = NDArray[np.floating]
@@ -14,14 +14,14 @@ Texture = NDArray[np.floating]
 PATTERNS = ("plain", "plain", "stripes", "checks", "dots", "knit", "photograph", "gradient")
 
 
-def cloth(rng: Generator, size: int, split: str, unit: float) -> Texture:
+def cloth(rng: Generator, size: int, photographs: Photographs, unit: float) -> Texture:
     """Return a texture (size, size, 3) of cloth; patterns scale with `unit`, the height of a head in pixels."""
     pattern = PATTERNS[rng.integers(len(PATTERNS))]
     first, second = house_colour(rng), house_colour(rng)
     if pattern == "plain":
         texture = np.broadcast_to(first, (size, size, 3))
     elif pattern == "photograph":
-        texture = photographs.crop(rng, split, size)
+        texture = photographs.crop(rng, size)
     else:
         texture = first + (second - first) * _pattern(rng, pattern, size, unit)[..., None]
     return (texture * folds(rng, size, unit)[..., None]).clip(0, 1).astype(np.float32)

@@ -8,15 +8,19 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.random import Generator
+from scipy.ndimage import gaussian_filter
 
 from zoo.core.seeding import derive_seed
 from zoo_plugins.synthetic.drawing.canvas import Light, View
 from zoo_plugins.synthetic.drawing.layers import Image8, Layer, defocus, motion_blur, over, to_straight
+from zoo_plugins.synthetic.drawing.photographs import Photographs
 from zoo_plugins.synthetic.mattes.people import render_person
 from zoo_plugins.synthetic.mattes.things import render_thing
 
 COMPANION_FRACTION, MOTION_FRACTION, DEFOCUS_FRACTION = 0.12, 0.15, 0.2
 """Fractions of the mattes with a second thing in front, with motion blur, and with defocus blur."""
+TEXTURE_FRACTION = 0.6
+"""Fraction of the mattes whose surfaces get the texture of a photograph, where there is a folder of them."""
 
 
 @dataclass(frozen=True)
@@ -29,28 +33,45 @@ class MatteOptions:
     frames: int = 1  # so many consecutive mattes are frames of one clip
 
 
-def generate_matte(seed: int, split: str, index: int, options: MatteOptions) -> Image8:
+def generate_matte(seed: int, photographs: Photographs, index: int, options: MatteOptions) -> Image8:
     """Return matte number `index` of a split: (size, size, 4) uint8, straight colours and alpha."""
     clip, frame = divmod(index, options.frames)
+    split = photographs.split
     subject = np.random.default_rng(derive_seed(seed, split, "subject", clip))
     placement = np.random.default_rng(derive_seed(seed, split, "place", clip))
-    return to_straight(_blur(placement, _compose(subject, placement, split, frame, options)))
+    layer = _compose(subject, placement, photographs, frame, options)
+    if photographs.folder is not None and subject.random() < TEXTURE_FRACTION:
+        layer = _textured(subject, layer, photographs)
+    return to_straight(_blur(placement, layer))
 
 
-def _compose(subject: Generator, placement: Generator, split: str, frame: int, options: MatteOptions) -> Layer:
+def _compose(
+    subject: Generator, placement: Generator, photographs: Photographs, frame: int, options: MatteOptions
+) -> Layer:
     """Render a person or a thing, sometimes with another thing in front of it."""
     size, detail = options.size, options.detail
     light = Light(subject.uniform(-np.pi, 0), subject.uniform(0.25, 0.7))
     if placement.random() < options.people:
-        layer = render_person(subject, size, _frame_person(placement, size, frame), light, split, detail)
+        layer = render_person(subject, size, _frame_person(placement, size, frame), light, photographs, detail)
     else:
         framing = placement.uniform(0.55, 1.15), placement.uniform(0.3, 0.7), placement.uniform(0.4, 0.65)
-        layer = render_thing(subject, size, _view(placement, *framing, size, frame), light, split, detail)
+        layer = render_thing(subject, size, _view(placement, *framing, size, frame), light, photographs, detail)
     if placement.random() < COMPANION_FRACTION:
         framing = placement.uniform(0.22, 0.5), placement.uniform(0.15, 0.85), placement.uniform(0.55, 0.9)
         companion = _view(placement, *framing, size, frame)
-        layer = over(render_thing(subject, size, companion, light, split, detail), layer)
+        layer = over(render_thing(subject, size, companion, light, photographs, detail), layer)
     return layer
+
+
+def _textured(rng: Generator, layer: Layer, photographs: Photographs) -> Layer:
+    """Shade the subject by the fine detail of a photograph, since drawn surfaces are smoother than real ones."""
+    size = layer.shape[0]
+    detail = photographs.crop(rng, size).mean(axis=2)
+    smooth = gaussian_filter(detail, size / 12)
+    strength = rng.uniform(0.3, 1.2)
+    factor = 1 + strength * (detail - smooth)
+    colours = np.minimum(layer[..., :3] * factor[..., None], layer[..., 3:])
+    return np.concatenate([colours, layer[..., 3:]], axis=2).astype(np.float32)
 
 
 def _frame_person(rng: Generator, size: int, frame: int) -> View:

@@ -12,6 +12,7 @@ from numpy.random import Generator
 from zoo_plugins.synthetic.drawing.canvas import SAMPLES, Canvas, Light, View
 from zoo_plugins.synthetic.drawing.curves import Points, ellipse, limb, mirror, smooth
 from zoo_plugins.synthetic.drawing.layers import Layer, motion_blur, over
+from zoo_plugins.synthetic.drawing.photographs import Photographs
 from zoo_plugins.synthetic.drawing.textures import HAIR, SKIN, Colour, house_colour, sample_colour
 from zoo_plugins.synthetic.mattes import faces
 from zoo_plugins.synthetic.mattes.cloth import cloth, gauze
@@ -19,10 +20,12 @@ from zoo_plugins.synthetic.mattes.faces import Hair, sample_style
 from zoo_plugins.synthetic.mattes.things import HELD
 
 
-def render_person(rng: Generator, size: int, view: View, light: Light, split: str, detail: float) -> Layer:
+def render_person(
+    rng: Generator, size: int, view: View, light: Light, photographs: Photographs, detail: float
+) -> Layer:
     """Render a person as a premultiplied layer (size, size, 4); arguments as of `render_thing`."""
     canvas = Canvas(size, view, light)
-    person = _Person(rng, canvas, split, detail)
+    person = _Person(rng, canvas, photographs, detail)
     person.draw()
     layer = canvas.layer()
     if person.moving_hand is not None:
@@ -35,7 +38,7 @@ def render_person(rng: Generator, size: int, view: View, light: Light, split: st
 class _Person:
     """Measures, clothes and pose of one person, drawn from back to front."""
 
-    def __init__(self, rng: Generator, canvas: Canvas, split: str, detail: float) -> None:
+    def __init__(self, rng: Generator, canvas: Canvas, photographs: Photographs, detail: float) -> None:
         self.rng, self.canvas, self.detail = rng, canvas, detail
         self.moving_hand: Layer | None = None
         unit, size = canvas.view.scale, canvas.size
@@ -44,7 +47,7 @@ class _Person:
         self.skin = canvas.paint(self.skin_colour, relief=0.2)
         self.head_skin = canvas.paint(self.skin_colour, relief=0.35)
         self.neck_skin = canvas.paint(self.skin_colour * 0.82)
-        self.shirt_texture = cloth(rng, size, split, unit)
+        self.shirt_texture = cloth(rng, size, photographs, unit)
         self.shirt = canvas.paint(self.shirt_texture, relief=0.5)
         self.sleeve = canvas.paint(self.shirt_texture * 0.97, relief=0.25)
         self.arms = {side: sample_arm(rng) for side in (-1, 1)}

@@ -15,6 +15,7 @@ from scipy import ndimage
 from zoo_plugins.synthetic.drawing.canvas import Canvas, Light, View
 from zoo_plugins.synthetic.drawing.curves import Points, ellipse, limb, mirror, rectangle, rotation, smooth
 from zoo_plugins.synthetic.drawing.layers import Layer, over
+from zoo_plugins.synthetic.drawing.photographs import Photographs
 from zoo_plugins.synthetic.drawing.textures import HAIR, house_colour, sample_colour
 from zoo_plugins.synthetic.mattes.cloth import cloth, gauze
 
@@ -234,9 +235,9 @@ def draw_plume(rng: Generator, canvas: Canvas, at: View, detail: float) -> None:
         canvas.strands(at(strands), np.array(barbs)[rng.integers(0, 4, count)], 1)
 
 
-def render_gauze(rng: Generator, canvas: Canvas, split: str) -> Layer:
+def render_gauze(rng: Generator, canvas: Canvas, photographs: Photographs) -> Layer:
     """Render a transparent curtain on a rod, one side gathered."""
-    sheet = canvas.paint(cloth(rng, canvas.size, split, canvas.view.scale * 0.25))
+    sheet = canvas.paint(cloth(rng, canvas.size, photographs, canvas.view.scale * 0.25))
     top, bottom = rng.uniform(0.25, 0.45), rng.uniform(0.3, 0.5)
     hem = [(x, 0.46 + 0.03 * np.sin(9 * x + 1)) for x in np.linspace(bottom, -bottom, 12)]
     canvas.fill([(-top, -0.45), (top, -0.45), *hem], sheet)
@@ -281,15 +282,15 @@ HELD: dict[Draw, tuple[float, float]] = {
 """Things in a hand: the size in heads, and the distance of the middle below the hand."""
 
 
-def render_thing(rng: Generator, size: int, view: View, light: Light, split: str, detail: float) -> Layer:
+def render_thing(rng: Generator, size: int, view: View, light: Light, photographs: Photographs, detail: float) -> Layer:
     """Render one thing as a premultiplied layer (size, size, 4).
 
-    Cloth may show photographs of the split; `detail` is the number of spokes, leaves and hairs, 1 is usual.
+    Cloth may show the photographs; `detail` is the number of spokes, leaves and hairs, 1 is usual.
     """
     canvas = Canvas(size, view, light)
     kind = rng.integers(len(THINGS) + 2)
     if kind == len(THINGS):
-        return render_gauze(rng, canvas, split)
+        return render_gauze(rng, canvas, photographs)
     if kind == len(THINGS) + 1:
         return render_vase(rng, canvas)
     THINGS[kind](rng, canvas, View(1.0, 0.0, 0.0), detail)
