@@ -228,6 +228,29 @@ class ConcatFusion(Fusion):
         return self.merging(join(c4, heatmaps, pyramid))
 
 
+class NoFusion(Fusion):
+    """Nothing is fused: the backbone's features go on unchanged, and the pyramid is its finest features.
+
+    Example:
+        >>> fusion = NoFusion()
+        >>> fusion.build(channels=(4, 8, 16), heatmaps=0)
+        >>> c2, c3, c4 = torch.rand(2, 4, 16, 16), torch.rand(2, 8, 8, 8), torch.rand(2, 16, 4, 4)
+        >>> fusion.merge(c4, fusion.pyramid(c2, c3, c4), None) is c4
+        True
+    """
+
+    fuses = False
+
+    def build(self, channels: Sequence[int], heatmaps: int) -> None:
+        self.pyramid_channels = channels[0]
+
+    def pyramid(self, c2: Tensor, c3: Tensor, c4: Tensor) -> list[Tensor]:
+        return [c2]
+
+    def merge(self, c4: Tensor, pyramid: list[Tensor], heatmaps: Tensor | None) -> Tensor:
+        return c4
+
+
 class ConvFusion(ConcatFusion):
     """`ConcatFusion` with a block of 3×3 convolution, BatchNorm and ReLU before its last convolution.
 

@@ -16,10 +16,11 @@ from zoo_plugins.backbones import TimmBackbone
 from zoo_plugins.datasets.folders import CutoutFolder, MatteFolder
 from zoo_plugins.datasets.synthetic import SyntheticMattes
 from zoo_plugins.datasets.synthetic_heads import SyntheticHeads
+from zoo_plugins.detectors import BlazeFace, FrontalCascade
 from zoo_plugins.engines.local import Local
 from zoo_plugins.engines.printed import Print
 from zoo_plugins.error_maps import AlphaUncertainty, BackgroundDifference, NoError, OracleError, PredictedError
-from zoo_plugins.fusions import ConcatFusion, ConvFusion, GatedBiFPN, InceptionBiFPN
+from zoo_plugins.fusions import ConcatFusion, ConvFusion, GatedBiFPN, InceptionBiFPN, NoFusion
 from zoo_plugins.head_models import OpenHead, ProceduralHead, SavedHead
 from zoo_plugins.landmark_branches import HeatmapLandmarks, NoLandmarks, PointLandmarks
 from zoo_plugins.losses.heads import (
@@ -31,6 +32,7 @@ from zoo_plugins.losses.heads import (
     VertexLoss,
 )
 from zoo_plugins.losses.matting import AlphaL1, ErrorMSE, ForegroundL1, GradientL1
+from zoo_plugins.mediapipe import FaceMesh
 from zoo_plugins.refiners import NoRefiner, PatchRefiner
 from zoo_plugins.selectors import AllPatches, NoPatches, RandomPatches, Threshold, TopK
 
@@ -45,6 +47,7 @@ from zoo.testing import (
     BackboneContract,
     CatalogueContract,
     DataModuleContract,
+    DetectorContract,
     EngineContract,
     ErrorMapContract,
     FusionContract,
@@ -96,7 +99,7 @@ class TestBackbones(Each, BackboneContract):
 class TestBackbonesOfHeads(Each, BackboneContract):
     slow = ("test_can_be_exported",)
     in_channels, strides = 3, (4, 8, 16, 32)
-    parts = {"TimmBackbone": lambda: TimmBackbone("test_resnet", output_stride=32)}
+    parts = {"TimmBackbone": lambda: TimmBackbone("test_resnet", output_stride=32), "FaceMesh": FaceMesh}
 
 
 class TestSelectors(Each, SelectorContract):
@@ -128,7 +131,12 @@ class TestFusions(Each, FusionContract):
         "InceptionBiFPN": lambda: InceptionBiFPN(channels=8, layers=1),
         "ConcatFusion": lambda: ConcatFusion(channels=8),
         "ConvFusion": lambda: ConvFusion(channels=8),
+        "NoFusion": NoFusion,
     }
+
+
+class TestDetectors(Each, DetectorContract):
+    parts = {"BlazeFace": BlazeFace, "FrontalCascade": FrontalCascade}
 
 
 class TestLandmarkBranches(Each, LandmarkBranchContract):

@@ -219,15 +219,20 @@ def find_head_box(image: np.ndarray) -> tuple[Box, str]:
     )
 
 
-def widened(face: Box, image: Sequence[int]) -> Box:
+def widened(face: Box, image: Sequence[int], margins: Sequence[float] = HEAD_MARGINS) -> Box:
     """Return the box of the head around a face, within an image of this height and width.
+
+    Args:
+        face: x, y, width, height in pixels.
+        image: its height and width.
+        margins: left, top, right, bottom, as fractions of the face.
 
     Example:
         >>> widened((40, 40, 20, 20), (100, 100))
         (34.0, 30.0, 32.0, 35.0)
     """
     x, y, width, height = face
-    left, top, right, bottom = HEAD_MARGINS
+    left, top, right, bottom = margins
     start = max(0.0, x - left * width), max(0.0, y - top * height)
     end = min(float(image[1]), x + (1 + right) * width), min(float(image[0]), y + (1 + bottom) * height)
     return (*start, end[0] - start[0], end[1] - start[1])

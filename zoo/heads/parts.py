@@ -11,6 +11,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -102,6 +103,35 @@ class HeadPicture(NamedTuple):
     """(V, 3) the same head with a closed, expressionless face, where known."""
 
 
+class FoundHead(NamedTuple):
+    """A head that a detector found.
+
+    Example:
+        >>> FoundHead((10.0, 20.0, 80.0, 100.0), 0.9).score
+        0.9
+    """
+
+    box: tuple[float, float, float, float]
+    """x, y, width, height of the head in pixels, within the image."""
+    score: float
+    """How sure the detector is, from 0 to 1."""
+
+
+class Detector(Part):
+    """Finds the heads in an image.
+
+    Example:
+        >>> class Nobody(Detector):
+        ...     def find(self, image): return []
+        >>> Nobody().find(np.zeros((64, 64, 3), np.uint8))
+        []
+    """
+
+    @abstractmethod
+    def find(self, image: np.ndarray) -> list[FoundHead]:
+        """Return the heads in an image, (H, W, 3) uint8 RGB, the surest first; an empty list where there is none."""
+
+
 class HeadDataset(SampleSource):
     """List of images of heads, all of one head model.
 
@@ -176,6 +206,8 @@ class Fusion(Part, nn.Module):
     """
 
     pyramid_channels: int
+    fuses: bool = True
+    """Whether `merge` depends on the pyramid and the heatmaps."""
 
     @abstractmethod
     def build(self, channels: Sequence[int], heatmaps: int) -> None:

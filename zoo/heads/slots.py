@@ -6,4 +6,5 @@ SLOTS = [
     Slot("head_models", "head model", "zoo.heads.mesh:HeadModel"),
     Slot("fusions", "fusion", "zoo.heads.parts:Fusion"),
     Slot("landmark_branches", "landmark branch", "zoo.heads.parts:LandmarkBranch"),
+    Slot("detectors", "detector", "zoo.heads.parts:Detector"),
 ]

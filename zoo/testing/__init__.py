@@ -15,7 +15,7 @@ from zoo.testing.catalogues import CatalogueContract
 from zoo.testing.data_modules import DataModuleContract
 from zoo.testing.datasets import HeadDatasetContract, MattingDatasetContract
 from zoo.testing.engines import EngineContract
-from zoo.testing.head_parts import FusionContract, HeadModelContract, LandmarkBranchContract
+from zoo.testing.head_parts import DetectorContract, FusionContract, HeadModelContract, LandmarkBranchContract
 from zoo.testing.losses import HeadLossContract, MattingLossContract
 from zoo.testing.matting_parts import ErrorMapContract, RefinerContract, SelectorContract
 from zoo.testing.models import ModelContract
@@ -24,8 +24,9 @@ from zoo.testing.networks import NetworkPartContract
 from zoo.testing.parts import PartContract
 
 __all__ = [
-    "BackboneContract", "CatalogueContract", "DataModuleContract", "EngineContract", "ErrorMapContract",
-    "FusionContract", "HeadAugmentationContract", "HeadDatasetContract", "HeadLossContract", "HeadModelContract",
-    "LandmarkBranchContract", "MattingAugmentationContract", "MattingDatasetContract", "MattingLossContract",
-    "ModelContract", "ModuleContract", "NetworkPartContract", "PartContract", "RefinerContract", "SelectorContract",
+    "BackboneContract", "CatalogueContract", "DataModuleContract", "DetectorContract", "EngineContract",
+    "ErrorMapContract", "FusionContract", "HeadAugmentationContract", "HeadDatasetContract", "HeadLossContract",
+    "HeadModelContract", "LandmarkBranchContract", "MattingAugmentationContract", "MattingDatasetContract",
+    "MattingLossContract", "ModelContract", "ModuleContract", "NetworkPartContract", "PartContract",
+    "RefinerContract", "SelectorContract",
 ]  # fmt: skip

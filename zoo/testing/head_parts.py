@@ -1,8 +1,9 @@
-"""Contracts of the parts of head networks: fusions, landmark branches, head models."""
+"""Contracts of the parts of head networks: fusions, landmark branches, detectors, head models."""
 
 from collections.abc import Sequence
 from functools import cached_property
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -10,6 +11,7 @@ from zoo.heads.mesh import HeadModel
 from zoo.heads.parts import LANDMARKS, Fusion, LandmarkBranch
 from zoo.heads.rotation import FRONTAL, matrix_to_6d
 from zoo.testing.networks import Inputs, NetworkPartContract, check_close, check_shape
+from zoo.testing.parts import PartContract
 
 
 class FusionContract(NetworkPartContract):
@@ -51,7 +53,9 @@ class FusionContract(NetworkPartContract):
         for size in self.sizes:
             c2, c3, c4, *heatmaps = self.seeded_inputs(2, size)
             *pyramid, merged = self.evaluate(part, (c2, c3, c4, *heatmaps))
-            assert len(pyramid) >= 3, f"{self.name()}'s pyramid has strides 4, 8 and 16; got {len(pyramid)} levels."
+            assert len(pyramid) >= 3 or not part.fuses, (
+                f"{self.name()}'s pyramid has strides 4, 8 and 16; got {len(pyramid)} levels."
+            )
             for level, feature in zip(pyramid, (c2, c3, c4), strict=False):
                 promise = f"{self.name()}'s pyramid has pyramid_channels={part.pyramid_channels} at the features' sizes"
                 check_shape(level, (2, part.pyramid_channels, *feature.shape[2:]), promise)
@@ -64,11 +68,51 @@ class FusionContract(NetworkPartContract):
 
     def test_gradients_reach_features_and_heatmaps(self) -> None:
         part, inputs = self.prepare().train(), tuple(value.requires_grad_() for value in self.seeded_inputs(4))
+        if not part.fuses:
+            return
         merged = self.compute(part, inputs)[-1]
         (merged * torch.linspace(-1, 1, merged.numel()).view_as(merged)).sum().backward()
         named = zip(("c2", "c3", "c4", "heatmaps"), inputs, strict=True)
         lacking = ", ".join(name for name, value in named if value.grad is None or not value.grad.any())
         assert not lacking, f"the result of {self.name()}.merge depends on {lacking} too; no gradient came there."
+
+
+class DetectorContract(PartContract):
+    """Contract tests of a detector: boxes within the image with scores, the surest first, the image left as it was.
+
+    Example:
+        >>> from zoo_plugins.detectors import FrontalCascade
+        >>> class TestFrontalCascade(DetectorContract):
+        ...     def make(self): return FrontalCascade()
+        >>> TestFrontalCascade().test_an_image_without_structure_shows_no_head()
+    """
+
+    slot = "detectors"
+
+    def image(self) -> np.ndarray:
+        """Return an image with at least one head, (H, W, 3) uint8; override it for another kind of image."""
+        from skimage.data import astronaut
+
+        return astronaut()
+
+    def test_boxes_lie_in_the_image_and_the_surest_comes_first(self) -> None:
+        image = self.image()
+        before = image.copy()
+        found = self.make().find(image)
+        assert np.array_equal(image, before), f"{self.name()}.find leaves the image as it is."
+        assert found, f"{self.name()} finds the head in the image that `image` returns."
+        height, width = image.shape[:2]
+        for head in found:
+            x, y, w, h = head.box
+            inside = x >= 0 and y >= 0 and w > 0 and h > 0 and x + w <= width + 1e-3 and y + h <= height + 1e-3
+            assert inside, f"{self.name()} gives boxes within the image; got {head.box} in {width}×{height}."
+            assert 0 <= head.score <= 1, f"{self.name()} gives scores from 0 to 1; got {head.score}."
+        scores = [head.score for head in found]
+        assert scores == sorted(scores, reverse=True), f"{self.name()} gives the surest head first; got {scores}."
+
+    def test_an_image_without_structure_shows_no_head(self) -> None:
+        found = self.make().find(np.full((120, 200, 3), 128, np.uint8))
+        assert found == [], f"{self.name()} gives an empty list for a grey image; got {found}."
 
 
 class LandmarkBranchContract(NetworkPartContract):

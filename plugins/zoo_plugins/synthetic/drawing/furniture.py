@@ -219,7 +219,7 @@ def draw_screen(rng: Generator, image: Image.Image, box: Box, photographs: Photo
         image.paste(_photograph(rng, photographs, (width, height)), (int(left) + 3, int(top) + 3))
 
 
-Draw = Callable[[Generator, Image.Image, Box, str], None]
+Draw = Callable[[Generator, Image.Image, Box, Photographs], None]
 
 ON_THE_WALL: dict[Draw, tuple[float, float]] = {
     draw_window: (0.28, 0.4),
