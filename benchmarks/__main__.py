@@ -28,9 +28,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: the words after `python -m benchmarks`; None takes those of the process.
     """
-    parsed = make_parser().parse_args(arguments)
+    words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        return run(parsed)
+        if words[:1] == ["real"]:
+            return importlib.import_module("benchmarks.real").main(words[1:])
+        return run(make_parser().parse_args(words))
     except Exception as error:
         if not is_on_purpose(error):
             raise

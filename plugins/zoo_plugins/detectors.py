@@ -19,8 +19,9 @@ from zoo.heads.crop import Box, widened
 from zoo.heads.parts import Detector, FoundHead
 from zoo_plugins.mediapipe import INPUT, BlazeNetwork
 
-FACE_MARGINS = (0.25, 0.6, 0.25, 0.2)
-"""From BlazeFace's box, brow to chin, to the head: left, top, right, bottom, as fractions of the face."""
+FACE_MARGINS = (0.05, 0.44, 0.05, 0.05)
+"""From BlazeFace's box, brow to chin, to the head: left, top, right, bottom, as fractions of the face (median of 145
+rendered heads that it finds)."""
 SAME_FACE = 0.3
 """Overlap (intersection over union) from which two boxes show one face."""
 

@@ -40,12 +40,18 @@ class Aligned(NamedTuple):
     """(H, W, 3) uint8: of the source's size when the alignment worked, otherwise unchanged."""
     message: str | None
     """Why the background was left unchanged; None when the alignment worked."""
+    moved: float | None = None
+    """How far the camera moved: the median way of the points that agree, in pixels of the source; None if too few do."""
 
 
-def align_background(source: np.ndarray, background: np.ndarray) -> Aligned:
+def align_background(source: np.ndarray, background: np.ndarray, unless_below: float = 0.0) -> Aligned:
     """Warp the background onto the source; pixels that it does not cover are taken from the source.
 
     The images may differ in size. The result is deterministic.
+
+    Args:
+        source, background: (H, W, 3) uint8.
+        unless_below: leave the background as it is, without a message, where the camera moved by fewer pixels.
 
     Example:
         >>> plain = np.zeros((64, 64, 3), np.uint8)
@@ -55,19 +61,23 @@ def align_background(source: np.ndarray, background: np.ndarray) -> Aligned:
     corners = _matching_corners(source, background)
     if len(corners) < MIN_INLIERS:
         return _unchanged(background, f"only {len(corners)} matching points were found, {MIN_INLIERS} are needed")
-    homography, inliers = _fit_homography(corners, tolerance=1.5 * max(1.0, max(background.shape) / ALIGNMENT_SIDE))
-    if homography is None or inliers < MIN_INLIERS:
-        reason = f"only {inliers} of {len(corners)} matching points agree, {MIN_INLIERS} are needed"
+    homography, agree = _fit_homography(corners, tolerance=1.5 * max(1.0, max(background.shape) / ALIGNMENT_SIDE))
+    if homography is None or agree.sum() < MIN_INLIERS:
+        reason = f"only {agree.sum()} of {len(corners)} matching points agree, {MIN_INLIERS} are needed"
         return _unchanged(background, reason)
     if not _is_plausible(homography, source.shape, background.shape):
         return _unchanged(background, "what fits is no small movement of the camera")
     size = source.shape[:2]
+    scale = np.array(size[::-1]) / background.shape[1::-1]
+    moved = float(np.median(np.linalg.norm(corners[agree, 0] - corners[agree, 1] * scale, axis=1)))
+    if moved < unless_below:
+        return Aligned(background, None, moved)
     warped = np.rint(warp(background, homography, output_shape=size, order=1) * 255).astype(np.uint8)
     covered = warp(np.ones(background.shape[:2]), homography, output_shape=size, order=1) > 0.999
     mismatch = _mismatch(source[covered], warped[covered])
     if background.shape == source.shape and _mismatch(source, background) <= mismatch:
-        return _unchanged(background, "no movement of the camera fits better than none")
-    return Aligned(np.where(covered[:, :, None], warped, source), None)
+        return _unchanged(background, "no movement of the camera fits better than none", moved)
+    return Aligned(np.where(covered[:, :, None], warped, source), None, moved)
 
 
 def is_same_place(source: np.ndarray, background: np.ndarray) -> bool:
@@ -104,8 +114,8 @@ def same_place_score(source: np.ndarray, background: np.ndarray) -> float:
     return float(max((_correlation(blocks, _blocks(other))[textured] > 0.6).mean() for other in shifted))
 
 
-def _unchanged(background: np.ndarray, reason: str) -> Aligned:
-    return Aligned(background, f"the background was not aligned and is used as it is: {reason}.")
+def _unchanged(background: np.ndarray, reason: str, moved: float | None = None) -> Aligned:
+    return Aligned(background, f"the background was not aligned and is used as it is: {reason}.", moved)
 
 
 def _matching_corners(source: np.ndarray, background: np.ndarray) -> np.ndarray:
@@ -128,8 +138,8 @@ def _matching_corners(source: np.ndarray, background: np.ndarray) -> np.ndarray:
     return np.stack([corners[0][pairs[:, 0]], corners[1][pairs[:, 1]]], axis=1)
 
 
-def _fit_homography(corners: np.ndarray, tolerance: float) -> tuple[ProjectiveTransform | None, int]:
-    """Return the homography from source to background with the most inliers, and their number."""
+def _fit_homography(corners: np.ndarray, tolerance: float) -> tuple[ProjectiveTransform | None, np.ndarray]:
+    """Return the homography from source to background with which the most corners agree, and which do, (N,) bool."""
     homography, inliers = ransac(
         (corners[:, 0], corners[:, 1]),
         ProjectiveTransform,
@@ -138,7 +148,7 @@ def _fit_homography(corners: np.ndarray, tolerance: float) -> tuple[ProjectiveTr
         max_trials=2000,
         rng=derive_seed("align_background"),
     )
-    return (None, 0) if inliers is None else (homography, int(inliers.sum()))
+    return (None, np.zeros(len(corners), bool)) if inliers is None else (homography, inliers)
 
 
 def _is_plausible(homography: ProjectiveTransform, source: tuple[int, ...], background: tuple[int, ...]) -> bool:
