@@ -41,7 +41,7 @@ class Aligned(NamedTuple):
     message: str | None
     """Why the background was left unchanged; None when the alignment worked."""
     moved: float | None = None
-    """How far the camera moved: the median way of the points that agree, in pixels of the source; None if too few do."""
+    """How far the camera moved, in pixels of the source: the median of the points that agree; None if too few do."""
 
 
 def align_background(source: np.ndarray, background: np.ndarray, unless_below: float = 0.0) -> Aligned:
