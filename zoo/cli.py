@@ -113,9 +113,11 @@ def register(plugin_files: Sequence[str]) -> None:
 
 def run_lightning(command: str, arguments: list[str]) -> int:
     """Run one of Lightning's commands."""
+    from zoo.media.run import one_line_warnings
     from zoo.runner.lightning import run_command
 
-    run_command(command, arguments)
+    with one_line_warnings():
+        run_command(command, arguments)
     return 0
 
 

@@ -252,7 +252,7 @@ def test_two_sources_of_one_name_are_refused(tmp_path, pair):
 def test_a_damaged_picture_does_not_stop_the_others(tmp_path, pair):
     damaged = save(tmp_path / "in" / "damaged.png", RANDOM.integers(0, 256, (*SIZE, 3), dtype=np.uint8))
     os.truncate(damaged, damaged.stat().st_size // 2)
-    with pytest.raises(MediaError, match=r"1 of 3 images were left out.*damaged\.png is truncated") as error:
+    with pytest.raises(MediaError, match=r"1 of 3 images was left out.*damaged\.png is truncated") as error:
         matte_files(difference_model, tmp_path / "in", pair[1], MatteFiles(tmp_path / "out", ["alpha"]), progress=False)
     assert "\n" not in str(error.value)
     assert files_in(tmp_path / "out") == ["alpha/empty.png", "alpha/me.now.png"]

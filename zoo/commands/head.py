@@ -59,11 +59,13 @@ def run(arguments: argparse.Namespace) -> int:
         )
     from zoo.heads.inference import head_files
     from zoo.heads.results import HeadFiles
+    from zoo.media.run import one_line_warnings
 
     name = model_name(arguments)
     results = HeadFiles(arguments.output, arguments.save, arguments.wire, arguments.posed, name)
     model = load_head_model(arguments)
-    written = head_files(model, arguments.source, results, arguments.box, arguments.smooth)
+    with one_line_warnings():
+        written = head_files(model, arguments.source, results, arguments.box, arguments.smooth)
     print(f"{len(written)} results in {arguments.output}")
     return 0
 

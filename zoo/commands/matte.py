@@ -4,10 +4,7 @@ Results are saved as `DIR/alpha/NAME.png` and so on, one folder per kind; for a 
 """
 
 import argparse
-import sys
-import warnings
 from pathlib import Path
-from typing import Any
 
 from zoo.runner.model_arguments import add_model_arguments, model_name
 
@@ -89,8 +86,9 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.checkpoint is not None and arguments.model is not None:
         name, checkpoint = arguments.model, arguments.checkpoint
 
-    from zoo.matting.inference import MattingWarning, load_matting, matte_files
+    from zoo.matting.inference import load_matting, matte_files
     from zoo.matting.results import MatteFiles
+    from zoo.media.run import one_line_warnings
 
     results = MatteFiles(arguments.output, arguments.save, arguments.new_background, arguments.frames)
     matting = load_matting(
@@ -102,9 +100,7 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.compile,
         results.need_foreground,
     )
-    with warnings.catch_warnings():
-        warnings.simplefilter("always", MattingWarning)
-        warnings.showwarning = _show_warning
+    with one_line_warnings():
         written = matte_files(
             matting, arguments.source, arguments.background, results, arguments.align, decoder=arguments.decoder
         )
@@ -115,8 +111,3 @@ def run(arguments: argparse.Namespace) -> int:
 def _refuse_missing(path: Path, argument: str, expected: str) -> None:
     if not path.exists():
         raise ValueError(f"{argument} {path} does not exist; expected {expected}: check the path.")
-
-
-def _show_warning(message: Warning | str, *details: Any, **more: Any) -> None:
-    """Print one line, without the line of code that Python adds."""
-    print(f"warning: {message}", file=sys.stderr)

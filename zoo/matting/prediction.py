@@ -13,7 +13,7 @@ from zoo.matting.inference import fitting_background, pair_images
 from zoo.matting.parts import MattingBatch, MattingOutput
 from zoo.matting.results import MatteFiles
 from zoo.media.images import MediaError, read_image, to_tensor
-from zoo.media.run import refuse_overwriting
+from zoo.media.run import attempt, naming, refuse_overwriting
 
 
 @dataclass
@@ -48,6 +48,8 @@ class PredictionSet:
 class PredictionSamples(Dataset):
     """Images with their backgrounds, each at its own size; alpha and foreground are zeros.
 
+    An image that cannot be used is an error instead of a batch, so that the others get their turn.
+
     Example:
         >>> PredictionSamples(PredictionSet("me.png", "empty.png"))
         Traceback (most recent call last):
@@ -68,8 +70,11 @@ class PredictionSamples(Dataset):
     def __len__(self) -> int:
         return len(self.pairs)
 
-    def __getitem__(self, index: int) -> MattingBatch:
-        source, background, name = self.pairs[index]
+    def __getitem__(self, index: int) -> MattingBatch | ValueError:
+        sample = attempt(self._read, *self.pairs[index])
+        return naming(sample, self.pairs[index][0]) if isinstance(sample, ValueError) else sample
+
+    def _read(self, source: Path, background: Path, name: str) -> MattingBatch:
         pixels = read_image(source)
         fitting = fitting_background(pixels, read_image(background), source, background, self.align)
         image, captured = (to_tensor(each).contiguous() for each in (pixels, fitting))
