@@ -1,7 +1,7 @@
 """Find the 3D head in an image, a folder of images or a video: mesh, pose and landmarks.
 
 Results are saved as `DIR/overlay/NAME.png` and so on, one folder per kind; for a video as `DIR/overlay/NAME.mp4`, and
-as `DIR/json/NAME.jsonl` with a line per frame.
+as `DIR/json/NAME.jsonl` with a line per frame. For one image or video, `-o out.obj` writes one file.
 """
 
 import argparse
@@ -20,7 +20,7 @@ KINDS = ("overlay", "obj", "glb", "json", "landmarks")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument("source", metavar="SOURCE", type=Path, help="an image, a folder of images or a video")
-    parser.add_argument("-o", "--output", metavar="DIR", type=Path, required=True, help="folder of the results")
+    parser.add_argument("-o", "--output", metavar="OUT", type=Path, required=True, help="folder of the results, or one file")
     parser.add_argument(
         "--box",
         metavar="X,Y,WIDTH,HEIGHT",
@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
     model = load_head_model(arguments)
     with one_line_warnings():
         written = head_files(model, arguments.source, results, arguments.box, arguments.smooth)
-    print(f"{len(written)} results in {arguments.output}")
+    print(f"{len(written)} {'result' if len(written) == 1 else 'results'} in {arguments.output}")
     return 0
 
 

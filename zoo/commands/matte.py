@@ -1,6 +1,7 @@
 """Cut people out of an image, a folder of images or a video, with an image of the empty background.
 
-Results are saved as `DIR/alpha/NAME.png` and so on, one folder per kind; for a video as `DIR/alpha/NAME.mp4`.
+Results are saved as `DIR/alpha/NAME.png` and so on, one folder per kind; for a video as `DIR/alpha/NAME.mp4`. For one
+image or video, `-o out.png` writes one file.
 """
 
 import argparse
@@ -25,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="an image of the same place without the person, by the same camera; for a folder also a folder of them, "
         "named like the sources",
     )
-    parser.add_argument("-o", "--output", metavar="DIR", type=Path, required=True, help="folder of the results")
+    parser.add_argument("-o", "--output", metavar="OUT", type=Path, required=True, help="folder of the results, or one file")
     parser.add_argument(
         "--base-scale",
         metavar="S",
@@ -37,9 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--save",
         nargs="+",
         choices=KINDS,
-        default=("alpha", "composite"),
         metavar="KIND",
-        help=f"kinds of results: {' '.join(KINDS)} (default: alpha composite)",
+        help=f"kinds of results: {' '.join(KINDS)} (default: alpha composite; of one file rgba, with a new background or "
+        "in MP4 composite)",
     )
     parser.add_argument(
         "--new-background",
@@ -104,7 +105,8 @@ def run(arguments: argparse.Namespace) -> int:
         written = matte_files(
             matting, arguments.source, arguments.background, results, arguments.align, decoder=arguments.decoder
         )
-    print(f"{len(written)} results in {arguments.output}: {' '.join(results.save)}")
+    results_text = "1 result" if len(written) == 1 else f"{len(written)} results"
+    print(f"{results_text} in {arguments.output}: {' '.join(results.save)}")
     return 0
 
 

@@ -82,14 +82,14 @@ class HeadFiles(ResultFiles):
     """Files that heads are saved as.
 
     Args:
-        folder: created when missing; files of the same name are replaced.
+        folder: created when missing; files of the same name are replaced. A name such as `out.obj` is one file.
         save: some of `KINDS`; None takes all for images, and for videos those that are not a file per frame.
         wire: draw the mesh as a wire frame instead of a half-transparent surface.
         posed: rotate meshes as in the image; otherwise they look at the viewer.
         model: name of the model in JSON files.
 
     Raises:
-        ZooError: unknown kind.
+        ZooError: unknown kind, or a file where the folder should be.
 
     Example:
         >>> HeadFiles("out", ["json"]).targets("walk", video=True)["json"].as_posix()

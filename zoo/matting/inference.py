@@ -108,11 +108,17 @@ def load_matting(
         >>> matting(image, image).alpha.shape
         torch.Size([1, 1, 128, 128])
     """
+    if base_scale is not None and not 1 / 32 <= base_scale <= 1:
+        raise ZooError(
+            f"base_scale={base_scale:g}: expected a number from {1 / 32:g}, below which the base network sees no person, "
+            "to 1; 0.25 suits HD and 0.125 suits 4K. Leave it out to fit it to each image's size."
+        )
     target = choose_device(device)
     model: Any = load(name) if checkpoint is None else create_model(name, checkpoint=checkpoint).eval()
     model.to(target)
     if not isinstance(getattr(model, "network", None), MattingNetwork):
-        if base_scale is not None or precision != "32" or compiled:
+        other = getattr(model, "output_type", MattingOutput) is not MattingOutput
+        if other or base_scale is not None or precision != "32" or compiled:
             raise ZooError(f"{checkpoint or name} holds a {type(model).__name__}; expected a background matting model.")
         return Matting(model)
     side = trained_side(model.record) if model.record is not None else None
@@ -155,10 +161,10 @@ def matte_files(
         >>> from tempfile import TemporaryDirectory
         >>> from zoo.media.images import write_image
         >>> with TemporaryDirectory() as folder:
-        ...     image = write_image(f"{folder}/me.png", np.zeros((32, 32, 3), np.uint8))
+        ...     image, place = (write_image(f"{folder}/{n}.png", np.full((32, 32, 3), n, np.uint8)) for n in (1, 2))
         ...     model = lambda source, background: MattingOutput(*[source[:, :1]] * 6)
-        ...     [path.name for path in matte_files(model, image, image, MatteFiles(f"{folder}/out", ["alpha"]))]
-        ['me.png']
+        ...     [path.name for path in matte_files(model, image, place, MatteFiles(f"{folder}/out", ["alpha"]))]
+        ['1.png']
     """
     source, background = Path(source), Path(background)
     model = model if isinstance(model, Matting) else Matting(model)
@@ -178,8 +184,7 @@ def matte_files(
     read_background = lru_cache(maxsize=1)(read_image)
 
     def read(path: Path, background_path: Path) -> tuple[Tensor, Tensor]:
-        image = read_image(path)
-        fitting = fitting_background(image, read_background(background_path), path, background_path, align)
+        image, fitting = read_with_background(path, background_path, align, read_background)
         return model.upload(image), model.upload_background(fitting)
 
     folder = results.folder if source.is_dir() else None
@@ -215,6 +220,23 @@ def _matte_video(
         progress,
     )
     return list(targets.values())
+
+
+def read_with_background(
+    path: Path, background_path: Path, align: bool, read_background: Callable[[Path], np.ndarray] = read_image
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return an image and its background at the same size.
+
+    Raises:
+        MediaError: files that cannot be read, of different sizes, or with the same pixels.
+    """
+    image, background = read_image(path), read_background(background_path)
+    if np.array_equal(image, background):
+        raise MediaError(
+            f"{path} and its background {background_path} have the same pixels, so that nobody is in front of it; "
+            "expected a background without the person."
+        )
+    return image, fitting_background(image, background, path, background_path, align)
 
 
 def fitting_background(
@@ -255,7 +277,10 @@ def pair_images(source: Path, background: Path, results: MatteFiles) -> list[tup
     images = named_images(source, results.folders())
     if not background.is_dir():
         one = _one_background(background)
-        return [(image, one, name) for image, name in images]
+        others = [(image, one, name) for image, name in images if image.resolve() != one.resolve()]
+        if len(others) < len(images):
+            warnings.warn(f"{one} is the background and left out of the images.", MediaWarning, stacklevel=2)
+        return others
     backgrounds = {name_in(path, background): path for path in find_images(background)}
     missing = [name for _, name in images if name not in backgrounds]
     if missing:

@@ -9,10 +9,10 @@ from pathlib import Path
 import torch
 from torch.utils.data import Dataset
 
-from zoo.matting.inference import fitting_background, pair_images
+from zoo.matting.inference import pair_images, read_with_background
 from zoo.matting.parts import MattingBatch, MattingOutput
 from zoo.matting.results import MatteFiles
-from zoo.media.images import MediaError, read_image, to_tensor
+from zoo.media.images import MediaError, to_tensor
 from zoo.media.run import attempt, naming, refuse_overwriting
 
 
@@ -75,9 +75,8 @@ class PredictionSamples(Dataset):
         return naming(sample, self.pairs[index][0]) if isinstance(sample, ValueError) else sample
 
     def _read(self, source: Path, background: Path, name: str) -> MattingBatch:
-        pixels = read_image(source)
-        fitting = fitting_background(pixels, read_image(background), source, background, self.align)
-        image, captured = (to_tensor(each).contiguous() for each in (pixels, fitting))
+        pair = read_with_background(source, background, self.align)
+        image, captured = (to_tensor(each).contiguous() for each in pair)
         zeros = torch.zeros_like(image)
         return MattingBatch(source=image, background=captured, alpha=zeros[:1], foreground=zeros, name=[name])
 

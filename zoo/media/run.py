@@ -16,9 +16,9 @@ from rich.console import Console
 from rich.progress import Progress
 
 from zoo.core.errors import ZooError, is_on_purpose
-from zoo.media.images import SHOWN, MediaError, MediaWarning, find_images
+from zoo.media.images import EXTENSIONS, SHOWN, MediaError, MediaWarning, find_images
 from zoo.media.pipeline import BackgroundWriter, prefetch
-from zoo.media.videos import Frame, VideoEndsEarly
+from zoo.media.videos import Frame, VideoEndsEarly, is_video
 
 Item = TypeVar("Item")
 Output = TypeVar("Output")
@@ -34,11 +34,12 @@ class ResultFiles:
     """Files that results are saved as, `FOLDER/KIND/NAME.ENDING`.
 
     Args:
-        folder: created when missing; files of the same name are replaced.
-        save: kinds of results; None takes the defaults.
+        folder: created when missing; files of the same name are replaced. A name with the ending of a kind of result is
+            one file, for one image or video.
+        save: kinds of results; None takes the defaults, for one file the first kind of its ending.
 
     Raises:
-        ZooError: unknown kind.
+        ZooError: unknown kind, or a file where the folder should be.
     """
 
     endings: ClassVar[Mapping[str, str]]
@@ -54,17 +55,36 @@ class ResultFiles:
             raise ZooError(
                 f"results of kind '{' '.join(unknown)}' do not exist; expected some of {', '.join(self.endings)}."
             )
-        self.folder = Path(folder)
-        self.save = save
+        self.folder, self.save = Path(folder), save
+        ending = self.folder.suffix.lower()
+        kinds = [kind for kind in self.endings if ending in (self.endings[kind], self.video_endings[kind])]
+        self.file = self.folder if ending and kinds and not self.folder.is_dir() else None
+        if self.file and save is None:
+            self.save = kinds[:1]
+        if not kinds and (ending in EXTENSIONS or is_video(self.folder)):
+            written = sorted({*self.endings.values(), *self.video_endings.values()} - {""})
+            raise ZooError(f"{self.folder} ends in {ending}, which is not written; expected {' '.join(written)}, or a folder.")
+        place = self.folder.parent if self.file else self.folder
+        existing = next(path for path in (place, *place.parents) if path.exists())
+        if not existing.is_dir():
+            raise ZooError(f"{existing} is a file; expected a folder for the results: choose another output.")
 
     def targets(self, name: str, video: bool = False) -> dict[str, Path]:
         """Return where each kind of result of one image or video is written."""
         kinds = self.save or (self.video_default if video else self.default)
         endings = self.video_endings if video else self.endings
-        return {kind: self.folder / kind / f"{name}{endings[kind]}" for kind in kinds}
+        if self.file is None:
+            return {kind: self.folder / kind / f"{name}{endings[kind]}" for kind in kinds}
+        if len(kinds) > 1 or endings[kinds[0]] != self.file.suffix.lower():
+            what = f"{' '.join(kinds)} of {'a video' if video else 'an image'}"
+            expected = f"a file ending in {endings[kinds[0]]}" if len(kinds) == 1 and endings[kinds[0]] else "a folder"
+            raise ZooError(f"{self.file} cannot hold {what}; expected {expected}, or other kinds of results.")
+        return {kinds[0]: self.file}
 
     def folders(self) -> list[Path]:
         """Return the folder of every kind."""
+        if self.file is not None:
+            raise ZooError(f"{self.file} is one file; expected a folder for the results of a folder of images.")
         return [self.folder / kind for kind in self.endings]
 
 
