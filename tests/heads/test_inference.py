@@ -25,7 +25,7 @@ from zoo.heads.mesh_files import for_viewers
 from zoo.heads.parts import HeadOutput
 from zoo.heads.results import KINDS, HeadFiles, rounded
 from zoo.heads.rotation import matrix_from_euler, matrix_to_6d
-from zoo.media.images import MediaError, read_image
+from zoo.media.images import MediaError, MediaWarning, read_image
 from zoo.media.videos import VideoEndsEarly, read_frames
 
 BOX = (100.0, 60.0, 80.0, 100.0)
@@ -139,6 +139,19 @@ class TestInMemory:
         with pytest.raises(NoHeadError, match=words) as error:
             predict_head(model, picture, box)
         assert "\n" not in str(error.value)
+
+    @pytest.mark.parametrize(
+        ("picture", "words"),
+        [
+            ("me.png", r"got the path 'me\.png'; expected an image in memory"),
+            (grey().astype(np.float32), "values up to 128; expected uint8, or floats from 0 to 1: divide by 255"),
+            (grey().astype(np.int64), "of type int64; expected an array of uint8"),
+            (grey().tolist(), "of type list; expected an array of uint8"),
+        ],
+    )
+    def test_what_is_no_picture_is_one_sentence(self, model: StandIn, picture: Any, words: str) -> None:
+        with pytest.raises(ValueError, match=words):
+            predict_head(model, picture, BOX)
 
     def test_a_model_in_training_mode_is_refused(self, model: StandIn) -> None:
         with pytest.raises(ValueError, match=r"call model\.eval\(\)"):
@@ -264,6 +277,20 @@ class TestFolders:
             head_files(model, tmp_path / "in", HeadFiles(tmp_path / "out", ["json"]), progress=False)
         assert files_in(tmp_path / "out") == ["json/a.json"]
 
+    def test_doubtful_heads_are_marked(
+        self, model: StandIn, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        save(tmp_path / "in/blank.png", grey(128, (120, 100)))
+        save(tmp_path / "in/me.png", astronaut())
+        with pytest.warns(MediaWarning, match=r"1 of 2 heads is doubtful, .*: blank\.png\. Look at the results"):
+            head_files(model, tmp_path / "in", HeadFiles(tmp_path / "out", ["json", "overlay"]), progress=False)
+        assert "score 0: doubtful)" in capsys.readouterr().out
+        for name, score in (("blank", 0), ("me", 1)):
+            record = read_json(tmp_path / f"out/json/{name}.json")
+            assert (record["score"], record["doubtful"]) == (score, score == 0)
+            frame = read_image(tmp_path / f"out/overlay/{name}.png")[0]
+            assert (frame == (255, 0, 0)).all() == (score == 0)
+
     def test_results_of_an_earlier_run_are_no_pictures(self, model: StandIn, tmp_path: Path) -> None:
         save(tmp_path / "me.png", grey())
         for _ in range(2):
@@ -325,7 +352,11 @@ class TestVideos:
         assert second["box"] == third["box"]
         assert "frame before" in third["box_from"]
         assert len(list(read_frames(tmp_path / "out" / "overlay" / "walk.mp4"))) == 3
-        assert "not found yet (1 frames)" in capsys.readouterr().out
+        assert third["doubtful"]
+        assert not second["doubtful"]
+        out = capsys.readouterr().out
+        assert "not found yet (1 frames)" in out
+        assert "doubtful in 1 frames" in out
 
     @pytest.mark.parametrize(
         ("box", "words"), [(None, "no frontal face was found in any frame"), ((900.0, 0.0, 9.0, 9.0), "lies outside")]

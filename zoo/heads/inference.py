@@ -4,6 +4,7 @@ A *model* has a `head_model`, an `image_size` and a `network` for square crops o
 `zoo.heads.module.HeadAlignment` does. One head per image is predicted: in the given box, or the largest face.
 """
 
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -14,18 +15,18 @@ import torch
 from torch import Tensor, nn
 
 from zoo.core.errors import ZooError
-from zoo.heads.crop import Box, check_box, find_head_box, place_crop, widened
+from zoo.heads.crop import UNCERTAIN, Box, FoundBox, check_box, find_head_box, place_crop, widened
 from zoo.heads.dad_format import Item
 from zoo.heads.mesh import HeadModel, HeadParams
 from zoo.heads.metrics.points import seven_points
 from zoo.heads.parts import HeadOutput
 from zoo.heads.pictures import to_array
-from zoo.heads.results import HeadFiles, HeadImage, HeadResult
+from zoo.heads.results import HeadFiles, HeadImage, HeadResult, is_doubtful
 from zoo.heads.rotation import matrix_from_6d, matrix_to_euler
 from zoo.heads.smoothing import HeadSmoother
 from zoo.heads.submission import SubmissionItem
 from zoo.measure.device import device_of
-from zoo.media.images import MediaError, read_image, to_tensor, to_uint8
+from zoo.media.images import SHOWN, MediaError, MediaWarning, check_image, read_image, to_tensor, to_uint8
 from zoo.media.run import Job, named_images, process_images, process_video, refuse_overwriting, tracked
 from zoo.media.videos import Frame, is_video, read_frames, read_video_info
 
@@ -59,7 +60,7 @@ def predict_head(model: AlignmentModel, image: np.ndarray, box: Box | None = Non
 
     Raises:
         NoHeadError: no face was found, the box lies outside the image, or the prediction is not finite.
-        ZooError: a model in training mode.
+        ZooError: a model in training mode, or an image that is no such array.
 
     Example:
         >>> import zoo
@@ -68,33 +69,35 @@ def predict_head(model: AlignmentModel, image: np.ndarray, box: Box | None = Non
         >>> head.landmarks.shape, len(head.euler)
         ((68, 2), 3)
     """
-    pixels = to_uint8(image)
-    return _predict_in_box(model, pixels, *_locate(pixels, box))
+    pixels = to_uint8(check_image(image))
+    return _predict_in_box(model, pixels, _locate(pixels, box))
 
 
-def _locate(pixels: np.ndarray, box: Box | None) -> tuple[Box, str]:
-    """Return the given box, checked, or that of the largest face; and its origin."""
+def _locate(pixels: np.ndarray, box: Box | None, rotations: bool = True) -> FoundBox:
+    """Return the given box, checked, or that of the largest face."""
     try:
-        return find_head_box(pixels) if box is None else (check_box(box, pixels.shape[:2]), GIVEN)
+        if box is None:
+            return find_head_box(pixels, rotations)
+        return FoundBox(check_box(box, pixels.shape[:2]), GIVEN)
     except ValueError as error:
         raise NoHeadError(str(error)) from error
 
 
-def _predict_in_box(model: AlignmentModel, pixels: np.ndarray, box: Box, how: str) -> HeadResult:
+def _predict_in_box(model: AlignmentModel, pixels: np.ndarray, found: FoundBox) -> HeadResult:
     if isinstance(model, nn.Module) and model.training:
         raise ZooError("the model is in training mode; expected eval mode: call model.eval().")
-    crop = place_crop(box, pixels.shape[:2], model.image_size, EXTENSION)
+    crop = place_crop(found.box, pixels.shape[:2], model.image_size, EXTENSION)
     square = crop.cut(to_tensor(pixels, scale=False))[None]
     with torch.inference_mode():
         output = model.network(square.to(device_of(model)).float() / 255)
     params = crop.params_in_image(model.head_model.split(output.params.float()))
-    head = _place_head(model.head_model, params, crop.size, box, how)
+    head = _place_head(model.head_model, params, crop.size, found)
     if output.landmarks is None:
         return head
     return head._replace(network_landmarks=to_array(crop.to_image(output.landmarks[0].float() * crop.size)))
 
 
-def _place_head(head_model: HeadModel, params: HeadParams, projection_side: int, box: Box, how: str) -> HeadResult:
+def _place_head(head_model: HeadModel, params: HeadParams, projection_side: int, found: FoundBox) -> HeadResult:
     """Return the mesh of one head (B = 1) and its position in the image."""
     if not all(bool(value.isfinite().all()) for value in params):
         raise NoHeadError("the model gives parameters that are not finite (NaN or infinity): it is broken.")
@@ -110,8 +113,9 @@ def _place_head(head_model: HeadModel, params: HeadParams, projection_side: int,
             landmarks=to_array(head_model.landmarks(projected)[0]),
             rotation=to_array(rotation[0]),
             euler=(pitch, yaw, roll),
-            box=box,
-            how=how,
+            box=found.box,
+            how=found.how,
+            score=found.score,
             projection_side=projection_side,
             head_model=head_model,
         )
@@ -165,17 +169,31 @@ def head_files(
         what = "folder of images" if folder else "image"
         raise MediaError(f"{source} is a {what} and smoothing needs the frames of a video: leave out --smooth.")
     images = named_images(source, results.folders()) if folder else [(source, source.stem)]
+    doubtful: list[str] = []
     jobs = [Job((path,), results.targets(name)) for path, name in images]
 
     def predict(image: tuple[Path, np.ndarray]) -> HeadImage:
         head = _predict_file(model, *image, box)
         x, y, width, height = (round(number) for number in head.box)
-        print(f"{image[0].name}: the head was {head.how} (x={x} y={y} width={width} height={height})")
+        score = "" if head.score is None else f", score {head.score:g}{': doubtful' if head.doubtful else ''}"
+        print(f"{image[0].name}: the head was {head.how} (x={x} y={y} width={width} height={height}{score})")
+        if head.doubtful:
+            doubtful.append(image[0].name)
         return HeadImage(*image, head)
 
-    return process_images(
-        jobs, _read_image, predict, results.write, results.folder if folder else None, "heads", progress
-    )
+    try:
+        return process_images(
+            jobs, _read_image, predict, results.write, results.folder if folder else None, "heads", progress
+        )
+    finally:
+        if doubtful:
+            warnings.warn(
+                f"{len(doubtful)} of {len(jobs)} heads {'is' if len(doubtful) == 1 else 'are'} doubtful, and marked so in "
+                f"JSON and by a red frame in overlays: {', '.join(doubtful[:SHOWN])}{' …' if len(doubtful) > SHOWN else ''}. "
+                "Look at the results, or give the head's box.",
+                MediaWarning,
+                stacklevel=2,
+            )
 
 
 def _head_video(
@@ -191,11 +209,11 @@ def _head_video(
         location = boxes.locate(frame.pixels)
         if location is None:
             return None
-        head = _predict_in_box(model, frame.pixels, *location)
+        head = _predict_in_box(model, frame.pixels, location)
         if smoother is None:
             return head
         params = smoother(head.params, float(frame.seconds))
-        smoothed = _place_head(model.head_model, params, head.projection_side, head.box, head.how)
+        smoothed = _place_head(model.head_model, params, head.projection_side, location)
         return smoothed._replace(network_landmarks=head.network_landmarks)
 
     writers = [results.frame_writer(kind, path, info) for kind, path in targets.items()]
@@ -218,9 +236,10 @@ class _VideoBoxes:
         self._box = box
         self._last: Box | None = None
         self._origins: Counter[str] = Counter()
+        self._doubtful = 0
         for frame in read_frames(source):
             try:
-                _locate(frame.pixels, box)
+                _locate(frame.pixels, box, rotations=False)
                 return
             except NoHeadError as error:
                 if box is not None:
@@ -229,23 +248,24 @@ class _VideoBoxes:
             f"{source}: no frontal face was found in any frame; give the head's box: x, y, width, height."
         )
 
-    def locate(self, pixels: np.ndarray) -> tuple[Box, str] | None:
-        """Return the box in the next frame and its origin; None before the first face."""
-        box, how = self._last, FRAME_BEFORE
+    def locate(self, pixels: np.ndarray) -> FoundBox | None:
+        """Return the box in the next frame; None before the first face."""
+        found = None if self._last is None else FoundBox(self._last, FRAME_BEFORE, UNCERTAIN)
         try:
-            new, origin = _locate(pixels, self._box)
-            filling = self._box is None and new == (0, 0, pixels.shape[1], pixels.shape[0])
-            if self._last is None or not filling:  # a portrait without a face says less than the frame before
-                box, how = new, origin
+            new = _locate(pixels, self._box, rotations=False)
+            if found is None or new.score != 0:  # a portrait without a face says less than the frame before
+                found = new
         except NoHeadError:
             pass
-        self._last = box
-        self._origins[NOT_FOUND if box is None else how] += 1
-        return None if box is None else (box, how)
+        self._last = None if found is None else found.box
+        self._origins[NOT_FOUND if found is None else found.how] += 1
+        self._doubtful += found is not None and is_doubtful(found.score)
+        return found
 
     def summary(self) -> str:
         """Return in how many frames the head was found, and how."""
-        return ", ".join(f"the head was {how} ({count} frames)" for how, count in self._origins.most_common())
+        origins = ", ".join(f"the head was {how} ({count} frames)" for how, count in self._origins.most_common())
+        return origins + (f"; doubtful in {self._doubtful} frames" if self._doubtful else "")
 
 
 def submission_items(model: AlignmentModel, items: Sequence[Item], progress: bool = True) -> Iterator[SubmissionItem]:
@@ -303,16 +323,16 @@ def neutral_head(model: AlignmentModel, source: Path, face: Box | None = None) -
     """
     _, pixels = _read_image(source)
     try:
-        box, how = _locate(pixels, face)
+        found = _locate(pixels, face)
         if face is not None:
-            box, how = widened(box, pixels.shape[:2]), "placed around the benchmark's face box"
-        params = _predict_in_box(model, pixels, box, how).params
+            found = FoundBox(widened(found.box, pixels.shape[:2]), "placed around the benchmark's face box")
+        params = _predict_in_box(model, pixels, found).params
     except NoHeadError as error:
         raise NoHeadError(f"{source}: {error}") from error
     with torch.inference_mode():
         vertices = model.head_model.neutral(params)
         points7 = seven_points(model.head_model.landmarks(vertices))
-    return NeutralHead(to_array(vertices[0]), to_array(points7[0]), how)
+    return NeutralHead(to_array(vertices[0]), to_array(points7[0]), found.how)
 
 
 def _read_image(path: Path) -> tuple[Path, np.ndarray]:

@@ -27,6 +27,8 @@ KINDS = ("overlay", "obj", "glb", "json", "landmarks")
 """Kinds of results: head drawn over the image, mesh in two formats, parameters, 68 landmarks."""
 
 PROJECTION = "pixels = (rotation_matrix · vertex · (scale + 1) + translation + 1) / 2 · projection_side, x and y of it"
+LOW_SCORE = 0.75
+"""Heads of a lower score are marked as doubtful."""
 UNITS = {
     "meshes": "metres",
     "euler": "degrees",
@@ -62,11 +64,28 @@ class HeadResult(NamedTuple):
     """Head model of the mesh."""
     network_landmarks: np.ndarray | None = None
     """(68, 2) of the landmark branch, pixels of the image; None without such a branch."""
+    score: float | None = None
+    """How sure it is that a head is in the box, from 0 to 1; None for a box that was given."""
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether the score is low."""
+        return is_doubtful(self.score)
 
     @property
     def posed(self) -> np.ndarray:
         """(V, 3) vertices in the image frame: x right, y down, z away."""
         return self.vertices @ self.rotation.T
+
+
+def is_doubtful(score: float | None) -> bool:
+    """Return whether a score is low.
+
+    Example:
+        >>> is_doubtful(0.5), is_doubtful(1.0), is_doubtful(None)
+        (True, False, False)
+    """
+    return score is not None and score < LOW_SCORE
 
 
 class HeadImage(NamedTuple):
@@ -149,7 +168,13 @@ class HeadFiles(ResultFiles):
         if head is None:
             return pixels
         faces = to_array(head.head_model.faces)
-        return draw_head(pixels, head.projected, head.posed, faces, head.landmarks, head.rotation, wire=self.wire)
+        image = draw_head(pixels, head.projected, head.posed, faces, head.landmarks, head.rotation, wire=self.wire)
+        if head.doubtful:
+            width = max(2, min(image.shape[:2]) // 100)
+            inner = image[width:-width, width:-width].copy()
+            image[:] = (255, 0, 0)
+            image[width:-width, width:-width] = inner
+        return image
 
     def write_mesh(self, path: Path, head: HeadResult | None) -> None:
         """Write OBJ or GLB, as the path ends."""
@@ -161,7 +186,7 @@ class HeadFiles(ResultFiles):
         """Return the JSON of a head, of the kind `json` or `landmarks`."""
         if head is None:
             return {"box": None}
-        box = {"box": rounded(head.box), "box_from": head.how}
+        box = {"box": rounded(head.box), "box_from": head.how, "score": head.score, "doubtful": head.doubtful}
         if kind == "landmarks":
             network = head.network_landmarks
             return box | {

@@ -5,9 +5,9 @@
 """
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from fractions import Fraction
 from functools import lru_cache
-from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
@@ -22,14 +22,18 @@ from zoo.matting.net import MattingNetwork
 from zoo.matting.parts import MattingOutput
 from zoo.matting.results import MatteFiles
 from zoo.measure.device import choose_device, device_of
-from zoo.media.images import MediaError, MediaWarning, find_images, image_size, read_image, to_tensor, to_uint8
+from zoo.media.images import MediaError, MediaWarning, check_image, find_images, image_size, read_image, to_tensor, to_uint8
 from zoo.media.run import Job, name_in, named_images, process_images, process_video, refuse_overwriting
-from zoo.media.videos import Frame, is_video, read_frames, read_video_info
+from zoo.media.videos import Frame, VideoEndsEarly, is_video, read_frames, read_video_info
 from zoo.training.models import create_model, load
 
 MattingModel = Callable[[Tensor, Tensor], MattingOutput]
 
 PRECISIONS = {"32": torch.float32, "bf16": torch.bfloat16, "16": torch.float16}
+
+
+SEARCHED_SECONDS = 5
+"""How long the place of the background is searched at the beginning of a video."""
 
 
 class MattingWarning(MediaWarning):
@@ -64,12 +68,12 @@ class Matting:
 
     def upload(self, image: np.ndarray | Tensor) -> Tensor:
         """Return an image as a batch (B, 3, H, W) in [0, 1] on the model's device."""
-        device = device_of(self.model)
+        device, image = device_of(self.model), check_image(image)
         return image.to(device) if isinstance(image, Tensor) else to_tensor(image, device)[None]
 
     def upload_background(self, background: np.ndarray | Tensor) -> Tensor:
         """Return the same for a background: the same tensor as the last time if the array's values are the same."""
-        if isinstance(background, Tensor):
+        if not isinstance(background, np.ndarray):
             return self.upload(background)
         last = self._background
         if last is None or last[0].dtype != background.dtype or not np.array_equal(last[0], background):
@@ -145,7 +149,7 @@ def matte_files(
         background: an image without the person, by the same camera at the same place. For a folder also a folder with
             an image of the same name (whatever its ending) for each.
         results: what is saved, and where.
-        align: warp the background onto the source first (a video's first frame), which also allows another size.
+        align: warp the background onto the source first (a video's first frame that shows the place), which also allows another size.
         progress: show a progress bar.
         decoder: of a video, see `read_frames`.
 
@@ -202,16 +206,16 @@ def _matte_video(
 ) -> list[Path]:
     info, targets = read_video_info(source), results.targets(source.stem, video=True)
     refuse_overwriting(targets.values(), [source, _one_background(background)])
-    frames = read_frames(source, decoder)
-    first = next(frames)
-    fitting = model.upload(fitting_background(first.pixels, read_image(background), source, background, align))
+    empty = read_image(background)
+    shown = _reference_frame(read_frames(source, decoder), empty)
+    fitting = model.upload(fitting_background(shown, empty, source, background, align))
 
     def read(frame: Frame) -> Tensor:
         return model.upload(frame.pixels)
 
     writers = [results.frame_writer(kind, path, info) for kind, path in targets.items()]
     process_video(
-        chain([first], frames),
+        read_frames(source, decoder),
         read,
         lambda image: model(image, fitting),
         writers,
@@ -220,6 +224,30 @@ def _matte_video(
         progress,
     )
     return list(targets.values())
+
+
+def _reference_frame(frames: Iterator[Frame], background: np.ndarray) -> np.ndarray:
+    """Return the first frame that shows the background's place: a video may fade in, or begin with a title.
+
+    Five frames a second are compared, for a few seconds; where none shows the place, the most similar one is returned.
+    """
+    from zoo.matting.alignment import SAME_PLACE_SCORE, same_place_score
+
+    best, highest, due = None, -1.0, Fraction(0)
+    try:
+        for frame in frames:
+            if best is None or frame.seconds >= due:
+                due = frame.seconds + Fraction(1, 5)
+                score = same_place_score(frame.pixels, to_uint8(background))
+                if score > highest:
+                    best, highest = frame.pixels, score
+            if highest >= SAME_PLACE_SCORE or frame.seconds > SEARCHED_SECONDS:
+                break
+    except VideoEndsEarly:  # reported when the frames are matted
+        if best is None:
+            raise
+    assert best is not None
+    return best
 
 
 def read_with_background(
@@ -257,6 +285,16 @@ def fitting_background(
             warnings.warn(f"{source_path.name}: {message}", MattingWarning, stacklevel=3)
     if source.shape != background.shape:
         _refuse_sizes(source_path, background_path, source.shape[:2], background.shape[:2])
+    chroma = [float(np.ptp(to_uint8(image), axis=2).mean()) for image in (source, background)]
+    if min(chroma) < 1 and max(chroma) > 8:
+        names = [source_path.name, background_path.name]
+        grey, coloured = names if chroma[0] < chroma[1] else names[::-1]
+        warnings.warn(
+            f"{grey} is grey and {coloured} is coloured, so the matte will be poor; expected both by the same camera "
+            "with the same settings.",
+            MattingWarning,
+            stacklevel=3,
+        )
     if not is_same_place(to_uint8(source), to_uint8(background)):
         warnings.warn(
             f"{source_path.name} and {background_path.name} do not look like the same place, so the matte will be "
@@ -278,6 +316,8 @@ def pair_images(source: Path, background: Path, results: MatteFiles) -> list[tup
     if not background.is_dir():
         one = _one_background(background)
         others = [(image, one, name) for image, name in images if image.resolve() != one.resolve()]
+        if not others:
+            raise MediaError(f"{source} holds only the background {one}; expected images of people in front of it.")
         if len(others) < len(images):
             warnings.warn(f"{one} is the background and left out of the images.", MediaWarning, stacklevel=2)
         return others

@@ -128,6 +128,27 @@ def image_size(path: str | Path) -> tuple[int, int]:
     return (width, height) if sideways else (height, width)
 
 
+def check_image(image: Any) -> Any:
+    """Return an array or tensor as it is, or raise where it is no image as the functions here take it.
+
+    Raises:
+        ZooError: a path, another type than uint8, bool or float, or floats above 1.
+
+    Example:
+        >>> check_image(np.full((2, 2, 3), 255.0))
+        Traceback (most recent call last):
+        zoo.core.errors.ZooError: the image has values up to 255; expected uint8, or floats from 0 to 1: divide by 255.
+    """
+    if isinstance(image, str | Path):
+        raise ZooError(f"got the path '{image}'; expected an image in memory: zoo.media.images.read_image(path) returns it.")
+    kind = str(getattr(image, "dtype", type(image).__name__)).removeprefix("torch.")
+    if not kind.startswith(("float", "bfloat", "uint8", "bool")):
+        raise ZooError(f"the image is of type {kind}; expected an array of uint8, or of floats from 0 to 1.")
+    if isinstance(image, np.ndarray) and "float" in kind and image.size and image.max() > 1.5:
+        raise ZooError(f"the image has values up to {image.max():g}; expected uint8, or floats from 0 to 1: divide by 255.")
+    return image
+
+
 def to_tensor(image: np.ndarray, device: "torch.device | str" = "cpu", scale: bool = True) -> "Tensor":
     """Return an image as a tensor (C, H, W), a view of channels-last memory.
 
