@@ -43,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="rotate OBJ and GLB meshes as the head in the image (default: they look at the viewer)",
     )
     parser.add_argument("--smooth", action="store_true", help="smooth the heads of a video over time")
+    parser.add_argument("--deinterlace", action="store_true", help="join the two fields of each frame of a video")
     add_model_arguments(parser, DEFAULT_MODEL)
 
 
@@ -65,7 +66,9 @@ def run(arguments: argparse.Namespace) -> int:
     results = HeadFiles(arguments.output, arguments.save, arguments.wire, arguments.posed, name)
     model = load_head_model(arguments)
     with one_line_warnings():
-        written = head_files(model, arguments.source, results, arguments.box, arguments.smooth)
+        written = head_files(
+            model, arguments.source, results, arguments.box, arguments.smooth, deinterlace=arguments.deinterlace
+        )
     print(f"{len(written)} {'result' if len(written) == 1 else 'results'} in {arguments.output}")
     return 0
 

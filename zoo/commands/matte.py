@@ -59,6 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DEVICE",
         help="decode the video on a device of this kind, such as cuda, vaapi or videotoolbox (default: the CPU)",
     )
+    parser.add_argument("--deinterlace", action="store_true", help="join the two fields of each frame of a video")
     parser.add_argument(
         "--precision",
         choices=("32", "bf16", "16"),
@@ -103,7 +104,13 @@ def run(arguments: argparse.Namespace) -> int:
     )
     with one_line_warnings():
         written = matte_files(
-            matting, arguments.source, arguments.background, results, arguments.align, decoder=arguments.decoder
+            matting,
+            arguments.source,
+            arguments.background,
+            results,
+            arguments.align,
+            decoder=arguments.decoder,
+            deinterlace=arguments.deinterlace,
         )
     results_text = "1 result" if len(written) == 1 else f"{len(written)} results"
     print(f"{results_text} in {arguments.output}: {' '.join(results.save)}")

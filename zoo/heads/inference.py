@@ -128,6 +128,7 @@ def head_files(
     box: Box | None = None,
     smooth: bool = False,
     progress: bool = True,
+    deinterlace: bool = False,
 ) -> list[Path]:
     """Predict the head in an image, in every image in a folder and its subfolders, or in every frame of a video.
 
@@ -142,6 +143,7 @@ def head_files(
             frame without a face takes the box of the frame before.
         smooth: smooth the parameters of a video's frames, see `zoo.heads.smoothing`.
         progress: show a progress bar.
+        deinterlace: join the two fields of each frame of a video.
 
     Returns:
         The files written; of a video's meshes the folders.
@@ -164,7 +166,7 @@ def head_files(
     """
     source, folder = Path(source), Path(source).is_dir()
     if is_video(source) and not folder:
-        return _head_video(model, source, results, box, smooth, progress)
+        return _head_video(model, source, results, box, smooth, progress, deinterlace)
     if smooth:
         what = "folder of images" if folder else "image"
         raise MediaError(f"{source} is a {what} and smoothing needs the frames of a video: leave out --smooth.")
@@ -197,11 +199,17 @@ def head_files(
 
 
 def _head_video(
-    model: AlignmentModel, source: Path, results: HeadFiles, box: Box | None, smooth: bool, progress: bool
+    model: AlignmentModel,
+    source: Path,
+    results: HeadFiles,
+    box: Box | None,
+    smooth: bool,
+    progress: bool,
+    deinterlace: bool,
 ) -> list[Path]:
     targets = results.targets(source.stem, video=True)
     refuse_overwriting(targets.values(), [source])
-    info = read_video_info(source)
+    info = read_video_info(source, deinterlace)
     boxes = _VideoBoxes(source, box)
     smoother = HeadSmoother() if smooth else None
 
@@ -218,9 +226,8 @@ def _head_video(
 
     writers = [results.frame_writer(kind, path, info) for kind, path in targets.items()]
     try:
-        process_video(
-            read_frames(source), lambda frame: frame, predict, writers, info.frame_count, source.name, progress
-        )
+        frames = read_frames(source, deinterlace=deinterlace)
+        process_video(frames, lambda frame: frame, predict, writers, info.frame_count, source.name, progress)
     finally:
         print(f"{source.name}: {boxes.summary()}")
     return list(targets.values())

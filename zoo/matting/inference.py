@@ -137,6 +137,7 @@ def matte_files(
     align: bool = False,
     progress: bool = True,
     decoder: str | None = None,
+    deinterlace: bool = False,
 ) -> list[Path]:
     """Matte an image, every image in a folder and its subfolders, or a video.
 
@@ -151,7 +152,7 @@ def matte_files(
         results: what is saved, and where.
         align: warp the background onto the source first (a video's first frame that shows the place), which also allows another size.
         progress: show a progress bar.
-        decoder: of a video, see `read_frames`.
+        decoder, deinterlace: of a video, see `read_frames`.
 
     Returns:
         The files written; for the frames of a video their folders.
@@ -173,7 +174,7 @@ def matte_files(
     source, background = Path(source), Path(background)
     model = model if isinstance(model, Matting) else Matting(model)
     if is_video(source) and not source.is_dir():
-        return _matte_video(model, source, background, results, align, progress, decoder)
+        return _matte_video(model, source, background, results, align, progress, decoder, deinterlace)
     if source.is_dir():
         pairs = pair_images(source, background, results)
     else:
@@ -203,8 +204,9 @@ def _matte_video(
     align: bool,
     progress: bool,
     decoder: str | None,
+    deinterlace: bool,
 ) -> list[Path]:
-    info, targets = read_video_info(source), results.targets(source.stem, video=True)
+    info, targets = read_video_info(source, deinterlace), results.targets(source.stem, video=True)
     refuse_overwriting(targets.values(), [source, _one_background(background)])
     empty = read_image(background)
     shown = _reference_frame(read_frames(source, decoder), empty)
@@ -215,7 +217,7 @@ def _matte_video(
 
     writers = [results.frame_writer(kind, path, info) for kind, path in targets.items()]
     process_video(
-        read_frames(source, decoder),
+        read_frames(source, decoder, deinterlace),
         read,
         lambda image: model(image, fitting),
         writers,
