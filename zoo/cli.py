@@ -78,6 +78,8 @@ def main(args: Sequence[str] | None = None) -> int:
     except SystemExit as exit_:
         return exit_.code if isinstance(exit_.code, int) else int(exit_.code is not None)
     except Exception as error:
+        if isinstance(error, BrokenPipeError) and reader_has_left():
+            return 141 if command in LIGHTNING else 0
         if os.environ.get("ZOO_TRACEBACK") or not is_on_purpose(error):
             traceback.print_exc()
         print(f"zoo {command}: {explain(error)}", file=sys.stderr)
@@ -85,8 +87,31 @@ def main(args: Sequence[str] | None = None) -> int:
 
 
 def run() -> None:
-    """Run the `zoo` script."""
-    sys.exit(main())
+    """Run the `zoo` script: with streams that are closed, or whose encoding lacks our characters."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    try:
+        code = main()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        code = 0 if reader_has_left() else 1
+    sys.exit(code)
+
+
+def reader_has_left() -> bool:
+    """Return whether a program that read our output has ended, as in `zoo list | head`; write to nowhere from then on."""
+    left = False
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            left = True
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    return left
 
 
 def without_plugins(words: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -127,13 +152,7 @@ def run_other(command: str, arguments: list[str], plugin_files: list[str]) -> in
     parser = Parser(prog=f"zoo {command}", description=(module.__doc__ or "").strip(), allow_abbrev=False)
     module.add_arguments(parser)
     parsed = parser.parse_args(arguments, argparse.Namespace(plugins=plugin_files))
-    try:
-        code = module.run(parsed)
-        sys.stdout.flush()
-    except BrokenPipeError:  # as in `zoo list | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    return code
+    return module.run(parsed)
 
 
 def command_module(command: str) -> ModuleType:

@@ -116,7 +116,10 @@ def test_exif_orientation_of_16_bit_colour(tmp_path):
 
 @pytest.mark.parametrize("ending", ["png", "jpg", "webp", "tif"])
 def test_orientation_in_xmp_is_applied_to_pixels_and_size(tmp_path, ending):
-    path, xmp = tmp_path / f"a.{ending}", b"<x:xmpmeta><rdf:RDF tiff:Orientation='6' tiff:Orientation=\"6\"/></x:xmpmeta>"
+    path, xmp = (
+        tmp_path / f"a.{ending}",
+        b"<x:xmpmeta><rdf:RDF tiff:Orientation='6' tiff:Orientation=\"6\"/></x:xmpmeta>",
+    )
     options = {"xmp": xmp, "tiffinfo": {700: xmp}, "lossless": True}
     if ending == "png":
         options = {"pnginfo": PngInfo()}
@@ -135,7 +138,9 @@ def test_orientation_behind_the_pixels_of_a_png(tmp_path):
     assert (read_image(tmp_path / "a.png") == np.rot90(pixels, 3)).all()
 
 
-@pytest.mark.parametrize("exif", [b"Exif\0\0MM\0*\0\0", b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x02\0\0\0\x02a\0\0\0"])
+@pytest.mark.parametrize(
+    "exif", [b"Exif\0\0MM\0*\0\0", b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x02\0\0\0\x02a\0\0\0"]
+)
 @pytest.mark.parametrize("ending", ["jpg", "png", "webp"])
 def test_pixels_are_read_though_exif_data_are_odd(tmp_path, ending, exif):
     pixels, path = np.full((32, 48, 3), 99, np.uint8), tmp_path / f"a.{ending}"

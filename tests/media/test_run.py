@@ -100,7 +100,10 @@ def test_every_kind_of_every_file_is_written(tmp_path: Path) -> None:
 
 
 def test_failures_are_named_in_the_order_of_the_files_and_stop_no_other(tmp_path: Path) -> None:
-    with pytest.raises(MediaError, match=r"^3 of 5 images were left out, .*out: .*1.in: 4 is refused .*2.in: 5 is odd .*3.in: 7 is odd$"):
+    with pytest.raises(
+        MediaError,
+        match=r"^3 of 5 images were left out, .*out: .*1.in: 4 is refused .*2.in: 5 is odd .*3.in: 7 is odd$",
+    ):
         halve_and_double(tmp_path, ["2", "4", "5", "7", "6"])
     assert sorted(path.name for path in (tmp_path / "out" / "half").iterdir()) == ["0.txt", "4.txt"]
 

@@ -171,7 +171,9 @@ def _check(folder: Path) -> int:
     from zoo.media.images import MediaWarning
 
     root = folder if folder.name != ARCHIVE or not folder.is_dir() else folder.parent
-    splits = [split for split in DAD_SPLITS for place in (root, root / ARCHIVE) if (place / split / f"{split}.json").is_file()]
+    splits = [
+        split for split in DAD_SPLITS for place in (root, root / ARCHIVE) if (place / split / f"{split}.json").is_file()
+    ]
     with warnings.catch_warnings(record=True) as caught:  # in the threads, too
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", MediaWarning)

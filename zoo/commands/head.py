@@ -20,7 +20,9 @@ KINDS = ("overlay", "obj", "glb", "json", "landmarks")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument("source", metavar="SOURCE", type=Path, help="an image, a folder of images or a video")
-    parser.add_argument("-o", "--output", metavar="OUT", type=Path, required=True, help="folder of the results, or one file")
+    parser.add_argument(
+        "-o", "--output", metavar="OUT", type=Path, required=True, help="folder of the results, or one file"
+    )
     parser.add_argument(
         "--box",
         metavar="X,Y,WIDTH,HEIGHT",

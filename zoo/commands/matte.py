@@ -26,7 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="an image of the same place without the person, by the same camera; for a folder also a folder of them, "
         "named like the sources",
     )
-    parser.add_argument("-o", "--output", metavar="OUT", type=Path, required=True, help="folder of the results, or one file")
+    parser.add_argument(
+        "-o", "--output", metavar="OUT", type=Path, required=True, help="folder of the results, or one file"
+    )
     parser.add_argument(
         "--base-scale",
         metavar="S",

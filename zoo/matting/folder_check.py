@@ -44,7 +44,10 @@ class Layout(NamedTuple):
     @property
     def spec(self) -> dict[str, Any]:
         """Spec of the dataset, without the arguments that have their default value."""
-        arguments: dict[str, Any] = {"root": str(self.root), "backgrounds": str(self.backgrounds or "PATH/TO/BACKGROUNDS")}
+        arguments: dict[str, Any] = {
+            "root": str(self.root),
+            "backgrounds": str(self.backgrounds or "PATH/TO/BACKGROUNDS"),
+        }
         if self.foregrounds not in (None, FOREGROUNDS[0]):
             arguments["foregrounds"] = str(self.foregrounds)
         if self.alphas not in (None, ALPHAS[0]):

@@ -140,12 +140,16 @@ def check_image(image: Any) -> Any:
         zoo.core.errors.ZooError: the image has values up to 255; expected uint8, or floats from 0 to 1: divide by 255.
     """
     if isinstance(image, str | Path):
-        raise ZooError(f"got the path '{image}'; expected an image in memory: zoo.media.images.read_image(path) returns it.")
+        raise ZooError(
+            f"got the path '{image}'; expected an image in memory: zoo.media.images.read_image(path) returns it."
+        )
     kind = str(getattr(image, "dtype", type(image).__name__)).removeprefix("torch.")
     if not kind.startswith(("float", "bfloat", "uint8", "bool")):
         raise ZooError(f"the image is of type {kind}; expected an array of uint8, or of floats from 0 to 1.")
     if isinstance(image, np.ndarray) and "float" in kind and image.size and image.max() > 1.5:
-        raise ZooError(f"the image has values up to {image.max():g}; expected uint8, or floats from 0 to 1: divide by 255.")
+        raise ZooError(
+            f"the image has values up to {image.max():g}; expected uint8, or floats from 0 to 1: divide by 255."
+        )
     return image
 
 
@@ -413,7 +417,9 @@ def _in_srgb(path: Path, image: Image.Image, pixels: np.ndarray) -> np.ndarray:
     colours = Image.fromarray(opaque[:, :, 0] if transform.input_mode == "L" else np.ascontiguousarray(opaque))
     converted = ImageCms.applyTransform(colours, transform)
     assert converted is not None
-    return np.concatenate([np.asarray(converted), pixels[:, :, 3:]], axis=2) if pixels.ndim == 3 else np.array(converted)
+    return (
+        np.concatenate([np.asarray(converted), pixels[:, :, 3:]], axis=2) if pixels.ndim == 3 else np.array(converted)
+    )
 
 
 @lru_cache(maxsize=16)

@@ -15,7 +15,7 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import Progress
 
-from zoo.core.errors import ZooError, is_on_purpose
+from zoo.core.errors import ZooError
 from zoo.media.images import EXTENSIONS, SHOWN, MediaError, MediaWarning, find_images
 from zoo.media.pipeline import BackgroundWriter, prefetch
 from zoo.media.videos import Frame, VideoEndsEarly, is_video
@@ -63,7 +63,9 @@ class ResultFiles:
             self.save = kinds[:1]
         if not kinds and (ending in EXTENSIONS or is_video(self.folder)):
             written = sorted({*self.endings.values(), *self.video_endings.values()} - {""})
-            raise ZooError(f"{self.folder} ends in {ending}, which is not written; expected {' '.join(written)}, or a folder.")
+            raise ZooError(
+                f"{self.folder} ends in {ending}, which is not written; expected {' '.join(written)}, or a folder."
+            )
         place = self.folder.parent if self.file else self.folder
         existing = next(path for path in (place, *place.parents) if path.exists())
         if not existing.is_dir():
@@ -275,6 +277,6 @@ def attempt(function: Callable[..., Output], *arguments: Any) -> Output | ValueE
     try:
         return function(*arguments)
     except ValueError as error:
-        if not is_on_purpose(error):
+        if not isinstance(error, ZooError) and type(error) is not ValueError:  # subclasses come from libraries
             raise
         return error

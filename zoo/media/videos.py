@@ -98,7 +98,9 @@ def read_video_info(path: str | Path, deinterlace: bool = False) -> VideoInfo:
             )
         primaries = stream.codec_context.color_primaries
         if primaries in WIDE_GAMUTS:
-            _warn(f"{path} has colours of {WIDE_GAMUTS[primaries]}, which are taken as BT.709 and become a little paler.")
+            _warn(
+                f"{path} has colours of {WIDE_GAMUTS[primaries]}, which are taken as BT.709 and become a little paler."
+            )
         if first.interlaced_frame and not deinterlace:
             _warn(f"{path} is interlaced, so that moving edges look like combs; --deinterlace joins the two fields.")
         height, width = upright(np.empty((first.height, first.width), bool), first).shape
@@ -396,7 +398,11 @@ def _decoded(container: Any, stream: Any, deinterlace: bool = False) -> Iterator
 def _deinterlaced(frames: Iterable[Any], stream: Any) -> Iterator[Any]:
     """Yield frames whose two fields are joined by FFmpeg's filter `bwdif`."""
     graph = import_av().filter.Graph()
-    source, joining, sink = graph.add_buffer(template=stream), graph.add("bwdif", "mode=send_frame"), graph.add("buffersink")
+    source, joining, sink = (
+        graph.add_buffer(template=stream),
+        graph.add("bwdif", "mode=send_frame"),
+        graph.add("buffersink"),
+    )
     source.link_to(joining)
     joining.link_to(sink)
     graph.configure()
