@@ -7,6 +7,7 @@ torch nor any plugin is imported before a command needs it.
 import argparse
 import importlib
 import os
+import select
 import sys
 import traceback
 from collections.abc import Sequence
@@ -91,7 +92,7 @@ def run() -> None:
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
         elif hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
     try:
@@ -103,15 +104,15 @@ def run() -> None:
 
 
 def reader_has_left() -> bool:
-    """Return whether a program that read our output has ended, as in `zoo list | head`; write to nowhere from then on."""
-    left = False
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except BrokenPipeError:
-            left = True
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-    return left
+    """Return whether a program that read our output has ended, as in `zoo list | head`; then write to nowhere."""
+    left = []
+    for number in (1, 2):
+        poll = select.poll()
+        poll.register(number, 0)
+        if any(event & select.POLLERR for _, event in poll.poll(0)):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), number)
+            left.append(number)
+    return bool(left)
 
 
 def without_plugins(words: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -41,8 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         choices=KINDS,
         metavar="KIND",
-        help=f"kinds of results: {' '.join(KINDS)} (default: alpha composite; of one file rgba, with a new background or "
-        "in MP4 composite)",
+        help=f"kinds of results: {' '.join(KINDS)} (default: alpha composite; of one file rgba, with a new background "
+        "or in MP4 composite)",
     )
     parser.add_argument(
         "--new-background",

@@ -26,7 +26,7 @@ from zoo.heads.rotation import matrix_from_6d, matrix_to_euler
 from zoo.heads.smoothing import HeadSmoother
 from zoo.heads.submission import SubmissionItem
 from zoo.measure.device import device_of
-from zoo.media.images import SHOWN, MediaError, MediaWarning, check_image, read_image, to_tensor, to_uint8
+from zoo.media.images import MediaError, MediaWarning, check_image, listing, read_image, to_tensor, to_uint8
 from zoo.media.run import Job, named_images, process_images, process_video, refuse_overwriting, tracked
 from zoo.media.videos import Frame, is_video, read_frames, read_video_info
 
@@ -190,9 +190,9 @@ def head_files(
     finally:
         if doubtful:
             warnings.warn(
-                f"{len(doubtful)} of {len(jobs)} heads {'is' if len(doubtful) == 1 else 'are'} doubtful, and marked so in "
-                f"JSON and by a red frame in overlays: {', '.join(doubtful[:SHOWN])}{' …' if len(doubtful) > SHOWN else ''}. "
-                "Look at the results, or give the head's box.",
+                f"{len(doubtful)} of {len(jobs)} heads {'is' if len(doubtful) == 1 else 'are'} doubtful, and marked so "
+                f"in JSON and by a red frame in overlays: {listing(doubtful)}. Look at the results, or give the head's "
+                "box.",
                 MediaWarning,
                 stacklevel=2,
             )

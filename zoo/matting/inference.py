@@ -123,8 +123,8 @@ def load_matting(
     """
     if base_scale is not None and not 1 / 32 <= base_scale <= 1:
         raise ZooError(
-            f"base_scale={base_scale:g}: expected a number from {1 / 32:g}, below which the base network sees no person, "
-            "to 1; 0.25 suits HD and 0.125 suits 4K. Leave it out to fit it to each image's size."
+            f"base_scale={base_scale:g}: expected a number from {1 / 32:g}, below which the base network sees no "
+            "person, to 1; 0.25 suits HD and 0.125 suits 4K. Leave it out to fit it to each image's size."
         )
     target = choose_device(device)
     model: Any = load(name) if checkpoint is None else create_model(name, checkpoint=checkpoint).eval()
@@ -159,7 +159,8 @@ def matte_files(
         background: an image without the person, by the same camera at the same place. For a folder also a folder with
             an image of the same name (whatever its ending) for each.
         results: what is saved, and where.
-        align: warp the background onto the source first (a video's first frame that shows the place), which also allows another size.
+        align: warp the background onto the source first (a video's first frame that shows the place), which also allows
+            another size.
         progress: show a progress bar.
         decoder, deinterlace: of a video, see `read_frames`.
 

@@ -280,7 +280,16 @@ def split_files(
 
 
 def _names(folder: Path, files: list[Path]) -> str:
-    names = [path.relative_to(folder).as_posix() for path in files]
+    return listing([path.relative_to(folder).as_posix() for path in files])
+
+
+def listing(names: list[str]) -> str:
+    """Return names with commas, up to `SHOWN` of them and the number of all others.
+
+    Example:
+        >>> listing(["a", "b"])
+        'a, b'
+    """
     return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
 
 
@@ -411,7 +420,8 @@ def _in_srgb(path: Path, image: Image.Image, pixels: np.ndarray) -> np.ndarray:
         return pixels
     if pixels.dtype != np.uint8:
         raise MediaError(
-            f"{path} holds 16-bit colours in another profile than sRGB; expected sRGB: convert it to sRGB, or to 8 bits."
+            f"{path} holds 16-bit colours in another profile than sRGB; expected sRGB: convert it to sRGB, or to "
+            "8 bits."
         )
     opaque = pixels[:, :, :3] if pixels.ndim == 3 else pixels[:, :, None].repeat(3, axis=2)
     colours = Image.fromarray(opaque[:, :, 0] if transform.input_mode == "L" else np.ascontiguousarray(opaque))

@@ -184,9 +184,10 @@ class LoopingVideo:
 class VideoWriter:
     """Writer of frames with the timestamps and the sound of the video they were made from.
 
-    H.264 in MP4 (visually lossless, BT.709, 8 bits; odd sides grow by a pixel, which repeats the last one); with `transparent`, ProRes 4444 in MOV, which editing programs
-    read with its alpha. All sound tracks are copied, or encoded as AAC (mono or stereo) where the container cannot hold it. A
-    context manager: after an error in its block, the frames so far are kept as `NAME.partial.ENDING`.
+    H.264 in MP4 (visually lossless, BT.709, 8 bits; odd sides grow by a pixel, which repeats the last one); with
+    `transparent`, ProRes 4444 in MOV, which editing programs read with its alpha. All sound tracks are copied, or
+    encoded as AAC (mono or stereo) where the container cannot hold them. A context manager: after an error in its
+    block, the frames so far are kept as `NAME.partial.ENDING`.
 
     Args:
         path: ends in `.mp4`, or `.mov` with `transparent`.
