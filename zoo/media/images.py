@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 FORMATS = {
     "PNG": (".png", ".apng"),
-    "JPEG": (".jpg", ".jpeg"),
+    "JPEG": (".jpg", ".jpeg", ".jfif"),
     "WEBP": (".webp",),
     "GIF": (".gif",),
     "AVIF": (".avif",),
@@ -120,6 +120,7 @@ def image_size(path: str | Path) -> tuple[int, int]:
     path = Path(path)
     with _opened(path) as image:
         if isinstance(image, PngImageFile) and _has_text_after_pixels(path):
+            _check_size(path, image, deep=False)
             image.load()
         width, height = image.size
         # Pillow swaps the sides of a TIFF where the tag says so, but not where XMP does

@@ -261,7 +261,7 @@ def one_line_warnings() -> Iterator[None]:
             else:
                 others(message, category, *details, **more)
 
-        warnings.simplefilter("always", MediaWarning)
+        warnings.simplefilter("default", MediaWarning)  # each once
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our limit is another one
         warnings.showwarning = show
         yield
