@@ -275,7 +275,7 @@ def split_files(
     files: tuple[list[Path], list[Path]] = [], []
     for path in sorted(folder.rglob("*")):
         hidden = any(part[0] == "." for part in path.relative_to(folder).parts)
-        if not hidden and path.is_file() and skipped.isdisjoint(path.resolve().parents):
+        if not hidden and path.is_file() and not (skipped and skipped & {*path.resolve().parents}):
             files[path.suffix.lower() not in endings].append(path)
     return files
 
