@@ -47,7 +47,8 @@ def main(args: Sequence[str] | None = None) -> int:
         args: the words after `zoo`; None means those of the process.
 
     Returns:
-        0, 1 for a failure, 2 for a command line that cannot be understood, 130 or 143 after SIGINT or SIGTERM.
+        0, 1 for a failure, 2 for a command line that cannot be understood, 130 or 143 after SIGINT or SIGTERM, 141 when
+        nobody reads the output of a training any more.
 
     Example:
         >>> main(["--version"])
