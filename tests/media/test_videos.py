@@ -214,6 +214,15 @@ def test_odd_sizes_are_written_so_that_all_players_show_them(tmp_path):
     assert abs(int(as_rgb(frame)[47, 63, 0]) - 62 * 4) < 8
 
 
+def test_frames_of_another_size_become_as_large_as_the_first(tmp_path):
+    info = read_video_info(make_video(tmp_path / "a.mp4", times=(0, 40)))
+    with VideoWriter(tmp_path / "b.mp4", info) as writer:
+        for number, size in enumerate([(48, 64), (50, 80)]):
+            pixels = np.full((*size, 3), 90, np.uint8)
+            writer.write(pixels, Frame(pixels, 512 * number, info.time_base))
+    assert [frame.pixels.shape for frame in read_frames(tmp_path / "b.mp4")] == [(48, 64, 3)] * 2
+
+
 def test_odd_metadata_do_not_matter(tmp_path):
     source = make_video(tmp_path / "a.mkv", times=(0, 40))
     source.write_bytes(source.read_bytes().replace(b"Lavf", b"L\xe4\xfff"))

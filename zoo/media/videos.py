@@ -9,7 +9,7 @@ was interrupted. PyAV comes with the `video` extra and is imported on first use.
 import os
 import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
@@ -208,20 +208,25 @@ class VideoWriter:
         self._container = import_av().open(str(self._temporary), "w", container_options={"movflags": "+faststart"})
         self._stream = self._add_video_stream()
         with import_av().open(str(self._like.path), metadata_errors="replace") as source:
-            tracks = len(source.streams.audio)
-        self._sounds = [_Sound(self._like.path, track, self._container) for track in range(tracks)]
+            known = [track.codec_context is not None for track in source.streams.audio]
+        if not all(known):
+            _warn(f"{self._like.path} has sound of an unknown codec, which is left out.")
+        tracks = [track for track, readable in enumerate(known) if readable]
+        self._sounds = [_Sound(self._like.path, track, self._container) for track in tracks]
         return self
 
     def write(self, pixels: np.ndarray, frame: Frame) -> None:
         """Add an image at the timestamp of a frame: uint8, (H, W) or (H, W, 3), with `transparent` (H, W, 4)."""
         if pixels.ndim == 2:
             pixels = pixels[:, :, None].repeat(3, axis=2)
-        rows, columns = self._stream.height - pixels.shape[0], self._stream.width - pixels.shape[1]
-        if rows or columns:
-            pixels = np.pad(pixels, ((0, rows), (0, columns), (0, 0)), mode="edge")
+        height, width = self._stream.height, self._stream.width
+        if pixels.shape[:2] == (self._like.height, self._like.width) != (height, width):
+            odd = ((0, height - pixels.shape[0]), (0, width - pixels.shape[1]), (0, 0))
+            pixels = np.pad(pixels, odd, mode="edge")
         layout = "rgba" if self._transparent else "rgb24"
         image = import_av().VideoFrame.from_ndarray(np.ascontiguousarray(pixels), layout)
-        image = image.reformat(format=self._stream.codec_context.pix_fmt, dst_colorspace="ITU709")
+        # A stream may change its size in the middle; results then have the first one.
+        image = image.reformat(width, height, self._stream.codec_context.pix_fmt, dst_colorspace="ITU709")
         image.pts, image.time_base = frame.timestamp, frame.time_base
         self._container.mux(self._stream.encode(image))
         for sound in self._sounds:
@@ -289,7 +294,8 @@ class _Sound:
             packet = self._pending
             if packet is None or (packet.pts is not None and packet.pts * packet.time_base > seconds):
                 return
-            self._output.mux(packet)
+            with suppress(import_av().error.ArgumentError):  # a packet of a damaged file
+                self._output.mux(packet)
             self._pending = None
 
     def close(self) -> None:
