@@ -182,6 +182,14 @@ def test_the_profile_of_srgb_changes_nothing_and_a_broken_one_is_reported(tmp_pa
         assert (read_image(tmp_path / "b.png") == pixels).all()
 
 
+def test_adobe_rgb_without_a_profile_is_said(tmp_path):
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0xA005] = {1: "R03"}
+    Image.fromarray(colours()).save(tmp_path / "a.jpg", exif=exif)
+    with pytest.warns(MediaWarning, match=r"a\.jpg is in Adobe RGB by its EXIF data but has no colour profile"):
+        read_image(tmp_path / "a.jpg")
+
+
 def test_16_bit_colour_of_another_profile_is_refused(tmp_path):
     write_16_bit_png(tmp_path / "a.png", RANDOM.integers(0, 65536, (6, 9, 3), dtype=np.uint16), profile=display_p3())
     with pytest.raises(MediaError, match="16-bit colours in another profile than sRGB"):

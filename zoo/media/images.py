@@ -10,7 +10,7 @@ import os
 import struct
 import warnings
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache, lru_cache
 from io import BytesIO
 from pathlib import Path
@@ -57,6 +57,7 @@ SHOWN = 20
 _READABLE = {"1", "L", "LA", "La", "P", "PA", "RGB", "RGBX", "RGBA", "RGBa", "I;16", "I;16B", "I"}
 _LOW_BYTES = {"RGB;16B": "RGB;16L", "RGBA;16B": "RGBA;16L"}
 _ORIENTATION = 0x0112  # the EXIF and TIFF tag
+_INTEROPERABILITY = 0xA005  # the EXIF tag
 _BITS_PER_SAMPLE = 258  # the TIFF tag
 
 
@@ -410,6 +411,12 @@ def _in_srgb(path: Path, image: Image.Image, pixels: np.ndarray) -> np.ndarray:
     """Return pixels converted from the file's colour profile to sRGB; grey ones become RGB where it changes them."""
     profile = image.info.get("icc_profile")
     if not profile:
+        with suppress(Exception):  # odd EXIF data are reported elsewhere
+            if image.getexif().get_ifd(_INTEROPERABILITY).get(1) == "R03":
+                _warn(
+                    f"{path} is in Adobe RGB by its EXIF data but has no colour profile: its colours are taken as sRGB "
+                    "and become paler."
+                )
         return pixels
     grey = image.mode in ("1", "L", "LA", "I", "I;16", "I;16B")
     try:
