@@ -350,9 +350,12 @@ class TestVideo:
         self, background, tmp_path, recwarn, monkeypatch
     ):
         from zoo.matting import alignment
+        from zoo.matting.alignment import Aligned
 
         aligned = []
-        monkeypatch.setattr(alignment, "align_background", lambda *pair: aligned.append(pair[0]) or (pair[1], None))
+        monkeypatch.setattr(
+            alignment, "align_background", lambda *pair: aligned.append(pair[0]) or Aligned(pair[1], None)
+        )
         source = write_video(tmp_path / "late.mp4", [np.zeros_like(STAGE)] * 8 + [walking(n) for n in range(8)])
         matte_files(
             threshold_model, source, background, MatteFiles(tmp_path / "out", ["alpha"]), align=True, progress=False

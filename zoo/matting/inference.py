@@ -292,9 +292,10 @@ def fitting_background(
     from zoo.matting.alignment import align_background, is_same_place  # scikit-image is loaded for images only
 
     if align:
-        background, message = align_background(to_uint8(source), to_uint8(background))
-        if message:
-            warnings.warn(f"{source_path.name}: {message}", MattingWarning, stacklevel=3)
+        aligned = align_background(to_uint8(source), to_uint8(background))
+        background = aligned.background
+        if aligned.message:
+            warnings.warn(f"{source_path.name}: {aligned.message}", MattingWarning, stacklevel=3)
     if source.shape != background.shape:
         _refuse_sizes(source_path, background_path, source.shape[:2], background.shape[:2])
     chroma = [float(np.ptp(to_uint8(image), axis=2).mean()) for image in (source, background)]
