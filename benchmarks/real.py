@@ -21,7 +21,7 @@ import warnings
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -188,7 +188,7 @@ def best_threshold(case: Case) -> float:
 
 def measure_faces(folder: Path, model: str, detector: str) -> list[list[np.ndarray]]:
     """Print the errors of all faces; return the rows of the sheet, an image each with all that was found."""
-    network = load(model)
+    network: Any = load(model)
     finder: Detector = build({"class_path": detector})
     by_box, by_eyes, own, found, more, total, tiles = [], [], [], 0, 0, 0, []
     for path, faces in read_faces(folder):
