@@ -252,7 +252,12 @@ def test_two_sources_of_one_name_are_refused(tmp_path, pair):
 def test_a_damaged_picture_does_not_stop_the_others(tmp_path, pair):
     damaged = save(tmp_path / "in" / "damaged.png", RANDOM.integers(0, 256, (*SIZE, 3), dtype=np.uint8))
     os.truncate(damaged, damaged.stat().st_size // 2)
-    with pytest.raises(MediaError, match=r"1 of 2 images was left out.*damaged\.png is truncated") as error:
+    (tmp_path / "in" / "junk.jpg").write_bytes(b"junk")
+    save(tmp_path / "in" / "wide.png", np.zeros((30, 40, 3), np.uint8))
+    with pytest.raises(
+        MediaError,
+        match=r"3 of 4 images were left out.*damaged\.png is truncated.*junk\.jpg.*wide\.png is 40×30",
+    ) as error:
         matte_files(difference_model, tmp_path / "in", pair[1], MatteFiles(tmp_path / "out", ["alpha"]), progress=False)
     assert "\n" not in str(error.value)
     assert files_in(tmp_path / "out") == ["alpha/me.now.png"]

@@ -27,7 +27,6 @@ from zoo.media.images import (
     MediaWarning,
     check_image,
     find_images,
-    image_size,
     read_image,
     to_tensor,
     to_uint8,
@@ -150,7 +149,7 @@ def matte_files(
 ) -> list[Path]:
     """Matte an image, every image in a folder and its subfolders, or a video.
 
-    Names and sizes are checked before anything is computed. Results of a folder keep names and subfolders. Videos keep
+    Names are checked before anything is computed. Results of a folder keep names and subfolders. Videos keep
     timestamps, rotation and sound; an interrupted one leaves `NAME.partial.mp4`.
 
     Args:
@@ -191,11 +190,6 @@ def matte_files(
         refuse_moving(results)
         pairs = [(source, _one_background(background), source.stem)]
     jobs = [Job((image, behind), results.targets(name)) for image, behind, name in pairs]
-    if not align:
-        for job in jobs:
-            sizes = [image_size(path) for path in job.inputs]
-            if sizes[0] != sizes[1]:
-                _refuse_sizes(job.inputs[0], job.inputs[1], *sizes)
     read_background = lru_cache(maxsize=1)(read_image)
 
     def read(path: Path, background_path: Path) -> tuple[Tensor, Tensor]:
