@@ -35,6 +35,7 @@ from zoo.commands.head import DEFAULT_MODEL as HEAD_MODEL
 from zoo.commands.matte import DEFAULT_MODEL as MATTING_MODEL
 from zoo.core.spec import build
 from zoo.heads.crop import widened
+from zoo.heads.detection import find_head_boxes
 from zoo.heads.inference import NoHeadError, predict_head
 from zoo.heads.parts import Detector
 from zoo.matting.inference import load_matting, matte_files
@@ -193,7 +194,10 @@ def measure_faces(folder: Path, model: str, detector: str) -> list[list[np.ndarr
     by_box, by_eyes, own, found, more, total, tiles = [], [], [], 0, 0, 0, []
     for path, faces in read_faces(folder):
         image = np.asarray(Image.open(path).convert("RGB"))
-        heads = finder.find(image)
+        try:
+            heads = find_head_boxes(image, finder)
+        except ValueError:  # none
+            heads = []
         drawn = Image.fromarray(image)
         matched: set[int] = set()
         for points in faces:

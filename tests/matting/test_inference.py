@@ -292,12 +292,27 @@ def test_alignment_brings_the_background_over_the_source(tmp_path):
     source[100:300, 200:320] = COLOUR
     pair = save(tmp_path / "in.png", source), save(tmp_path / "empty.png", data.coffee()[4:, 12:])
     with pytest.raises(MediaError, match="--align"):
-        matte_files(never, *pair, MatteFiles(tmp_path / "out"))
-    matte_files(
-        lambda source, background: shown(source, background), *pair, MatteFiles(tmp_path, ["foreground"]), align=True
-    )
-    aligned = read_image(tmp_path / "foreground" / "in.png")
-    assert np.abs(aligned[20:-20, 20:180].astype(int) - place[20:-20, 20:180]).mean() < 3
+        matte_files(never, *pair, MatteFiles(tmp_path / "out"), align=False)
+    for align in (True, "auto"):
+        results = MatteFiles(tmp_path / str(align), ["foreground"])
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            matte_files(lambda source, background: shown(source, background), *pair, results, align=align)
+        assert [str(one.message)[:16] for one in caught] == (["the camera moved"] if align == "auto" else [])
+        aligned = read_image(tmp_path / str(align) / "foreground" / "in.png")
+        assert np.abs(aligned[20:-20, 20:180].astype(int) - place[20:-20, 20:180]).mean() < 3
+
+
+def test_a_camera_that_stands_still_leaves_the_background_as_it_is(tmp_path):
+    from skimage import data
+
+    place = data.coffee()
+    rng = np.random.default_rng(0)
+    source = (place + rng.normal(0, 4, place.shape)).clip(0, 255).astype(np.uint8)
+    source[100:300, 200:320] = COLOUR
+    pair = save(tmp_path / "in.png", source), save(tmp_path / "empty.png", place)
+    matte_files(lambda source, background: shown(source, background), *pair, MatteFiles(tmp_path, ["foreground"]))
+    assert np.array_equal(read_image(tmp_path / "foreground" / "in.png"), place)
 
 
 def test_wrong_requests_are_refused(tmp_path, pair):

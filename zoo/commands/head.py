@@ -1,4 +1,4 @@
-"""Find the 3D head in an image, a folder of images or a video: mesh, pose and landmarks.
+"""Find the 3D heads in an image, a folder of images or a video: mesh, pose and landmarks.
 
 Results are saved as `DIR/overlay/NAME.png` and so on, one folder per kind; for a video as `DIR/overlay/NAME.mp4`, and
 as `DIR/json/NAME.jsonl` with a line per frame. For one image or video, `-o out.obj` writes one file.
@@ -27,9 +27,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--box",
         metavar="X,Y,WIDTH,HEIGHT",
         type=parse_box,
-        help="box of the head, in pixels from the top left, in every image or frame (default: the largest frontal "
-        "face, widened to the head)",
+        help="box of the head, in pixels from the top left, in every image or frame (default: where it is found)",
     )
+    parser.add_argument(
+        "--heads",
+        choices=("one", "all"),
+        help="the largest head of each image, or all that are found (default: all; of a video one)",
+    )
+    parser.add_argument("--detector", metavar="CLASS", default="BlazeFace", help="finds the heads (default: BlazeFace)")
     parser.add_argument(
         "--save",
         nargs="+",
@@ -60,6 +65,8 @@ def run(arguments: argparse.Namespace) -> int:
             f"SOURCE {arguments.source} does not exist; expected an image, a folder of images or a video: check the "
             "path."
         )
+    from zoo.core.registry import get_slot
+    from zoo.core.spec import build
     from zoo.heads.inference import head_files
     from zoo.heads.results import HeadFiles
     from zoo.media.run import one_line_warnings
@@ -67,9 +74,17 @@ def run(arguments: argparse.Namespace) -> int:
     name = model_name(arguments)
     results = HeadFiles(arguments.output, arguments.save, arguments.wire, arguments.posed, name)
     model = load_head_model(arguments)
+    detector: Any = build({"class_path": get_slot("detectors").get(arguments.detector).__name__})
     with one_line_warnings():
         written = head_files(
-            model, arguments.source, results, arguments.box, arguments.smooth, deinterlace=arguments.deinterlace
+            model,
+            arguments.source,
+            results,
+            arguments.box,
+            arguments.smooth,
+            deinterlace=arguments.deinterlace,
+            heads=arguments.heads,
+            detector=detector,
         )
     print(f"{len(written)} {'result' if len(written) == 1 else 'results'} in {arguments.output}")
     return 0

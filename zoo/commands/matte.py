@@ -51,7 +51,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "light green)",
     )
     parser.add_argument(
-        "--align", action="store_true", help="warp the background onto the source first, if the camera moved a little"
+        "--align",
+        choices=("auto", "on", "off"),
+        default="auto",
+        help="warp the background onto the source first: auto where the camera moved, on always, off never (default: "
+        "auto)",
     )
     parser.add_argument(
         "--frames", action="store_true", help="write each frame of a video as DIR/KIND/NAME/000000.png, without loss"
@@ -110,7 +114,7 @@ def run(arguments: argparse.Namespace) -> int:
             arguments.source,
             arguments.background,
             results,
-            arguments.align,
+            {"auto": "auto", "on": True, "off": False}[arguments.align],
             decoder=arguments.decoder,
             deinterlace=arguments.deinterlace,
         )

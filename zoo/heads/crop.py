@@ -9,27 +9,17 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
 from torch import Tensor
 
 from zoo.heads.mesh import HeadModel, HeadParams
 from zoo.heads.parts import HeadBatch, HeadPicture
-from zoo.media.images import to_uint8
 
 Box = tuple[float, float, float, float]
 
 HEAD_MARGINS = (0.3, 0.5, 0.3, 0.25)
 """From a detected face, brow to mouth, to the head: left, top, right, bottom, as fractions of the face."""
-DETECTION_SIZE = 512
-"""Longer side in pixels of the image in which faces are detected."""
-SMALLEST_FACE = 60
-CERTAIN, UNCERTAIN = 1.0, 0.5
-"""Scores of faces."""
-PORTRAIT = (0.6, 1.2)
-"""Width / height of images that may show one head and little else."""
 
 
 class Crop(NamedTuple):
@@ -189,59 +179,6 @@ def check_box(box: Sequence[float], image: Sequence[int]) -> Box:
     return x, y, width, height
 
 
-class FoundBox(NamedTuple):
-    """Box of a head in an image."""
-
-    box: Box
-    """x, y, width, height in pixels within the image."""
-    how: str
-    """Origin of the box: the end of a sentence that begins "the head was …"."""
-    score: float | None = None
-    """How sure it is that a head is there, from 0 to 1; None for a box that was given."""
-
-
-def find_head_box(image: np.ndarray, rotations: bool = True) -> FoundBox:
-    """Return the box of the best or largest head in an image, without a network.
-
-    A frontal face, detected by scikit-image's LBP cascade, is widened to the head. Without one, an image with the
-    aspect ratio of a portrait counts as one head, of score 0.
-
-    Args:
-        image: (H, W, 3) RGB, uint8 or float in [0, 1].
-        rotations: look whether the image lies on its side or head when no upright face is certain, which takes six
-            times as long; `how` reports it.
-
-    Raises:
-        ValueError: no face was found, and the image is no portrait.
-
-    Example:
-        >>> found = find_head_box(np.zeros((100, 80, 3), np.uint8))
-        >>> found.box, found.score
-        ((0.0, 0.0, 80.0, 100.0), 0.0)
-    """
-    height, width = image.shape[:2]
-    faces = find_faces(image)
-    rotated = ""
-    if rotations and (not faces or faces[0].score < CERTAIN):
-        for degrees in (90, 180, 270):
-            turned = find_faces(np.rot90(image, -degrees // 90))
-            if turned and turned[0].score == CERTAIN:
-                rotated = f"; the image seems to be rotated: a face appears when it is rotated by {degrees}° clockwise"
-    if faces:
-        certain = sum(face.score == CERTAIN for face in faces)
-        how = "found around a frontal face" if certain else "found around what may be a frontal face"
-        if certain > 1:
-            how = f"found around the largest of {certain} frontal faces"
-        return FoundBox(widened(faces[0].box, (height, width)), how + rotated, 0.0 if rotated else faces[0].score)
-    if PORTRAIT[0] <= width / height <= PORTRAIT[1]:
-        how = "taken to fill the picture, in which no frontal face was found"
-        return FoundBox((0.0, 0.0, float(width), float(height)), how + rotated, 0.0)
-    raise ValueError(
-        f"no frontal face was found in the image of {width}×{height} pixels, and it has not the shape of a portrait"
-        f"{rotated}: give the head's box x, y, width, height, or crop the image to the head."
-    )
-
-
 def widened(face: Box, image: Sequence[int], margins: Sequence[float] = HEAD_MARGINS) -> Box:
     """Return the box of the head around a face, within an image of this height and width.
 
@@ -259,62 +196,6 @@ def widened(face: Box, image: Sequence[int], margins: Sequence[float] = HEAD_MAR
     start = max(0.0, x - left * width), max(0.0, y - top * height)
     end = min(float(image[1]), x + (1 + right) * width), min(float(image[0]), y + (1 + bottom) * height)
     return (*start, end[0] - start[0], end[1] - start[1])
-
-
-class Face(NamedTuple):
-    """Frontal face in an image."""
-
-    box: Box
-    """x, y, width, height in pixels, brow to mouth."""
-    score: float
-    """1 for a face that is also found in the mirror image, 0.5 for others."""
-
-
-def find_faces(image: np.ndarray) -> list[Face]:
-    """Return the frontal faces that the LBP cascade detects in (H, W, 3), by score and size, best first.
-
-    Example:
-        >>> find_faces(np.zeros((100, 80, 3), np.uint8))
-        []
-    """
-    shrunk = Image.fromarray(to_uint8(image))
-    shrunk.thumbnail((DETECTION_SIZE, DETECTION_SIZE))
-    if min(shrunk.size) < SMALLEST_FACE:
-        return []
-    pixels = np.asarray(shrunk)
-    squares = _detect(pixels)
-    mirrored = [(shrunk.width - x - side, y, side) for x, y, side in _detect(pixels[:, ::-1])] if squares else []
-    scale = image.shape[1] / shrunk.width
-    faces = [
-        Face(
-            (x * scale, y * scale, side * scale, side * scale),
-            CERTAIN if any(_overlap((x, y, side), other) > 0.5 for other in mirrored) else UNCERTAIN,
-        )
-        for x, y, side in squares
-    ]
-    return sorted(faces, key=lambda face: (face.score, face.box[2]), reverse=True)
-
-
-def _detect(pixels: np.ndarray) -> list[tuple[int, int, int]]:
-    """Return the faces in (H, W, 3) uint8 as squares: left, top, side."""
-    from skimage.data import lbp_frontal_face_cascade_filename
-    from skimage.feature import Cascade
-
-    faces = Cascade(lbp_frontal_face_cascade_filename()).detect_multi_scale(
-        np.ascontiguousarray(pixels),
-        scale_factor=1.2,
-        step_ratio=1,
-        min_size=(SMALLEST_FACE, SMALLEST_FACE),
-        max_size=(DETECTION_SIZE, DETECTION_SIZE),
-    )
-    return [(face["c"], face["r"], face["width"]) for face in faces]
-
-
-def _overlap(one: tuple[int, int, int], other: tuple[int, int, int]) -> float:
-    """Return intersection over union of two squares."""
-    sides = [min(a + one[2], b + other[2]) - max(a, b) for a, b in zip(one[:2], other[:2], strict=True)]
-    shared = max(0, sides[0]) * max(0, sides[1])
-    return shared / (one[2] ** 2 + other[2] ** 2 - shared)
 
 
 def _extended(start: float, length: float, before: float, after: float, limit: int) -> tuple[int, int]:

@@ -1,25 +1,27 @@
 """3D heads in images in memory, and in an image, a folder of images or a video on disk.
 
 A *model* has a `head_model`, an `image_size` and a `network` for square crops of that size, as
-`zoo.heads.module.HeadAlignment` does. One head per image is predicted: in the given box, or the largest face.
+`zoo.heads.module.HeadAlignment` does. Heads are predicted where a detector finds them, or in a given box.
 """
 
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from zoo.core.errors import ZooError
-from zoo.heads.crop import UNCERTAIN, Box, FoundBox, check_box, find_head_box, place_crop, widened
+from zoo.heads.crop import Box, check_box, place_crop, widened
 from zoo.heads.dad_format import Item
+from zoo.heads.detection import FoundBox, find_head_boxes, overlap
 from zoo.heads.mesh import HeadModel, HeadParams
 from zoo.heads.metrics.points import seven_points
-from zoo.heads.parts import HeadOutput
+from zoo.heads.parts import Detector, HeadOutput
 from zoo.heads.pictures import to_array
 from zoo.heads.results import HeadFiles, HeadImage, HeadResult, is_doubtful
 from zoo.heads.rotation import matrix_from_6d, matrix_to_euler
@@ -35,6 +37,7 @@ EXTENSION = 0.1
 
 GIVEN = "in the box that was given"
 FRAME_BEFORE = "taken to be where it was in the frame before"
+FRAME_BEFORE_SCORE = 0.5
 NOT_FOUND = "not found yet"
 
 
@@ -50,16 +53,19 @@ class AlignmentModel(Protocol):
     network: Callable[[Tensor], HeadOutput]
 
 
-def predict_head(model: AlignmentModel, image: np.ndarray, box: Box | None = None) -> HeadResult:
+def predict_head(
+    model: AlignmentModel, image: np.ndarray, box: Box | None = None, detector: Detector | None = None
+) -> HeadResult:
     """Predict one head in an image in memory.
 
     Args:
         model: in eval mode; if it is a module, its device is used.
         image: (H, W, 3), uint8 or float in [0, 1].
-        box: of the head: x, y, width, height in pixels; None takes the largest face.
+        box: of the head: x, y, width, height in pixels; None takes the largest head that the detector finds.
+        detector: None takes BlazeFace.
 
     Raises:
-        NoHeadError: no face was found, the box lies outside the image, or the prediction is not finite.
+        NoHeadError: no head was found, the box lies outside the image, or the prediction is not finite.
         ZooError: a model in training mode, or an image that is no such array.
 
     Example:
@@ -70,15 +76,30 @@ def predict_head(model: AlignmentModel, image: np.ndarray, box: Box | None = Non
         ((68, 2), 3)
     """
     pixels = to_uint8(check_image(image))
-    return _predict_in_box(model, pixels, _locate(pixels, box))
+    return _predict_in_box(model, pixels, _locate(pixels, box, detector)[0])
 
 
-def _locate(pixels: np.ndarray, box: Box | None, rotations: bool = True) -> FoundBox:
-    """Return the given box, checked, or that of the largest face."""
+def predict_heads(model: AlignmentModel, image: np.ndarray, detector: Detector | None = None) -> list[HeadResult]:
+    """Predict every head that the detector finds in an image in memory, the largest first; see `predict_head`.
+
+    Example:
+        >>> import zoo
+        >>> from skimage.data import astronaut
+        >>> [round(head.score, 1) for head in predict_heads(zoo.load("dad3dnet_lcnet-synthetic"), astronaut())]
+        [0.9]
+    """
+    pixels = to_uint8(check_image(image))
+    return [_predict_in_box(model, pixels, found) for found in _locate(pixels, None, detector)]
+
+
+def _locate(
+    pixels: np.ndarray, box: Box | None, detector: Detector | None = None, rotations: bool = True
+) -> list[FoundBox]:
+    """Return the given box, checked, or those that the detector finds."""
     try:
         if box is None:
-            return find_head_box(pixels, rotations)
-        return FoundBox(check_box(box, pixels.shape[:2]), GIVEN)
+            return find_head_boxes(pixels, detector, rotations)
+        return [FoundBox(check_box(box, pixels.shape[:2]), GIVEN)]
     except ValueError as error:
         raise NoHeadError(str(error)) from error
 
@@ -129,8 +150,10 @@ def head_files(
     smooth: bool = False,
     progress: bool = True,
     deinterlace: bool = False,
+    heads: Literal["one", "all"] | None = None,
+    detector: Detector | None = None,
 ) -> list[Path]:
-    """Predict the head in an image, in every image in a folder and its subfolders, or in every frame of a video.
+    """Predict the heads in an image, in every image in a folder and its subfolders, or one in each frame of a video.
 
     Prints the origin of the boxes. Results of a folder keep names and subfolders. The overlay of a video keeps
     timestamps, rotation and sound; an interrupted one leaves `NAME.partial.mp4`.
@@ -139,14 +162,17 @@ def head_files(
         model: in eval mode; if it is a module, its device is used.
         source: the image, folder or video.
         results: what is saved, and where.
-        box: of the head in every image or frame, x, y, width, height in pixels. None takes the largest face in each; a
-            frame without a face takes the box of the frame before.
+        box: of the head in every image or frame, x, y, width, height in pixels. None takes what the detector finds; a
+            frame without a head takes the box of the frame before.
         smooth: smooth the parameters of a video's frames, see `zoo.heads.smoothing`.
         progress: show a progress bar.
         deinterlace: join the two fields of each frame of a video.
+        heads: `all` that are found in an image, or the largest `one`; None is all in images and one in videos, where
+            one head is followed from frame to frame.
+        detector: None takes BlazeFace.
 
     Returns:
-        The files written; of a video's meshes the folders.
+        The files written, of meshes those of the largest heads; of a video's meshes the folders.
 
     Raises:
         MediaError: files that cannot be read, no head (`NoHeadError`), `smooth` without a video. One bad image of a
@@ -166,7 +192,9 @@ def head_files(
     """
     source, folder = Path(source), Path(source).is_dir()
     if is_video(source) and not folder:
-        return _head_video(model, source, results, box, smooth, progress, deinterlace)
+        if heads == "all":
+            raise MediaError(f"{source} is a video, in which one head is followed: leave out --heads all.")
+        return _head_video(model, source, results, _VideoBoxes(source, box, detector), smooth, progress, deinterlace)
     if smooth:
         what = "folder of images" if folder else "image"
         raise MediaError(f"{source} is a {what} and smoothing needs the frames of a video: leave out --smooth.")
@@ -175,13 +203,17 @@ def head_files(
     jobs = [Job((path,), results.targets(name)) for path, name in images]
 
     def predict(image: tuple[Path, np.ndarray]) -> HeadImage:
-        head = _predict_file(model, *image, box)
-        x, y, width, height = (round(number) for number in head.box)
-        score = "" if head.score is None else f", score {head.score:g}{': doubtful' if head.doubtful else ''}"
-        print(f"{image[0].name}: the head was {head.how} (x={x} y={y} width={width} height={height}{score})")
-        if head.doubtful:
-            doubtful.append(image[0].name)
-        return HeadImage(*image, head)
+        path, pixels = image
+        with naming_the_file(path):
+            boxes = _locate(pixels, box, detector)
+            found = [_predict_in_box(model, pixels, one) for one in (boxes[:1] if heads == "one" else boxes)]
+        for head in found:
+            x, y, width, height = (round(number) for number in head.box)
+            score = "" if head.score is None else f", score {head.score:.2g}{': doubtful' if head.doubtful else ''}"
+            print(f"{path.name}: the head was {head.how} (x={x} y={y} width={width} height={height}{score})")
+        if any(head.doubtful for head in found):
+            doubtful.append(path.name)
+        return HeadImage(path, pixels, found)
 
     try:
         return process_images(
@@ -190,9 +222,8 @@ def head_files(
     finally:
         if doubtful:
             warnings.warn(
-                f"{len(doubtful)} of {len(jobs)} heads {'is' if len(doubtful) == 1 else 'are'} doubtful, and marked so "
-                f"in JSON and by a red frame in overlays: {listing(doubtful)}. Look at the results, or give the head's "
-                "box.",
+                f"the head in {len(doubtful)} of {len(jobs)} images is doubtful, and marked so in JSON and by a red "
+                f"frame in overlays: {listing(doubtful)}. Look at the results, or give the head's box.",
                 MediaWarning,
                 stacklevel=2,
             )
@@ -202,7 +233,7 @@ def _head_video(
     model: AlignmentModel,
     source: Path,
     results: HeadFiles,
-    box: Box | None,
+    boxes: "_VideoBoxes",
     smooth: bool,
     progress: bool,
     deinterlace: bool,
@@ -210,7 +241,6 @@ def _head_video(
     targets = results.targets(source.stem, video=True)
     refuse_overwriting(targets.values(), [source])
     info = read_video_info(source, deinterlace)
-    boxes = _VideoBoxes(source, box)
     smoother = HeadSmoother() if smooth else None
 
     def predict(frame: Frame) -> HeadResult | None:
@@ -234,34 +264,35 @@ def _head_video(
 
 
 class _VideoBoxes:
-    """Head boxes in the frames of a video, which is read up to its first face.
+    """Boxes of one head in the frames of a video, which is read up to the first one.
 
-    A frame without a face takes the box of the frame before it; frames before the first face have none.
+    It is the head that was largest there. A frame in which it is not found takes the box of the frame before, and
+    frames before the first one have none.
     """
 
-    def __init__(self, source: Path, box: Box | None) -> None:
-        self._box = box
+    def __init__(self, source: Path, box: Box | None, detector: Detector | None) -> None:
+        self._box, self._detector = box, detector
         self._last: Box | None = None
         self._origins: Counter[str] = Counter()
         self._doubtful = 0
         for frame in read_frames(source):
             try:
-                _locate(frame.pixels, box, rotations=False)
+                _locate(frame.pixels, box, detector, rotations=False)
                 return
             except NoHeadError as error:
                 if box is not None:
                     raise NoHeadError(f"{source}: {error}") from error
-        raise NoHeadError(
-            f"{source}: no frontal face was found in any frame; give the head's box: x, y, width, height."
-        )
+        raise NoHeadError(f"{source}: no face was found in any frame; give the head's box: x, y, width, height.")
 
     def locate(self, pixels: np.ndarray) -> FoundBox | None:
         """Return the box in the next frame; None before the first face."""
-        found = None if self._last is None else FoundBox(self._last, FRAME_BEFORE, UNCERTAIN)
+        last = self._last
+        found = None if last is None else FoundBox(last, FRAME_BEFORE, FRAME_BEFORE_SCORE)
         try:
-            new = _locate(pixels, self._box, rotations=False)
-            if found is None or new.score != 0:  # a portrait without a face says less than the frame before
-                found = new
+            boxes = _locate(pixels, self._box, self._detector, rotations=False)
+            near = boxes[0] if last is None else max(boxes, key=lambda one: overlap(one.box, last))
+            if last is None or near.score != 0:  # a portrait without a face says less than the frame before
+                found = near
         except NoHeadError:
             pass
         self._last = None if found is None else found.box
@@ -289,7 +320,9 @@ def submission_items(model: AlignmentModel, items: Sequence[Item], progress: boo
     """
     for item in tracked(items, len(items), "items", progress):
         try:
-            head = _predict_file(model, *_read_image(item.image), item.box)
+            _, pixels = _read_image(item.image)
+            with naming_the_file(item.image):
+                head = predict_head(model, pixels, item.box)
         except MediaError as error:
             print(f"{item.name} is left out: {error}")
             continue
@@ -329,13 +362,11 @@ def neutral_head(model: AlignmentModel, source: Path, face: Box | None = None) -
         zoo.media.images.MediaError: there is no file missing.png; expected an image: check the path.
     """
     _, pixels = _read_image(source)
-    try:
-        found = _locate(pixels, face)
+    with naming_the_file(source):
+        found = _locate(pixels, face)[0]
         if face is not None:
             found = FoundBox(widened(found.box, pixels.shape[:2]), "placed around the benchmark's face box")
         params = _predict_in_box(model, pixels, found).params
-    except NoHeadError as error:
-        raise NoHeadError(f"{source}: {error}") from error
     with torch.inference_mode():
         vertices = model.head_model.neutral(params)
         points7 = seven_points(model.head_model.landmarks(vertices))
@@ -346,8 +377,17 @@ def _read_image(path: Path) -> tuple[Path, np.ndarray]:
     return path, to_uint8(read_image(path))
 
 
-def _predict_file(model: AlignmentModel, path: Path, pixels: np.ndarray, box: Box | None) -> HeadResult:
+@contextmanager
+def naming_the_file(path: Path) -> Iterator[None]:
+    """Raise a `NoHeadError` of the block again with the file's name before it.
+
+    Example:
+        >>> with naming_the_file(Path("me.png")):
+        ...     raise NoHeadError("no face was found.")
+        Traceback (most recent call last):
+        zoo.heads.inference.NoHeadError: me.png: no face was found.
+    """
     try:
-        return predict_head(model, pixels, box)
+        yield
     except NoHeadError as error:
         raise NoHeadError(f"{path}: {error}") from error

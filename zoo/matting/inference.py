@@ -35,11 +35,14 @@ from zoo.media.run import Job, name_in, named_images, process_images, process_vi
 from zoo.media.videos import Frame, VideoEndsEarly, is_video, read_frames, read_video_info
 from zoo.training.models import create_model, load
 
+Align = bool | Literal["auto"]
 MattingModel = Callable[[Tensor, Tensor], MattingOutput]
 
 PRECISIONS = {"32": torch.float32, "bf16": torch.bfloat16, "16": torch.float16}
 
 
+STILL = 0.5
+"""Pixels by which a camera may seem to move while it stands still."""
 SEARCHED_SECONDS = 5
 """How long the place of the background is searched at the beginning of a video."""
 
@@ -142,7 +145,7 @@ def matte_files(
     source: str | Path,
     background: str | Path,
     results: MatteFiles,
-    align: bool = False,
+    align: Align = "auto",
     progress: bool = True,
     decoder: str | None = None,
     deinterlace: bool = False,
@@ -158,8 +161,9 @@ def matte_files(
         background: an image without the person, by the same camera at the same place. For a folder also a folder with
             an image of the same name (whatever its ending) for each.
         results: what is saved, and where.
-        align: warp the background onto the source first (a video's first frame that shows the place), which also allows
-            another size.
+        align: whether the background is warped onto the source first, which also allows another size: `auto` where the
+            camera moved by half a pixel or more, which is said once. A video is aligned once, to its first frame that
+            shows the place.
         progress: show a progress bar.
         decoder, deinterlace: of a video, see `read_frames`.
 
@@ -205,7 +209,7 @@ def _matte_video(
     source: Path,
     background: Path,
     results: MatteFiles,
-    align: bool,
+    align: Align,
     progress: bool,
     decoder: str | None,
     deinterlace: bool,
@@ -257,7 +261,7 @@ def _reference_frame(frames: Iterator[Frame], background: np.ndarray) -> np.ndar
 
 
 def read_with_background(
-    path: Path, background_path: Path, align: bool, read_background: Callable[[Path], np.ndarray] = read_image
+    path: Path, background_path: Path, align: Align, read_background: Callable[[Path], np.ndarray] = read_image
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return an image and its background at the same size.
 
@@ -274,9 +278,9 @@ def read_with_background(
 
 
 def fitting_background(
-    source: np.ndarray, background: np.ndarray, source_path: Path, background_path: Path, align: bool
+    source: np.ndarray, background: np.ndarray, source_path: Path, background_path: Path, align: Align
 ) -> np.ndarray:
-    """Return the background at the size of the source, aligned if `align`.
+    """Return the background at the size of the source, aligned where `align` says so.
 
     Warns where the two do not look like the same place.
 
@@ -285,11 +289,18 @@ def fitting_background(
     """
     from zoo.matting.alignment import align_background, is_same_place  # scikit-image is loaded for images only
 
-    if align:
-        aligned = align_background(to_uint8(source), to_uint8(background))
-        background = aligned.background
-        if aligned.message:
-            warnings.warn(f"{source_path.name}: {aligned.message}", MattingWarning, stacklevel=3)
+    failure = None
+    if align is not False:
+        aligned = align_background(to_uint8(source), to_uint8(background), STILL if align == "auto" else 0.0)
+        background, failure = aligned.background, aligned.message
+        if align is True and failure:
+            warnings.warn(f"{source_path.name}: {failure}", MattingWarning, stacklevel=3)
+        elif align == "auto" and not failure and aligned.moved and aligned.moved >= STILL:
+            warnings.warn(
+                "the camera moved between image and background, so the background is aligned (--align off leaves it).",
+                MediaWarning,
+                stacklevel=3,
+            )
     if source.shape != background.shape:
         _refuse_sizes(source_path, background_path, source.shape[:2], background.shape[:2])
     chroma = [float(np.ptp(to_uint8(image), axis=2).mean()) for image in (source, background)]
@@ -305,7 +316,8 @@ def fitting_background(
     if not is_same_place(to_uint8(source), to_uint8(background)):
         warnings.warn(
             f"{source_path.name} and {background_path.name} do not look like the same place, so the matte will be "
-            "poor; expected an image of the place without the person, taken with the same camera.",
+            "poor; expected an image of the place without the person, taken with the same camera."
+            + (f" Also, {failure}" if failure and align == "auto" else ""),
             MattingWarning,
             stacklevel=3,
         )
@@ -356,5 +368,5 @@ def _one_background(background: Path) -> Path:
 def _refuse_sizes(source: Path, background: Path, size: tuple[int, ...], background_size: tuple[int, ...]) -> NoReturn:
     raise MediaError(
         f"{background} is {background_size[1]}×{background_size[0]} pixels, {source} is {size[1]}×{size[0]}; expected "
-        "one size: take both with the same camera and settings, or use --align to lay the background over the source."
+        "one size: take both with the same camera and settings; --align auto also takes another size where it can."
     )

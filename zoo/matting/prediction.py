@@ -5,6 +5,7 @@ For one image or a video, and without a trainer, there is `zoo matte`.
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch.utils.data import Dataset
@@ -26,7 +27,8 @@ class PredictionSet:
         output: folder of the results, `OUTPUT/alpha/NAME.png`.
         save: kinds of results: alpha, foreground, rgba, composite, error, refined.
         new_background: background of composites, an image or a colour.
-        align: warp each background onto its source first, which also allows another size.
+        align: warp each background onto its source first, which also allows another size; `auto` does so where the
+            camera moved.
 
     Example:
         >>> PredictionSet("photographs", "empty.png", save=["rgba"]).results().save
@@ -38,7 +40,7 @@ class PredictionSet:
     output: str = "mattes"
     save: list[str] = field(default_factory=lambda: ["alpha", "composite"])
     new_background: str | None = None
-    align: bool = False
+    align: bool | Literal["auto"] = "auto"
 
     def results(self) -> MatteFiles:
         """Return what is saved, and where."""
