@@ -114,7 +114,7 @@ def run(arguments: argparse.Namespace) -> int:
             arguments.source,
             arguments.background,
             results,
-            {"auto": "auto", "on": True, "off": False}[arguments.align],
+            "auto" if arguments.align == "auto" else arguments.align == "on",
             decoder=arguments.decoder,
             deinterlace=arguments.deinterlace,
         )
