@@ -21,7 +21,7 @@ import warnings
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -35,6 +35,7 @@ from zoo.commands.head import DEFAULT_MODEL as HEAD_MODEL
 from zoo.commands.matte import DEFAULT_MODEL as MATTING_MODEL
 from zoo.core.spec import build
 from zoo.heads.crop import widened
+from zoo.heads.detection import find_head_boxes
 from zoo.heads.inference import NoHeadError, predict_head
 from zoo.heads.parts import Detector
 from zoo.matting.inference import load_matting, matte_files
@@ -188,12 +189,15 @@ def best_threshold(case: Case) -> float:
 
 def measure_faces(folder: Path, model: str, detector: str) -> list[list[np.ndarray]]:
     """Print the errors of all faces; return the rows of the sheet, an image each with all that was found."""
-    network = load(model)
+    network: Any = load(model)
     finder: Detector = build({"class_path": detector})
     by_box, by_eyes, own, found, more, total, tiles = [], [], [], 0, 0, 0, []
     for path, faces in read_faces(folder):
         image = np.asarray(Image.open(path).convert("RGB"))
-        heads = finder.find(image)
+        try:
+            heads = find_head_boxes(image, finder)
+        except ValueError:  # none
+            heads = []
         drawn = Image.fromarray(image)
         matched: set[int] = set()
         for points in faces:

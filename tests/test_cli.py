@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import zoo.cli
 from zoo.cli import COMMANDS, LIGHTNING
@@ -92,9 +93,34 @@ zoo.cli.run()
 """
 
 
-def test_a_reader_that_has_seen_enough_is_no_error() -> None:
-    done = subprocess.run([sys.executable, "-c", CLOSED_PIPE, "list", "--json"], capture_output=True, text=True)
+@pytest.mark.parametrize("words", [["list", "--json"], ["--help"]])
+def test_a_reader_that_has_seen_enough_is_no_error(words: list[str]) -> None:
+    done = subprocess.run([sys.executable, "-c", CLOSED_PIPE, *words], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+CLOSED_OUTPUT = """
+import os, sys
+os.close(1)
+sys.stdout = None  # as Python sets it at its start
+import zoo.cli
+zoo.cli.run()
+"""
+
+
+def test_a_closed_standard_output_is_no_error() -> None:
+    done = subprocess.run([sys.executable, "-c", CLOSED_OUTPUT, "list", "--json"], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_terminal_of_ascii_gets_question_marks(tmp_path: Path) -> None:
+    for kind, mode in (("fgr", "RGB"), ("pha", "L")):
+        (tmp_path / kind).mkdir()
+        Image.linear_gradient("L").convert(mode).save(tmp_path / kind / "a.png")
+    check = [sys.executable, "-c", "import zoo.cli; zoo.cli.run()", "data", "check", tmp_path]
+    done = subprocess.run(check, capture_output=True, text=True, env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    assert done.returncode == 0, done.stderr
+    assert "256?256" in done.stdout
 
 
 @pytest.mark.parametrize("words", [[], ["--help"], ["-h"], ["help"]])

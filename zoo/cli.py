@@ -7,6 +7,7 @@ torch nor any plugin is imported before a command needs it.
 import argparse
 import importlib
 import os
+import select
 import sys
 import traceback
 from collections.abc import Sequence
@@ -46,7 +47,8 @@ def main(args: Sequence[str] | None = None) -> int:
         args: the words after `zoo`; None means those of the process.
 
     Returns:
-        0, 1 for a failure, 2 for a command line that cannot be understood, 130 or 143 after SIGINT or SIGTERM.
+        0, 1 for a failure, 2 for a command line that cannot be understood, 130 or 143 after SIGINT or SIGTERM, 141 when
+        nobody reads the output of a training any more.
 
     Example:
         >>> main(["--version"])
@@ -78,6 +80,8 @@ def main(args: Sequence[str] | None = None) -> int:
     except SystemExit as exit_:
         return exit_.code if isinstance(exit_.code, int) else int(exit_.code is not None)
     except Exception as error:
+        if isinstance(error, BrokenPipeError) and reader_has_left():
+            return 141 if command in LIGHTNING else 0
         if os.environ.get("ZOO_TRACEBACK") or not is_on_purpose(error):
             traceback.print_exc()
         print(f"zoo {command}: {explain(error)}", file=sys.stderr)
@@ -85,8 +89,31 @@ def main(args: Sequence[str] | None = None) -> int:
 
 
 def run() -> None:
-    """Run the `zoo` script."""
-    sys.exit(main())
+    """Run the `zoo` script: with streams that are closed, or whose encoding lacks our characters."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    try:
+        code = main()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        code = 0 if reader_has_left() else 1
+    sys.exit(code)
+
+
+def reader_has_left() -> bool:
+    """Return whether a program that read our output has ended, as in `zoo list | head`; then write to nowhere."""
+    left = []
+    for number in (1, 2):
+        poll = select.poll()
+        poll.register(number, 0)
+        if any(event & select.POLLERR for _, event in poll.poll(0)):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), number)
+            left.append(number)
+    return bool(left)
 
 
 def without_plugins(words: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -113,9 +140,11 @@ def register(plugin_files: Sequence[str]) -> None:
 
 def run_lightning(command: str, arguments: list[str]) -> int:
     """Run one of Lightning's commands."""
+    from zoo.media.run import one_line_warnings
     from zoo.runner.lightning import run_command
 
-    run_command(command, arguments)
+    with one_line_warnings():
+        run_command(command, arguments)
     return 0
 
 
@@ -125,13 +154,7 @@ def run_other(command: str, arguments: list[str], plugin_files: list[str]) -> in
     parser = Parser(prog=f"zoo {command}", description=(module.__doc__ or "").strip(), allow_abbrev=False)
     module.add_arguments(parser)
     parsed = parser.parse_args(arguments, argparse.Namespace(plugins=plugin_files))
-    try:
-        code = module.run(parsed)
-        sys.stdout.flush()
-    except BrokenPipeError:  # as in `zoo list | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    return code
+    return module.run(parsed)
 
 
 def command_module(command: str) -> ModuleType:

@@ -16,6 +16,7 @@ from torch import Tensor
 from torchvision.ops import box_iou
 
 from zoo.heads.crop import Box, widened
+from zoo.heads.detection import overlap
 from zoo.heads.parts import Detector, FoundHead
 from zoo_plugins.mediapipe import INPUT, BlazeNetwork
 
@@ -42,7 +43,7 @@ class BlazeFace(Detector):
         []
     """
 
-    def __init__(self, score: float = 0.75, smallest: float = 0.25) -> None:
+    def __init__(self, score: float = 0.5, smallest: float = 0.25) -> None:
         for name, value in (("score", score), ("smallest", smallest)):
             if not 0 < value <= 1:
                 raise ValueError(f"BlazeFace({name}={value}): expected a number above 0 and at most 1.")
@@ -55,21 +56,22 @@ class BlazeFace(Detector):
         crops = [pixels.crop(square).resize((INPUT, INPUT), Image.Resampling.BILINEAR) for square in squares]
         batch = torch.from_numpy(np.stack([np.asarray(crop) for crop in crops])).permute(0, 3, 1, 2).float()
         network = blaze_face()
-        boxes, scores = [], []
+        boxes, scores, rolls = [], [], []
         with torch.inference_mode():
-            for square, (places, found) in zip(squares, map(network, (batch / 127.5 - 1).split(1)), strict=True):
+            for square, (places, found, roll) in zip(squares, map(network, (batch / 127.5 - 1).split(1)), strict=True):
                 left, top, right, _ = square
                 kept = found[0] >= self.score
                 boxes.append(places[0, kept] * (right - left) + torch.tensor([left, top, left, top]))
                 scores.append(found[0, kept])
-        faces = merged(torch.cat(boxes), torch.cat(scores))
-        return [FoundHead(head_around(face, image.shape[:2]), score) for face, score in faces]
+                rolls.append(roll[0, kept])
+        faces = merged(torch.cat(boxes), torch.cat(scores), torch.cat(rolls))
+        return [FoundHead(head_around(face, image.shape[:2]), score, roll) for face, score, roll in faces]
 
 
 class FrontalCascade(Detector):
     """Frontal faces of at least 60 pixels in an image reduced to 512, by scikit-image's LBP cascade.
 
-    It has no scores: every face has 1, and larger faces come first.
+    A face that is also found in the mirror image has score 1, any other 0.5.
 
     Example:
         >>> FrontalCascade().find(np.zeros((90, 160, 3), np.uint8))
@@ -83,17 +85,30 @@ class FrontalCascade(Detector):
         shrunk.thumbnail((self.SIZE, self.SIZE))
         if min(shrunk.size) < self.SMALLEST:
             return []
-        faces = cascade().detect_multi_scale(
-            np.asarray(shrunk),
+        pixels = np.asarray(shrunk)
+        faces = self._detect(pixels)
+        mirrored = [
+            (shrunk.width - x - side, y, side, side)
+            for x, y, side, _ in (self._detect(pixels[:, ::-1]) if faces else [])
+        ]
+        scale = image.shape[1] / shrunk.width
+        heads = []
+        for face in faces:
+            x, y, width, height = (value * scale for value in face)
+            score = 1.0 if any(overlap(face, other) > 0.5 for other in mirrored) else 0.5
+            heads.append(FoundHead(widened((x, y, width, height), image.shape[:2]), score))
+        return sorted(heads, key=lambda head: (head.score, head.box[2]), reverse=True)
+
+    def _detect(self, pixels: np.ndarray) -> list[Box]:
+        """Return the faces in (H, W, 3) uint8, brow to mouth."""
+        found = cascade().detect_multi_scale(
+            np.ascontiguousarray(pixels),
             scale_factor=1.2,
             step_ratio=1,
             min_size=(self.SMALLEST, self.SMALLEST),
             max_size=(self.SIZE, self.SIZE),
         )
-        scale = image.shape[1] / shrunk.width
-        places = [tuple(face[key] * scale for key in ("c", "r", "width", "height")) for face in faces]
-        places.sort(key=lambda face: -face[2])
-        return [FoundHead(widened(face, image.shape[:2]), 1.0) for face in places]
+        return [(face["c"], face["r"], face["width"], face["height"]) for face in found]
 
 
 @cache
@@ -142,15 +157,15 @@ def starts(extent: int, side: int) -> list[int]:
     return [round(step * (extent - side) / (count - 1)) for step in range(count)]
 
 
-def merged(boxes: Tensor, scores: Tensor) -> list[tuple[Box, float]]:
+def merged(boxes: Tensor, scores: Tensor, rolls: Tensor) -> list[tuple[Box, float, float]]:
     """Return one box for each face: the mean, weighted by score, of those that overlap; highest score first.
 
     Args:
         boxes: (N, 4) left, top, right, bottom.
-        scores: (N,).
+        scores, rolls: (N,).
 
     Returns:
-        x, y, width, height and the highest score of each.
+        x, y, width, height of each, its highest score and the roll that belongs to it.
     """
     left = scores.argsort(descending=True)
     faces = []
@@ -159,7 +174,7 @@ def merged(boxes: Tensor, scores: Tensor) -> list[tuple[Box, float]]:
         group = left[alike]
         weights = scores[group] / scores[group].sum()
         x, y, right, bottom = (boxes[group] * weights[:, None]).sum(0).tolist()
-        faces.append(((x, y, right - x, bottom - y), float(scores[left[0]])))
+        faces.append(((x, y, right - x, bottom - y), float(scores[left[0]]), float(rolls[left[0]])))
         left = left[~alike]
     return faces
 

@@ -63,11 +63,12 @@ class BlazeNetwork(nn.Module):
     """The network of BlazeFace, short range: (B, 3, 128, 128) in [−1, 1] to 896 boxes with scores.
 
     Returns:
-        (B, 896, 4) left, top, right, bottom as fractions of the square, and (B, 896) scores in [0, 1].
+        (B, 896, 4) left, top, right, bottom as fractions of the square, (B, 896) scores in [0, 1], and (B, 896) degrees
+        by which the line of the eyes is rotated clockwise.
 
     Example:
         >>> [tuple(output.shape) for output in BlazeNetwork()(torch.zeros(1, 3, 128, 128))]
-        [(1, 896, 4), (1, 896)]
+        [(1, 896, 4), (1, 896), (1, 896)]
     """
 
     anchors: Tensor
@@ -99,11 +100,12 @@ class BlazeNetwork(nn.Module):
         logits = torch.cat([cells(self.fine_score(fine), 1), cells(self.coarse_score(features), 1)], dim=1)
         return offsets, logits[..., 0]
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         offsets, logits = self.raw(images)
         middle = offsets[..., :2] / INPUT + self.anchors
         half = offsets[..., 2:4] / (2 * INPUT)
-        return torch.cat([middle - half, middle + half], dim=-1), logits.sigmoid()
+        across, down = (offsets[..., 6:8] - offsets[..., 4:6]).unbind(-1)  # from the right eye to the left one
+        return torch.cat([middle - half, middle + half], dim=-1), logits.sigmoid(), torch.atan2(down, across).rad2deg()
 
 
 def centres(count: int) -> Tensor:

@@ -122,7 +122,7 @@ def test_every_fault_is_said(people: Path, capsys: pytest.CaptureFixture[str]) -
     write_image(root / "pha/coloured.png", np.random.default_rng(0).integers(0, 255, (8, 8, 3), np.uint8))
     (root / "fgr/c.png").unlink()
     Image.new("CMYK", (8, 8)).save(root / "fgr/c.jpg")
-    (root / "fgr/cut.png").write_bytes((root / "fgr/cut.png").read_bytes()[:50])
+    (root / "fgr/cut.png").write_bytes((root / "fgr/cut.png").read_bytes()[:60])
     Image.fromarray(HALF.astype(np.uint16) * 257).save(root / "pha/deep.png")
     assert zoo_data("check", people) == 1
     output = capsys.readouterr().out
@@ -177,6 +177,70 @@ def test_cutouts_beside_backgrounds(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "people: 2 RGBA cut-outs in order" in output
     dataset = build(config(output)["train"]["people"]["dataset"])
     assert (type(dataset).__name__, len(dataset), dataset.background_count) == ("CutoutFolder", 2, 1)
+
+
+@pytest.mark.parametrize("kind", ["cutouts", "pairs"])
+def test_premultiplied_colours_are_found_and_read_straight(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    alpha = np.linspace(0, 255, 32).round().astype(np.uint8)[None].repeat(32, 0)
+    colour = np.array((200, 120, 40), np.uint8)
+    premultiplied = np.rint(colour * (alpha[:, :, None] / 255)).astype(np.uint8)
+    for place, pixels in (("wrong", premultiplied), ("right", np.broadcast_to(colour, premultiplied.shape))):
+        root = tmp_path / place / "people"
+        if kind == "cutouts":
+            write_image(root / "a.png", np.dstack([pixels, alpha]))
+        else:
+            write_image(root / "fgr/a.png", pixels)
+            write_image(root / "pha/a.png", alpha)
+        write_background(tmp_path / place / "backgrounds")
+        assert zoo_data("check", tmp_path / place) == 0
+        output = capsys.readouterr().out
+        assert ("colours multiplied by alpha (premultiplied) in 1 of 1" in output) == (place == "wrong")
+        (stage,) = config(output)["train"].values()
+        assert stage["dataset"]["init_args"].get("premultiplied", False) == (place == "wrong")
+        matte = build(stage["dataset"]).matte(0)
+        opaque = (matte.alpha[0] > 100).expand(3, -1, -1)
+        difference = matte.foreground.float() - np.broadcast_to(colour, (32, 32, 3)).transpose(2, 0, 1).copy()
+        assert difference[opaque].abs().max() <= 2
+
+
+def test_files_that_are_not_read_are_counted_and_named(people: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("a.mp4", "b.xcf"):
+        (people / "train/fgr" / name).touch()
+    Image.new("RGB", (10, 6), 30).save(
+        people / "backgrounds/two.gif", save_all=True, append_images=[Image.new("RGB", (10, 6), 99)]
+    )
+    assert zoo_data("check", people) == 0
+    output = capsys.readouterr().out
+    assert f"note: {people}/train/fgr holds 2 files that are no image and left out: a.mp4, b.xcf." in output
+    assert "two.gif holds 2 images (an animation or pages), of which only the first is read." in output
+
+
+def test_a_folder_of_heads_is_recognised(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "DAD-3DHeadsDataset"
+    sizes = ("--train", "2", "--validation", "1", "--test", "1", "--size", "32", "--head-model", "procedural")
+    assert zoo_data("synth", "heads", "--out", out, *sizes) == 0
+    for path in (out / "test/annotations").iterdir():
+        path.unlink()
+    capsys.readouterr()
+    for folder in (tmp_path, out):
+        assert zoo_data("check", folder) == 0
+        output = capsys.readouterr().out
+        assert f"{tmp_path}: 2 heads in split train\n" in output
+        assert "1 head in split test, without annotations" in output
+        stages = config(output)
+        assert sorted(stages) == ["train", "validation"]
+        assert len(build(stages["validation"]["dataset"])) == 1
+    (image,) = (out / "val/images").iterdir()
+    write_image(image, np.zeros((2, 2, 3), np.uint8))
+    next((out / "train/images").iterdir()).unlink()
+    next((out / "train/annotations").iterdir()).write_text("{}")
+    assert zoo_data("check", tmp_path) == 1
+    output = capsys.readouterr().out
+    for fault in ("is missing; expected every listed file", "lies outside the image", "vertices is missing"):
+        assert f"{fault}" in output, output
+    assert "3 problems to correct first" in output
 
 
 def test_pictures_without_alpha_are_no_cutouts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -117,7 +117,7 @@ def test_a_picture_without_a_head_fails(
 ) -> None:
     outcome = command("head", picture, "-o", tmp_path / "out", "--model", "last.ckpt", "--device", "cpu")
     assert outcome.code == 1
-    assert "me.png: no frontal face was found" in outcome.complaint
+    assert "me.png: no face was found" in outcome.complaint
     assert not (tmp_path / "out").exists()
 
 

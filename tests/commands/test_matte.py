@@ -97,15 +97,49 @@ def test_a_file_of_weights_is_not_for_the_default_model(pair, tmp_path, loaded):
         (["{me}", "missing.png"], "BACKGROUND missing.png does not exist"),
         (["{me}", "{empty}", "--new-background", "bluish"], "neither a file nor a colour"),
         (["{me}", "{empty}", "--device", "gpu9"], "'gpu9' cannot be used"),
+        (["{me}", "{empty}", "--base-scale", "0.01"], r"base_scale=0\.01: expected a number from 0\.03125"),
+        (["{me}", "{empty}", "-o", "{me}/out"], r"me\.png is a file; expected a folder for the results"),
+        (["{me}", "{empty}", "-o", "new.jpg"], r"ends in \.jpg, which is not written; expected \.mov \.mp4 \.png"),
     ],
 )
 def test_bad_arguments_are_named_before_the_model_is_loaded(pair, tmp_path, loaded, arguments, words):
     arguments = [argument.format(me=pair[0], empty=pair[1]) for argument in arguments]
     with pytest.raises(ValueError, match=words) as error:
-        run(*arguments, "-o", tmp_path / "out", "--model", "m")
+        run("-o", tmp_path / "out", "--model", "m", *arguments)
     assert "\n" not in str(error.value)
     assert loaded == []
     assert not (tmp_path / "out").exists()
+
+
+def test_one_image_is_written_to_the_file_that_is_named(pair, tmp_path, loaded, capsys):
+    for name, options in (("cut.png", ()), ("alpha.png", ("--save", "alpha")), ("on.png", ("--new-background", "red"))):
+        assert run(*pair, "-o", tmp_path / "new" / name, "--model", "m", "--device", "cpu", *options) == 0
+    assert "1 result in" in capsys.readouterr().out
+    assert read_image(tmp_path / "new/cut.png", "RGBA")[20, 30, 3] == 255
+    assert read_image(tmp_path / "new/alpha.png", "L")[20, 30] == 255
+    assert read_image(tmp_path / "new/on.png")[0, 0].tolist() == [255, 0, 0]
+    with pytest.raises(ValueError, match=r"cannot hold alpha composite of an image; expected a folder"):
+        run(*pair, "-o", tmp_path / "two.png", "--model", "m", "--device", "cpu", "--save", "alpha", "composite")
+    with pytest.raises(ValueError, match=r"two\.png is one file; expected a folder for the results of a folder"):
+        run(tmp_path, pair[1], "-o", tmp_path / "two.png", "--model", "m", "--device", "cpu")
+
+
+def test_a_model_of_heads_is_refused(pair, tmp_path):
+    with pytest.raises(
+        ValueError, match="dad3dnet_lcnet-synthetic holds a HeadAlignment; expected a background matting"
+    ):
+        run(*pair, "-o", tmp_path / "out", "--model", "dad3dnet_lcnet-synthetic", "--device", "cpu")
+
+
+def test_the_image_itself_is_no_background(pair, tmp_path, loaded):
+    with pytest.raises(ValueError, match=r"me\.png have the same pixels, so that nobody is in front of it"):
+        run(pair[0], pair[0], "-o", tmp_path / "out", "--model", "m", "--device", "cpu")
+
+
+def test_the_background_among_the_images_is_left_out(pair, tmp_path, loaded, capsys):
+    assert run(tmp_path, pair[1], "-o", tmp_path / "out", "--model", "m", "--device", "cpu") == 0
+    assert [path.name for path in (tmp_path / "out/alpha").iterdir()] == ["me.png"]
+    assert "warning: " + pair[1] + " is the background and left out of the images" in capsys.readouterr().err
 
 
 def test_an_unknown_kind_lists_the_known_ones(pair, tmp_path, capsys):

@@ -2,14 +2,12 @@
 
 from collections.abc import Sequence
 
-import numpy as np
 import pytest
 import torch
-from skimage import data
 from torch import Tensor
 from zoo_plugins.head_models import ProceduralHead
 
-from zoo.heads.crop import Crop, check_box, crop_head, find_head_box, place_crop
+from zoo.heads.crop import Crop, check_box, crop_head, place_crop
 from zoo.heads.mesh import HeadModel, HeadParams
 from zoo.heads.parts import HeadPicture
 from zoo.heads.rotation import FRONTAL, matrix_to_6d
@@ -173,32 +171,3 @@ def test_landmarks_in_the_padding_are_not_visible(head_model: HeadModel) -> None
     assert 0 < sample.visible.sum() < 68
     assert torch.equal(sample.visible > 0, landmarks[:, 0] < 64 + shown / 2)
     assert (landmarks[sample.visible == 0, 0] < 128).any()  # though inside the square
-
-
-# Heads found without annotations
-
-
-def test_the_astronauts_head_is_found_around_her_face() -> None:
-    (x, y, width, height), how = find_head_box(data.astronaut())
-    assert how == "found around a frontal face"
-    assert x < 165
-    assert x + width > 285  # both ears
-    assert 5 < y < 40  # the top of the hair
-    assert 165 < y + height < 210  # the chin
-
-
-def test_the_box_is_in_pixels_of_the_picture_and_inside_it() -> None:
-    enlarged = data.astronaut()[30:400, 100:].repeat(3, axis=0).repeat(3, axis=1)
-    (x, y, width, height), _ = find_head_box(enlarged)
-    assert y == 0
-    assert x / 3 + 100 == pytest.approx(147, abs=10)
-    assert width / 3 == pytest.approx(149, abs=15)
-    assert y + height <= enlarged.shape[0]
-
-
-def test_a_portrait_without_a_face_is_taken_whole_and_a_landscape_refused() -> None:
-    box, how = find_head_box(np.zeros((120, 100, 3), np.uint8))
-    assert box == (0, 0, 100, 120)
-    assert how.startswith("taken to fill the picture")
-    with pytest.raises(ValueError, match="no frontal face was found in the image of 300×120 pixels"):
-        find_head_box(np.zeros((120, 300, 3), np.uint8))

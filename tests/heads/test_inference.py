@@ -18,6 +18,7 @@ from zoo.heads.inference import (
     NoHeadError,
     head_files,
     predict_head,
+    predict_heads,
     submission_items,
 )
 from zoo.heads.mesh import HeadModel, HeadParams
@@ -25,7 +26,7 @@ from zoo.heads.mesh_files import for_viewers
 from zoo.heads.parts import HeadOutput
 from zoo.heads.results import KINDS, HeadFiles, rounded
 from zoo.heads.rotation import matrix_from_euler, matrix_to_6d
-from zoo.media.images import MediaError, read_image
+from zoo.media.images import MediaError, MediaWarning, read_image
 from zoo.media.videos import VideoEndsEarly, read_frames
 
 BOX = (100.0, 60.0, 80.0, 100.0)
@@ -122,7 +123,7 @@ class TestInMemory:
 
     def test_a_face_is_found_without_a_box(self, model: StandIn) -> None:
         result = predict_head(model, astronaut())
-        assert "face" in result.how
+        assert result.how == "found by BlazeFace"
         x, y, width, height = result.box
         assert x < 222 < x + width
         assert y < 115 < y + height
@@ -130,7 +131,7 @@ class TestInMemory:
     @pytest.mark.parametrize(
         ("picture", "box", "words"),
         [
-            (grey(), None, "no frontal face was found"),
+            (grey(), None, "no face was found"),
             (grey(), (400.0, 0.0, 20.0, 20.0), "lies outside the image"),
             (grey(), (0.0, 0.0, 0.0, 20.0), "is empty"),
         ],
@@ -139,6 +140,19 @@ class TestInMemory:
         with pytest.raises(NoHeadError, match=words) as error:
             predict_head(model, picture, box)
         assert "\n" not in str(error.value)
+
+    @pytest.mark.parametrize(
+        ("picture", "words"),
+        [
+            ("me.png", r"got the path 'me\.png'; expected an image in memory"),
+            (grey().astype(np.float32), "values up to 128; expected uint8, or floats from 0 to 1: divide by 255"),
+            (grey().astype(np.int64), "of type int64; expected an array of uint8"),
+            (grey().tolist(), "of type list; expected an array of uint8"),
+        ],
+    )
+    def test_what_is_no_picture_is_one_sentence(self, model: StandIn, picture: Any, words: str) -> None:
+        with pytest.raises(ValueError, match=words):
+            predict_head(model, picture, BOX)
 
     def test_a_model_in_training_mode_is_refused(self, model: StandIn) -> None:
         with pytest.raises(ValueError, match=r"call model\.eval\(\)"):
@@ -213,7 +227,7 @@ class TestPictures:
     @pytest.mark.parametrize(
         ("picture", "box", "words"),
         [
-            (grey(), None, r"me\.png: no frontal face was found"),
+            (grey(), None, r"me\.png: no face was found"),
             (grey(), (500.0, 0.0, 20.0, 20.0), r"me\.png: the head's box .* lies outside the image"),
             (b"not an image", BOX, r"me\.png is not an image"),
         ],
@@ -260,15 +274,50 @@ class TestFolders:
         save(tmp_path / "in" / "a.png", astronaut())
         save(tmp_path / "in" / "b.png", grey())
         (tmp_path / "in" / "c.png").write_bytes(b"")
-        with pytest.raises(MediaError, match=r"2 of 3 images were left out.*b\.png: no frontal face"):
+        with pytest.raises(MediaError, match=r"2 of 3 images were left out.*b\.png: no face"):
             head_files(model, tmp_path / "in", HeadFiles(tmp_path / "out", ["json"]), progress=False)
         assert files_in(tmp_path / "out") == ["json/a.json"]
+
+    def test_doubtful_heads_are_marked(
+        self, model: StandIn, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        save(tmp_path / "in/blank.png", grey(128, (120, 100)))
+        save(tmp_path / "in/me.png", astronaut())
+        with pytest.warns(MediaWarning, match=r"in 1 of 2 images is doubtful, .*: blank\.png\. Look at the"):
+            head_files(model, tmp_path / "in", HeadFiles(tmp_path / "out", ["json", "overlay"]), progress=False)
+        assert "score 0: doubtful)" in capsys.readouterr().out
+        for name, doubtful in (("blank", True), ("me", False)):
+            record = read_json(tmp_path / f"out/json/{name}.json")
+            assert (record["score"] == 0, record["doubtful"]) == (doubtful, doubtful)
+            frame = read_image(tmp_path / f"out/overlay/{name}.png")[0]
+            assert (frame == (255, 0, 0)).all() == doubtful
+
+    def test_all_heads_of_an_image_are_found_or_the_largest_one(self, model: StandIn, tmp_path: Path) -> None:
+        pair = np.full((300, 600, 3), 120, np.uint8)
+        pair[:, :300], pair[50:250, 350:550] = resized(300), resized(200)
+        save(tmp_path / "pair.png", pair)
+        for heads, folder in (("all", "both"), ("one", "first")):
+            results = HeadFiles(tmp_path / folder, ["json", "obj"])
+            head_files(model, tmp_path / "pair.png", results, progress=False, heads=heads)
+        assert files_in(tmp_path / "both") == ["json/pair.json", "obj/pair.obj", "obj/pair_2.obj"]
+        assert files_in(tmp_path / "first") == ["json/pair.json", "obj/pair.obj"]
+        both, first = (read_json(tmp_path / folder / "json/pair.json") for folder in ("both", "first"))
+        (other,) = both.pop("others")
+        assert both == first
+        assert both["box"][0] < 300 < other["box"][0]
+        assert both["box"][2] > other["box"][2]
+        assert len(predict_heads(model, pair)) == 2
 
     def test_results_of_an_earlier_run_are_no_pictures(self, model: StandIn, tmp_path: Path) -> None:
         save(tmp_path / "me.png", grey())
         for _ in range(2):
             head_files(model, tmp_path, HeadFiles(tmp_path, ["overlay"]), BOX, progress=False)
         assert files_in(tmp_path) == ["me.png", "overlay/me.png"]
+
+
+def resized(side: int) -> np.ndarray:
+    """The astronaut's upper left, which is mostly her head."""
+    return np.asarray(Image.fromarray(astronaut()[:350, 50:400]).resize((side, side), Image.Resampling.LANCZOS))
 
 
 def write_video(path: Path, frames: list[np.ndarray]) -> Path:
@@ -325,10 +374,14 @@ class TestVideos:
         assert second["box"] == third["box"]
         assert "frame before" in third["box_from"]
         assert len(list(read_frames(tmp_path / "out" / "overlay" / "walk.mp4"))) == 3
-        assert "not found yet (1 frames)" in capsys.readouterr().out
+        assert third["doubtful"]
+        assert not second["doubtful"]
+        out = capsys.readouterr().out
+        assert "not found yet (1 frames)" in out
+        assert "doubtful in 1 frames" in out
 
     @pytest.mark.parametrize(
-        ("box", "words"), [(None, "no frontal face was found in any frame"), ((900.0, 0.0, 9.0, 9.0), "lies outside")]
+        ("box", "words"), [(None, "no face was found in any frame"), ((900.0, 0.0, 9.0, 9.0), "lies outside")]
     )
     def test_a_video_without_a_head_writes_nothing(self, model: StandIn, tmp_path: Path, box: Any, words: str) -> None:
         source = write_video(tmp_path / "walk.mp4", [grey()] * 2)

@@ -175,7 +175,7 @@ def test_a_folder_keeps_names_and_subfolders(tmp_path):
         save(tmp_path / "in" / name, source_picture())
         save(tmp_path / "empty" / Path(name).with_suffix(".png"), PLACE)
     for background in (tmp_path / "empty" / "a.png", tmp_path / "empty"):
-        out = tmp_path / f"out_{background.name}"
+        out = tmp_path / f"out_{background.stem}"
         matte_files(difference_model, tmp_path / "in", background, MatteFiles(out, ["alpha"]), progress=False)
         assert files_in(out) == ["alpha/a.png", "alpha/b/a.png", "alpha/b/c.png"]
 
@@ -214,7 +214,7 @@ def test_results_of_an_earlier_run_are_no_sources(tmp_path, pair):
     results = MatteFiles(tmp_path / "in", ["alpha"])
     for _ in range(2):
         written = matte_files(difference_model, pair[0].parent, pair[1], results, progress=False)
-        assert len(written) == 2
+        assert len(written) == 1
 
 
 def test_missing_backgrounds_are_named_before_anything_is_computed(tmp_path):
@@ -252,16 +252,30 @@ def test_two_sources_of_one_name_are_refused(tmp_path, pair):
 def test_a_damaged_picture_does_not_stop_the_others(tmp_path, pair):
     damaged = save(tmp_path / "in" / "damaged.png", RANDOM.integers(0, 256, (*SIZE, 3), dtype=np.uint8))
     os.truncate(damaged, damaged.stat().st_size // 2)
-    with pytest.raises(MediaError, match=r"1 of 3 images were left out.*damaged\.png is truncated") as error:
+    (tmp_path / "in" / "junk.jpg").write_bytes(b"junk")
+    save(tmp_path / "in" / "wide.png", np.zeros((30, 40, 3), np.uint8))
+    with pytest.raises(
+        MediaError,
+        match=r"3 of 4 images were left out.*damaged\.png is truncated.*junk\.jpg.*wide\.png is 40×30",
+    ) as error:
         matte_files(difference_model, tmp_path / "in", pair[1], MatteFiles(tmp_path / "out", ["alpha"]), progress=False)
     assert "\n" not in str(error.value)
-    assert files_in(tmp_path / "out") == ["alpha/empty.png", "alpha/me.now.png"]
+    assert files_in(tmp_path / "out") == ["alpha/me.now.png"]
 
 
 def test_another_place_is_warned_of(tmp_path, pair):
     other = save(tmp_path / "other.png", np.ascontiguousarray(PLACE[::-1, ::-1]))
     with pytest.warns(MattingWarning, match="do not look like the same place"):
         matte_files(difference_model, pair[0], other, MatteFiles(tmp_path / "out"))
+
+
+def test_a_grey_source_before_a_coloured_background_is_said(tmp_path, pair):
+    grey = save(tmp_path / "grey.png", np.asarray(Image.fromarray(source_picture()).convert("L")))
+    with pytest.warns(MattingWarning, match=r"grey\.png is grey and empty\.png is coloured"):
+        matte_files(difference_model, grey, pair[1], MatteFiles(tmp_path / "out"))
+    place = save(tmp_path / "place.png", np.asarray(Image.fromarray(PLACE).convert("L")))
+    with pytest.warns(MattingWarning, match=r"place\.png is grey and me\.now\.png is coloured"):
+        matte_files(difference_model, pair[0], place, MatteFiles(tmp_path / "out"))
 
 
 def test_alignment_that_fails_warns_and_goes_on(tmp_path, pair):
@@ -278,12 +292,27 @@ def test_alignment_brings_the_background_over_the_source(tmp_path):
     source[100:300, 200:320] = COLOUR
     pair = save(tmp_path / "in.png", source), save(tmp_path / "empty.png", data.coffee()[4:, 12:])
     with pytest.raises(MediaError, match="--align"):
-        matte_files(never, *pair, MatteFiles(tmp_path / "out"))
-    matte_files(
-        lambda source, background: shown(source, background), *pair, MatteFiles(tmp_path, ["foreground"]), align=True
-    )
-    aligned = read_image(tmp_path / "foreground" / "in.png")
-    assert np.abs(aligned[20:-20, 20:180].astype(int) - place[20:-20, 20:180]).mean() < 3
+        matte_files(never, *pair, MatteFiles(tmp_path / "out"), align=False)
+    for align in (True, "auto"):
+        results = MatteFiles(tmp_path / str(align), ["foreground"])
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            matte_files(lambda source, background: shown(source, background), *pair, results, align=align)
+        assert [str(one.message)[:16] for one in caught] == (["the camera moved"] if align == "auto" else [])
+        aligned = read_image(tmp_path / str(align) / "foreground" / "in.png")
+        assert np.abs(aligned[20:-20, 20:180].astype(int) - place[20:-20, 20:180]).mean() < 3
+
+
+def test_a_camera_that_stands_still_leaves_the_background_as_it_is(tmp_path):
+    from skimage import data
+
+    place = data.coffee()
+    rng = np.random.default_rng(0)
+    source = (place + rng.normal(0, 4, place.shape)).clip(0, 255).astype(np.uint8)
+    source[100:300, 200:320] = COLOUR
+    pair = save(tmp_path / "in.png", source), save(tmp_path / "empty.png", place)
+    matte_files(lambda source, background: shown(source, background), *pair, MatteFiles(tmp_path, ["foreground"]))
+    assert np.array_equal(read_image(tmp_path / "foreground" / "in.png"), place)
 
 
 def test_wrong_requests_are_refused(tmp_path, pair):
@@ -336,6 +365,23 @@ class TestVideo:
         for number in (0, 12, 29):
             truth = np.abs(walking(number).astype(int) - STAGE).max(axis=2) > 0
             assert ((mattes[number].pixels[:, :, 0] > 128) == truth).mean() > 0.97
+
+    def test_a_black_beginning_switches_neither_alignment_nor_the_warning_off(
+        self, background, tmp_path, recwarn, monkeypatch
+    ):
+        from zoo.matting import alignment
+        from zoo.matting.alignment import Aligned
+
+        aligned = []
+        monkeypatch.setattr(
+            alignment, "align_background", lambda *pair: aligned.append(pair[0]) or Aligned(pair[1], None)
+        )
+        source = write_video(tmp_path / "late.mp4", [np.zeros_like(STAGE)] * 8 + [walking(n) for n in range(8)])
+        matte_files(
+            threshold_model, source, background, MatteFiles(tmp_path / "out", ["alpha"]), align=True, progress=False
+        )
+        assert aligned[0].mean() > 60
+        assert not [w for w in recwarn if issubclass(w.category, MattingWarning)]
 
     def test_frames_are_written_without_loss(self, video, background, tmp_path):
         results = MatteFiles(tmp_path / "out", ["alpha"], frames=True)

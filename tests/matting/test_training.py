@@ -170,7 +170,7 @@ def test_predict_refuses_to_overwrite_its_sources(tiny: Any, fitted: Path, comma
     assert "would be overwritten" in outcome.complaint
 
 
-def test_a_damaged_picture_in_a_worker_process_ends_in_one_sentence(
+def test_a_damaged_picture_in_a_worker_process_is_listed_and_stops_no_other(
     tiny: Any, fitted: Path, command: Callable[..., Any]
 ) -> None:
     (tiny.folder / "shots").mkdir()
@@ -178,13 +178,17 @@ def test_a_damaged_picture_in_a_worker_process_ends_in_one_sentence(
     damaged = tiny.folder / "shots/a.png"
     Image.effect_noise((40, 32), 50).convert("RGB").save(damaged)
     damaged.write_bytes(damaged.read_bytes()[:1500])
+    Image.new("RGB", (40, 32), "red").save(tiny.folder / "shots/b.png")
+    (tiny.folder / "shots/clip.mp4").touch()
     outcome = command(
         "predict", "--plugin", tiny.plugin, "--ckpt_path", fitted / "checkpoints/last.ckpt", "--data.workers=1",
         "--data.predict.source=shots", "--data.predict.background=empty.png", "--data.predict.output=out",
     )  # fmt: skip
     assert outcome.code == 1
-    assert "a.png" in outcome.complaint
+    assert "1 of 2 images was left out, the others are in out: shots/a.png is truncated" in outcome.complaint
     assert "Traceback" not in outcome.err
+    assert [path.name for path in (tiny.folder / "out/alpha").iterdir()] == ["b.png"]
+    assert "1 file that is no image and left out: clip.mp4" in outcome.err
 
 
 def test_the_last_checkpoint_is_that_of_the_last_epoch_without_a_validation(

@@ -1,14 +1,29 @@
 """Pictures: what is read is what the file holds, what is written can be read back, bad files get one sentence."""
 
+import base64
 import os
+import struct
+import subprocess
+import zlib
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageCms
+from PIL.PngImagePlugin import PngInfo
 from skimage.io import imsave
 
-from zoo.media.images import MediaError, find_images, image_size, read_image, to_tensor, to_uint8, write_image
+from zoo.media.images import (
+    MediaError,
+    MediaWarning,
+    find_images,
+    image_size,
+    read_image,
+    to_tensor,
+    to_uint8,
+    write_image,
+)
 
 RANDOM = np.random.default_rng(0)
 
@@ -97,6 +112,143 @@ def test_exif_orientation_of_16_bit_colour(tmp_path):
         shallow.save(tmp_path / "shallow.png", exif=exif)
         deep = np.rint(read_image(tmp_path / "deep.png") * 65535.0).astype(np.uint16)
         assert ((deep >> 8) == read_image(tmp_path / "shallow.png")).all(), orientation
+
+
+@pytest.mark.parametrize("ending", ["png", "jpg", "webp", "tif"])
+def test_orientation_in_xmp_is_applied_to_pixels_and_size(tmp_path, ending):
+    path, xmp = (
+        tmp_path / f"a.{ending}",
+        b"<x:xmpmeta><rdf:RDF tiff:Orientation='6' tiff:Orientation=\"6\"/></x:xmpmeta>",
+    )
+    options = {"xmp": xmp, "tiffinfo": {700: xmp}, "lossless": True}
+    if ending == "png":
+        options = {"pnginfo": PngInfo()}
+        options["pnginfo"].add_itxt("XML:com.adobe.xmp", xmp.decode())
+    Image.fromarray(colours(32, 48)).save(path, **options)
+    assert read_image(path).shape[:2] == image_size(path) == (48, 32)
+
+
+def test_orientation_behind_the_pixels_of_a_png(tmp_path):
+    pixels, exif = colours(32, 48), Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    body = (tmp_path / "a.png").read_bytes()
+    (tmp_path / "a.png").write_bytes(body[:-12] + chunk(b"eXIf", exif.tobytes()[6:]) + body[-12:])
+    assert image_size(tmp_path / "a.png") == (48, 32)
+    assert (read_image(tmp_path / "a.png") == np.rot90(pixels, 3)).all()
+
+
+@pytest.mark.parametrize(
+    "exif", [b"Exif\0\0MM\0*\0\0", b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x02\0\0\0\x02a\0\0\0"]
+)
+@pytest.mark.parametrize("ending", ["jpg", "png", "webp"])
+def test_pixels_are_read_though_exif_data_are_odd(tmp_path, ending, exif):
+    pixels, path = np.full((32, 48, 3), 99, np.uint8), tmp_path / f"a.{ending}"
+    Image.fromarray(pixels).save(path, exif=exif if ending != "png" else exif[6:])
+    assert np.abs(read_image(path).astype(int) - pixels).max() <= 1
+    assert image_size(path) == (32, 48)
+
+
+def test_exif_data_that_cannot_be_read_are_reported(tmp_path):
+    Image.fromarray(colours()).save(tmp_path / "a.jpg", exif=b"Exif\0\0" + bytes(40))
+    with pytest.warns(MediaWarning, match=r"a\.jpg has EXIF data that cannot be read .* orientation is ignored"):
+        read_image(tmp_path / "a.jpg")
+
+
+def test_colours_of_another_profile_become_srgb(tmp_path):
+    """(234, 51, 35) of Display P3 is the red of sRGB."""
+    red = np.full((8, 8, 3), (234, 51, 35), np.uint8)
+    alpha = np.full((8, 8, 1), 90, np.uint8)
+    for name, pixels in (("opaque", red), ("cutout", np.concatenate([red, alpha], axis=2))):
+        Image.fromarray(pixels).save(tmp_path / f"{name}.png", icc_profile=display_p3())
+    assert np.abs(read_image(tmp_path / "opaque.png").astype(int) - (255, 0, 0)).max() <= 2
+    cutout = read_image(tmp_path / "cutout.png", "RGBA").astype(int)
+    assert np.abs(cutout - (255, 0, 0, 90)).max() <= 2
+    grey = np.full((8, 8), 77, np.uint8)
+    Image.fromarray(grey).save(tmp_path / "matte.png", icc_profile=display_p3(gamma=1.0, grey=True))
+    assert (read_image(tmp_path / "matte.png", "L") == 77).all(), "an alpha is no colour"
+    linear = round(255 * (1.055 * (77 / 255) ** (1 / 2.4) - 0.055))
+    assert np.abs(read_image(tmp_path / "matte.png").astype(int) - linear).max() <= 1
+
+
+def test_the_profile_of_srgb_changes_nothing_and_a_broken_one_is_reported(tmp_path):
+    pixels = colours()
+    Image.fromarray(pixels).save(
+        tmp_path / "a.png", icc_profile=ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    )
+    assert (read_image(tmp_path / "a.png") == pixels).all()
+    Image.fromarray(pixels).save(tmp_path / "b.png", icc_profile=b"no profile")
+    with pytest.warns(MediaWarning, match=r"b\.png has a colour profile that cannot be used"):
+        assert (read_image(tmp_path / "b.png") == pixels).all()
+
+
+def test_adobe_rgb_without_a_profile_is_said(tmp_path):
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0xA005] = {1: "R03"}
+    Image.fromarray(colours()).save(tmp_path / "a.jpg", exif=exif)
+    with pytest.warns(MediaWarning, match=r"a\.jpg is in Adobe RGB by its EXIF data but has no colour profile"):
+        read_image(tmp_path / "a.jpg")
+
+
+def test_16_bit_colour_of_another_profile_is_refused(tmp_path):
+    write_16_bit_png(tmp_path / "a.png", RANDOM.integers(0, 65536, (6, 9, 3), dtype=np.uint16), profile=display_p3())
+    with pytest.raises(MediaError, match="16-bit colours in another profile than sRGB"):
+        read_image(tmp_path / "a.png")
+
+
+def test_written_colours_say_that_they_are_srgb(tmp_path):
+    with Image.open(write_image(tmp_path / "a.png", colours())) as image:
+        assert image.info["srgb"] == 0
+
+
+@pytest.mark.parametrize("ending", ["gif", "webp", "png", "tif", "avif"])
+def test_of_an_animation_the_first_image_is_read_and_said(tmp_path, ending):
+    first, second = (Image.fromarray(np.full((16, 16, 3), value, np.uint8)) for value in (40, 200))
+    path = tmp_path / f"a.{ending}"
+    first.save(path, save_all=True, append_images=[second])
+    with pytest.warns(MediaWarning, match=rf"a\.{ending} holds 2 images .* only the first is read"):
+        assert np.abs(read_image(path).astype(int) - 40).max() <= 3
+
+
+def test_heic(tmp_path):
+    (tmp_path / "a.HEIC").write_bytes(zlib.decompress(base64.b85decode(HEIC)))
+    if find_spec("pi_heif") is None:
+        with pytest.raises(MediaError, match="pip install pi-heif"):
+            read_image(tmp_path / "a.HEIC")
+        return
+    read = read_image(tmp_path / "a.HEIC")
+    assert read.shape[:2] == image_size(tmp_path / "a.HEIC") == (48, 32)
+    assert find_images(tmp_path) == [tmp_path / "a.HEIC"]
+    assert read[4, -4].min() > 220, "the upper right, after a rotation by 90 degrees"
+    assert read[-4, 4].max() < 40
+
+
+def test_a_program_in_postscript_is_not_run(tmp_path, monkeypatch):
+    monkeypatch.setattr(subprocess, "Popen", lambda *args, **options: pytest.fail("a program was started"))
+    (tmp_path / "a.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n")
+    with pytest.raises(MediaError, match="not an image that can be read"):
+        read_image(tmp_path / "a.png")
+
+
+def test_what_would_fill_the_memory_is_refused_unless_the_limit_is_raised(tmp_path, monkeypatch):
+    write_16_bit_png(tmp_path / "a.png", np.zeros((500, 500, 3), np.uint16))
+    monkeypatch.setenv("ZOO_MAX_IMAGE_MB", "2")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    with pytest.raises(MediaError, match=r"a\.png has 500×500 pixels, which take 3 MB; .*set ZOO_MAX_IMAGE_MB=3"):
+        read_image(tmp_path / "a.png")
+    monkeypatch.setenv("ZOO_MAX_IMAGE_MB", "3")
+    assert read_image(tmp_path / "a.png").shape == (500, 500, 3)
+
+
+def test_any_error_of_the_decoder_is_one_sentence(tmp_path, monkeypatch):
+    write_image(tmp_path / "a.png", colours())
+
+    def fail(self):
+        raise struct.error("unpack requires a buffer")
+
+    monkeypatch.setattr("zoo.media.images._read_8_bit", fail)
+    with pytest.raises(MediaError, match=r"a\.png is truncated or damaged \(unpack requires"):
+        read_image(tmp_path / "a.png")
 
 
 def test_a_matte_with_three_equal_channels_is_one_channel(tmp_path):
@@ -222,10 +374,11 @@ def test_broken_values_and_other_endings_are_not_written(tmp_path):
 
 
 def test_folders_are_searched_in_depth_and_sorted(tmp_path):
-    for name in ("b.JPG", "a/z.png", "a.png", ".hidden.png", ".cache/x.png", "notes.txt"):
+    for name in ("b.JPG", "a/z.png", "a.png", ".hidden.png", ".cache/x.png", "notes.txt", "clip.mp4"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    assert find_images(tmp_path) == [tmp_path / "a" / "z.png", tmp_path / "a.png", tmp_path / "b.JPG"]
+    with pytest.warns(MediaWarning, match=r"holds 2 files that are no image and left out: clip\.mp4, notes\.txt\.$"):
+        assert find_images(tmp_path) == [tmp_path / "a" / "z.png", tmp_path / "a.png", tmp_path / "b.JPG"]
 
 
 def test_empty_and_missing_folders_are_named(tmp_path):
@@ -235,18 +388,52 @@ def test_empty_and_missing_folders_are_named(tmp_path):
         find_images(tmp_path / "missing")
 
 
-def write_16_bit_png(path, values, orientation=None):
+HEIC = (  # 48×32 pixels, white in the upper left quarter, to be rotated by 90 degrees; b85 of zlib
+    "c-muNV30{GsVvAy%}izhg51nBLl8SRGck>Uf$>CcYDppk1Sn>t<P<^K3<a6VB@Af5Br_);Y>0~k0}}%yh{gB@LIXhuPz(r|O5h?YKx~njnU@CU"
+    "fn-I2oK&zfpqh-bWJ3ldK}L`g*NRNAa=wDhl3WI;N=Ej~f}#Q-`&ni|az2nQ1L}2VWCjUM04tLF!0_kqj~@&S{LBeJ9TE<VJdFSUgA_1>R4{{("
+    "+%6`EM4+UW6C)#<%mRf*)@iSvEZez*Bf~%eD8vjR7!;F$%Gq2P4;CNj1X?1ToS##amz+}p6y;@LYXAy~WEK~sLcQw%#Tv;ui6EC5KpfAY0HXi@"
+    "|Nj9L2tfJ)G%y4TGAlAc8kspbIDiyqW>J0#&^-*2nFYD9NMU4PWNTz%W^HK$a-=egQq!Oke90-r$>3-J*|8-zB@q-~EgFpLS$^F9EOO+@{=eGu"
+    "50$tasNc0@)=7oAS}9Y%pE?ld==Wc@IQ_!)`cn^zvbrRhTUm-4VlQqfeSK$X{e>=7yNzG^YeTO`{^K?O_P=0*@&BxgDGV0>@2E;iz9{K&PTk@1"
+    "^7YM<V6pi>dA~bN*s?L>!<U1;uWU<&h1YCTURS#Kx>)*$exN(pAo1wy%b*41aWF743W0(e6r2#}0{|&Up+^"
+)
+
+
+def chunk(name, data):
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+
+def display_p3(gamma=None, grey=False):
+    """The ICC profile of Display P3, or of grey with a gamma."""
+
+    def fixed(*values):
+        return b"".join(struct.pack(">i", round(value * 65536)) for value in values)
+
+    curve = (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045) if gamma is None else (gamma, 1, 0, 0, 0)
+    curve = b"para\0\0\0\0" + struct.pack(">HH", 3, 0) + fixed(*curve)
+    tags = {b"wtpt": b"XYZ \0\0\0\0" + fixed(0.9642, 1.0, 0.8249)}
+    columns = {b"r": (0.51512, 0.2412, -0.00105), b"g": (0.29198, 0.69225, 0.04189), b"b": (0.1571, 0.06657, 0.78407)}
+    for colour, xyz in columns.items() if not grey else ():
+        tags |= {colour + b"XYZ": b"XYZ \0\0\0\0" + fixed(*xyz), colour + b"TRC": curve}
+    if grey:
+        tags[b"kTRC"] = curve
+    table, body, start = struct.pack(">I", len(tags)), b"", 132 + 12 * len(tags)
+    for name, data in tags.items():
+        table += name + struct.pack(">II", start + len(body), len(data))
+        body += data
+    space = b"GRAY" if grey else b"RGB "
+    header = struct.pack(">I4sI4s4s4s", start + len(body), b"\0" * 4, 0x04300000, b"mntr", space, b"XYZ ")
+    header += b"\0" * 12 + b"acsp" + b"\0" * 28 + fixed(0.9642, 1.0, 0.8249) + b"\0" * 48
+    return header + table + body
+
+
+def write_16_bit_png(path, values, orientation=None, profile=None):
     """Pillow writes no 16-bit colour, so the file is put together by hand."""
-    import struct
-    import zlib
-
-    def chunk(name, data):
-        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-
     height, width, channels = values.shape
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
     header = struct.pack(">IIBBBBB", width, height, 16, {2: 4, 3: 2, 4: 6}[channels], 0, 0, 0)
     parts = [chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND", b"")]
+    if profile is not None:
+        parts.insert(1, chunk(b"iCCP", b"p3\0\0" + zlib.compress(profile)))
     if orientation is not None:
         exif = Image.Exif()
         exif[0x0112] = orientation

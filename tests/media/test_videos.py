@@ -7,12 +7,13 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from zoo.media.images import MediaError
+from zoo.media.images import MediaError, MediaWarning
 from zoo.media.videos import (
     Frame,
     LoopingVideo,
     VideoEndsEarly,
     VideoWriter,
+    as_rgb,
     is_video,
     read_frames,
     read_video_info,
@@ -34,25 +35,34 @@ def make_video(
     moving=False,
     time_base=Fraction(1, 1000),
     options=None,
+    encoder=None,
+    tags=None,
+    tracks=1,
 ):
-    """A video whose frame number i has the grey value 20 + 5·i (or that shows `picture`)."""
+    """A video whose frame number i has the grey value 20 + 5·i (or that shows `picture`, or what it returns)."""
     with av.open(str(path), "w", options=options or {}) as container:
-        stream = container.add_stream(codec, rate=25, options={"crf": "1"} if codec == "libx264" else {})
+        crf = {"crf": "1"} | (encoder or {}) if codec == "libx264" else {}
+        stream = container.add_stream(codec, rate=25, options=crf)
         stream.height, stream.width, stream.pix_fmt = *size, "yuv420p"
+        for name, value in (tags or {}).items():
+            setattr(stream.codec_context, name, value)
         stream.codec_context.time_base = stream.time_base = time_base
         if rotation:
             stream.set_display_rotation(rotation)
-        track = container.add_stream(sound, rate=48000, layout="mono") if sound else None
+        sounds = [container.add_stream(sound, rate=48000, layout="mono") for _ in range(tracks)] if sound else []
+        for number, track in enumerate(sounds):
+            track.metadata["language"] = ("eng", "deu")[number]
         for number, time in enumerate(times):
             pixels = np.full((*size, 3), 20 + 5 * number, np.uint8) if picture is None else picture
+            pixels = picture(number) if callable(picture) else pixels
             pixels = np.roll(pixels, 7 * number, axis=0) if moving else pixels
             frame = av.VideoFrame.from_ndarray(pixels, "rgb24")
             frame.pts, frame.time_base = time, Fraction(1, 1000)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-        if track:
+        for loudness, track in enumerate(sounds, 1):
             for start in range(0, 48000, 1024):
-                tone = np.sin(np.arange(start, start + 1024) / 20).astype(np.float32)[None]
+                tone = np.sin(np.arange(start, start + 1024) / 20).astype(np.float32)[None] / loudness
                 chunk = av.AudioFrame.from_ndarray(tone, "fltp", "mono")
                 chunk.sample_rate, chunk.pts, chunk.time_base = 48000, start, Fraction(1, 48000)
                 container.mux(track.encode(chunk))
@@ -132,6 +142,93 @@ def test_sound_that_the_container_cannot_hold_is_encoded(tmp_path):
     assert np.abs(after).max() > 0.5
 
 
+def test_all_sound_tracks_are_kept_with_their_languages(tmp_path):
+    target = copy(make_video(tmp_path / "a.mp4", sound="aac", tracks=2), tmp_path / "b.mp4")
+    with av.open(str(target)) as container:
+        loudness = []
+        for number, language in enumerate(("eng", "deu")):
+            assert container.streams.audio[number].metadata["language"] == language
+            container.seek(0)
+            frames = [frame.to_ndarray() for frame in container.decode(container.streams.audio[number])]
+            loudness.append(np.abs(np.concatenate(frames, axis=1)).max())
+    assert loudness == pytest.approx([1, 0.5], abs=0.1)
+
+
+@pytest.mark.parametrize(("number", "name"), [(16, "PQ"), (18, "HLG")])
+def test_high_dynamic_range_is_refused(tmp_path, number, name):
+    source = make_video(tmp_path / "a.mp4", times=(0, 40), tags={"color_trc": number, "color_primaries": 9})
+    for read in (read_video_info, lambda path: list(read_frames(path))):
+        with pytest.raises(MediaError, match=rf"a\.mp4 is a video of high dynamic range, {name}.*tonemap=hable"):
+            read(source)
+
+
+def test_wide_colours_are_said(tmp_path):
+    source = make_video(tmp_path / "a.mp4", times=(0, 40), tags={"color_primaries": 9})
+    with pytest.warns(MediaWarning, match=r"a\.mp4 has colours of BT\.2020, which are taken as BT\.709"):
+        read_video_info(source)
+
+
+@pytest.mark.parametrize("full", [False, True])
+@pytest.mark.parametrize(("matrix", "red", "blue"), [(1, 0.2126, 0.0722), (6, 0.299, 0.114), (9, 0.2627, 0.0593)])
+def test_matrix_and_range_of_the_colours_are_obeyed(matrix, red, blue, full):
+    colour = np.array((220, 40, 60)) / 255
+    luma = red * colour[0] + (1 - red - blue) * colour[1] + blue * colour[2]
+    chroma = (colour[2] - luma) / (2 - 2 * blue), (colour[0] - luma) / (2 - 2 * red)
+    low, span, chroma_span = (0, 255, 255) if full else (16, 219, 224)
+    values = [low + span * luma, 128 + chroma_span * chroma[0], 128 + chroma_span * chroma[1]]
+    sizes = 64 * 64, 32 * 32, 32 * 32
+    planes = [np.full(size, round(value), np.uint8) for size, value in zip(sizes, values, strict=True)]
+    frame = av.VideoFrame.from_ndarray(np.concatenate(planes).reshape(96, 64), "yuv420p")
+    frame.colorspace, frame.color_range = matrix, 2 if full else 1
+    assert np.abs(as_rgb(frame)[32, 32].astype(int) - (220, 40, 60)).max() <= 3
+
+
+def test_an_interlaced_video_is_said_and_joined_when_asked(tmp_path):
+    """A bar moves by 2 pixels from field to field."""
+
+    def comb(number):
+        pixels = np.full((48, 64, 3), 30, np.uint8)
+        pixels[0::2, 2 * number : 2 * number + 8] = pixels[1::2, 2 * number + 2 : 2 * number + 10] = 220
+        return pixels
+
+    encoder = {"flags": "+ilme+ildct", "x264-params": "tff=1"}
+    source = make_video(tmp_path / "a.mp4", picture=comb, encoder=encoder, rotation=180)
+    with pytest.warns(MediaWarning, match=r"a\.mp4 is interlaced, .*--deinterlace joins"):
+        read_video_info(source)
+    read_video_info(source, deinterlace=True)
+    frames, joined = list(read_frames(source)), list(read_frames(source, deinterlace=True))
+    assert [frame.seconds for frame in joined] == [frame.seconds for frame in frames]
+    jumps = [np.abs(np.diff(frame[5].pixels.astype(int), axis=0)).mean() for frame in (frames, joined)]
+    assert jumps[1] < 0.2 * jumps[0]
+
+
+def test_odd_sizes_are_written_so_that_all_players_show_them(tmp_path):
+    info = resized(read_video_info(make_video(tmp_path / "a.mp4", times=(0, 40))), (47, 63))
+    pixels = np.tile(np.arange(63, dtype=np.uint8)[None, :, None] * 4, (47, 1, 3))
+    with VideoWriter(tmp_path / "b.mp4", info) as writer:
+        writer.write(pixels, Frame(pixels, 0, info.time_base))
+    with av.open(str(tmp_path / "b.mp4")) as container:
+        frame = next(container.decode(video=0))
+        assert (frame.format.name, frame.height, frame.width) == ("yuv420p", 48, 64)
+    assert np.abs(as_rgb(frame)[:47, :63].astype(int) - pixels).max() < 8
+    assert abs(int(as_rgb(frame)[47, 63, 0]) - 62 * 4) < 8
+
+
+def test_frames_of_another_size_become_as_large_as_the_first(tmp_path):
+    info = read_video_info(make_video(tmp_path / "a.mp4", times=(0, 40)))
+    with VideoWriter(tmp_path / "b.mp4", info) as writer:
+        for number, size in enumerate([(48, 64), (50, 80)]):
+            pixels = np.full((*size, 3), 90, np.uint8)
+            writer.write(pixels, Frame(pixels, 512 * number, info.time_base))
+    assert [frame.pixels.shape for frame in read_frames(tmp_path / "b.mp4")] == [(48, 64, 3)] * 2
+
+
+def test_odd_metadata_do_not_matter(tmp_path):
+    source = make_video(tmp_path / "a.mkv", times=(0, 40))
+    source.write_bytes(source.read_bytes().replace(b"Lavf", b"L\xe4\xfff"))
+    assert len(times_of(copy(source, tmp_path / "b.mp4"))) == 2
+
+
 def test_no_sound_is_no_error(tmp_path):
     assert sound_of(copy(make_video(tmp_path / "a.mp4"), tmp_path / "b.mp4")) is None
 
@@ -146,7 +243,8 @@ def test_colours_and_odd_sizes_survive_a_copy(tmp_path, size):
     with VideoWriter(tmp_path / "b.mp4", info := resized(read_video_info(source), size)) as writer:
         writer.write(picture, Frame(picture, 0, info.time_base))
     frame = next(read_frames(tmp_path / "b.mp4")).pixels
-    assert frame.shape == picture.shape
+    assert frame.shape == tuple(side + side % 2 for side in size) + (3,)
+    frame = frame[: size[0], : size[1]]
     inner = np.s_[:, list(range(size[1] // 2 - 4)) + list(range(size[1] // 2 + 4, size[1]))]
     assert np.abs(frame[inner].astype(int) - picture[inner]).max() < 8
 

@@ -7,6 +7,8 @@ from PIL import Image
 from skimage import data
 from zoo_plugins.detectors import BlazeFace, FrontalCascade, merged, squares_of
 
+from zoo.heads.detection import LOW_SCORE, LYING
+
 ASTRONAUT = (140, 10, 320, 260)
 """A box around the astronaut's head: left, top, right, bottom."""
 
@@ -18,10 +20,17 @@ def astronaut(side: int) -> np.ndarray:
 @pytest.mark.parametrize("detector", [BlazeFace(), FrontalCascade()], ids=["BlazeFace", "FrontalCascade"])
 def test_finds_the_astronauts_head(detector: BlazeFace | FrontalCascade) -> None:
     (head, *_) = detector.find(data.astronaut())
+    assert abs(head.roll) < 15
     x, y, width, height = head.box
     left, top, right, bottom = ASTRONAUT
     assert left <= x < x + width <= right
     assert top <= y < y + height <= bottom
+
+
+@pytest.mark.parametrize(("quarters", "side"), [(1, -1), (3, 1)])
+def test_tells_that_a_head_lies_on_its_side(quarters: int, side: int) -> None:
+    (head, *_) = BlazeFace().find(np.rot90(data.astronaut(), quarters).copy())
+    assert LYING < side * head.roll < 110
 
 
 def test_finds_several_heads_of_very_different_sizes() -> None:
@@ -37,7 +46,7 @@ def test_finds_several_heads_of_very_different_sizes() -> None:
 
 def test_a_cat_a_rocket_and_a_coffee_have_no_head_that_is_sure() -> None:
     for image in (data.chelsea(), data.rocket(), data.coffee()):
-        assert BlazeFace().find(image) == []
+        assert all(head.score < LOW_SCORE for head in BlazeFace().find(image))
 
 
 def test_a_higher_score_leaves_out_what_is_less_sure() -> None:
@@ -58,5 +67,6 @@ def test_squares_cover_the_image_and_overlap_by_half() -> None:
 
 def test_overlapping_boxes_become_their_mean() -> None:
     boxes = torch.tensor([[0.0, 0, 10, 10], [1, 0, 11, 10], [50, 50, 60, 60]])
-    faces = merged(boxes, torch.tensor([0.8, 0.8, 0.9]))
-    assert faces == [((50.0, 50.0, 10.0, 10.0), pytest.approx(0.9)), ((0.5, 0.0, 10.0, 10.0), pytest.approx(0.8))]
+    faces = merged(boxes, torch.tensor([0.8, 0.8, 0.9]), torch.tensor([5.0, 5.0, -7.0]))
+    assert [face[0] for face in faces] == [(50.0, 50.0, 10.0, 10.0), (0.5, 0.0, 10.0, 10.0)]
+    assert [face[1:] for face in faces] == [(pytest.approx(0.9), -7.0), (pytest.approx(0.8), 5.0)]

@@ -9,6 +9,7 @@ to be pasted into a config. `check` ends with exit code 0 when the folder can be
 import argparse
 import re
 import sys
+import warnings
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,7 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     synth.add_argument("--seed", type=int, metavar="N", help="another seed gives other images (default: 0)")
     synth.add_argument("--head-model", metavar="HEAD", help="for heads: a head model's name or file (default: open)")
     check = actions.add_parser("check", help="open every file of a folder and say what is wrong with it")
-    check.add_argument("folder", type=Path, metavar="DIR", help="fgr/ and pha/ at any depth, or cut-outs")
+    check.add_argument("folder", type=Path, metavar="DIR", help="fgr/ and pha/ at any depth, cut-outs, or DAD-3DHeads")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -165,8 +166,62 @@ def _make(
 
 
 def _check(folder: Path) -> int:
-    from zoo.matting.folder_check import find_layouts, inspect, list_files
+    from zoo.heads.dad_format import ARCHIVE, DAD_SPLITS
     from zoo.matting.folders import counted
+    from zoo.media.images import MediaWarning
+
+    root = folder if folder.name != ARCHIVE or not folder.is_dir() else folder.parent
+    splits = [
+        split for split in DAD_SPLITS for place in (root, root / ARCHIVE) if (place / split / f"{split}.json").is_file()
+    ]
+    with warnings.catch_warnings(record=True) as caught:  # in the threads, too
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("always", MediaWarning)
+        problems = _check_heads(root, splits) if splits else _check_mattes(folder)
+    for note in dict.fromkeys(str(warning.message) for warning in caught):
+        print(f"note: {note}")
+    if problems:
+        print(f"{counted(problems, 'problem')} to correct first; then check again.")
+    return 1 if problems else 0
+
+
+def _check_heads(root: Path, splits: list[str]) -> int:
+    """Open every image and annotation of DAD-3DHeads; return the number of problems."""
+    from zoo.heads.crop import check_box
+    from zoo.heads.dad_format import missing_files, read_annotation, read_items
+    from zoo.matting.folders import counted
+    from zoo.media.images import image_size
+    from zoo.media.run import tracked
+
+    total, annotated = 0, []
+    for split in splits:
+        items = read_items(root, split)
+        missing = {*missing_files(items)}
+        if all(item.annotation in missing for item in items):  # as published, the test split has none
+            missing -= {item.annotation for item in items}
+            print(f"{root}: {counted(len(items), 'head')} in split {split}, without annotations")
+        else:
+            annotated.append(split)
+            print(f"{root}: {counted(len(items), 'head')} in split {split}")
+        problems = [f"{path} is missing; expected every listed file: unpack the data set again." for path in missing]
+        for item in tracked(items, len(items), f"Opening {split}"):
+            try:
+                if item.image not in missing:
+                    check_box(item.box, image_size(item.image))
+                if item.annotation not in missing and split in annotated:
+                    read_annotation(item.annotation, None)
+            except ValueError as error:
+                problems.append(str(error) if str(root) in str(error) else f"{item.image}: {error}")
+        _print_problems(sorted(problems))
+        total += len(problems)
+    if annotated:
+        _print_data(_heads_config(root, [{"val": "validation"}.get(split, split) for split in annotated]))
+    return total
+
+
+def _check_mattes(folder: Path) -> int:
+    """Open every file of mattes; return the number of problems."""
+    from zoo.matting.folder_check import find_layouts, inspect, list_files
     from zoo.media.run import tracked
 
     findings = find_layouts(folder)
@@ -179,11 +234,8 @@ def _check(folder: Path) -> int:
         print(f"problem: {problem}")
     for report in reports:
         _print_report(report)
-    _print_config(findings.layouts)
-    problems = len(findings.problems) + sum(len(report.problems) for report in reports)
-    if problems:
-        print(f"{counted(problems, 'problem')} to correct first; then check again.")
-    return 1 if problems else 0
+    _print_config([report.layout for report in reports if report.layout])
+    return len(findings.problems) + sum(len(report.problems) for report in reports)
 
 
 def _print_report(report: "Report") -> None:
@@ -202,10 +254,18 @@ def _print_report(report: "Report") -> None:
         print(f"  sizes: {dimensions(sizes[0])} to {dimensions(sizes[-1])}, {len(sizes)} different ones")
     if report.with_16_bits:
         print(f"  16 bits a channel, read as they are: {len(report.with_16_bits)} ({listed(report.with_16_bits)})")
-    for problem in report.problems[:SHOWN]:
+    if report.premultiplied:
+        read = "the config divides by it" if layout and layout.premultiplied else "most others do not, so check these"
+        count = f"{len(report.premultiplied)} of {len(report.premultiplied) + report.straight}"
+        print(f"  colours multiplied by alpha (premultiplied) in {count}, {read}: {listed(report.premultiplied)}")
+    _print_problems(report.problems)
+
+
+def _print_problems(problems: list[str]) -> None:
+    for problem in problems[:SHOWN]:
         print(f"  problem: {problem}")
-    if len(report.problems) > SHOWN:
-        print(f"  … and {len(report.problems) - SHOWN} more problems")
+    if len(problems) > SHOWN:
+        print(f"  … and {len(problems) - SHOWN} more problems")
 
 
 def _print_config(layouts: "list[Layout]") -> None:

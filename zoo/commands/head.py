@@ -1,7 +1,7 @@
-"""Find the 3D head in an image, a folder of images or a video: mesh, pose and landmarks.
+"""Find the 3D heads in an image, a folder of images or a video: mesh, pose and landmarks.
 
 Results are saved as `DIR/overlay/NAME.png` and so on, one folder per kind; for a video as `DIR/overlay/NAME.mp4`, and
-as `DIR/json/NAME.jsonl` with a line per frame.
+as `DIR/json/NAME.jsonl` with a line per frame. For one image or video, `-o out.obj` writes one file.
 """
 
 import argparse
@@ -20,14 +20,21 @@ KINDS = ("overlay", "obj", "glb", "json", "landmarks")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument("source", metavar="SOURCE", type=Path, help="an image, a folder of images or a video")
-    parser.add_argument("-o", "--output", metavar="DIR", type=Path, required=True, help="folder of the results")
+    parser.add_argument(
+        "-o", "--output", metavar="OUT", type=Path, required=True, help="folder of the results, or one file"
+    )
     parser.add_argument(
         "--box",
         metavar="X,Y,WIDTH,HEIGHT",
         type=parse_box,
-        help="box of the head, in pixels from the top left, in every image or frame (default: the largest frontal "
-        "face, widened to the head)",
+        help="box of the head, in pixels from the top left, in every image or frame (default: where it is found)",
     )
+    parser.add_argument(
+        "--heads",
+        choices=("one", "all"),
+        help="the largest head of each image, or all that are found (default: all; of a video one)",
+    )
+    parser.add_argument("--detector", metavar="CLASS", default="BlazeFace", help="finds the heads (default: BlazeFace)")
     parser.add_argument(
         "--save",
         nargs="+",
@@ -43,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="rotate OBJ and GLB meshes as the head in the image (default: they look at the viewer)",
     )
     parser.add_argument("--smooth", action="store_true", help="smooth the heads of a video over time")
+    parser.add_argument("--deinterlace", action="store_true", help="join the two fields of each frame of a video")
     add_model_arguments(parser, DEFAULT_MODEL)
 
 
@@ -57,14 +65,28 @@ def run(arguments: argparse.Namespace) -> int:
             f"SOURCE {arguments.source} does not exist; expected an image, a folder of images or a video: check the "
             "path."
         )
+    from zoo.core.registry import get_slot
+    from zoo.core.spec import build
     from zoo.heads.inference import head_files
     from zoo.heads.results import HeadFiles
+    from zoo.media.run import one_line_warnings
 
     name = model_name(arguments)
     results = HeadFiles(arguments.output, arguments.save, arguments.wire, arguments.posed, name)
     model = load_head_model(arguments)
-    written = head_files(model, arguments.source, results, arguments.box, arguments.smooth)
-    print(f"{len(written)} results in {arguments.output}")
+    detector: Any = build({"class_path": get_slot("detectors").get(arguments.detector).__name__})
+    with one_line_warnings():
+        written = head_files(
+            model,
+            arguments.source,
+            results,
+            arguments.box,
+            arguments.smooth,
+            deinterlace=arguments.deinterlace,
+            heads=arguments.heads,
+            detector=detector,
+        )
+    print(f"{len(written)} {'result' if len(written) == 1 else 'results'} in {arguments.output}")
     return 0
 
 

@@ -1,13 +1,11 @@
 """Cut people out of an image, a folder of images or a video, with an image of the empty background.
 
-Results are saved as `DIR/alpha/NAME.png` and so on, one folder per kind; for a video as `DIR/alpha/NAME.mp4`.
+Results are saved as `DIR/alpha/NAME.png` and so on, one folder per kind; for a video as `DIR/alpha/NAME.mp4`. For one
+image or video, `-o out.png` writes one file.
 """
 
 import argparse
-import sys
-import warnings
 from pathlib import Path
-from typing import Any
 
 from zoo.runner.model_arguments import add_model_arguments, model_name
 
@@ -28,7 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="an image of the same place without the person, by the same camera; for a folder also a folder of them, "
         "named like the sources",
     )
-    parser.add_argument("-o", "--output", metavar="DIR", type=Path, required=True, help="folder of the results")
+    parser.add_argument(
+        "-o", "--output", metavar="OUT", type=Path, required=True, help="folder of the results, or one file"
+    )
     parser.add_argument(
         "--base-scale",
         metavar="S",
@@ -40,9 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--save",
         nargs="+",
         choices=KINDS,
-        default=("alpha", "composite"),
         metavar="KIND",
-        help=f"kinds of results: {' '.join(KINDS)} (default: alpha composite)",
+        help=f"kinds of results: {' '.join(KINDS)} (default: alpha composite; of one file rgba, with a new background "
+        "or in MP4 composite)",
     )
     parser.add_argument(
         "--new-background",
@@ -51,7 +51,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "light green)",
     )
     parser.add_argument(
-        "--align", action="store_true", help="warp the background onto the source first, if the camera moved a little"
+        "--align",
+        choices=("auto", "on", "off"),
+        default="auto",
+        help="warp the background onto the source first: auto where the camera moved, on always, off never (default: "
+        "auto)",
     )
     parser.add_argument(
         "--frames", action="store_true", help="write each frame of a video as DIR/KIND/NAME/000000.png, without loss"
@@ -61,6 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DEVICE",
         help="decode the video on a device of this kind, such as cuda, vaapi or videotoolbox (default: the CPU)",
     )
+    parser.add_argument("--deinterlace", action="store_true", help="join the two fields of each frame of a video")
     parser.add_argument(
         "--precision",
         choices=("32", "bf16", "16"),
@@ -89,8 +94,9 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.checkpoint is not None and arguments.model is not None:
         name, checkpoint = arguments.model, arguments.checkpoint
 
-    from zoo.matting.inference import MattingWarning, load_matting, matte_files
+    from zoo.matting.inference import load_matting, matte_files
     from zoo.matting.results import MatteFiles
+    from zoo.media.run import one_line_warnings
 
     results = MatteFiles(arguments.output, arguments.save, arguments.new_background, arguments.frames)
     matting = load_matting(
@@ -102,21 +108,21 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.compile,
         results.need_foreground,
     )
-    with warnings.catch_warnings():
-        warnings.simplefilter("always", MattingWarning)
-        warnings.showwarning = _show_warning
+    with one_line_warnings():
         written = matte_files(
-            matting, arguments.source, arguments.background, results, arguments.align, decoder=arguments.decoder
+            matting,
+            arguments.source,
+            arguments.background,
+            results,
+            "auto" if arguments.align == "auto" else arguments.align == "on",
+            decoder=arguments.decoder,
+            deinterlace=arguments.deinterlace,
         )
-    print(f"{len(written)} results in {arguments.output}: {' '.join(results.save)}")
+    results_text = "1 result" if len(written) == 1 else f"{len(written)} results"
+    print(f"{results_text} in {arguments.output}: {' '.join(results.save)}")
     return 0
 
 
 def _refuse_missing(path: Path, argument: str, expected: str) -> None:
     if not path.exists():
         raise ValueError(f"{argument} {path} does not exist; expected {expected}: check the path.")
-
-
-def _show_warning(message: Warning | str, *details: Any, **more: Any) -> None:
-    """Print one line, without the line of code that Python adds."""
-    print(f"warning: {message}", file=sys.stderr)

@@ -9,25 +9,17 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
 from torch import Tensor
 
 from zoo.heads.mesh import HeadModel, HeadParams
 from zoo.heads.parts import HeadBatch, HeadPicture
-from zoo.media.images import to_uint8
 
 Box = tuple[float, float, float, float]
 
 HEAD_MARGINS = (0.3, 0.5, 0.3, 0.25)
 """From a detected face, brow to mouth, to the head: left, top, right, bottom, as fractions of the face."""
-DETECTION_SIZE = 512
-"""Longer side in pixels of the image in which faces are detected."""
-SMALLEST_FACE = 60
-PORTRAIT = (0.6, 1.2)
-"""Width / height of images that may show one head and little else."""
 
 
 class Crop(NamedTuple):
@@ -187,38 +179,6 @@ def check_box(box: Sequence[float], image: Sequence[int]) -> Box:
     return x, y, width, height
 
 
-def find_head_box(image: np.ndarray) -> tuple[Box, str]:
-    """Return the box of the largest head in an image, without a network.
-
-    A frontal face, detected by scikit-image's LBP cascade, is widened to the head. Without one, an image with the
-    aspect ratio of a portrait counts as one head.
-
-    Args:
-        image: (H, W, 3) RGB, uint8 or float in [0, 1].
-
-    Returns:
-        x, y, width, height in pixels within the image, and their origin: the end of a sentence that begins "the head
-        was …".
-
-    Raises:
-        ValueError: no face was found, and the image is no portrait.
-
-    Example:
-        >>> find_head_box(np.zeros((100, 80, 3), np.uint8))[0]
-        (0.0, 0.0, 80.0, 100.0)
-    """
-    height, width = image.shape[:2]
-    face = find_face(image)
-    if face is not None:
-        return widened(face, (height, width)), "found around a frontal face"
-    if PORTRAIT[0] <= width / height <= PORTRAIT[1]:
-        return (0.0, 0.0, float(width), float(height)), "taken to fill the picture, in which no frontal face was found"
-    raise ValueError(
-        f"no frontal face was found in the image of {width}×{height} pixels, and it has not the shape of a portrait: "
-        "give the head's box x, y, width, height, or crop the image to the head."
-    )
-
-
 def widened(face: Box, image: Sequence[int], margins: Sequence[float] = HEAD_MARGINS) -> Box:
     """Return the box of the head around a face, within an image of this height and width.
 
@@ -236,34 +196,6 @@ def widened(face: Box, image: Sequence[int], margins: Sequence[float] = HEAD_MAR
     start = max(0.0, x - left * width), max(0.0, y - top * height)
     end = min(float(image[1]), x + (1 + right) * width), min(float(image[0]), y + (1 + bottom) * height)
     return (*start, end[0] - start[0], end[1] - start[1])
-
-
-def find_face(image: np.ndarray) -> Box | None:
-    """Return the largest frontal face that the LBP cascade detects in (H, W, 3): x, y, width, height, brow to mouth.
-
-    Example:
-        >>> find_face(np.zeros((100, 80, 3), np.uint8)) is None
-        True
-    """
-    from skimage.data import lbp_frontal_face_cascade_filename
-    from skimage.feature import Cascade
-
-    shrunk = Image.fromarray(to_uint8(image))
-    shrunk.thumbnail((DETECTION_SIZE, DETECTION_SIZE))
-    if min(shrunk.size) < SMALLEST_FACE:
-        return None
-    faces = Cascade(lbp_frontal_face_cascade_filename()).detect_multi_scale(
-        np.asarray(shrunk),
-        scale_factor=1.2,
-        step_ratio=1,
-        min_size=(SMALLEST_FACE, SMALLEST_FACE),
-        max_size=(DETECTION_SIZE, DETECTION_SIZE),
-    )
-    if not faces:
-        return None
-    largest = max(faces, key=lambda face: face["width"])
-    scale = image.shape[1] / shrunk.width
-    return (largest["c"] * scale, largest["r"] * scale, largest["width"] * scale, largest["height"] * scale)
 
 
 def _extended(start: float, length: float, before: float, after: float, limit: int) -> tuple[int, int]:

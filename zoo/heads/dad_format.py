@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 IMAGE_FROM_CAMERA = np.diag([1.0, -1.0, -1.0])
 """OpenGL's camera looks along −z with y up; the picture frame has y down and z away from the viewer."""
 ARCHIVE = "DAD-3DHeadsDataset"  # the folder that the data set is unpacked to
+DAD_SPLITS = ("train", "val", "test")
 KEYS = ("vertices", "model_view_matrix", "projection_matrix")  # of a file, in the order of `Annotation`'s fields
 SHEAR = 0.1  # largest deviation of R·Rᵀ from 1 for a rotation R
 FOLDERS = {"validation": "val"}  # splits whose folder and list have another name
@@ -128,8 +129,8 @@ def missing_files(items: list[Item]) -> list[Path]:
     return [path for item in items for path in (item.image, item.annotation) if not path.is_file()]
 
 
-def read_annotation(path: Path, vertex_count: int) -> Annotation:
-    """Read the annotation of one item, for a head model of `vertex_count` vertices.
+def read_annotation(path: Path, vertex_count: int | None) -> Annotation:
+    """Read the annotation of one item, for a head model of `vertex_count` vertices; None takes any.
 
     Raises:
         ZooError: no such file, not JSON, another number of vertices, or matrices that project no head to an image.
@@ -143,7 +144,7 @@ def read_annotation(path: Path, vertex_count: int) -> Annotation:
     """
     content = _read_json(path)
     annotation = Annotation(*(_numbers(content, name, path) for name in KEYS))
-    if annotation.vertices.shape != (vertex_count, 3):
+    if annotation.vertices.shape != (vertex_count or len(annotation.vertices), 3):
         raise ZooError(
             f"{path}: vertices have shape {annotation.vertices.shape}, expected ({vertex_count}, 3), the head model's: "
             "use the head model that the data was annotated with (FLAME for DAD-3DHeads)."

@@ -115,6 +115,8 @@ class FoundHead(NamedTuple):
     """x, y, width, height of the head in pixels, within the image."""
     score: float
     """How sure the detector is, from 0 to 1."""
+    roll: float = 0.0
+    """Degrees by which the head is tilted clockwise, as far as the detector knows."""
 
 
 class Detector(Part):

@@ -12,10 +12,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
+from PIL import Image, ImageDraw
 from torch import Tensor
 
 from zoo.core.files import replacing
 from zoo.heads.crop import Box
+from zoo.heads.detection import LOW_SCORE
 from zoo.heads.mesh import HeadModel, HeadParams
 from zoo.heads.mesh_files import for_viewers, write_glb, write_obj
 from zoo.heads.pictures import draw_head, to_array
@@ -62,6 +64,13 @@ class HeadResult(NamedTuple):
     """Head model of the mesh."""
     network_landmarks: np.ndarray | None = None
     """(68, 2) of the landmark branch, pixels of the image; None without such a branch."""
+    score: float | None = None
+    """How sure it is that a head is in the box, from 0 to 1; None for a box that was given."""
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether the score is low."""
+        return is_doubtful(self.score)
 
     @property
     def posed(self) -> np.ndarray:
@@ -69,27 +78,38 @@ class HeadResult(NamedTuple):
         return self.vertices @ self.rotation.T
 
 
+def is_doubtful(score: float | None) -> bool:
+    """Return whether a score is low.
+
+    Example:
+        >>> is_doubtful(0.5), is_doubtful(1.0), is_doubtful(None)
+        (True, False, False)
+    """
+    return score is not None and score < LOW_SCORE
+
+
 class HeadImage(NamedTuple):
-    """An image with its head."""
+    """An image with its heads."""
 
     path: Path
     pixels: np.ndarray
     """(H, W, 3) uint8."""
-    head: HeadResult
+    heads: list[HeadResult]
+    """The largest first."""
 
 
 class HeadFiles(ResultFiles):
     """Files that heads are saved as.
 
     Args:
-        folder: created when missing; files of the same name are replaced.
+        folder: created when missing; files of the same name are replaced. A name such as `out.obj` is one file.
         save: some of `KINDS`; None takes all for images, and for videos those that are not a file per frame.
         wire: draw the mesh as a wire frame instead of a half-transparent surface.
         posed: rotate meshes as in the image; otherwise they look at the viewer.
         model: name of the model in JSON files.
 
     Raises:
-        ZooError: unknown kind.
+        ZooError: unknown kind, or a file where the folder should be.
 
     Example:
         >>> HeadFiles("out", ["json"]).targets("walk", video=True)["json"].as_posix()
@@ -112,14 +132,17 @@ class HeadFiles(ResultFiles):
         self.wire, self.posed, self.model = wire, posed, model
 
     def write(self, kind: str, path: Path, image: HeadImage) -> None:
-        """Write one kind of result of an image."""
+        """Write one kind of result of an image. Meshes are a file per head: `NAME.obj`, `NAME_2.obj`, …"""
         if kind == "overlay":
-            write_image(path, self.overlay(image.pixels, image.head))
+            write_image(path, self.overlay(image.pixels, image.heads))
         elif kind in ("obj", "glb"):
-            self.write_mesh(path, image.head)
+            for number, head in enumerate(image.heads, start=1):
+                self.write_mesh(path if number == 1 else path.with_stem(f"{path.stem}_{number}"), head)
         else:
             size = [image.pixels.shape[1], image.pixels.shape[0]]
-            record = {"picture": image.path.name, "size": size} | self.record(kind, image.head)
+            record = {"picture": image.path.name, "size": size} | self.record(kind, image.heads[0])
+            if len(image.heads) > 1:
+                record["others"] = [self.record(kind, head) for head in image.heads[1:]]
             lines = (f"  {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in record.items())
             with replacing(path) as unfinished:
                 unfinished.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
@@ -132,7 +155,7 @@ class HeadFiles(ResultFiles):
         """
         if kind == "overlay":
             with VideoWriter(path, info) as video:
-                yield lambda number, frame, head: video.write(self.overlay(frame.pixels, head), frame)
+                yield lambda number, frame, head: video.write(self.overlay(frame.pixels, [head] if head else []), frame)
         elif kind in ("obj", "glb"):
             yield lambda number, frame, head: self.write_mesh(path / f"{number:06d}.{kind}", head)
         else:
@@ -144,12 +167,22 @@ class HeadFiles(ResultFiles):
 
                 yield write_line
 
-    def overlay(self, pixels: np.ndarray, head: HeadResult | None) -> np.ndarray:
-        """Return the image (H, W, 3) uint8 with the head drawn over it."""
-        if head is None:
-            return pixels
-        faces = to_array(head.head_model.faces)
-        return draw_head(pixels, head.projected, head.posed, faces, head.landmarks, head.rotation, wire=self.wire)
+    def overlay(self, pixels: np.ndarray, heads: Sequence[HeadResult]) -> np.ndarray:
+        """Return the image (H, W, 3) uint8 with the heads drawn over it, doubtful ones in a red frame."""
+        image = pixels
+        for head in reversed(heads):  # the largest is in front
+            faces = to_array(head.head_model.faces)
+            image = draw_head(image, head.projected, head.posed, faces, head.landmarks, head.rotation, wire=self.wire)
+        doubtful = [head.box for head in heads if head.doubtful]
+        if not doubtful:
+            return image
+        framed = Image.fromarray(image)
+        draw = ImageDraw.Draw(framed)
+        for x, y, width, height in doubtful:
+            draw.rectangle(
+                (x, y, x + width - 1, y + height - 1), outline="red", width=max(2, min(image.shape[:2]) // 100)
+            )
+        return np.asarray(framed)
 
     def write_mesh(self, path: Path, head: HeadResult | None) -> None:
         """Write OBJ or GLB, as the path ends."""
@@ -161,7 +194,7 @@ class HeadFiles(ResultFiles):
         """Return the JSON of a head, of the kind `json` or `landmarks`."""
         if head is None:
             return {"box": None}
-        box = {"box": rounded(head.box), "box_from": head.how}
+        box = {"box": rounded(head.box), "box_from": head.how, "score": head.score, "doubtful": head.doubtful}
         if kind == "landmarks":
             network = head.network_landmarks
             return box | {

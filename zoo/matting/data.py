@@ -168,9 +168,11 @@ class MattingData(DataModule):
                 "there is nothing to predict: give --data.predict.source=FOLDER and "
                 "--data.predict.background=PICTURE_OR_FOLDER."
             )
-        return self.evaluation_loader(PredictionSamples(self.predict), 1, collate)
+        return self.evaluation_loader(PredictionSamples(self.predict), 1, collate_prediction)
 
     def on_after_batch_transfer(self, batch: MattingBatch, dataloader_idx: int) -> MattingBatch:
+        if isinstance(batch, ValueError):  # an image that cannot be predicted
+            return batch
         if not self.trainer.training:
             return batch_to_float(batch)
         return batch if self.workers_augment else self.augmenter(self.trainer.current_epoch)(batch)
@@ -293,6 +295,12 @@ def in_order(stages: Mapping[str, TrainingStage], order: Sequence[str] | None) -
                 "epochs."
             )
     return chosen
+
+
+def collate_prediction(samples: Sequence[MattingBatch | ValueError]) -> MattingBatch | ValueError:
+    """Return the batch of one sample, or its error."""
+    (sample,) = samples
+    return sample if isinstance(sample, ValueError) else collate([sample])
 
 
 def collate(samples: Sequence[MattingBatch]) -> MattingBatch:

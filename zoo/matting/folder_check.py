@@ -15,9 +15,10 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from zoo.matting.folders import Pair, counted, index_clips, pair_by_name, require_same_size
+from zoo.matting.folders import Pair, counted, index_clips, looks_premultiplied, pair_by_name, require_same_size
+from zoo.media import videos
 from zoo.media.frame_index import FrameReader, find_videos
-from zoo.media.images import EXTENSIONS, MediaError, Mode, find_images, read_image
+from zoo.media.images import EXTENSIONS, MediaError, Mode, find_images, read_image, split_files
 
 FOREGROUNDS = ("fgr", "fg", "foreground", "foregrounds")
 """Names of folders of foregrounds, the usual name first; upper and lower case alike. So for the next three."""
@@ -38,15 +39,21 @@ class Layout(NamedTuple):
     foregrounds: str | None = None
     alphas: str | None = None
     backgrounds: Path | None = None
+    premultiplied: bool = False
 
     @property
     def spec(self) -> dict[str, Any]:
         """Spec of the dataset, without the arguments that have their default value."""
-        arguments = {"root": str(self.root), "backgrounds": str(self.backgrounds or "PATH/TO/BACKGROUNDS")}
+        arguments: dict[str, Any] = {
+            "root": str(self.root),
+            "backgrounds": str(self.backgrounds or "PATH/TO/BACKGROUNDS"),
+        }
         if self.foregrounds not in (None, FOREGROUNDS[0]):
             arguments["foregrounds"] = str(self.foregrounds)
         if self.alphas not in (None, ALPHAS[0]):
             arguments["alphas"] = str(self.alphas)
+        if self.premultiplied:
+            arguments["premultiplied"] = True
         return {"class_path": self.reader, "init_args": arguments}
 
 
@@ -58,6 +65,7 @@ class Inspection(NamedTuple):
     size: tuple[int, int] | None = None
     has_16_bits: bool = False
     frames: int = 0
+    premultiplied: bool | None = None
 
 
 @dataclass
@@ -70,6 +78,8 @@ class Report:
     frames: int = 0  # of all usable clips
     sizes: Counter[tuple[int, int]] = field(default_factory=Counter)  # (height, width) → number of items
     with_16_bits: list[str] = field(default_factory=list)  # no fault, these are read as fractions
+    premultiplied: list[str] = field(default_factory=list)  # mattes whose colours look multiplied by alpha
+    straight: int = 0  # the number of those that do not
     problems: list[str] = field(default_factory=list)
     tasks: list[Callable[[], Inspection]] = field(default_factory=list)  # one opens one item
 
@@ -173,7 +183,12 @@ def inspect(report: Report) -> Iterator[Inspection]:
                 report.sizes[inspection.size] += 1
             if inspection.has_16_bits:
                 report.with_16_bits.append(inspection.name)
+            if inspection.premultiplied:
+                report.premultiplied.append(inspection.name)
+            report.straight += inspection.premultiplied is False
             yield inspection
+    if report.layout and len(report.premultiplied) > 9 * report.straight:
+        report.layout = report.layout._replace(premultiplied=True)
 
 
 def _search_pairs(folder: Path, findings: Findings) -> None:
@@ -181,8 +196,8 @@ def _search_pairs(folder: Path, findings: Findings) -> None:
     children = _subfolders(folder)
     left, right = (_first_named(children, names) for names in (FOREGROUNDS, ALPHAS))
     if left and right:
-        videos = _holds(left, find_videos) and not _holds(left, find_images)
-        findings.layouts.append(Layout("VideoMattes" if videos else "MatteFolder", folder, left.name, right.name))
+        clips = split_files(left, videos.EXTENSIONS)[0] and not split_files(left, EXTENSIONS)[0]
+        findings.layouts.append(Layout("VideoMattes" if clips else "MatteFolder", folder, left.name, right.name))
     elif present := left or right:
         missing = "alphas (pha)" if left else "foregrounds (fgr)"
         findings.problems.append(
@@ -200,7 +215,7 @@ def _search_cutouts(folder: Path, findings: Findings) -> None:
     children = [child for child in _subfolders(folder) if not _named(child, BACKGROUNDS)]
     has_splits = any(_named(child, SPLITS) for child in children)
     if not has_splits and not any(background.is_relative_to(folder) for background in findings.backgrounds):
-        if _holds(folder, find_images):
+        if split_files(folder, EXTENSIONS)[0]:
             findings.layouts.append(Layout("CutoutFolder", folder))
         return
     loose = [path for path in folder.iterdir() if path.suffix.lower() in EXTENSIONS and path.is_file()]
@@ -243,7 +258,13 @@ def _inspect_images(name: str, files: Sequence[tuple[Path, Mode]], pair: Pair | 
         except MediaError as error:
             problems.append(str(error))
     size = (images[0].shape[0], images[0].shape[1]) if images else None
-    return Inspection(name, problems + alpha_problems, size, any(image.dtype != np.uint8 for image in images))
+    premultiplied = None
+    if not problems and pair:
+        premultiplied = looks_premultiplied(*images)
+    elif not problems and images[0].ndim == 3 and images[0].shape[2] == 4:
+        premultiplied = looks_premultiplied(images[0][:, :, :3], images[0][:, :, 3])
+    has_16_bits = any(image.dtype != np.uint8 for image in images)
+    return Inspection(name, problems + alpha_problems, size, has_16_bits, premultiplied=premultiplied)
 
 
 def _inspect_pair(pair: Pair) -> Inspection:
@@ -295,10 +316,3 @@ def _named(folder: Path, names: tuple[str, ...]) -> bool:
 def _first_named(folders: list[Path], names: tuple[str, ...]) -> Path | None:
     ranked = sorted((names.index(folder.name.lower()), folder) for folder in folders if _named(folder, names))
     return ranked[0][1] if ranked else None
-
-
-def _holds(folder: Path, find: Callable[[Path], list[Path]]) -> bool:
-    try:
-        return bool(find(folder))
-    except MediaError:
-        return False

@@ -152,8 +152,49 @@ def counted(count: int, word: str) -> str:
     return f"{count} {word}" + ("" if count == 1 else "s")
 
 
-def read_pair(pair: Pair) -> tuple[np.ndarray, np.ndarray]:
-    """Read foreground (H, W, 3) and alpha (H, W), each uint8, or float32 in [0, 1] where its file holds 16 bits.
+def looks_premultiplied(foreground: np.ndarray, alpha: np.ndarray) -> bool | None:
+    """Return whether no colour exceeds alpha where alpha is soft; None where too few pixels are soft.
+
+    Args:
+        foreground, alpha: (H, W, 3) and (H, W), each uint8 or float in [0, 1].
+
+    Example:
+        >>> alpha = np.full((16, 16), 100, np.uint8)
+        >>> [looks_premultiplied(np.full((16, 16, 3), grey, np.uint8), alpha) for grey in (80, 200)]
+        [True, False]
+    """
+    brightest, opacity = _as_float(foreground).max(axis=2), _as_float(alpha)
+    soft = (opacity > 0.01) & (opacity < 0.8)
+    if soft.sum() < 100:
+        return None
+    return bool((brightest[soft] <= opacity[soft] + 0.005).mean() > 0.995)
+
+
+def straight(foreground: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """Return straight colours (H, W, 3) of premultiplied ones, of the same type; black where alpha is 0.
+
+    Example:
+        >>> straight(np.full((1, 1, 3), 50, np.uint8), np.full((1, 1), 102, np.uint8)).tolist()
+        [[[125, 125, 125]]]
+    """
+    opacity = _as_float(alpha)[:, :, None]
+    colours = np.clip(_as_float(foreground) / np.maximum(opacity, 1e-6), 0, 1) * (opacity > 0)
+    return np.rint(colours * 255).astype(np.uint8) if foreground.dtype == np.uint8 else colours.astype(np.float32)
+
+
+def _as_float(values: np.ndarray) -> np.ndarray:
+    return values / np.float32(255) if values.dtype == np.uint8 else values
+
+
+def read_pair(pair: Pair, premultiplied: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """Read straight foreground (H, W, 3) and alpha (H, W).
+
+    Args:
+        pair: of files.
+        premultiplied: the file's colours are multiplied by alpha.
+
+    Returns:
+        Each uint8, or float32 in [0, 1] where its file holds 16 bits.
 
     Raises:
         MediaError: one of the files cannot be read, or the two differ in size.
@@ -167,7 +208,7 @@ def read_pair(pair: Pair) -> tuple[np.ndarray, np.ndarray]:
     """
     foreground, alpha = read_image(pair.foreground, "RGB"), read_image(pair.alpha, "L")
     require_same_size(pair, foreground, alpha)
-    return foreground, alpha
+    return straight(foreground, alpha) if premultiplied else foreground, alpha
 
 
 def fingerprint(*files: Path) -> str:

@@ -5,9 +5,9 @@
 """
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from fractions import Fraction
 from functools import lru_cache
-from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
@@ -22,17 +22,32 @@ from zoo.matting.net import MattingNetwork
 from zoo.matting.parts import MattingOutput
 from zoo.matting.results import MatteFiles
 from zoo.measure.device import choose_device, device_of
-from zoo.media.images import MediaError, find_images, image_size, read_image, to_tensor, to_uint8
+from zoo.media.images import (
+    MediaError,
+    MediaWarning,
+    check_image,
+    find_images,
+    read_image,
+    to_tensor,
+    to_uint8,
+)
 from zoo.media.run import Job, name_in, named_images, process_images, process_video, refuse_overwriting
-from zoo.media.videos import Frame, is_video, read_frames, read_video_info
+from zoo.media.videos import Frame, VideoEndsEarly, is_video, read_frames, read_video_info
 from zoo.training.models import create_model, load
 
+Align = bool | Literal["auto"]
 MattingModel = Callable[[Tensor, Tensor], MattingOutput]
 
 PRECISIONS = {"32": torch.float32, "bf16": torch.bfloat16, "16": torch.float16}
 
 
-class MattingWarning(UserWarning):
+STILL = 0.5
+"""Pixels by which a camera may seem to move while it stands still."""
+SEARCHED_SECONDS = 5
+"""How long the place of the background is searched at the beginning of a video."""
+
+
+class MattingWarning(MediaWarning):
     """The result may be poor; the message says why."""
 
 
@@ -64,12 +79,12 @@ class Matting:
 
     def upload(self, image: np.ndarray | Tensor) -> Tensor:
         """Return an image as a batch (B, 3, H, W) in [0, 1] on the model's device."""
-        device = device_of(self.model)
+        device, image = device_of(self.model), check_image(image)
         return image.to(device) if isinstance(image, Tensor) else to_tensor(image, device)[None]
 
     def upload_background(self, background: np.ndarray | Tensor) -> Tensor:
         """Return the same for a background: the same tensor as the last time if the array's values are the same."""
-        if isinstance(background, Tensor):
+        if not isinstance(background, np.ndarray):
             return self.upload(background)
         last = self._background
         if last is None or last[0].dtype != background.dtype or not np.array_equal(last[0], background):
@@ -108,11 +123,17 @@ def load_matting(
         >>> matting(image, image).alpha.shape
         torch.Size([1, 1, 128, 128])
     """
+    if base_scale is not None and not 1 / 32 <= base_scale <= 1:
+        raise ZooError(
+            f"base_scale={base_scale:g}: expected a number from {1 / 32:g}, below which the base network sees no "
+            "person, to 1; 0.25 suits HD and 0.125 suits 4K. Leave it out to fit it to each image's size."
+        )
     target = choose_device(device)
     model: Any = load(name) if checkpoint is None else create_model(name, checkpoint=checkpoint).eval()
     model.to(target)
     if not isinstance(getattr(model, "network", None), MattingNetwork):
-        if base_scale is not None or precision != "32" or compiled:
+        other = getattr(model, "output_type", MattingOutput) is not MattingOutput
+        if other or base_scale is not None or precision != "32" or compiled:
             raise ZooError(f"{checkpoint or name} holds a {type(model).__name__}; expected a background matting model.")
         return Matting(model)
     side = trained_side(model.record) if model.record is not None else None
@@ -124,13 +145,14 @@ def matte_files(
     source: str | Path,
     background: str | Path,
     results: MatteFiles,
-    align: bool = False,
+    align: Align = "auto",
     progress: bool = True,
     decoder: str | None = None,
+    deinterlace: bool = False,
 ) -> list[Path]:
     """Matte an image, every image in a folder and its subfolders, or a video.
 
-    Names and sizes are checked before anything is computed. Results of a folder keep names and subfolders. Videos keep
+    Names are checked before anything is computed. Results of a folder keep names and subfolders. Videos keep
     timestamps, rotation and sound; an interrupted one leaves `NAME.partial.mp4`.
 
     Args:
@@ -139,9 +161,11 @@ def matte_files(
         background: an image without the person, by the same camera at the same place. For a folder also a folder with
             an image of the same name (whatever its ending) for each.
         results: what is saved, and where.
-        align: warp the background onto the source first (a video's first frame), which also allows another size.
+        align: whether the background is warped onto the source first, which also allows another size: `auto` where the
+            camera moved by half a pixel or more, which is said once. A video is aligned once, to its first frame that
+            shows the place.
         progress: show a progress bar.
-        decoder: of a video, see `read_frames`.
+        decoder, deinterlace: of a video, see `read_frames`.
 
     Returns:
         The files written; for the frames of a video their folders.
@@ -155,31 +179,25 @@ def matte_files(
         >>> from tempfile import TemporaryDirectory
         >>> from zoo.media.images import write_image
         >>> with TemporaryDirectory() as folder:
-        ...     image = write_image(f"{folder}/me.png", np.zeros((32, 32, 3), np.uint8))
+        ...     image, place = (write_image(f"{folder}/{n}.png", np.full((32, 32, 3), n, np.uint8)) for n in (1, 2))
         ...     model = lambda source, background: MattingOutput(*[source[:, :1]] * 6)
-        ...     [path.name for path in matte_files(model, image, image, MatteFiles(f"{folder}/out", ["alpha"]))]
-        ['me.png']
+        ...     [path.name for path in matte_files(model, image, place, MatteFiles(f"{folder}/out", ["alpha"]))]
+        ['1.png']
     """
     source, background = Path(source), Path(background)
     model = model if isinstance(model, Matting) else Matting(model)
     if is_video(source) and not source.is_dir():
-        return _matte_video(model, source, background, results, align, progress, decoder)
+        return _matte_video(model, source, background, results, align, progress, decoder, deinterlace)
     if source.is_dir():
         pairs = pair_images(source, background, results)
     else:
         refuse_moving(results)
         pairs = [(source, _one_background(background), source.stem)]
     jobs = [Job((image, behind), results.targets(name)) for image, behind, name in pairs]
-    if not align:
-        for job in jobs:
-            sizes = [image_size(path) for path in job.inputs]
-            if sizes[0] != sizes[1]:
-                _refuse_sizes(job.inputs[0], job.inputs[1], *sizes)
     read_background = lru_cache(maxsize=1)(read_image)
 
     def read(path: Path, background_path: Path) -> tuple[Tensor, Tensor]:
-        image = read_image(path)
-        fitting = fitting_background(image, read_background(background_path), path, background_path, align)
+        image, fitting = read_with_background(path, background_path, align, read_background)
         return model.upload(image), model.upload_background(fitting)
 
     folder = results.folder if source.is_dir() else None
@@ -191,22 +209,23 @@ def _matte_video(
     source: Path,
     background: Path,
     results: MatteFiles,
-    align: bool,
+    align: Align,
     progress: bool,
     decoder: str | None,
+    deinterlace: bool,
 ) -> list[Path]:
-    info, targets = read_video_info(source), results.targets(source.stem, video=True)
+    info, targets = read_video_info(source, deinterlace), results.targets(source.stem, video=True)
     refuse_overwriting(targets.values(), [source, _one_background(background)])
-    frames = read_frames(source, decoder)
-    first = next(frames)
-    fitting = model.upload(fitting_background(first.pixels, read_image(background), source, background, align))
+    empty = read_image(background)
+    shown = _reference_frame(read_frames(source, decoder), empty)
+    fitting = model.upload(fitting_background(shown, empty, source, background, align))
 
     def read(frame: Frame) -> Tensor:
         return model.upload(frame.pixels)
 
     writers = [results.frame_writer(kind, path, info) for kind, path in targets.items()]
     process_video(
-        chain([first], frames),
+        read_frames(source, decoder, deinterlace),
         read,
         lambda image: model(image, fitting),
         writers,
@@ -217,10 +236,51 @@ def _matte_video(
     return list(targets.values())
 
 
+def _reference_frame(frames: Iterator[Frame], background: np.ndarray) -> np.ndarray:
+    """Return the first frame that shows the background's place: a video may fade in, or begin with a title.
+
+    Five frames a second are compared, for a few seconds; where none shows the place, the most similar one is returned.
+    """
+    from zoo.matting.alignment import SAME_PLACE_SCORE, same_place_score
+
+    best, highest, due = None, -1.0, Fraction(0)
+    try:
+        for frame in frames:
+            if best is None or frame.seconds >= due:
+                due = frame.seconds + Fraction(1, 5)
+                score = same_place_score(frame.pixels, to_uint8(background))
+                if score > highest:
+                    best, highest = frame.pixels, score
+            if highest >= SAME_PLACE_SCORE or frame.seconds > SEARCHED_SECONDS:
+                break
+    except VideoEndsEarly:  # reported when the frames are matted
+        if best is None:
+            raise
+    assert best is not None
+    return best
+
+
+def read_with_background(
+    path: Path, background_path: Path, align: Align, read_background: Callable[[Path], np.ndarray] = read_image
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return an image and its background at the same size.
+
+    Raises:
+        MediaError: files that cannot be read, of different sizes, or with the same pixels.
+    """
+    image, background = read_image(path), read_background(background_path)
+    if np.array_equal(image, background):
+        raise MediaError(
+            f"{path} and its background {background_path} have the same pixels, so that nobody is in front of it; "
+            "expected a background without the person."
+        )
+    return image, fitting_background(image, background, path, background_path, align)
+
+
 def fitting_background(
-    source: np.ndarray, background: np.ndarray, source_path: Path, background_path: Path, align: bool
+    source: np.ndarray, background: np.ndarray, source_path: Path, background_path: Path, align: Align
 ) -> np.ndarray:
-    """Return the background at the size of the source, aligned if `align`.
+    """Return the background at the size of the source, aligned where `align` says so.
 
     Warns where the two do not look like the same place.
 
@@ -229,16 +289,35 @@ def fitting_background(
     """
     from zoo.matting.alignment import align_background, is_same_place  # scikit-image is loaded for images only
 
-    if align:
-        background, message = align_background(to_uint8(source), to_uint8(background))
-        if message:
-            warnings.warn(f"{source_path.name}: {message}", MattingWarning, stacklevel=3)
+    failure = None
+    if align is not False:
+        aligned = align_background(to_uint8(source), to_uint8(background), STILL if align == "auto" else 0.0)
+        background, failure = aligned.background, aligned.message
+        if align is True and failure:
+            warnings.warn(f"{source_path.name}: {failure}", MattingWarning, stacklevel=3)
+        elif align == "auto" and not failure and aligned.moved and aligned.moved >= STILL:
+            warnings.warn(
+                "the camera moved between image and background, so the background is aligned (--align off leaves it).",
+                MediaWarning,
+                stacklevel=3,
+            )
     if source.shape != background.shape:
         _refuse_sizes(source_path, background_path, source.shape[:2], background.shape[:2])
+    chroma = [float(np.ptp(to_uint8(image), axis=2).mean()) for image in (source, background)]
+    if min(chroma) < 1 and max(chroma) > 8:
+        names = [source_path.name, background_path.name]
+        grey, coloured = names if chroma[0] < chroma[1] else names[::-1]
+        warnings.warn(
+            f"{grey} is grey and {coloured} is coloured, so the matte will be poor; expected both by the same camera "
+            "with the same settings.",
+            MattingWarning,
+            stacklevel=3,
+        )
     if not is_same_place(to_uint8(source), to_uint8(background)):
         warnings.warn(
             f"{source_path.name} and {background_path.name} do not look like the same place, so the matte will be "
-            "poor; expected an image of the place without the person, taken with the same camera.",
+            "poor; expected an image of the place without the person, taken with the same camera."
+            + (f" Also, {failure}" if failure and align == "auto" else ""),
             MattingWarning,
             stacklevel=3,
         )
@@ -255,7 +334,12 @@ def pair_images(source: Path, background: Path, results: MatteFiles) -> list[tup
     images = named_images(source, results.folders())
     if not background.is_dir():
         one = _one_background(background)
-        return [(image, one, name) for image, name in images]
+        others = [(image, one, name) for image, name in images if image.resolve() != one.resolve()]
+        if not others:
+            raise MediaError(f"{source} holds only the background {one}; expected images of people in front of it.")
+        if len(others) < len(images):
+            warnings.warn(f"{one} is the background and left out of the images.", MediaWarning, stacklevel=2)
+        return others
     backgrounds = {name_in(path, background): path for path in find_images(background)}
     missing = [name for _, name in images if name not in backgrounds]
     if missing:
@@ -284,5 +368,5 @@ def _one_background(background: Path) -> Path:
 def _refuse_sizes(source: Path, background: Path, size: tuple[int, ...], background_size: tuple[int, ...]) -> NoReturn:
     raise MediaError(
         f"{background} is {background_size[1]}×{background_size[0]} pixels, {source} is {size[1]}×{size[0]}; expected "
-        "one size: take both with the same camera and settings, or use --align to lay the background over the source."
+        "one size: take both with the same camera and settings; --align auto also takes another size where it can."
     )

@@ -21,6 +21,7 @@ from zoo.matting.perturbation import Perturbation, perturb
 from zoo.matting.pictures import log_sheet, result_tiles
 from zoo.matting.prediction import save_prediction
 from zoo.media.images import cover
+from zoo.media.run import left_out
 from zoo.training.data import DataModule
 from zoo.training.hooks import largest_difference
 from zoo.training.module import Schedule, TrainingModule
@@ -196,16 +197,24 @@ class BackgroundMatting(TrainingModule):
 
     # Prediction
 
-    def predict_step(self, batch: MattingBatch, batch_idx: int) -> MattingOutput:
-        return self.network(batch.source, batch.background)
+    def predict_step(self, batch: MattingBatch | ValueError, batch_idx: int) -> MattingOutput | ValueError:
+        return batch if isinstance(batch, ValueError) else self.network(batch.source, batch.background)
 
     def on_predict_start(self) -> None:
+        self._unpredicted: list[ValueError] = []
         settings = getattr(getattr(self.trainer, "datamodule", None), "predict", None)
         self._results = None if settings is None else settings.results()
 
     def on_predict_batch_end(self, outputs: Any, batch: MattingBatch, batch_idx: int, dataloader_idx: int = 0) -> None:
-        if self._results is not None:
+        if isinstance(outputs, ValueError):
+            self._unpredicted.append(outputs)
+        elif self._results is not None:
             save_prediction(self._results, batch, outputs)
+
+    def on_predict_end(self) -> None:
+        if self._unpredicted:
+            count: Any = self.trainer.num_predict_batches
+            raise left_out(self._unpredicted, sum(count), self._results and self._results.folder)
 
     def _add_to_sheet(self, batch: MattingBatch, output: MattingOutput) -> None:
         room = SHEET_SAMPLES - sum(len(record.alpha) for record, _ in self._sheet)

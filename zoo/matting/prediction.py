@@ -5,15 +5,16 @@ For one image or a video, and without a trainer, there is `zoo matte`.
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch.utils.data import Dataset
 
-from zoo.matting.inference import fitting_background, pair_images
+from zoo.matting.inference import pair_images, read_with_background
 from zoo.matting.parts import MattingBatch, MattingOutput
 from zoo.matting.results import MatteFiles
-from zoo.media.images import MediaError, read_image, to_tensor
-from zoo.media.run import refuse_overwriting
+from zoo.media.images import MediaError, to_tensor
+from zoo.media.run import attempt, naming, refuse_overwriting
 
 
 @dataclass
@@ -26,7 +27,8 @@ class PredictionSet:
         output: folder of the results, `OUTPUT/alpha/NAME.png`.
         save: kinds of results: alpha, foreground, rgba, composite, error, refined.
         new_background: background of composites, an image or a colour.
-        align: warp each background onto its source first, which also allows another size.
+        align: warp each background onto its source first, which also allows another size; `auto` does so where the
+            camera moved.
 
     Example:
         >>> PredictionSet("photographs", "empty.png", save=["rgba"]).results().save
@@ -38,7 +40,7 @@ class PredictionSet:
     output: str = "mattes"
     save: list[str] = field(default_factory=lambda: ["alpha", "composite"])
     new_background: str | None = None
-    align: bool = False
+    align: bool | Literal["auto"] = "auto"
 
     def results(self) -> MatteFiles:
         """Return what is saved, and where."""
@@ -47,6 +49,8 @@ class PredictionSet:
 
 class PredictionSamples(Dataset):
     """Images with their backgrounds, each at its own size; alpha and foreground are zeros.
+
+    An image that cannot be used is an error instead of a batch, so that the others get their turn.
 
     Example:
         >>> PredictionSamples(PredictionSet("me.png", "empty.png"))
@@ -68,11 +72,13 @@ class PredictionSamples(Dataset):
     def __len__(self) -> int:
         return len(self.pairs)
 
-    def __getitem__(self, index: int) -> MattingBatch:
-        source, background, name = self.pairs[index]
-        pixels = read_image(source)
-        fitting = fitting_background(pixels, read_image(background), source, background, self.align)
-        image, captured = (to_tensor(each).contiguous() for each in (pixels, fitting))
+    def __getitem__(self, index: int) -> MattingBatch | ValueError:
+        sample = attempt(self._read, *self.pairs[index])
+        return naming(sample, self.pairs[index][0]) if isinstance(sample, ValueError) else sample
+
+    def _read(self, source: Path, background: Path, name: str) -> MattingBatch:
+        pair = read_with_background(source, background, self.align)
+        image, captured = (to_tensor(each).contiguous() for each in pair)
         zeros = torch.zeros_like(image)
         return MattingBatch(source=image, background=captured, alpha=zeros[:1], foreground=zeros, name=[name])
 

@@ -30,14 +30,16 @@ class MatteFiles(ResultFiles):
     """Files that mattes are saved as.
 
     Args:
-        folder: created when missing; files of the same name are replaced.
-        save: some of `KINDS`.
+        folder: created when missing; files of the same name are replaced. A name such as `out.png` is one file.
+        save: some of `KINDS`; None takes alpha and composite, for one file the cut-out or, in MP4 or with a new
+            background, the composite.
         new_background: background of composites, which it adds to `save`: an image, a colour (`#00ff00`, `green`) or,
             for videos, a video, which is repeated. Images and videos of another size are scaled to cover the source.
         frames: save each frame of a video as a lossless PNG, `FOLDER/KIND/NAME/000000.png`.
 
     Raises:
-        ZooError: unknown kind, or a new background that is neither a file nor a colour.
+        ZooError: unknown kind, a file where the folder should be, or a new background that is neither a file nor a
+            colour.
 
     Example:
         >>> MatteFiles("out", ["alpha"], new_background="green").targets("me")["composite"].as_posix()
@@ -51,11 +53,14 @@ class MatteFiles(ResultFiles):
     def __init__(
         self,
         folder: str | Path,
-        save: Sequence[str] = default,
+        save: Sequence[str] | None = None,
         new_background: str | Path | None = None,
         frames: bool = False,
     ) -> None:
         super().__init__(folder, save)
+        if save is None:
+            composites = new_background is not None or self.folder.suffix.lower() == ".mp4"
+            save = self.default if self.file is None else ["composite" if composites else "rgba"]
         chosen = {*save, "composite"} if new_background is not None else {*save}
         self.save: tuple[str, ...] = tuple(kind for kind in KINDS if kind in chosen)
         self.new_background = NewBackground(DEFAULT_NEW_BACKGROUND if new_background is None else new_background)

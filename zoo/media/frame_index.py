@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple, Self
 import numpy as np
 
 from zoo.media.images import MediaError, find_files
-from zoo.media.videos import EXTENSIONS, as_rgb, import_av, open_video, upright
+from zoo.media.videos import EXTENSIONS, as_rgb, open_video, reason, upright
 
 INDEXED = frozenset({"mp4", "matroska", "avi"})
 """Containers (MP4 and MOV, MKV and WebM, AVI) whose packets hold the timestamp of each frame."""
@@ -45,7 +45,6 @@ def index_frames(path: str | Path) -> FrameIndex:
         MediaError: the file is missing, no video, in a container without exact timestamps, or truncated.
     """
     path = Path(path)
-    av = import_av()
     keyframe_of: dict[int, bool] = {}
     packets = 0
     try:
@@ -63,7 +62,9 @@ def index_frames(path: str | Path) -> FrameIndex:
                     raise _without_timestamps(path, container.format.long_name)
                 keyframe_of[packet.pts] = packet.is_keyframe
             announced = stream.frames if "mp4" in containers else 0  # exact in MP4 only
-    except av.error.FFmpegError as error:
+    except MediaError:
+        raise
+    except Exception as error:
         raise _damaged(path, error) from error
     if not keyframe_of or packets < announced:
         raise MediaError(
@@ -99,10 +100,9 @@ class FrameReader:
         Raises:
             MediaError: the frame cannot be decoded.
         """
-        av = import_av()
         try:
             frame = self._frame(number)
-        except av.error.FFmpegError as error:
+        except Exception as error:
             raise _damaged(self.path, error) from error
         if frame is None:
             raise MediaError(
@@ -165,7 +165,7 @@ def _without_timestamps(path: Path, container: str) -> MediaError:
     )
 
 
-def _damaged(path: Path, error: Any) -> MediaError:
+def _damaged(path: Path, error: Exception) -> MediaError:
     return MediaError(
-        f"{path} is truncated or damaged ({error.strerror}); expected a whole video: copy or export it again."
+        f"{path} is truncated or damaged ({reason(error)}); expected a whole video: copy or export it again."
     )

@@ -1,18 +1,24 @@
 """Image files, read and written without loss, and conversion between arrays and tensors.
 
-*Reading* returns the image upright (EXIF orientation applied) as uint8, or as float32 in [0, 1] when the file holds 16
-bits, so that no value is truncated. *Writing* makes PNG files, rounds, and is atomic. A bad file raises a `MediaError`.
+*Reading* returns the image upright (EXIF or XMP orientation applied) and in sRGB, as uint8, or as float32 in [0, 1]
+when the file holds 16 bits, so that no value is truncated. *Writing* makes PNG files, rounds, and is atomic. A bad file
+raises a `MediaError`; a file that is read in part gives a `MediaWarning`.
 """
 
 import math
+import os
+import struct
+import warnings
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache, lru_cache
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
-from PIL.PngImagePlugin import PngImageFile
+from PIL import Image, ImageCms, UnidentifiedImageError
+from PIL.PngImagePlugin import PngImageFile, PngInfo
 from PIL.TiffImagePlugin import TiffImageFile
 
 from zoo.core.errors import ZooError
@@ -22,21 +28,45 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
+FORMATS = {
+    "PNG": (".png", ".apng"),
+    "JPEG": (".jpg", ".jpeg", ".jfif"),
+    "WEBP": (".webp",),
+    "GIF": (".gif",),
+    "AVIF": (".avif",),
+    "BMP": (".bmp",),
+    "TIFF": (".tif", ".tiff"),
+    "HEIF": (".heic", ".heif"),
+}
+"""The formats that are read, by Pillow's names, with their file endings. HEIF needs the `heic` extra."""
+
+EXTENSIONS = frozenset(ending for endings in FORMATS.values() for ending in endings)
 """File endings of images, in lower case; upper case counts too."""
+
+LIMIT = "ZOO_MAX_IMAGE_MB"
+"""Environment variable: megabytes that the pixels of one image may take."""
+DEFAULT_LIMIT = 600
 
 Mode = Literal["RGB", "L", "RGBA"]
 
 NOT_FINITE = "an image to write holds values that are not finite (NaN or infinity): the model that made it is broken."
 
-_READABLE = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "I;16", "I;16B", "I"}
+SHOWN = 20
+"""Names that a message lists before it stops."""
+
+_READABLE = {"1", "L", "LA", "La", "P", "PA", "RGB", "RGBX", "RGBA", "RGBa", "I;16", "I;16B", "I"}
 _LOW_BYTES = {"RGB;16B": "RGB;16L", "RGBA;16B": "RGBA;16L"}
 _ORIENTATION = 0x0112  # the EXIF and TIFF tag
+_INTEROPERABILITY = 0xA005  # the EXIF tag
 _BITS_PER_SAMPLE = 258  # the TIFF tag
 
 
 class MediaError(ZooError):
     """Images or videos that cannot be used: a bad or missing file or folder, or a missing decoder."""
+
+
+class MediaWarning(UserWarning):
+    """A file or folder of which not everything is used; the message says what was left out."""
 
 
 def read_image(path: str | Path, mode: Mode = "RGB", least: int | None = None) -> np.ndarray:
@@ -66,15 +96,20 @@ def read_image(path: str | Path, mode: Mode = "RGB", least: int | None = None) -
             ratio = least / min(image.size)
             image.draft(None, (math.ceil(image.width * ratio), math.ceil(image.height * ratio)))
         deep = _has_16_bit_colour(path, image)  # before decoding, which discards the layout of the file
+        _check_size(path, image, deep)
+        _warn_of_more_images(path, image)
         image.load()
         if deep:
             pixels = _read_16_bit_colour(path)
         elif image.mode in ("I", "I;16", "I;16B"):
-            pixels = _to_unit(np.asarray(ImageOps.exif_transpose(image)))
+            pixels = _to_unit(np.asarray(image))
         else:
-            ImageOps.exif_transpose(image, in_place=True)  # copies nothing when the image is upright
             pixels = _read_8_bit(image)
-    return _as_mode(path, pixels, mode)
+        if mode != "L":  # an alpha is no colour
+            pixels = _in_srgb(path, image, pixels)
+        # Pillow rotates a TIFF by itself
+        orientation = 1 if isinstance(image, TiffImageFile) else _orientation(path, image)
+    return _as_mode(path, _rotated(pixels, orientation), mode)
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
@@ -83,12 +118,41 @@ def image_size(path: str | Path) -> tuple[int, int]:
     Raises:
         MediaError: the file is missing, empty or no image.
     """
-    with _opened(Path(path)) as image:
+    path = Path(path)
+    with _opened(path) as image:
+        if isinstance(image, PngImageFile) and _has_text_after_pixels(path):
+            _check_size(path, image, deep=False)
+            image.load()
         width, height = image.size
-        # Pillow rotates a TIFF by itself, and would decode a whole PNG to look for EXIF data at its end
-        tagged = not isinstance(image, TiffImageFile) and (not isinstance(image, PngImageFile) or "exif" in image.info)
-        sideways = tagged and image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
+        # Pillow swaps the sides of a TIFF where the tag says so, but not where XMP does
+        swapped = isinstance(image, TiffImageFile) and _ORIENTATION in image.tag_v2
+        sideways = not swapped and _orientation(path, image, quiet=True) >= 5
     return (width, height) if sideways else (height, width)
+
+
+def check_image(image: Any) -> Any:
+    """Return an array or tensor as it is, or raise where it is no image as the functions here take it.
+
+    Raises:
+        ZooError: a path, another type than uint8, bool or float, or floats above 1.
+
+    Example:
+        >>> check_image(np.full((2, 2, 3), 255.0))
+        Traceback (most recent call last):
+        zoo.core.errors.ZooError: the image has values up to 255; expected uint8, or floats from 0 to 1: divide by 255.
+    """
+    if isinstance(image, str | Path):
+        raise ZooError(
+            f"got the path '{image}'; expected an image in memory: zoo.media.images.read_image(path) returns it."
+        )
+    kind = str(getattr(image, "dtype", type(image).__name__)).removeprefix("torch.")
+    if not kind.startswith(("float", "bfloat", "uint8", "bool")):
+        raise ZooError(f"the image is of type {kind}; expected an array of uint8, or of floats from 0 to 1.")
+    if isinstance(image, np.ndarray) and "float" in kind and image.size and image.max() > 1.5:
+        raise ZooError(
+            f"the image has values up to {image.max():g}; expected uint8, or floats from 0 to 1: divide by 255."
+        )
+    return image
 
 
 def to_tensor(image: np.ndarray, device: "torch.device | str" = "cpu", scale: bool = True) -> "Tensor":
@@ -155,32 +219,91 @@ def write_image(path: str | Path, image: "np.ndarray | Tensor") -> Path:
             f"images are written as PNG, which is lossless; expected a name ending in .png, got {path.name}."
         )
     pixels = to_uint8(image)
+    colour_space = PngInfo()
+    if pixels.ndim == 3:
+        colour_space.add(b"sRGB", b"\0")
     with replacing(path) as temporary:
-        Image.fromarray(pixels).save(temporary, format="PNG")
+        Image.fromarray(pixels).save(temporary, format="PNG", pnginfo=colour_space)
     return path
 
 
-def find_images(folder: str | Path) -> list[Path]:
+def find_images(folder: str | Path, skip: Collection[Path] = ()) -> list[Path]:
     """Return the images in a folder and its subfolders, sorted by path, without hidden ones.
+
+    Warns of all other files. Folders in `skip` are not searched.
 
     Raises:
         MediaError: the folder is missing or holds no image.
     """
-    return find_files(Path(folder), EXTENSIONS, "image")
+    return find_files(Path(folder), EXTENSIONS, "image", skip)
 
 
-def find_files(folder: Path, endings: Collection[str], kind: str) -> list[Path]:
-    """Return the files with one of these endings as `find_images` does; `kind` names them in errors."""
-    if not folder.is_dir():
-        raise MediaError(f"{folder} is not a folder; expected a folder of {kind}s: check the path.")
-    files = (path for path in folder.rglob("*") if path.suffix.lower() in endings and path.is_file())
-    visible = sorted(path for path in files if not any(part[0] == "." for part in path.relative_to(folder).parts))
-    if not visible:
+def find_files(folder: Path, endings: Collection[str], kind: str, skip: Collection[Path] = ()) -> list[Path]:
+    """Return the files with one of these endings as `find_images` does; `kind` names them in messages."""
+    chosen, others = split_files(folder, endings, kind, skip)
+    if not chosen:
         raise MediaError(
             f"{folder} holds no {kind}; expected at least one file ending in one of {' '.join(sorted(endings))}: check "
-            "the path."
+            f"the path.{f' It holds {_names(folder, others)}.' if others else ''}"
         )
-    return visible
+    if others:
+        count = "1 file that is" if len(others) == 1 else f"{len(others)} files that are"
+        warnings.warn(
+            f"{folder} holds {count} no {kind} and left out: {_names(folder, others)}.", MediaWarning, stacklevel=3
+        )
+    return chosen
+
+
+def split_files(
+    folder: Path, endings: Collection[str], kind: str = "image", skip: Collection[Path] = ()
+) -> tuple[list[Path], list[Path]]:
+    """Return the files with one of these endings, and all others, sorted, without hidden ones.
+
+    Raises:
+        MediaError: the folder is missing.
+
+    Example:
+        >>> from tempfile import mkdtemp
+        >>> folder = Path(mkdtemp())
+        >>> (folder / "a.png").touch(), (folder / "b.txt").touch()
+        (None, None)
+        >>> [[path.name for path in files] for files in split_files(folder, EXTENSIONS)]
+        [['a.png'], ['b.txt']]
+    """
+    if not folder.is_dir():
+        raise MediaError(f"{folder} is not a folder; expected a folder of {kind}s: check the path.")
+    skipped = {path.resolve() for path in skip} - {folder.resolve()}
+    files: tuple[list[Path], list[Path]] = [], []
+    for path in sorted(folder.rglob("*")):
+        hidden = any(part[0] == "." for part in path.relative_to(folder).parts)
+        if not hidden and path.is_file() and not (skipped and skipped & {*path.resolve().parents}):
+            files[path.suffix.lower() not in endings].append(path)
+    return files
+
+
+def _names(folder: Path, files: list[Path]) -> str:
+    return listing([path.relative_to(folder).as_posix() for path in files])
+
+
+def listing(names: list[str]) -> str:
+    """Return names with commas, up to `SHOWN` of them and the number of all others.
+
+    Example:
+        >>> listing(["a", "b"])
+        'a, b'
+    """
+    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    """Return the names of the formats that can be read here: with others, Pillow would run programs (EPS)."""
+    try:
+        from pi_heif import register_heif_opener
+    except ImportError:
+        return tuple(name for name in FORMATS if name != "HEIF")
+    register_heif_opener()
+    return tuple(FORMATS)
 
 
 @contextmanager
@@ -190,22 +313,146 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         raise MediaError(f"there is no file {path}; expected an image: check the path.")
     if path.stat().st_size == 0:
         raise MediaError(f"{path} is empty (0 bytes); expected an image: copy or export it again.")
+    if LIMIT in os.environ:
+        Image.MAX_IMAGE_PIXELS = None  # `_check_size` knows the limit that the user has set
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=_formats()) as image:
             yield image
     except MediaError:
         raise
     except UnidentifiedImageError as error:
+        if path.suffix.lower() in FORMATS["HEIF"] and "HEIF" not in _formats():
+            raise MediaError(
+                f"{path} is a HEIC image, whose decoder is not installed: pip install pi-heif, or save it as PNG."
+            ) from error
         raise MediaError(
-            f"{path} is not an image that can be read; expected PNG, JPEG, WebP, BMP or TIFF: save it as PNG."
+            f"{path} is not an image that can be read; expected {', '.join(_formats())}: save it as PNG."
         ) from error
     except Image.DecompressionBombError as error:
-        raise MediaError(f"{path} has too many pixels to be read safely: {error} Scale it down.") from error
-    except (OSError, SyntaxError, ValueError, EOFError) as error:  # what Pillow's decoders raise on bad data
+        raise MediaError(f"{path} has too many pixels ({error}) {_raise_limit(2 * DEFAULT_LIMIT)}") from error
+    except Exception as error:  # Pillow's decoders raise all kinds of errors on bad data
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        if isinstance(error, OSError) and error.errno is not None:
+            raise MediaError(f"{path} cannot be read ({reason}); expected an image: check it.") from error
         raise MediaError(
             f"{path} is truncated or damaged ({reason}); expected a whole image: copy or export it again."
         ) from error
+
+
+def _check_size(path: Path, image: Image.Image, deep: bool) -> None:
+    """Raise a MediaError before the memory is used where the pixels would take more than the limit."""
+    limit = int(os.environ.get(LIMIT) or DEFAULT_LIMIT)
+    bytes_per_value = 4 if deep or image.mode.startswith("I") else 1
+    needed = math.ceil(image.width * image.height * len(image.getbands()) * bytes_per_value / 1e6)
+    if needed > limit:
+        raise MediaError(
+            f"{path} has {image.width}×{image.height} pixels, which take {needed} MB; expected at most {limit} MB: "
+            f"{_raise_limit(needed)}"
+        )
+
+
+def _raise_limit(megabytes: int) -> str:
+    return f"scale it down, or set {LIMIT}={megabytes} if you trust the file."
+
+
+def _warn_of_more_images(path: Path, image: Image.Image) -> None:
+    """Warn where a file holds an animation or several pages. The second image of a JPEG (MPO) is a preview."""
+    if image.format == "MPO":
+        return
+    try:
+        count = getattr(image, "n_frames", 1)
+    except Exception:  # a damaged second image
+        count = 2
+    if count > 1:
+        _warn(f"{path} holds {count} images (an animation or pages), of which only the first is read.")
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, MediaWarning, stacklevel=4)
+
+
+def _has_text_after_pixels(path: Path) -> bool:
+    """Return whether a PNG has a chunk behind its pixels that may tell the orientation."""
+    with path.open("rb") as file:
+        file.seek(8)
+        pixels = False
+        while len(header := file.read(8)) == 8:
+            length, kind = struct.unpack(">I4s", header)
+            pixels = pixels or kind == b"IDAT"
+            if pixels and kind in (b"eXIf", b"iTXt", b"tEXt", b"zTXt"):
+                return True
+            file.seek(length + 4, os.SEEK_CUR)
+    return False
+
+
+def _orientation(path: Path, image: Image.Image, quiet: bool = False) -> int:
+    """Return EXIF's number of the orientation, 1 to 8, also from XMP; 1 where the file says none."""
+    try:
+        exif = Image.Image.getexif(image)  # that of a PNG would decode the whole file
+        if not exif and len(image.info.get("exif", b"")) > 20:  # a JPEG's reader has met the error already
+            raise ValueError("it is damaged")
+        value = exif.get(_ORIENTATION, 1)
+        return int(value) if value in range(1, 9) else 1
+    except Exception as error:  # struct.error, TypeError and others, though the pixels are fine
+        if not quiet:
+            _warn(f"{path} has EXIF data that cannot be read ({error}): its orientation is ignored.")
+        return 1
+
+
+def _rotated(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """Return pixels (H, W, …) upright, from their orientation in the file."""
+    pixels = np.rot90(pixels, {3: 2, 4: 2, 5: 3, 6: 3, 7: 1, 8: 1}.get(orientation, 0))
+    if orientation in (2, 5, 7):
+        pixels = pixels[:, ::-1]
+    return pixels[:, ::-1] if orientation == 4 else pixels
+
+
+def _in_srgb(path: Path, image: Image.Image, pixels: np.ndarray) -> np.ndarray:
+    """Return pixels converted from the file's colour profile to sRGB; grey ones become RGB where it changes them."""
+    profile = image.info.get("icc_profile")
+    if not profile:
+        with suppress(Exception):  # odd EXIF data are reported elsewhere
+            if image.getexif().get_ifd(_INTEROPERABILITY).get(1) == "R03":
+                _warn(
+                    f"{path} is in Adobe RGB by its EXIF data but has no colour profile: its colours are taken as sRGB "
+                    "and become paler."
+                )
+        return pixels
+    grey = image.mode in ("1", "L", "LA", "I", "I;16", "I;16B")
+    try:
+        transform = _srgb_transform(profile, grey)
+    except (ImageCms.PyCMSError, OSError, TypeError, ValueError) as error:
+        _warn(f"{path} has a colour profile that cannot be used ({error}): its colours are taken as sRGB.")
+        return pixels
+    if transform is None:
+        return pixels
+    if pixels.dtype != np.uint8:
+        raise MediaError(
+            f"{path} holds 16-bit colours in another profile than sRGB; expected sRGB: convert it to sRGB, or to "
+            "8 bits."
+        )
+    opaque = pixels[:, :, :3] if pixels.ndim == 3 else pixels[:, :, None].repeat(3, axis=2)
+    colours = Image.fromarray(opaque[:, :, 0] if transform.input_mode == "L" else np.ascontiguousarray(opaque))
+    converted = ImageCms.applyTransform(colours, transform)
+    assert converted is not None
+    return (
+        np.concatenate([np.asarray(converted), pixels[:, :, 3:]], axis=2) if pixels.ndim == 3 else np.array(converted)
+    )
+
+
+@lru_cache(maxsize=16)
+def _srgb_transform(profile: bytes, grey: bool) -> ImageCms.ImageCmsTransform | None:
+    """Return the transform of a profile to sRGB; None where it changes no colour by more than rounding."""
+    source = ImageCms.ImageCmsProfile(BytesIO(profile))
+    mode = "L" if grey and source.profile.xcolor_space.strip() == "GRAY" else "RGB"
+    transform = ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
+    levels = np.arange(0, 256, 17, dtype=np.uint8)
+    grid = np.stack(np.meshgrid(*[levels] * 3), axis=-1).reshape(16, -1, 3)
+    before = Image.fromarray(grid if mode == "RGB" else levels[None])
+    after = ImageCms.applyTransform(before, transform)
+    assert after is not None
+    difference = np.abs(np.asarray(after, np.int16) - np.asarray(before.convert("RGB")))
+    return transform if difference.max() > 3 else None
 
 
 def _has_16_bit_colour(path: Path, image: Image.Image) -> bool:
@@ -224,29 +471,30 @@ def _has_16_bit_colour(path: Path, image: Image.Image) -> bool:
 
 
 def _read_16_bit_colour(path: Path) -> np.ndarray:
-    """Return (H, W, 3 or 4) in [0, 1], upright, from a PNG.
+    """Return (H, W, 3 or 4) in [0, 1], from a PNG.
 
     Pillow decodes 16-bit colour to its high byte (`RGB;16B`: big-endian), and to its low byte when the layout is set to
     the other byte order. Two passes make the exact value.
     """
-    with Image.open(path) as image:
-        high = np.asarray(ImageOps.exif_transpose(image)).astype(np.uint16)
-    with Image.open(path) as image:
+    with Image.open(path, formats=("PNG",)) as image:
+        values = np.asarray(image).astype(np.uint16)
+    values <<= 8
+    with Image.open(path, formats=("PNG",)) as image:
         header: Any = image
         codec, extents, offset, layout = header.tile[0]
         header.tile = [(codec, extents, offset, _LOW_BYTES[layout])]
-        low = np.asarray(ImageOps.exif_transpose(image))
-    return _to_unit(high * 256 + low)
+        values |= np.asarray(image)
+    return _to_unit(values)
 
 
 def _read_8_bit(image: Image.Image) -> np.ndarray:
-    transparent = image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info
+    transparent = image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info
     mode = "RGBA" if transparent else "L" if image.mode in ("1", "L") else "RGB"
     return np.array(image if image.mode == mode else image.convert(mode))
 
 
 def _to_unit(pixels: np.ndarray) -> np.ndarray:
-    return (pixels.astype(np.float64) / 65535).astype(np.float32)
+    return np.divide(pixels, np.float32(65535), dtype=np.float32)
 
 
 def _as_mode(path: Path, pixels: np.ndarray, mode: Mode) -> np.ndarray:

@@ -4,18 +4,21 @@ A task gives functions that read, compute and write one item. The next items are
 one is computed. Results are named like their sources and replace none of them. A file that fails does not stop others.
 """
 
+import sys
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
+from PIL import Image
 from rich.console import Console
 from rich.progress import Progress
 
 from zoo.core.errors import ZooError
-from zoo.media.images import MediaError, find_images
+from zoo.media.images import EXTENSIONS, SHOWN, MediaError, MediaWarning, find_images
 from zoo.media.pipeline import BackgroundWriter, prefetch
-from zoo.media.videos import Frame, VideoEndsEarly
+from zoo.media.videos import Frame, VideoEndsEarly, is_video
 
 Item = TypeVar("Item")
 Output = TypeVar("Output")
@@ -31,11 +34,12 @@ class ResultFiles:
     """Files that results are saved as, `FOLDER/KIND/NAME.ENDING`.
 
     Args:
-        folder: created when missing; files of the same name are replaced.
-        save: kinds of results; None takes the defaults.
+        folder: created when missing; files of the same name are replaced. A name with the ending of a kind of result is
+            one file, for one image or video.
+        save: kinds of results; None takes the defaults, for one file the first kind of its ending.
 
     Raises:
-        ZooError: unknown kind.
+        ZooError: unknown kind, or a file where the folder should be.
     """
 
     endings: ClassVar[Mapping[str, str]]
@@ -51,17 +55,38 @@ class ResultFiles:
             raise ZooError(
                 f"results of kind '{' '.join(unknown)}' do not exist; expected some of {', '.join(self.endings)}."
             )
-        self.folder = Path(folder)
-        self.save = save
+        self.folder, self.save = Path(folder), save
+        ending = self.folder.suffix.lower()
+        kinds = [kind for kind in self.endings if ending in (self.endings[kind], self.video_endings[kind])]
+        self.file = self.folder if ending and kinds and not self.folder.is_dir() else None
+        if self.file and save is None:
+            self.save = kinds[:1]
+        if not kinds and (ending in EXTENSIONS or is_video(self.folder)):
+            written = sorted({*self.endings.values(), *self.video_endings.values()} - {""})
+            raise ZooError(
+                f"{self.folder} ends in {ending}, which is not written; expected {' '.join(written)}, or a folder."
+            )
+        place = self.folder.parent if self.file else self.folder
+        existing = next(path for path in (place, *place.parents) if path.exists())
+        if not existing.is_dir():
+            raise ZooError(f"{existing} is a file; expected a folder for the results: choose another output.")
 
     def targets(self, name: str, video: bool = False) -> dict[str, Path]:
         """Return where each kind of result of one image or video is written."""
         kinds = self.save or (self.video_default if video else self.default)
         endings = self.video_endings if video else self.endings
-        return {kind: self.folder / kind / f"{name}{endings[kind]}" for kind in kinds}
+        if self.file is None:
+            return {kind: self.folder / kind / f"{name}{endings[kind]}" for kind in kinds}
+        if len(kinds) > 1 or endings[kinds[0]] != self.file.suffix.lower():
+            what = f"{' '.join(kinds)} of {'a video' if video else 'an image'}"
+            expected = f"a file ending in {endings[kinds[0]]}" if len(kinds) == 1 and endings[kinds[0]] else "a folder"
+            raise ZooError(f"{self.file} cannot hold {what}; expected {expected}, or other kinds of results.")
+        return {kinds[0]: self.file}
 
     def folders(self) -> list[Path]:
         """Return the folder of every kind."""
+        if self.file is not None:
+            raise ZooError(f"{self.file} is one file; expected a folder for the results of a folder of images.")
         return [self.folder / kind for kind in self.endings]
 
 
@@ -93,19 +118,19 @@ def process_images(
         description, progress: of the progress bar.
 
     Raises:
-        MediaError: an input would be overwritten; images that failed with a `MediaError`.
+        MediaError: an input would be overwritten; images that failed with an error on purpose.
     """
     refuse_overwriting(
         (path for job in jobs for path in job.targets.values()), (path for job in jobs for path in job[0])
     )
     written: list[Path] = []
-    failures: list[MediaError] = []
-    items = ((job, _attempt(read, *job.inputs)) for job in jobs)
+    failures: list[ValueError] = []
+    items = ((job, attempt(read, *job.inputs)) for job in jobs)
     with BackgroundWriter(WAITING) as writer, prefetch(items, WAITING) as ready:
         for job, item in tracked(ready, len(jobs), description, progress and folder is not None):
-            output = item if isinstance(item, MediaError) else _attempt(compute, item)
-            if isinstance(output, MediaError):
-                failures.append(output)
+            output = item if isinstance(item, ValueError) else attempt(compute, item)
+            if isinstance(output, ValueError):
+                failures.append(output if folder is None else naming(output, job.inputs[0]))
                 continue
             for kind, path in job.targets.items():
                 writer.do(write, kind, path, output)
@@ -113,11 +138,32 @@ def process_images(
     if failures and folder is None:
         raise failures[0]
     if failures:
-        raise MediaError(
-            f"{len(failures)} of {len(jobs)} images were left out, the others are in {folder}; "
-            f"the first of them: {failures[0]}"
-        )
+        raise left_out(failures, len(jobs), folder)
     return written
+
+
+def naming(error: ValueError, path: Path) -> ValueError:
+    """Return an error whose message names the file.
+
+    Example:
+        >>> naming(ValueError("it is too small."), Path("in/a.png"))
+        MediaError('in/a.png: it is too small.')
+    """
+    return error if path.name in str(error) else MediaError(f"{path}: {error}")
+
+
+def left_out(failures: Sequence[Exception], count: int, folder: Path | None) -> MediaError:
+    """Return the error that lists the images of a folder that failed, of `count`.
+
+    Example:
+        >>> left_out([MediaError("a.png is empty.")], 2, Path("out"))
+        MediaError('1 of 2 images was left out, the others are in out: a.png is empty.')
+    """
+    verb = "was" if len(failures) == 1 else "were"
+    more = f" … and {len(failures) - SHOWN} more." if len(failures) > SHOWN else ""
+    others = f", the others are in {folder}" if len(failures) < count else ""
+    listed = " ".join(str(failure) for failure in failures[:SHOWN])
+    return MediaError(f"{len(failures)} of {count} images {verb} left out{others}: {listed}{more}")
 
 
 def process_video(
@@ -172,8 +218,7 @@ def named_images(folder: Path, own: Iterable[Path] = ()) -> list[tuple[Path, str
     Raises:
         MediaError: no images, or two of one name.
     """
-    left_out = {path.resolve() for path in own} - {folder.resolve()}
-    images = [path for path in find_images(folder) if left_out.isdisjoint(path.resolve().parents)]
+    images = find_images(folder, list(own))
     names = [name_in(path, folder) for path in images]
     twice = {name for name in names if names.count(name) > 1}
     if twice:
@@ -199,8 +244,39 @@ def tracked(items: Iterable[Item], total: int | None, description: str, progress
             bar.advance(task)
 
 
-def _attempt(function: Callable[..., Output], *arguments: Any) -> Output | MediaError:
+@contextmanager
+def one_line_warnings() -> Iterator[None]:
+    """Print each `MediaWarning` in the block as one line, without the line of code that Python adds.
+
+    Example:
+        >>> with one_line_warnings():
+        ...     warnings.warn("of a.gif only the first image is read", MediaWarning)
+    """
+    with warnings.catch_warnings():
+        others = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *details: Any, **more: Any) -> None:
+            if issubclass(category, MediaWarning):
+                print(f"warning: {' '.join(str(message).split())}", file=sys.stderr)
+            else:
+                others(message, category, *details, **more)
+
+        warnings.simplefilter("default", MediaWarning)  # each once
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our limit is another one
+        warnings.showwarning = show
+        yield
+
+
+def attempt(function: Callable[..., Output], *arguments: Any) -> Output | ValueError:
+    """Call a function; return its error if it is one on purpose, so that the next image gets its turn.
+
+    Example:
+        >>> attempt(find_images, "nowhere")
+        MediaError('nowhere is not a folder; expected a folder of images: check the path.')
+    """
     try:
         return function(*arguments)
-    except MediaError as error:
+    except ValueError as error:
+        if not isinstance(error, ZooError) and type(error) is not ValueError:  # subclasses come from libraries
+            raise
         return error

@@ -7,10 +7,12 @@ was interrupted. PyAV comes with the `video` extra and is imported on first use.
 """
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Self
@@ -18,12 +20,18 @@ from uuid import uuid4
 
 import numpy as np
 
-from zoo.media.images import MediaError
+from zoo.media.images import MediaError, MediaWarning
 
 EXTENSIONS = frozenset(
     {".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".wmv", ".3gp"}
 )
 """File endings of videos, in lower case; upper case counts too."""
+
+
+HDR = {16: "PQ (HDR10)", 18: "HLG"}
+"""Numbers of the transfer functions of videos with high dynamic range."""
+WIDE_GAMUTS = {9: "BT.2020", 11: "DCI-P3", 12: "Display P3"}
+"""Numbers of the primaries that are not converted."""
 
 
 class VideoEndsEarly(MediaError):
@@ -73,11 +81,13 @@ def is_video(path: str | Path) -> bool:
     return Path(path).suffix.lower() in EXTENSIONS
 
 
-def read_video_info(path: str | Path) -> VideoInfo:
+def read_video_info(path: str | Path, deinterlace: bool = False) -> VideoInfo:
     """Return size, rate and length of a video; decodes its first frame, which holds the rotation.
 
+    Warns of an interlaced video, unless `deinterlace`, and of colours beyond BT.709.
+
     Raises:
-        MediaError: PyAV is not installed, the file is missing, or no frame can be read.
+        MediaError: PyAV is not installed, the file is missing, no frame can be read, or the video is HDR.
     """
     path = Path(path)
     with open_video(path) as (container, stream):
@@ -86,16 +96,24 @@ def read_video_info(path: str | Path) -> VideoInfo:
             raise MediaError(
                 f"{path} holds no frame that can be decoded; expected a whole video: copy or export it again."
             )
+        primaries = stream.codec_context.color_primaries
+        if primaries in WIDE_GAMUTS:
+            _warn(
+                f"{path} has colours of {WIDE_GAMUTS[primaries]}, which are taken as BT.709 and become a little paler."
+            )
+        if first.interlaced_frame and not deinterlace:
+            _warn(f"{path} is interlaced, so that moving edges look like combs; --deinterlace joins the two fields.")
         height, width = upright(np.empty((first.height, first.width), bool), first).shape
         return VideoInfo(path, height, width, _rate(stream), stream.time_base, _announced_seconds(container, stream))
 
 
-def read_frames(path: str | Path, decoder: str | None = None) -> Iterator[Frame]:
+def read_frames(path: str | Path, decoder: str | None = None, deinterlace: bool = False) -> Iterator[Frame]:
     """Yield the frames of a video in display order.
 
     Args:
         path: the video.
         decoder: kind of device that decodes, such as `cuda`, `vaapi` or `videotoolbox`; None is the CPU.
+        deinterlace: join the two fields of each frame.
 
     Raises:
         MediaError: as `read_video_info`, or no such device, or it cannot decode this video.
@@ -103,19 +121,18 @@ def read_frames(path: str | Path, decoder: str | None = None) -> Iterator[Frame]
     """
     path = Path(path)
     with open_video(path, decoder) as (container, stream):
-        av = import_av()
         start = _start(container, stream)
         step = max(1, round(1 / (_rate(stream) * stream.time_base)))
         first = last = end = None
         count, damage = 0, ""
         try:
-            for decoded in _decoded(container, stream):
+            for decoded in _decoded(container, stream, deinterlace):
                 timestamp = _timestamp(decoded, start, last, step)
                 first = timestamp if first is None else first
                 last, end, count = timestamp, timestamp + (decoded.duration or step), count + 1
                 yield Frame(as_rgb(decoded), timestamp, stream.time_base)
-        except av.error.FFmpegError as error:
-            damage = f" ({error.strerror})"
+        except Exception as error:
+            damage = f" ({reason(error)})"
         seconds = 0.0 if first is None or end is None else float((end - first) * stream.time_base)
         announced = _announced_seconds(container, stream)
         if damage or not count or (announced is not None and seconds < announced - _tolerance(container, stream)):
@@ -167,9 +184,10 @@ class LoopingVideo:
 class VideoWriter:
     """Writer of frames with the timestamps and the sound of the video they were made from.
 
-    H.264 in MP4 (visually lossless, BT.709, 8 bits); with `transparent`, ProRes 4444 in MOV, which editing programs
-    read with its alpha. Sound is copied, or encoded as AAC (mono or stereo) where the container cannot hold it. A
-    context manager: after an error in its block, the frames so far are kept as `NAME.partial.ENDING`.
+    H.264 in MP4 (visually lossless, BT.709, 8 bits; odd sides grow by a pixel, which repeats the last one); with
+    `transparent`, ProRes 4444 in MOV, which editing programs read with its alpha. All sound tracks are copied, or
+    encoded as AAC (mono or stereo) where the container cannot hold them. A context manager: after an error in its
+    block, the frames so far are kept as `NAME.partial.ENDING`.
 
     Args:
         path: ends in `.mp4`, or `.mov` with `transparent`.
@@ -189,27 +207,39 @@ class VideoWriter:
         self._temporary = self.path.with_name(f".{self.path.stem}.{uuid4().hex[:8]}{self.path.suffix}")
         self._container = import_av().open(str(self._temporary), "w", container_options={"movflags": "+faststart"})
         self._stream = self._add_video_stream()
-        self._sound = _Sound(self._like.path, self._container)
+        with import_av().open(str(self._like.path), metadata_errors="replace") as source:
+            known = [track.codec_context is not None for track in source.streams.audio]
+        if not all(known):
+            _warn(f"{self._like.path} has sound of an unknown codec, which is left out.")
+        tracks = [track for track, readable in enumerate(known) if readable]
+        self._sounds = [_Sound(self._like.path, track, self._container) for track in tracks]
         return self
 
     def write(self, pixels: np.ndarray, frame: Frame) -> None:
         """Add an image at the timestamp of a frame: uint8, (H, W) or (H, W, 3), with `transparent` (H, W, 4)."""
         if pixels.ndim == 2:
             pixels = pixels[:, :, None].repeat(3, axis=2)
+        height, width = self._stream.height, self._stream.width
+        if pixels.shape[:2] == (self._like.height, self._like.width) != (height, width):
+            odd = ((0, height - pixels.shape[0]), (0, width - pixels.shape[1]), (0, 0))
+            pixels = np.pad(pixels, odd, mode="edge")
         layout = "rgba" if self._transparent else "rgb24"
         image = import_av().VideoFrame.from_ndarray(np.ascontiguousarray(pixels), layout)
-        image = image.reformat(format=self._stream.codec_context.pix_fmt, dst_colorspace="ITU709")
+        # A stream may change its size in the middle; results then have the first one.
+        image = image.reformat(width, height, self._stream.codec_context.pix_fmt, dst_colorspace="ITU709")
         image.pts, image.time_base = frame.timestamp, frame.time_base
         self._container.mux(self._stream.encode(image))
-        self._sound.copy_until(frame.seconds)
+        for sound in self._sounds:
+            sound.copy_until(frame.seconds)
         self._frames += 1
 
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         try:
             self._container.mux(self._stream.encode(None))
-            if kind is None:
-                self._sound.copy_until(float("inf"))
-            self._sound.close()
+            for sound in self._sounds:
+                if kind is None:
+                    sound.copy_until(float("inf"))
+                sound.close()
             self._container.close()
             if kind is None:
                 os.replace(self._temporary, self.path)
@@ -228,9 +258,9 @@ class VideoWriter:
             # Half the time of the default preset at the same size, for 1.5 dB less, of some 55 dB.
             options = {"preset": "veryfast", "crf": "13"}
             stream = self._container.add_stream("libx264", rate=like.rate, options=options)
-            even = like.height % 2 == 0 and like.width % 2 == 0
-            stream.pix_fmt = "yuv420p" if even else "yuv444p"  # subsampled colour needs even sides
-        stream.height, stream.width = like.height, like.width
+            stream.pix_fmt = "yuv420p"  # which all players show, and which needs even sides
+        odd = 0 if self._transparent else 1
+        stream.height, stream.width = like.height + like.height % 2 * odd, like.width + like.width % 2 * odd
         stream.codec_context.time_base = stream.time_base = like.time_base
         context = stream.codec_context
         # BT.709, so that players show the same colours
@@ -239,22 +269,22 @@ class VideoWriter:
 
 
 class _Sound:
-    """Sound of one video, copied into another step by step in constant memory."""
+    """One sound track of a video, copied into another step by step in constant memory."""
 
-    def __init__(self, source: Path, output: Any) -> None:
-        self._source = import_av().open(str(source))
+    def __init__(self, source: Path, number: int, output: Any) -> None:
+        self._source = import_av().open(str(source), metadata_errors="replace")
         self._output = output
         self._pending: Any = None
         self._packets: Iterator[Any] = iter(())
-        track = self._source.streams.best("audio")
-        if track is None:
-            return
+        track = self._source.streams.audio[number]
         if track.codec_context.name in output.supported_codecs:
-            self._packets = self._copied(track, output.add_stream_from_template(track))
+            stream = output.add_stream_from_template(track)
+            self._packets = self._copied(track, stream)
         else:
             layout = "mono" if track.codec_context.layout.nb_channels == 1 else "stereo"
-            encoder = output.add_stream("aac", rate=track.codec_context.sample_rate, layout=layout)
-            self._packets = self._encoded(track, encoder)
+            stream = output.add_stream("aac", rate=track.codec_context.sample_rate, layout=layout)
+            self._packets = self._encoded(track, stream)
+        stream.metadata.update(track.metadata)  # the language
 
     def copy_until(self, seconds: Fraction | float) -> None:
         """Write the sound up to this time."""
@@ -264,7 +294,8 @@ class _Sound:
             packet = self._pending
             if packet is None or (packet.pts is not None and packet.pts * packet.time_base > seconds):
                 return
-            self._output.mux(packet)
+            with suppress(import_av().error.ArgumentError):  # a packet of a damaged file
+                self._output.mux(packet)
             self._pending = None
 
     def close(self) -> None:
@@ -312,15 +343,24 @@ def open_video(path: Path, decoder: str | None = None) -> Iterator[tuple[Any, An
     if not path.is_file():
         raise MediaError(f"there is no file {path}; expected a video: check the path.")
     try:
-        with av.open(str(path), hwaccel=decoding_device(path, decoder)) as container:
+        with av.open(str(path), hwaccel=decoding_device(path, decoder), metadata_errors="replace") as container:
             stream = container.streams.best("video")
             if stream is None:
                 raise MediaError(f"{path} holds no video stream; expected a video: check the path.")
             stream.thread_type = "AUTO"
+            transfer = stream.codec_context.color_trc
+            if transfer in HDR:
+                raise MediaError(
+                    f"{path} is a video of high dynamic range, {HDR[transfer]}, whose colours would come out wrong; "
+                    "expected standard range: convert it, for example with `ffmpeg -i IN -vf zscale=t=linear:npl=100,"
+                    "tonemap=hable,zscale=p=bt709:t=bt709:m=bt709,format=yuv420p -crf 10 OUT.mp4`."
+                )
             yield container, stream
-    except av.error.FFmpegError as error:
+    except MediaError:
+        raise
+    except Exception as error:  # PyAV raises FFmpeg's errors and Python's
         raise MediaError(
-            f"{path} cannot be read as a video ({error.strerror}); expected a whole video: copy or export it again."
+            f"{path} cannot be read as a video ({reason(error)}); expected a whole video: copy or export it again."
         ) from error
 
 
@@ -347,9 +387,46 @@ def decoding_device(path: Path, kind: str | None) -> Any:
     return device
 
 
-def _decoded(container: Any, stream: Any) -> Iterator[Any]:
-    for packet in container.demux(stream):
-        yield from packet.decode()
+def reason(error: Exception) -> str:
+    """Return FFmpeg's or Python's words for an error, in one line.
+
+    Example:
+        >>> reason(ValueError("no such format"))
+        'no such format'
+    """
+    return " ".join(str(getattr(error, "strerror", None) or error).split()) or type(error).__name__
+
+
+def _decoded(container: Any, stream: Any, deinterlace: bool = False) -> Iterator[Any]:
+    frames = (frame for packet in container.demux(stream) for frame in packet.decode())
+    yield from _deinterlaced(frames, stream) if deinterlace else frames
+
+
+def _deinterlaced(frames: Iterable[Any], stream: Any) -> Iterator[Any]:
+    """Yield frames whose two fields are joined by FFmpeg's filter `bwdif`."""
+    graph = import_av().filter.Graph()
+    source, joining, sink = (
+        graph.add_buffer(template=stream),
+        graph.add("bwdif", "mode=send_frame"),
+        graph.add("buffersink"),
+    )
+    source.link_to(joining)
+    joining.link_to(sink)
+    graph.configure()
+    for frame in chain(frames, [None]):  # None makes it return the last frames
+        graph.push(frame)
+        while True:
+            try:
+                joined = graph.pull()
+            except (BlockingIOError, EOFError):
+                break
+            joined.pts = None if joined.pts is None else round(joined.pts * joined.time_base / stream.time_base)
+            joined.time_base = stream.time_base
+            yield joined
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, MediaWarning, stacklevel=4)
 
 
 def _rate(stream: Any) -> Fraction:

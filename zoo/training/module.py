@@ -78,6 +78,7 @@ class TrainingModule(StudyHooks, ExportHooks, Part, LightningModule):
     ) -> None:
         super().__init__()
         check_losses(losses, output, batch)
+        self.output_type = output
         check_learning_rates(learning_rates, network)
         if schedule not in get_args(Schedule):
             raise ValueError(f"schedule={schedule!r}: expected one of {', '.join(get_args(Schedule))}.")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from zoo.matting.folders import find_pairs, fingerprint, read_pair
+from zoo.matting.folders import find_pairs, fingerprint, read_pair, straight
 from zoo.matting.parts import Matte, MattingDataset
 from zoo.media.images import MediaError, find_images, read_image, to_tensor
 
@@ -33,8 +33,7 @@ class BackgroundFolder(MattingDataset):
 class MatteFolder(BackgroundFolder):
     """Foregrounds and alphas in two folders, the layout that the official code trains on.
 
-    The two folders may be nested; `fgr/anna/01.jpg` belongs to `pha/anna/01.png`. Foregrounds are straight, not
-    premultiplied.
+    The two folders may be nested; `fgr/anna/01.jpg` belongs to `pha/anna/01.png`.
 
     Args:
         root: the folder that holds the two, such as `VideoMatte240K/train`.
@@ -42,6 +41,7 @@ class MatteFolder(BackgroundFolder):
             `root`.
         foregrounds: the foregrounds' folder in `root` (an absolute path works too).
         alphas: the alphas' folder in `root` (an absolute path works too).
+        premultiplied: the files' colours are multiplied by alpha; `zoo data check` tells. They are divided by it.
 
     Raises:
         MediaError: a folder is missing or empty, or the names of foregrounds and alphas do not match.
@@ -56,20 +56,23 @@ class MatteFolder(BackgroundFolder):
         torch.Size([3, 2, 3])
     """
 
-    def __init__(self, root: str, backgrounds: str, foregrounds: str = "fgr", alphas: str = "pha") -> None:
+    def __init__(
+        self, root: str, backgrounds: str, foregrounds: str = "fgr", alphas: str = "pha", premultiplied: bool = False
+    ) -> None:
         super().__init__(backgrounds)
         self._pairs = find_pairs(Path(root), foregrounds, alphas, find_images)
+        self._premultiplied = premultiplied
 
     def __len__(self) -> int:
         return len(self._pairs)
 
     def matte(self, index: int) -> Matte:
         pair = self._pairs[index]
-        foreground, alpha = read_pair(pair)
+        foreground, alpha = read_pair(pair, self._premultiplied)
         return Matte(to_tensor(foreground, scale=False), to_tensor(alpha, scale=False), pair.name)
 
     def fingerprint(self, index: int) -> str:
-        return fingerprint(*self._pairs[index][1:])
+        return fingerprint(*self._pairs[index][1:]) + "\npremultiplied" * self._premultiplied
 
 
 class CutoutFolder(BackgroundFolder):
@@ -78,6 +81,7 @@ class CutoutFolder(BackgroundFolder):
     Args:
         root: a folder of cut-outs, searched with its subfolders.
         backgrounds: a folder of images, searched with its subfolders; it must not lie in `root`.
+        premultiplied: the files' colours are multiplied by alpha; `zoo data check` tells. They are divided by it.
 
     Raises:
         MediaError: a folder is missing or empty, or one lies in the other.
@@ -88,8 +92,9 @@ class CutoutFolder(BackgroundFolder):
         zoo.media.images.MediaError: nowhere is not a folder; expected a folder of images: check the path.
     """
 
-    def __init__(self, root: str, backgrounds: str) -> None:
+    def __init__(self, root: str, backgrounds: str, premultiplied: bool = False) -> None:
         super().__init__(backgrounds)
+        self._premultiplied = premultiplied
         if Path(backgrounds).resolve().is_relative_to(Path(root).resolve()):
             raise MediaError(
                 f"the backgrounds' folder {backgrounds} lies in the cut-outs' folder {root}, where every picture "
@@ -103,8 +108,11 @@ class CutoutFolder(BackgroundFolder):
 
     def matte(self, index: int) -> Matte:
         file = self._files[index]
-        pixels = to_tensor(read_image(file, "RGBA"), scale=False)
-        return Matte(pixels[:3], pixels[3:], file.relative_to(self._root).with_suffix("").as_posix())
+        pixels = read_image(file, "RGBA")
+        if self._premultiplied:
+            pixels[:, :, :3] = straight(pixels[:, :, :3], pixels[:, :, 3])
+        image = to_tensor(pixels, scale=False)
+        return Matte(image[:3], image[3:], file.relative_to(self._root).with_suffix("").as_posix())
 
     def fingerprint(self, index: int) -> str:
-        return fingerprint(self._files[index])
+        return fingerprint(self._files[index]) + "\npremultiplied" * self._premultiplied

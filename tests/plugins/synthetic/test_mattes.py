@@ -273,7 +273,7 @@ def test_a_folder_gives_most_backgrounds_and_is_named(tmp_path: Path) -> None:
     red = sum(bool(image[0].mean() > 4 * image[1:].mean()) for image in images)
     assert red >= 20
     assert dataset.notice[-1] == "red.png: somebody, CC0 1.0"
-    with pytest.raises(FileNotFoundError, match="holds no photographs"):
+    with pytest.raises(MediaError, match="holds no image"):
         SyntheticMattes(photographs=str(tmp_path / "cache"))
 
 

@@ -14,6 +14,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from PIL import Image
 
+from zoo.media.images import find_images, read_image, to_uint8
 from zoo_plugins.synthetic.drawing.textures import house_colour, stretch
 
 PHOTOGRAPHS = {
@@ -80,16 +81,14 @@ class Photographs:
         return _crop(rng, _read(names[rng.integers(len(names))]), size, smallest)
 
 
+@cache
 def files_in(directory: str) -> list[str]:
-    """Return the JPEG and PNG files of a folder in order of their names.
+    """Return the images of a folder and its subfolders in order of their names.
 
     Raises:
-        FileNotFoundError: it has none.
+        MediaError: it has none.
     """
-    found = sorted(str(path) for path in Path(directory).glob("*") if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
-    if not found:
-        raise FileNotFoundError(f"{directory} holds no photographs: expected a folder with .jpg or .png files.")
-    return found
+    return sorted(str(path) for path in find_images(directory))
 
 
 def _crop(rng: Generator, photograph: Image.Image, size: int, smallest: float) -> NDArray[np.floating]:
@@ -120,8 +119,8 @@ def _tone(rng: Generator, piece: NDArray[np.floating]) -> NDArray[np.floating]:
 def _read(path: str) -> Image.Image:
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path} is missing: the synthetic backgrounds need it, reinstall scikit-image.")
-    with Image.open(path) as image:
-        return image.convert("L" if image.mode == "L" else "RGB")
+    pixels = to_uint8(read_image(path))
+    return Image.fromarray(pixels[:, :, 0] if (pixels == pixels[:, :, :1]).all() else pixels)
 
 
 def folder() -> Path:
