@@ -35,21 +35,6 @@ def slots() -> dict[str, Slot]:
     return by_name
 
 
-def snapshot() -> dict[str, tuple[dict, dict, dict]]:
-    """Return which plugins are imported, registered from files and failed, for `restore`; for tests."""
-    return {name: (dict(slot.failures), dict(slot.loaded), dict(slot.from_files)) for name, slot in slots().items()}
-
-
-def restore(before: dict[str, tuple[dict, dict, dict]]) -> bool:
-    """Forget the plugins that were imported or registered since a `snapshot`; return whether there were any."""
-    changed = any(
-        slot.loaded != before[name][1] or slot.from_files != before[name][2] for name, slot in slots().items()
-    )
-    for name, slot in slots().items():
-        slot.failures, slot.loaded, slot.from_files = before[name]
-    return changed
-
-
 def get_slot(name: str) -> Slot:
     """Return the slot of this name; PluginError lists the known names.
 

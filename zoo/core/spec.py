@@ -13,6 +13,7 @@ import inspect
 from abc import ABCMeta
 from collections.abc import Iterator, Mapping
 from enum import Enum
+from functools import partial
 from pathlib import PurePath
 from types import UnionType
 from typing import Any, ClassVar, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -81,6 +82,9 @@ def to_plain(value: Any, where: str) -> Any:
         return value.spec
     if isinstance(value, PurePath):
         return str(value)
+    if isinstance(value, partial):  # a class with some of its arguments, as `build` makes it, or the parser
+        cls = next(each for each in (value.func, *value.args) if isinstance(each, type))
+        return {"class_path": cls.__name__, "init_args": to_plain(value.keywords, where)}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: to_plain(getattr(value, field.name), where) for field in dataclasses.fields(value)}
     if isinstance(value, list | tuple):
@@ -113,11 +117,15 @@ def is_spec(value: Any) -> bool:
 
 
 def build(spec: Spec) -> Any:
-    """Return the part that a spec describes. Names are looked up in the slots; nothing else is ever imported."""
+    """Return the part that a spec describes. Names are looked up in the slots; nothing else is ever imported.
+
+    Of a class that is no part, an optimizer, it returns the class with these arguments: its user adds the others.
+    """
     cls = find_class(spec["class_path"])
     hints = type_hints(cls.__init__)  # type: ignore[misc]
     arguments = current_arguments(cls, spec.get("init_args", {}))
-    return cls(**{name: build_nested(value, hints.get(name)) for name, value in arguments.items()})
+    built = {name: build_nested(value, hints.get(name)) for name, value in arguments.items()}
+    return cls(**built) if issubclass(cls, Part) else partial(cls, **built)
 
 
 def current_arguments(cls: type, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -187,8 +195,10 @@ def texts_for_parts(value: Any, annotation: Any) -> Iterator[str]:
 
 
 def holds_parts(annotation: Any) -> bool:
-    """Return whether a value of this type is a part or contains parts."""
-    if isinstance(annotation, type) and issubclass(annotation, Part):
+    """Return whether a value of this type is a part, a class with some of its arguments, or contains parts."""
+    if get_origin(annotation) is collections.abc.Callable or (
+        isinstance(annotation, type) and issubclass(annotation, Part)
+    ):
         return True
     inside = [hint for record in records(annotation) for hint in type_hints(record).values()]
     return any(holds_parts(inner) for inner in [*get_args(annotation), *inside])

@@ -24,7 +24,7 @@ from zoo.heads.parts import Fusion, HeadBatch, HeadLoss, HeadOutput, LandmarkBra
 from zoo.heads.pictures import log_sheet, result_tiles
 from zoo.heads.rotation import matrix_from_6d
 from zoo.training.data import DataModule
-from zoo.training.module import Schedule, TrainingModule
+from zoo.training.module import OptimizerFactory, Schedule, TrainingModule
 
 SHEET_SAMPLES = 6
 """Validation samples on a contact sheet."""
@@ -39,9 +39,10 @@ class HeadAlignment(TrainingModule):
         landmark_branch: predicts the 68 landmarks directly; `NoLandmarks` leaves them to the mesh.
         head_model: gives the parameters their meaning.
         losses: loss terms by name; none is implied.
-        learning_rates: Adam's, for `backbone`, `fusion`, `landmark_branch`, `shape_head` and `pose_head`.
+        learning_rates: for `backbone`, `fusion`, `landmark_branch`, `shape_head` and `pose_head`.
         schedule: of the learning rates: `constant`; `plateau`, halved when validation NME stalls (official); or
             `cosine`, falling to 0 over the training.
+        optimizer: class of the optimizer, with its arguments; null for Adam (official).
         image_size: side of the square crops, a multiple of 32; 256 officially.
         width: hidden units of the two regression heads.
         dropout: probability in the regression heads.
@@ -67,6 +68,7 @@ class HeadAlignment(TrainingModule):
         losses: dict[str, LossTerm],
         learning_rates: dict[str, float],
         schedule: Schedule = "constant",
+        optimizer: OptimizerFactory | None = None,
         image_size: int = 256,
         width: int = 512,
         dropout: float = 0.3,
@@ -80,6 +82,7 @@ class HeadAlignment(TrainingModule):
             output=HeadOutput,
             batch=HeadBatch,
             schedule=schedule,
+            optimizer=optimizer,
             checkpoint=checkpoint,
         )
         self.head_model = head_model

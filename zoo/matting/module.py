@@ -24,7 +24,7 @@ from zoo.media.images import cover
 from zoo.media.run import left_out
 from zoo.training.data import DataModule
 from zoo.training.hooks import largest_difference
-from zoo.training.module import Schedule, TrainingModule
+from zoo.training.module import OptimizerFactory, Schedule, TrainingModule
 
 Record = TypeVar("Record", MattingBatch, MattingOutput)
 
@@ -44,8 +44,9 @@ class BackgroundMatting(TrainingModule):
         selector: which patches are refined.
         refiner: how they are refined.
         losses: loss terms by name; each is listed here, none is implied.
-        learning_rates: Adam's, for `backbone`, `aspp`, `decoder` and `refiner`.
+        learning_rates: for `backbone`, `aspp`, `decoder` and `refiner`.
         schedule: of the learning rates, `constant` (official) or `cosine`, falling to 0 over the training.
+        optimizer: class of the optimizer, with its arguments; null for Adam (official).
         foreground: `residual` predicts foreground − source (paper), `direct` the foreground itself.
         base_scale: size of the base network's input relative to the image.
         metrics: the preset that validation and test report, see `zoo.matting.metrics`.
@@ -71,6 +72,7 @@ class BackgroundMatting(TrainingModule):
         losses: dict[str, LossTerm],
         learning_rates: dict[str, float],
         schedule: Schedule = "constant",
+        optimizer: OptimizerFactory | None = None,
         foreground: ForegroundKind = "residual",
         base_scale: float = 0.25,
         metrics: Literal["bgmv2", "rvm", "mmagic"] = "bgmv2",
@@ -84,6 +86,7 @@ class BackgroundMatting(TrainingModule):
             output=MattingOutput,
             batch=MattingBatch,
             schedule=schedule,
+            optimizer=optimizer,
             checkpoint=checkpoint,
         )
         self.metrics = metrics

@@ -25,7 +25,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException, SI
 from zoo.core.files import write_json, write_text
 from zoo.core.nested import class_names
 from zoo.core.plain_yaml import from_yaml, to_yaml
-from zoo.core.registry import find_class, load_plugins, slots
+from zoo.core.registry import find_class, imported, load_plugins, slots
 from zoo.measure.environment import environment
 from zoo.runner.arguments import expanded
 from zoo.runner.help import ANYWHERE
@@ -239,7 +239,7 @@ def plain(parser: ArgumentParser, settings: Namespace) -> dict[str, Any]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # deprecated option, whose successor older versions lack
         text = parser.dump(settings, skip_none=False, format=MODE, skip_validation=True)
-    return registered_names(from_yaml(text), names_by_path())
+    return registered_names(from_yaml(text), names_by_class())
 
 
 def printed(settings: dict[str, Any], flags: str) -> dict[str, Any]:
@@ -266,25 +266,26 @@ def without_null(value: Any) -> Any:
     return value
 
 
-def registered_names(value: Any, known: Mapping[str, Collection[str]]) -> Any:
-    """Return plain data with registered names for class paths; `known` as from `names_by_path`."""
+def registered_names(value: Any, known: Mapping[type, Collection[str]]) -> Any:
+    """Return plain data with registered names for class paths; `known` as from `names_by_class`."""
     if isinstance(value, dict):
         replaced = {key: registered_names(item, known) for key, item in value.items()}
-        if isinstance(path := replaced.get("class_path"), str) and path.rpartition(".")[2] in known.get(path, ()):
-            replaced["class_path"] = path.rpartition(".")[2]
+        path = replaced.get("class_path")
+        if isinstance(path, str) and (name := path.rpartition(".")[2]) in known.get(imported(path), ()):
+            replaced["class_path"] = name
         return replaced
     if isinstance(value, list):
         return [registered_names(item, known) for item in value]
     return value
 
 
-def names_by_path() -> dict[str, set[str]]:
-    """Return the registered names of all imported plugins by import path."""
-    names: dict[str, set[str]] = {}
+def names_by_class() -> dict[type, set[str]]:
+    """Return the registered names of all imported plugins by class."""
+    names: dict[type, set[str]] = {}
     for slot in slots().values():
         if slot.base is not None:
             for name, cls in slot.classes().items():
-                names.setdefault(f"{cls.__module__}.{cls.__qualname__}", set()).add(name)
+                names.setdefault(cls, set()).add(name)
     return names
 
 
@@ -296,11 +297,11 @@ def check_registered(settings: Namespace) -> None:
         PluginError: a broken class or an ambiguous name.
     """
     paths = [(key, path) for key in ("model", "data") for path in class_names(settings.get(key))]
-    if not {path for _, path in paths} <= names_by_path().keys():
+    if not {imported(path) for _, path in paths} <= names_by_class().keys():
         load_plugins()  # an import path may belong to a registered class
-    known = names_by_path()
+    known = names_by_class()
     for key, path in paths:
-        if path in known:
+        if imported(path) in known:
             continue
         name = path.rpartition(".")[2]
         if any(name in slot.failures for slot in slots().values()):

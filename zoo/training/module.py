@@ -8,12 +8,13 @@ studies and exporters are in `zoo.training.hooks`.
 import math
 import time
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 import torch
 from lightning.pytorch import LightningModule
+from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor, nn
 
@@ -24,6 +25,7 @@ from zoo.core.spec import Part
 from zoo.hub.pull import weights_file
 from zoo.training.checks import check_learning_rates, check_losses
 from zoo.training.hooks import ExportHooks, StudyHooks
+from zoo.training.resuming import apply_settings
 from zoo.training.sampling import ResumableLoader
 from zoo.weights.checkpoint import describe, record
 from zoo.weights.reading import read_weights, rebuild
@@ -31,6 +33,9 @@ from zoo.weights.state import check_fit, load_parts, network_weights
 from zoo.weights.torchscript import is_torchscript, read_torchscript
 
 Schedule = Literal["constant", "cosine", "plateau"]
+
+OptimizerFactory = Callable[[Iterable, float], torch.optim.Optimizer]
+"""A class of optimizer with its arguments, without parameters and learning rate, which the module gives it."""
 
 
 class TrainingModule(StudyHooks, ExportHooks, Part, LightningModule):
@@ -41,7 +46,8 @@ class TrainingModule(StudyHooks, ExportHooks, Part, LightningModule):
     Args:
         network: pure torch; its direct children are the parts that have learning rates and can start fresh.
         losses: loss terms by name.
-        learning_rates: Adam's learning rate for each child of the network that has parameters.
+        learning_rates: learning rate for each child of the network that has parameters.
+        optimizer: class of the optimizer, with its arguments; None for Adam.
         schedule: `constant`; `cosine` (all learning rates fall to 0 along half a cosine over `trainer.max_epochs`);
             or `plateau` (all are halved when `monitor` has not improved for 8 epochs, down to 1e-6).
         output, batch: the record types that the loss terms may read.
@@ -74,6 +80,7 @@ class TrainingModule(StudyHooks, ExportHooks, Part, LightningModule):
         output: type,
         batch: type,
         schedule: Schedule = "constant",
+        optimizer: OptimizerFactory | None = None,
         checkpoint: str | None = None,
     ) -> None:
         super().__init__()
@@ -87,6 +94,7 @@ class TrainingModule(StudyHooks, ExportHooks, Part, LightningModule):
         self.losses = nn.ModuleDict(losses)
         self.learning_rates = dict(learning_rates)
         self.schedule = schedule
+        self.optimizer = optimizer or torch.optim.Adam
         if checkpoint is not None:
             self.warm_start(checkpoint)
 
@@ -148,7 +156,7 @@ class TrainingModule(StudyHooks, ExportHooks, Part, LightningModule):
             for name, part in self.network.named_children()
             if any(True for _ in part.parameters())
         ]
-        optimizer = torch.optim.Adam(groups)
+        optimizer = self.optimizer(groups, 1e-3)  # the groups have learning rates of their own
         if self.schedule != "plateau":
             return optimizer
         plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=8, min_lr=1e-6)
@@ -216,8 +224,13 @@ class TrainingModule(StudyHooks, ExportHooks, Part, LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         path = str(self.trainer.ckpt_path)
-        self.check_identity(record(checkpoint, path), path)
+        entry = record(checkpoint, path)
+        self.check_identity(entry, path)
         check_fit(self, checkpoint["state_dict"], path)
+        if self.trainer.state.fn == TrainerFn.FITTING:
+            apply_settings(checkpoint, entry, self)
+        else:
+            checkpoint["callbacks"] = {}  # those of training, which no evaluation needs
 
     @classmethod
     def load_from_checkpoint(cls, checkpoint_path: str | Path, **_: Any) -> Self:  # type: ignore[override]

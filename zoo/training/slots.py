@@ -5,5 +5,6 @@ from zoo.core.slot import Slot
 SLOTS = [
     Slot("models", "model", None),
     Slot("modules", "module", "zoo.training.module:TrainingModule"),
+    Slot("optimizers", "optimizer", "torch.optim:Optimizer"),
     Slot("data_modules", "data module", "zoo.training.data:DataModule"),
 ]
