@@ -3,6 +3,8 @@
 import csv
 import gc
 import json
+import resource
+import shutil
 import weakref
 from collections.abc import Callable
 from importlib.metadata import version
@@ -188,6 +190,38 @@ class TestCheckpointAlone:
         assert min(int(row["step"]) for row in rows) == 4
 
 
+class TestResuming:
+    def test_a_finished_run_has_nothing_left_to_do_and_leaves_no_directory(self, fitted: Path, tiny, command) -> None:
+        last = fitted / "checkpoints" / "last.ckpt"
+        outcome = command("fit", "--ckpt_path", last, "--plugin", tiny.plugin)
+        assert outcome.code == 0, outcome.err
+        assert f"Nothing is left to do: {last} has 2 epochs, and --trainer.max_epochs is 2" in outcome.out
+        assert not Path("runs").exists()
+
+    def test_a_truncated_checkpoint_is_replaced_by_the_newest_readable_one(self, fitted: Path, tiny, command) -> None:
+        folder = Path(shutil.copytree(fitted / "checkpoints", "copied"))
+        (folder / "last.ckpt").write_bytes((folder / "last.ckpt").read_bytes()[:9000])
+        (folder / ".last.0123abcd.ckpt").write_bytes(b"left by a killed process")
+        words = ("--plugin", tiny.plugin, "--trainer.max_epochs=3", "--trainer.limit_train_batches=1")
+        outcome = command("fit", "--ckpt_path", folder / "last.ckpt", *words)
+        assert outcome.code == 0, outcome.err
+        assert "copied/last.ckpt is not a readable checkpoint" in outcome.out
+        assert "Resuming from copied/best.ckpt instead." in outcome.out
+        assert zoo.load("runs/tiny/version_0/checkpoints/last.ckpt")
+        assert command("test", "--ckpt_path", folder / "last.ckpt", "--plugin", tiny.plugin).code == 1
+
+    def test_a_full_disk_leaves_the_checkpoint_before_and_says_which_file(self, tiny, command) -> None:
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, before[1]))
+        try:
+            outcome = command("fit", *tiny.options)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        assert outcome.code == 1
+        assert "runs/tiny/version_0/checkpoints/last.ckpt cannot be written (File too large): make" in outcome.complaint
+        assert not list(Path("runs/tiny/version_0/checkpoints").iterdir())
+
+
 @pytest.fixture
 def parsed(command, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
     """The settings that a command line comes to, without anything being built."""
@@ -240,6 +274,7 @@ class TestPrecedence:
         settings = parsed(
             command_name, "--config", "more.yaml", "--model.base_scale=0.125", "--plugin", tiny.plugin,
             "--ckpt_path", fitted / "checkpoints" / "last.ckpt", "--model.losses.alpha.weight=0.5",
+            "--trainer.max_epochs=3",
         )  # fmt: skip
         assert settings["model"]["init_args"]["base_scale"] == 0.125
         assert settings["model"]["init_args"]["selector"]["init_args"]["patches"] == 3
@@ -247,7 +282,8 @@ class TestPrecedence:
 
     def test_another_backbone_on_the_command_line_is_obeyed(self, fitted: Path, tiny, parsed) -> None:
         path = fitted / "checkpoints" / "last.ckpt"
-        settings = parsed("fit", "--plugin", tiny.plugin, "--ckpt_path", path, "--model.backbone.name=mobilenetv2_100")
+        words = ("--model.backbone.name=mobilenetv2_100", "--trainer.max_epochs=3")
+        settings = parsed("fit", "--plugin", tiny.plugin, "--ckpt_path", path, *words)
         assert settings["model"]["init_args"]["backbone"]["init_args"]["name"] == "mobilenetv2_100"
 
     def test_a_fit_that_resumes_obeys_the_command_line(self, fitted: Path, tiny, command) -> None:

@@ -1,7 +1,4 @@
-"""Write files atomically: a reader sees the old file or the whole new one, never half of it.
-
-Every file is written under a temporary name in the same folder and renamed when it is complete.
-"""
+"""Write files atomically: a reader sees the old file or the whole new one, never half of it."""
 
 import json
 import os
@@ -10,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
+
+from zoo.core.errors import ZooError
 
 
 @contextmanager
@@ -31,6 +30,15 @@ def replacing(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(path: Path, advice: str) -> Iterator[None]:
+    """Turn an error of writing inside the block, as on a full disk, into a ZooError."""
+    try:
+        yield
+    except OSError as error:
+        raise ZooError(f"{path} cannot be written ({error.strerror or error}): {advice}.") from error
 
 
 def write_text(path: Path, text: str) -> None:

@@ -7,11 +7,10 @@ and initialises the part from the part's own random stream. The metaclass works 
 serves dataclasses and subclasses with a constructor of their own. Pickle and deepcopy do not call the constructor.
 """
 
-import collections.abc
 import dataclasses
 import inspect
 from abc import ABCMeta
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
 from functools import partial
 from pathlib import PurePath
@@ -169,7 +168,7 @@ def record_of(annotation: Any) -> type | None:
 def values_of(annotation: Any) -> Any:
     """Return the type of a mapping's values."""
     choices = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else [annotation]
-    mapping = next((one for one in choices if get_origin(one) in (dict, collections.abc.Mapping)), None)
+    mapping = next((one for one in choices if get_origin(one) in (dict, Mapping)), None)
     return get_args(mapping)[1] if mapping is not None else None
 
 
@@ -196,9 +195,7 @@ def texts_for_parts(value: Any, annotation: Any) -> Iterator[str]:
 
 def holds_parts(annotation: Any) -> bool:
     """Return whether a value of this type is a part, a class with some of its arguments, or contains parts."""
-    if get_origin(annotation) is collections.abc.Callable or (
-        isinstance(annotation, type) and issubclass(annotation, Part)
-    ):
+    if get_origin(annotation) is Callable or (isinstance(annotation, type) and issubclass(annotation, Part)):
         return True
     inside = [hint for record in records(annotation) for hint in type_hints(record).values()]
     return any(holds_parts(inner) for inner in [*get_args(annotation), *inside])

@@ -20,7 +20,7 @@ from zoo.runner.configs import shipped
 from zoo.runner.overrides import Source, as_source, as_words, replace_slots, resolve_names
 from zoo.runner.values import read_value
 from zoo.training.models import named_spec
-from zoo.weights.reading import configuration
+from zoo.weights.reading import configuration, readable
 
 
 @contextmanager
@@ -61,7 +61,8 @@ def sources_of(command: str, option: str, value: str | None) -> Iterator[Source]
             settings = official(command, value, entry.model, entry.arguments)
             yield Source((), settings, "--config", None, from_checkpoint=True)
             return
-        path = weights_file(value)
+        path = Path(weights_file(value))
+        path = readable(path) if command == "fit" else path
         settings = configuration(path, command)
         yield Source((), settings, "--config", None, from_checkpoint=True)
         yield as_source("--ckpt_path", str(path), read_value)

@@ -20,6 +20,7 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.plugins import CheckpointIO
 from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
 
 from zoo.core.files import write_json, write_text
@@ -34,7 +35,9 @@ from zoo.runner.values import MODE
 from zoo.runner.wandb import prepare_wandb
 from zoo.training.data import DataModule
 from zoo.training.module import TrainingModule
-from zoo.weights.published import PublishedCheckpointIO, is_safetensors
+from zoo.weights.files import CheckpointFiles
+from zoo.weights.published import is_safetensors
+from zoo.weights.reading import progress
 
 STRICT: dict[str, Any] = {"exit_on_error": False, "allow_abbrev": False, "parser_mode": MODE}
 """Parser settings: errors are raised instead of printed, and a misspelt option never matches a longer one."""
@@ -59,6 +62,8 @@ def run_command(command: str, arguments: list[str]) -> None:
     with expanded(command, arguments) as ready, wandb_finished():
         try:
             ZooCLI([command, *ready])
+        except FinishedError as error:
+            print(error)
         except argparse.ArgumentError as error:
             files = [Path(path) for option, path in pairwise(ready) if option == "--config"]
             settings = [from_yaml(file.read_text(encoding="utf-8")) for file in files]
@@ -68,6 +73,10 @@ def run_command(command: str, arguments: list[str]) -> None:
         except SIGTERMException as error:
             print(f"zoo {command}: asked to end (SIGTERM).", file=sys.stderr)
             raise SystemExit(128 + signal.SIGTERM) from error
+
+
+class FinishedError(Exception):
+    """A run that is to be resumed has nothing left to do."""
 
 
 @contextmanager
@@ -155,6 +164,8 @@ class ZooCLI(LightningCLI):
             and not settings.model.init_args.get("checkpoint")
         ):
             print("No checkpoint is given (--ckpt_path or --model.checkpoint): the network's weights are untrained.")
+        if self.subcommand == "fit" and settings.get("ckpt_path"):
+            check_unfinished(settings.ckpt_path, settings.trainer)
         # Saved before W&B's settings are completed, which belong to this run and not to its configuration.
         self.save_config_kwargs["settings"] = plain(self._parser(self.subcommand), settings)
         self.record = CSVLogger(settings.runs, settings.name)
@@ -179,17 +190,27 @@ class ZooCLI(LightningCLI):
         callbacks = [*callbacks] if isinstance(callbacks, list) else [callbacks]
         if settings["enable_checkpointing"] is not False:
             callbacks += checkpoint_callbacks(self.model, self.datamodule)
-        if is_safetensors(self.config[self.subcommand].get("ckpt_path") or ""):
-            plugins = settings["plugins"] or []
-            kwargs["plugins"] = [*(plugins if isinstance(plugins, list) else [plugins]), PublishedCheckpointIO()]
-            if self.subcommand == "fit":
-                print(
-                    "A published file has no state of a training: this one begins at its first step, with its weights."
-                )
+        plugins = settings["plugins"] or []
+        plugins = plugins if isinstance(plugins, list) else [plugins]
+        if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
+            kwargs["plugins"] = [*plugins, CheckpointFiles()]
+        if self.subcommand == "fit" and is_safetensors(self.config.fit.get("ckpt_path") or ""):
+            print("A published file has no state of a training: this one begins at its first step, with its weights.")
         try:
             return super().instantiate_trainer(logger=[self.record, *others], callbacks=callbacks, **kwargs)
         except ValueError as error:  # a setting of --trainer that only Lightning can judge
             raise CommandLineError(str(error)) from error
+
+
+def check_unfinished(path: str, trainer: Namespace) -> None:
+    """Raise FinishedError where the training in a checkpoint has all the epochs or steps that these settings ask for."""
+    for unit, done in zip(("epochs", "steps"), progress(path), strict=True):
+        limit = trainer[f"max_{unit}"]
+        if limit is not None and 0 <= limit <= done:
+            raise FinishedError(
+                f"Nothing is left to do: {path} has {done} {unit}, and --trainer.max_{unit} is {limit}; a higher "
+                "number continues the training."
+            )
 
 
 class RunRecord(Callback):

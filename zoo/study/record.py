@@ -273,15 +273,6 @@ def state(directory: Path, expected: str | None = None) -> State:
 
 
 @contextmanager
-def writing(path: Path, advice: str) -> Iterator[None]:
-    """Turn an error of writing inside the block, as on a full disk, into a ZooError."""
-    try:
-        yield
-    except OSError as error:
-        raise ZooError(f"{path} cannot be written ({error.strerror or error}): {advice}.") from error
-
-
-@contextmanager
 def held(directory: Path, lock: str = LOCK) -> Iterator[bool]:
     """Lock a run's directory against other processes; yields False where another one holds it.
 

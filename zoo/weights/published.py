@@ -12,9 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
-import lightning.pytorch
 import torch
-from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -130,11 +128,3 @@ def as_float16(name: str, value: Tensor) -> Tensor:
 def as_float32(value: Tensor) -> Tensor:
     """Return a tensor in half precision as float32, any other as it is."""
     return value.float() if value.dtype in (torch.float16, torch.bfloat16) else value
-
-
-class PublishedCheckpointIO(TorchCheckpointIO):
-    """Checkpoint reader for Lightning that accepts a published file: its weights, at the start of training."""
-
-    def load_checkpoint(self, path: Any, *arguments: Any, **named: Any) -> dict[str, Any]:
-        start = {"epoch": 0, "global_step": 0, "optimizer_states": [], "lr_schedulers": []}
-        return read(str(path)) | start | {"pytorch-lightning_version": lightning.pytorch.__version__}

@@ -7,6 +7,7 @@ published file (`zoo.weights.published`) is read to the same content.
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,29 @@ NUMPY_NUMBERS: list[Any] = [
 """NumPy's numbers: plain data, which the DeepLabV3 files hold in addition to their weights."""
 
 
+class UnreadableError(ZooError):
+    """A checkpoint that is truncated, or another kind of file."""
+
+
+def readable(path: Path) -> Path:
+    """Return a checkpoint to resume from: this one, or else the newest of its folder that can be read, with a message.
+
+    Raises:
+        ZooError: there is no such file, or none that can be read.
+    """
+    try:
+        read(str(path))
+        return path
+    except UnreadableError as error:
+        others = [file for file in path.parent.glob("*.ckpt") if file != path and not file.name.startswith(".")]
+        for other in sorted(others, key=lambda file: file.stat().st_mtime, reverse=True):
+            with suppress(ZooError):
+                read(str(other))
+                print(f"{error} Resuming from {other} instead.")
+                return other
+        raise
+
+
 def read(path: str) -> dict[str, Any]:
     """Return the content of a checkpoint or published file, which may hold only tensors and plain data.
 
@@ -57,10 +81,21 @@ def read(path: str) -> dict[str, Any]:
                 f"{path} was refused: it holds something other than tensors and plain data ({forbidden[1]}); nothing "
                 "of it was run."
             ) from error
-        raise ZooError(f"{path} is not a readable checkpoint (truncated, or another kind of file).") from error
+        raise UnreadableError(f"{path} is not a readable checkpoint (truncated, or another kind of file).") from error
     if not isinstance(content, dict):
         raise ZooError(f"{path} holds a {type(content).__name__}; expected a checkpoint or a state dict.")
     return content
+
+
+def progress(path: str) -> tuple[int, int]:
+    """Return the finished epochs and steps of the training in a checkpoint; none for a published file."""
+    if published.is_safetensors(path):
+        return 0, 0
+    with torch.serialization.safe_globals(NUMPY_NUMBERS):
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)  # does not read the weights
+    if "loops" not in content:
+        return 0, 0
+    return content["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"], content["global_step"]
 
 
 def rebuild(path: str) -> Any:

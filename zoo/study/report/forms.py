@@ -9,9 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from zoo.core.files import write_text
+from zoo.core.files import write_text, writing
 from zoo.media.images import write_image
-from zoo.study.record import writing
 from zoo.study.report.pictures import PicturedSample, jpeg, sheet
 from zoo.study.report.plots import (
     forest_plot,

@@ -15,7 +15,7 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ import torch
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from zoo.core.errors import ZooError, explain, is_on_purpose
-from zoo.core.files import write_text
+from zoo.core.files import write_text, writing
 from zoo.core.plain_yaml import from_yaml
 from zoo.core.plugin_files import load_plugin_files
 from zoo.measure.environment import device_name, environment
@@ -44,10 +44,10 @@ from zoo.study.record import (
     read_job,
     read_run,
     tested,
-    writing,
 )
 from zoo.study.run.samples import read_samples
 from zoo.study.run.wandb import study_loggers, wandb_group, wandb_loggers
+from zoo.weights.reading import readable
 
 QUIET = ("--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false")
 
@@ -146,28 +146,38 @@ def carry_out(run: Run) -> Run:
 def trained(run: Run) -> dict[str, Any]:
     """Train, or resume training; returns the content of `fitted.json`."""
     directory = run.directory
-    if (done := fitted(directory)) is not None and (directory / done["checkpoint"]).is_file():
+    done = fitted(directory)
+    if done is not None and readable_checkpoint([directory / done["checkpoint"]]) == directory / done["checkpoint"]:
         return done
     words = [*common_words(run, "fit"), *QUIET]
-    begun = checkpoints(directory)
+    begun = readable_checkpoint(checkpoints(directory))
     curve = learning_curve(directory)
-    if begun:
-        words += ["--ckpt_path", str(begun[-1])]
+    if begun is not None:
+        words += ["--ckpt_path", str(begun)]
     elif run.needs is not None:
         words += [f"--model.checkpoint={needed(run)}"]
     began = time.monotonic()
     with PeakMemory() as memory:
         command("fit", words, directory)
-    if not checkpoints(directory):
+    last = readable_checkpoint(checkpoints(directory))
+    if last is None:
         raise ZooError("training left no checkpoint: expected trainer.enable_checkpointing as it is by default.")
     outcome = {
-        "checkpoint": str(checkpoints(directory)[-1].relative_to(directory)),
+        "checkpoint": str(last.relative_to(directory)),
         "seconds": time.monotonic() - began,
-        "resumed_at": len(curve) if begun else None,
+        "resumed_at": len(curve) if begun is not None else None,
         "peak_memory": None if several_devices(directory) else memory.bytes,  # that of other processes is not seen
     }
     note_down(directory / FITTED, json.dumps(outcome, indent=2) + "\n")
     return outcome
+
+
+def readable_checkpoint(files: list[Path]) -> Path | None:
+    """Return the last of these checkpoints that can be read, or another one of its folder; None where there is none."""
+    for file in reversed(files):
+        with suppress(ZooError):
+            return readable(file)
+    return None
 
 
 def needed(run: Run) -> Path:

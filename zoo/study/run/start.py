@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from zoo.core.errors import ZooError
-from zoo.core.files import write_json, write_text
+from zoo.core.files import write_json, write_text, writing
 from zoo.core.plain_yaml import to_yaml
 from zoo.core.registry import get_slot
 from zoo.core.spec import copy_plain
 from zoo.study.parts import Engine
 from zoo.study.plan.planner import Plan
 from zoo.study.plan.resolve import make_from_options
-from zoo.study.record import CONFIG, JOB, RESULT, Run, read_job, state, writing
+from zoo.study.record import CONFIG, JOB, RESULT, Run, read_job, state
 from zoo.study.run.wandb import wandb_loggers
 
 

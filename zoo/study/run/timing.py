@@ -23,7 +23,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from zoo.core.errors import ZooError
-from zoo.core.files import write_json
+from zoo.core.files import write_json, writing
 from zoo.core.plain_yaml import to_yaml
 from zoo.core.plugin_files import load_plugin_files
 from zoo.core.spec import Spec, build, without_downloads
@@ -32,7 +32,7 @@ from zoo.measure.timing import Timing, threads, time_interleaved
 from zoo.study.file import NOISE_FLOOR, Study
 from zoo.study.plan.cost import network_spec
 from zoo.study.plan.planner import Plan, about
-from zoo.study.record import CONFIG, Run, all_runs, digest, read_run, settings_hash, writing
+from zoo.study.record import CONFIG, Run, all_runs, digest, read_run, settings_hash
 from zoo.study.run.execute import command, read_settings, reason, versions
 from zoo.training.module import TrainingModule
 from zoo.weights.checkpoint import record

@@ -1,0 +1,51 @@
+"""Checkpoints are replaced only by complete ones, wherever temporary files lie."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from zoo.weights.files import CheckpointFiles
+
+WRITE = """
+import sys, torch
+from zoo.weights.files import CheckpointFiles
+content = {"state_dict": {"weight": torch.full((5_000_000,), 2.0)}}
+print("ready", flush=True)
+while True:
+    CheckpointFiles().save_checkpoint(content, sys.argv[1])
+"""
+
+
+@pytest.mark.parametrize("temporary", [None, "/dev/shm"])
+def test_killing_a_process_while_it_saves_leaves_a_complete_checkpoint(tmp_path: Path, temporary: str | None) -> None:
+    temporary = temporary or str(tmp_path)
+    if not Path(temporary).is_dir():
+        pytest.skip(f"needs {temporary}")
+    path = tmp_path / "run" / "last.ckpt"
+    CheckpointFiles().save_checkpoint({"state_dict": {"weight": torch.ones(5_000_000)}}, path)
+    whole = path.stat().st_size
+    others = set(Path(temporary).iterdir())
+    environment = {**os.environ, "TMPDIR": temporary}
+    with subprocess.Popen([sys.executable, "-c", WRITE, path], stdout=subprocess.PIPE, env=environment) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        while not any(0 < size(file) < whole for file in path.parent.glob(".last.*")):
+            time.sleep(0)
+        process.send_signal(signal.SIGKILL)
+    weights = torch.load(path, weights_only=True)["state_dict"]["weight"]
+    assert weights.unique().tolist() in ([1.0], [2.0])
+    assert set(Path(temporary).iterdir()) <= others | {path.parent}, "nothing was written to the temporary folder"
+
+
+def size(file: Path) -> int:
+    """Return the size of a file that may be gone."""
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:
+        return 0
