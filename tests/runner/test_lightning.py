@@ -5,11 +5,13 @@ import gc
 import json
 import resource
 import shutil
+import signal
+import sys
 import weakref
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Union
 
 import pytest
 import torch
@@ -20,7 +22,8 @@ from zoo_plugins.selectors import RandomPatches
 
 import zoo
 from zoo.core.plugin_files import load_plugin_file
-from zoo.runner.lightning import ZooCLI
+from zoo.runner.lightning import STRICT, ZooCLI, ZooParser
+from zoo.training.module import TrainingModule
 
 NAN_LOSS = '''
 """A loss term that breaks after a while."""
@@ -220,6 +223,110 @@ class TestResuming:
         assert outcome.code == 1
         assert "runs/tiny/version_0/checkpoints/last.ckpt cannot be written (File too large): make" in outcome.complaint
         assert not list(Path("runs/tiny/version_0/checkpoints").iterdir())
+
+    def test_it_keeps_the_trainer_s_settings_and_the_folder_of_runs(self, tiny, command) -> None:
+        stopper = {"class_path": "EarlyStopping", "init_args": {"monitor": "train/loss", "patience": 9}}
+        own = ("--runs=mine", f"--trainer.callbacks={[stopper]}", "--trainer.log_every_n_steps=2")
+        limits = ("--trainer.limit_train_batches=2", "--trainer.limit_val_batches=0")
+        assert command("fit", *tiny.options, *own, *limits, "--trainer.max_epochs=1").code == 0
+        last = "mine/tiny/version_0/checkpoints/last.ckpt"
+        words = ("--plugin", tiny.plugin, "--trainer.max_epochs=2", "--trainer.num_sanity_val_steps=1")
+        assert command("fit", "--ckpt_path", last, *words).code == 0
+        first, second = (yaml.safe_load(Path(f"mine/tiny/version_{run}/config.yaml").read_text()) for run in (0, 1))
+        assert first["trainer"]["callbacks"][0]["init_args"]["patience"] == 9
+        changed = {key for key, value in second["trainer"].items() if value != first["trainer"][key]}
+        assert changed == {
+            "max_epochs",
+            "num_sanity_val_steps",
+            "precision",
+        }  # the last is null before Lightning sets it
+
+    def test_it_imports_nothing_that_a_file_names(self, fitted: Path, tiny, parsed) -> None:
+        run = Path(shutil.copytree(fitted, "copied"))
+        config = yaml.safe_load((run / "config.yaml").read_text())
+        config["trainer"]["callbacks"] = [{"class_path": "antigravity.Callback"}]
+        (run / "config.yaml").write_text(yaml.safe_dump(config))
+        words = ("--plugin", tiny.plugin, "--trainer.max_epochs=3")
+        assert parsed("fit", "--ckpt_path", run / "checkpoints/last.ckpt", *words)["trainer"]["callbacks"] is None
+        assert "antigravity" not in sys.modules
+
+    def test_ctrl_c_in_the_first_validation_leaves_a_checkpoint(
+        self, fitted: Path, tiny, command, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(TrainingModule, "on_validation_epoch_start", interrupted, raising=False)
+            outcome = command("fit", *tiny.options)
+        assert outcome.code == 130
+        assert outcome.complaint == "zoo fit: interrupted."
+        assert signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
+        last = Path("runs/tiny/version_0/checkpoints/last.ckpt")
+        assert command("fit", "--ckpt_path", last, "--plugin", tiny.plugin).code == 0
+        whole, resumed = (
+            torch.load(run / "checkpoints/last.ckpt", weights_only=True)["state_dict"]
+            for run in (fitted, Path("runs/tiny/version_1"))
+        )
+        assert all(torch.equal(whole[key], value) for key, value in resumed.items())
+
+
+def interrupted(module: TrainingModule) -> None:
+    raise KeyboardInterrupt
+
+
+class TestRefusedBeforeTraining:
+    def refused(self, tiny, command, *words: str) -> str:
+        outcome = command("fit", *tiny.options, *words)
+        assert outcome.code == 1
+        assert not Path("runs").exists()
+        return outcome.complaint
+
+    def test_plateau_without_a_validation(self, tiny, command) -> None:
+        for without in ("--data.validation=null", "--trainer.limit_val_batches=0"):
+            complaint = self.refused(tiny, command, "--model.schedule=plateau", without)
+            assert "lowers the learning rates by validation/sad, and there is no validation" in complaint
+
+    def test_a_callback_that_monitors_what_nothing_logs(self, tiny, command) -> None:
+        stopper = {"class_path": "EarlyStopping", "init_args": {"monitor": "val_sad"}}
+        complaint = self.refused(tiny, command, f"--trainer.callbacks={[stopper]}")
+        assert "EarlyStopping monitors 'val_sad'; did you mean validation/sad?" in complaint
+
+
+def test_plateau_waits_for_validations_that_are_not_after_every_epoch(tiny, command) -> None:
+    words = ("--model.schedule=plateau", "--trainer.check_val_every_n_epoch=2", "--trainer.limit_train_batches=1")
+    assert command("fit", *tiny.options, *words).code == 0
+    rates = [row["learning_rate/decoder"] for row in metrics(Path("runs/tiny/version_0"))]
+    assert [float(rate) for rate in rates if rate] == pytest.approx([1e-3, 1e-3])
+
+
+class Limited:
+    """A class with a limit, a fraction or a whole number, in the order in which `typing` may keep a union."""
+
+    def __init__(self, limit: Union[float, int, None] = None) -> None:  # noqa: UP007
+        self.limit = limit
+
+
+@pytest.mark.parametrize("given", ["1", "1.0", "0.5"])
+def test_a_whole_number_stays_one_whatever_was_imported_before(given: str) -> None:
+    parser = ZooParser(**STRICT)
+    parser.add_class_arguments(Limited, "own")
+    parser.add_subclass_arguments(Limited, "nested")
+    nested = f"--nested={json.dumps({'class_path': f'{__name__}.Limited', 'init_args': {'limit': json.loads(given)}})}"
+    settings = parser.parse_args([f"--own.limit={given}", nested])
+    assert [repr(settings.own.limit), repr(settings.nested.init_args.limit)] == [given, given]
+
+
+def test_results_are_printed_with_whole_names_and_the_next_command(fitted: Path, tiny, command) -> None:
+    sets = yaml.safe_load(tiny.config.read_text())["data"]["init_args"]["test"]
+    name = "another_set_with_a_name_that_is_rather_long_for_a_table"
+    settings = f"--data.test={json.dumps(sets | {name: sets['one']})}"
+    words = ("--ckpt_path", fitted / "checkpoints/last.ckpt", "--plugin", tiny.plugin)
+    outcome = command("test", *words, settings)
+    assert outcome.code == 0, outcome.err
+    assert f"test/{name}/sad  " in outcome.out
+    assert outcome.out.rstrip().endswith("These are in runs/tiny/version_0/metrics.csv.")
+    assert "callbacks" not in outcome.err + outcome.out
+    outcome = command("fit", *words, "--trainer.max_epochs=3", "--trainer.limit_train_batches=1")
+    assert "The run is in runs/tiny/version_1. Next: zoo test --ckpt_path runs/tiny/version_1/" in outcome.out
+    assert "dirpath" not in outcome.err + outcome.out
 
 
 @pytest.fixture

@@ -12,8 +12,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from zoo.core.errors import ZooError
+from zoo.core.nested import class_names
 from zoo.core.plain_yaml import to_yaml
-from zoo.core.registry import get_slot
+from zoo.core.registry import get_slot, imported
 from zoo.core.spec import copy_plain
 from zoo.hub.pull import catalogue_entry, weights_file
 from zoo.runner.configs import shipped
@@ -63,13 +64,33 @@ def sources_of(command: str, option: str, value: str | None) -> Iterator[Source]
             return
         path = Path(weights_file(value))
         path = readable(path) if command == "fit" else path
-        settings = configuration(path, command)
+        settings = configuration(str(path), command)
+        if command == "fit":
+            run = run_settings(path)
+            settings = run | settings | {"trainer": run.get("trainer", {}) | settings["trainer"]}
         yield Source((), settings, "--config", None, from_checkpoint=True)
         yield as_source("--ckpt_path", str(path), read_value)
         # Lightning's own reader must not unpickle anything but tensors and plain data either.
         yield as_source("--weights_only", "true", read_value)
     else:
         yield as_source(option, value, read_value)
+
+
+def run_settings(checkpoint: Path) -> dict[str, Any]:
+    """Return the settings of the trainer and the folder of runs that the run of a checkpoint was started with.
+
+    Read from config.yaml in the run's directory. A class whose module is not imported is left out, with a message,
+    since a file must not decide what is imported.
+    """
+    file = checkpoint.parent.parent / "config.yaml"
+    settings = file_source(file).settings or {}
+    trainer = {}
+    for key, value in (settings.get("trainer") or {}).items():
+        if foreign := [name for name in class_names(value) if imported(name) is None]:
+            print(f"{file}: trainer.{key} holds {', '.join(foreign)} and is left out; give --trainer.{key} to keep it.")
+        else:
+            trainer[key] = value
+    return {key: settings[key] for key in ("runs",) if key in settings} | {"trainer": trainer}
 
 
 def file_source(path: Path) -> Source:

@@ -6,6 +6,7 @@ metrics.csv, checkpoints/, pictures/.
 
 import argparse
 import logging
+import re
 import signal
 import sys
 import warnings
@@ -13,7 +14,7 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Union, get_args
 
 from jsonargparse import ArgumentParser, Namespace
 from lightning.pytorch import Callback, Trainer
@@ -23,6 +24,7 @@ from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.plugins import CheckpointIO
 from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
 
+from zoo.core.errors import ZooError
 from zoo.core.files import write_json, write_text
 from zoo.core.nested import class_names
 from zoo.core.plain_yaml import from_yaml, to_yaml
@@ -32,7 +34,8 @@ from zoo.runner.arguments import expanded
 from zoo.runner.help import ANYWHERE
 from zoo.runner.parser_errors import CommandLineError, raised_by_part, sentence
 from zoo.runner.values import MODE
-from zoo.runner.wandb import prepare_wandb
+from zoo.runner.wandb import begin_wandb, prepare_wandb
+from zoo.training.checks import check_monitors, check_schedule
 from zoo.training.data import DataModule
 from zoo.training.module import TrainingModule
 from zoo.weights.files import CheckpointFiles
@@ -57,6 +60,7 @@ def run_command(command: str, arguments: list[str]) -> None:
             Lightning.
     """
     quiet()
+    interrupt = signal.getsignal(signal.SIGINT)
     if any(option.endswith(("help", "-h")) for option in arguments):
         load_plugins()  # help lists the classes of every slot
     with expanded(command, arguments) as ready, wandb_finished():
@@ -64,6 +68,18 @@ def run_command(command: str, arguments: list[str]) -> None:
             ZooCLI([command, *ready])
         except FinishedError as error:
             print(error)
+        except SystemExit as error:
+            if isinstance(error.__context__, KeyboardInterrupt):  # Lightning's way of ending after Ctrl-C
+                signal.signal(signal.SIGINT, interrupt)  # which it ignores from then on
+                raise KeyboardInterrupt from None
+            raise
+        except RuntimeError as error:
+            if not re.search("shared memory|Bus error", str(error)):
+                raise
+            raise ZooError(
+                f"the processes that read data have no room in shared memory ({str(error).rstrip('.')}): give "
+                "--data.workers=0, or a larger /dev/shm (docker run --shm-size=8g)."
+            ) from error
         except argparse.ArgumentError as error:
             files = [Path(path) for option, path in pairwise(ready) if option == "--config"]
             settings = [from_yaml(file.read_text(encoding="utf-8")) for file in files]
@@ -73,6 +89,21 @@ def run_command(command: str, arguments: list[str]) -> None:
         except SIGTERMException as error:
             print(f"zoo {command}: asked to end (SIGTERM).", file=sys.stderr)
             raise SystemExit(128 + signal.SIGTERM) from error
+
+
+class ZooParser(LightningArgumentParser):
+    """Parser that keeps whole numbers whole where a float is accepted as well.
+
+    The parser tries the types of a union in their order, and `typing` caches unions without regard to their order: what
+    another library has imported before would decide whether `--trainer.limit_train_batches=1` is one batch or all.
+    """
+
+    def add_argument(self, *args: Any, **kwargs: Any) -> Any:
+        action = super().add_argument(*args, **kwargs)
+        types = get_args(getattr(action, "_typehint", None))  # which jsonargparse has made by now, with no other access
+        if {int, float} <= set(filter(callable, types)):
+            action._typehint = Union[tuple(sorted(types, key=lambda each: each is not int))]  # noqa: UP007
+        return action
 
 
 class FinishedError(Exception):
@@ -101,7 +132,7 @@ def quiet() -> None:
 
 def is_not_tip(record: logging.LogRecord) -> bool:
     """Return whether a log message is not one of Lightning's advertisements."""
-    return "Tip" not in record.getMessage()[:5]
+    return not record.getMessage().startswith(("💡 Tip", "Tip", "TPU available"))
 
 
 class ZooCLI(LightningCLI):
@@ -119,6 +150,7 @@ class ZooCLI(LightningCLI):
             save_config_callback=RunRecord,  # type: ignore[arg-type]  # any callback that takes parser and settings will do
             save_config_kwargs={"save_to_log_dir": False},
             load_from_checkpoint_support=False,  # parts remember their own arguments
+            parser_class=ZooParser,
             parser_kwargs=dict.fromkeys(self.subcommands(), STRICT) | STRICT,
             args=args,
         )
@@ -169,12 +201,39 @@ class ZooCLI(LightningCLI):
         # Saved before W&B's settings are completed, which belong to this run and not to its configuration.
         self.save_config_kwargs["settings"] = plain(self._parser(self.subcommand), settings)
         self.record = CSVLogger(settings.runs, settings.name)
+        self.prints_results = settings.get("verbose", False)
+        settings.verbose = False  # Lightning's table cuts names
         loggers = settings.trainer.logger
         for logger in loggers if isinstance(loggers, list) else [loggers]:
             if isinstance(logger, Namespace) and logger.class_path.endswith("WandbLogger"):
                 # Make the run's directory before W&B writes into it, which would look like an older run.
                 _ = self.record.experiment
                 prepare_wandb(logger.init_args, settings.name, self.record.log_dir)
+
+    def before_fit(self) -> None:
+        """Check what would fail, or be ignored, after an epoch of training."""
+        check_schedule(self.model, self.datamodule, self.trainer)
+        check_monitors(self.model, self.datamodule, self.trainer)
+        begin_wandb(self.trainer.loggers)
+
+    def after_fit(self) -> None:
+        """Print where the run is, and the next command."""
+        folder = Path(self.record.log_dir)
+        files = [file for name in ("best", "last") if (file := folder / "checkpoints" / f"{name}.ckpt").is_file()]
+        if files and self.trainer.is_global_zero:
+            print(f"The run is in {folder}. Next: zoo test --ckpt_path {files[0]}")
+
+    def after_validate(self) -> None:
+        """Print the metrics with their whole names, and where they are."""
+        if not self.prints_results or not self.trainer.is_global_zero:
+            return
+        values = {name: float(value) for name, value in self.trainer.callback_metrics.items()}
+        width = max(map(len, values), default=0)
+        for name, value in sorted(values.items()):
+            print(f"{name:<{width}}  {value:.6g}")
+        print(f"These are in {Path(self.record.log_dir) / 'metrics.csv'}.")
+
+    after_test = after_validate
 
     def instantiate_classes(self) -> None:
         try:
@@ -203,7 +262,7 @@ class ZooCLI(LightningCLI):
 
 
 def check_unfinished(path: str, trainer: Namespace) -> None:
-    """Raise FinishedError where the training in a checkpoint has all the epochs or steps that these settings ask for."""
+    """Raise FinishedError where the training in a checkpoint has all the epochs or steps that are asked for."""
     for unit, done in zip(("epochs", "steps"), progress(path), strict=True):
         limit = trainer[f"max_{unit}"]
         if limit is not None and 0 <= limit <= done:
@@ -241,6 +300,15 @@ class RunRecord(Callback):
 
 class RunCheckpoint(ModelCheckpoint):
     """Checkpoint of every run; a class of its own, since Lightning saves one state for each class and arguments."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore nothing: a resumed run has its own directory, whose best checkpoint is its own."""
+
+    def on_exception(self, trainer: Trainer, pl_module: Any, exception: BaseException) -> None:
+        """Save the epoch of which only the validation was cut short, as by Ctrl-C."""
+        alone = isinstance(exception, KeyboardInterrupt) or trainer.world_size == 1  # saving needs all processes
+        if self.monitor is None and trainer.validating and self.dirpath is not None and alone:
+            trainer.save_checkpoint(Path(self.dirpath) / "last.ckpt")
 
 
 def checkpoint_callbacks(model: TrainingModule, data: DataModule | None) -> list[Callback]:

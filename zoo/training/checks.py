@@ -1,12 +1,17 @@
 """Checks of a training module's arguments: loss terms against records, learning rates against parts."""
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
+from lightning.pytorch import Trainer
 from torch import nn
 
 from zoo.core.errors import ZooError
 from zoo.core.parts import LossTerm
 from zoo.core.slot import nearest
+
+if TYPE_CHECKING:
+    from zoo.training.module import TrainingModule
 
 
 def check_losses(losses: Mapping[str, LossTerm], output: type, batch: type) -> None:
@@ -26,6 +31,42 @@ def check_losses(losses: Mapping[str, LossTerm], output: type, batch: type) -> N
                 )
     if not any(term.weight != 0 for term in losses.values()):
         raise ZooError("losses: expected at least one loss term with a weight other than 0.")
+
+
+def check_schedule(module: "TrainingModule", data: Any, trainer: Trainer) -> None:
+    """Raise ZooError for a schedule that needs a validation where there is none."""
+    if module.schedule == "plateau" and not validates(data, trainer):
+        raise ZooError(
+            f"schedule=plateau lowers the learning rates by {module.monitor}, and there is no validation: give "
+            "--data.validation, or --model.schedule=constant or cosine."
+        )
+
+
+def check_monitors(module: "TrainingModule", data: Any, trainer: Trainer) -> None:
+    """Raise ZooError for a callback that monitors a metric that nothing logs.
+
+    Nothing is checked where a callback of another origin than Lightning may log metrics, or where the module does not
+    list its own.
+    """
+    origins = {type(callback).__module__.partition(".")[0] for callback in trainer.callbacks}
+    try:
+        metrics = module.metric_names(data) if origins <= {"lightning", "zoo"} else None
+    except NotImplementedError:
+        metrics = None
+    if metrics is None:
+        return
+    known = [name for name in metrics if name.startswith("validation/")] if validates(data, trainer) else []
+    known += ["validation/loss"] if known else []
+    known += ["train/loss", *(f"train/{name}" for name in module.losses)]
+    for callback in (each for each in trainer.callbacks if not type(each).__module__.startswith("zoo.")):
+        monitor = getattr(callback, "monitor", None)
+        if isinstance(monitor, str) and monitor not in {*known, "train/waiting_for_data", "epoch", "step"}:
+            raise ZooError(f"{type(callback).__name__} monitors '{monitor}'{nearest(monitor, sorted(known))}")
+
+
+def validates(data: Any, trainer: Trainer) -> bool:
+    """Return whether training is to be interrupted by validations."""
+    return getattr(data, "validation", None) is not None and trainer.limit_val_batches != 0
 
 
 def check_learning_rates(learning_rates: Mapping[str, float], network: nn.Module) -> None:

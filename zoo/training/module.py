@@ -160,11 +160,19 @@ class TrainingModule(StudyHooks, ExportHooks, Part, LightningModule):
         if self.schedule != "plateau":
             return optimizer
         plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=8, min_lr=1e-6)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": plateau, "monitor": self.monitor}}
+        every = self.trainer.check_val_every_n_epoch or 1
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": plateau, "monitor": self.monitor, "frequency": every},
+        }
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        if self.schedule != "cosine":
-            return
+        if self.schedule == "cosine":
+            self._follow_cosine(batch_idx)
+        groups = self.trainer.optimizers[0].param_groups
+        self.log_dict({f"learning_rate/{group.get('name', index)}": group["lr"] for index, group in enumerate(groups)})
+
+    def _follow_cosine(self, batch_idx: int) -> None:
         # Computed from the progress of training instead of a scheduler's own count: this needs no state, and the
         # stages of a curriculum may differ in length.
         epochs = self.trainer.max_epochs

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from zoo.study.record import Run, read_result
-from zoo.study.run.wandb import Nothing, StudyWandbLogger, attempt, reachable, study_loggers, wandb_group
+from zoo.study.run.wandb import Nothing, StudyWandbLogger, attempt, study_loggers, wandb_group
 from zoo.training.module import TrainingModule
 
 LOGGER = {"class_path": "lightning.pytorch.loggers.WandbLogger", "init_args": {}}
@@ -62,11 +62,9 @@ def test_nothing_is_set_or_asked_where_no_configuration_logs_there(job: Run) -> 
     assert seen(job, {"class_path": "TensorBoardLogger"}) == {}
 
 
-def test_a_server_that_answers_is_used(job: Run, monkeypatch: pytest.MonkeyPatch, closed_port: str) -> None:
-    assert not reachable(closed_port)
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{server.getsockname()[1]}")
-        assert "WANDB_MODE" not in seen(job, LOGGER)
+def test_a_server_that_answers_is_used(job: Run, monkeypatch: pytest.MonkeyPatch, server: Any) -> None:
+    monkeypatch.setenv("WANDB_BASE_URL", server.address)  # every address of which is an error 404
+    assert "WANDB_MODE" not in seen(job, LOGGER)
 
 
 LOGGED = "seeds: [0]\nnoise_floor: false\nset: {trainer.logger: WandbLogger, trainer.max_epochs: 1}"

@@ -219,8 +219,6 @@ def command(name: str, words: list[str], directory: Path) -> None:
         with quiet_log(directory / "log.txt"):
             run_command(name, words)
     except SystemExit as error:
-        if isinstance(error.__context__, KeyboardInterrupt):  # Lightning's way of ending after Ctrl-C
-            raise KeyboardInterrupt from None
         if isinstance(error.__cause__, SIGTERMException):  # as queues do: no failure, the run resumes another time
             print("zoo study: asked to end (SIGTERM).", file=sys.stderr)
             raise

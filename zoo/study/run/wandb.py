@@ -5,21 +5,16 @@ middle, the run continues without it; data that a server could not take until th
 """
 
 import os
-import socket
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
-from io import StringIO
+from contextlib import contextmanager
 from typing import Any, ClassVar
-from urllib.parse import urlparse
 
 from lightning.pytorch.loggers import WandbLogger
 
 from zoo.core.spec import copy_plain
+from zoo.runner.wandb import described, end_session, reachable
 from zoo.study.record import Run
 
-PUBLIC = "https://api.wandb.ai"
-PATIENCE = 3.0
-"""Seconds to wait for the server's answer."""
 UPLOAD = 120
 """Seconds that a run waits at its end for its data to be uploaded; W&B's own default has no end."""
 
@@ -48,7 +43,7 @@ def session(variables: Mapping[str, str], offline: bool = False) -> Iterator[Non
     Nothing is sent to the server if `offline`, nor where it cannot be reached.
     """
     mode = os.environ.get("WANDB_MODE")
-    if mode is None and (offline or not reachable(os.environ.get("WANDB_BASE_URL", PUBLIC))):
+    if mode is None and (offline or not reachable()):
         mode = "offline"
     patience = os.environ.get("WANDB_FINISH_TIMEOUT", str(UPLOAD))
     new = {"WANDB_RESUME": "allow", "WANDB_FINISH_TIMEOUT": patience, **variables}
@@ -133,35 +128,8 @@ def study_loggers(settings: dict[str, Any]) -> Any:
     return settings["trainer"]["logger"]
 
 
-def end_session() -> None:
-    """End this process's session of W&B, if there is one, in any state; the next begins afresh."""
-    import wandb
-
-    # A service that died cannot end; its last messages belong to the run's log, not here.
-    with suppress(Exception, SystemExit), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
-        wandb.teardown()
-    wandb.run = None
-
-
-def described(error: BaseException) -> str:
-    """Return the message of an error of W&B on one line, with the kind of error."""
-    lines = str(error).split("\n")
-    return f"{type(error).__name__}: {lines[0].strip().rstrip('.')}".rstrip(": ")
-
-
 def wandb_loggers(settings: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the W&B loggers in resolved settings."""
     loggers = settings["trainer"]["logger"]
     loggers = loggers if isinstance(loggers, list) else [loggers]
     return [logger for logger in loggers if isinstance(logger, dict) and logger["class_path"].endswith("WandbLogger")]
-
-
-def reachable(address: str) -> bool:
-    """Return whether something answers at a server's address."""
-    parts = urlparse(address)
-    port = parts.port or (80 if parts.scheme == "http" else 443)
-    try:
-        socket.create_connection((parts.hostname or address, port), PATIENCE).close()
-    except OSError:
-        return False
-    return True
