@@ -129,7 +129,7 @@ class TestInsideAnEpoch:
         common = ("fit", "--plugin", tiny.plugin, "--ckpt_path", half, *QUIET)
         outcome = command(*common, "--data.batch_size=1", "--seed_everything=9")
         assert outcome.code == 1
-        assert "after 1 batches, and data.batch_size and seed_everything would change" in outcome.complaint
+        assert "after batch 1, and data.batch_size and seed_everything would change" in outcome.complaint
         assert command(*common).code == 0
 
 

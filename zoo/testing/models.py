@@ -37,7 +37,7 @@ class ModelContract:
             cls = find_class(part["class_path"])
             if not issubclass(cls, Part):
                 continue  # an optimizer, whose arguments are torch's
-            _, *parameters = inspect.signature(cls.__init__).parameters.values()  # type: ignore[misc]
+            _, *parameters = inspect.signature(cls.__init__).parameters.values()
             expected = {each.name for each in parameters if each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)}
             lacking, extra = expected - set(part.get("init_args", {})), set(part.get("init_args", {})) - expected
             assert not (lacking | extra) - {"checkpoint"}, (

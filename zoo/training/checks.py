@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from lightning.pytorch import Trainer
 from torch import nn
 
 from zoo.core.errors import ZooError
@@ -33,7 +32,7 @@ def check_losses(losses: Mapping[str, LossTerm], output: type, batch: type) -> N
         raise ZooError("losses: expected at least one loss term with a weight other than 0.")
 
 
-def check_schedule(module: "TrainingModule", data: Any, trainer: Trainer) -> None:
+def check_schedule(module: "TrainingModule", data: Any, trainer: Any) -> None:
     """Raise ZooError for a schedule that needs a validation where there is none."""
     if module.schedule == "plateau" and not validates(data, trainer):
         raise ZooError(
@@ -42,7 +41,7 @@ def check_schedule(module: "TrainingModule", data: Any, trainer: Trainer) -> Non
         )
 
 
-def check_monitors(module: "TrainingModule", data: Any, trainer: Trainer) -> None:
+def check_monitors(module: "TrainingModule", data: Any, trainer: Any) -> None:
     """Raise ZooError for a callback that monitors a metric that nothing logs.
 
     Nothing is checked where a callback of another origin than Lightning may log metrics, or where the module does not
@@ -64,7 +63,7 @@ def check_monitors(module: "TrainingModule", data: Any, trainer: Trainer) -> Non
             raise ZooError(f"{type(callback).__name__} monitors '{monitor}'{nearest(monitor, sorted(known))}")
 
 
-def validates(data: Any, trainer: Trainer) -> bool:
+def validates(data: Any, trainer: Any) -> bool:
     """Return whether training is to be interrupted by validations."""
     return getattr(data, "validation", None) is not None and trainer.limit_val_batches != 0
 

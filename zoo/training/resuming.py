@@ -4,7 +4,6 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info
 
 from zoo.core.errors import ZooError
@@ -37,28 +36,28 @@ def apply_settings(checkpoint: dict[str, Any], entry: Mapping[str, Any], module:
         state.update({name: value for name, value in states[key].state_dict().items() if name in arguments})
 
 
-def check_position(loop: Mapping[str, Any], entry: Mapping[str, Any], trainer: Trainer) -> None:
+def check_position(loop: Mapping[str, Any], entry: Mapping[str, Any], trainer: Any) -> None:
     """Raise ZooError where the rest of an epoch would have other samples: batches, order or data have changed."""
     epoch, batches = loop["epoch_progress"]["current"], loop["epoch_loop.batch_progress"]
     if epoch["ready"] <= epoch["processed"] or batches["is_last_batch"] or "data" not in entry:
         return
-    before, now = (spec["init_args"] for spec in (entry["data"], trainer.datamodule.spec))  # type: ignore[attr-defined]
+    before, now = (spec["init_args"] for spec in (entry["data"], trainer.datamodule.spec))
     changed = [f"data.{name}" for name in ("batch_size", "train", "order") if before.get(name) != now.get(name)]
     changed += ["seed_everything"] if entry["seed"] != run_seed() else []
     if changed:
         raise ZooError(
-            f"the checkpoint was written inside an epoch, after {batches['current']['processed']} batches, and "
+            f"the checkpoint was written inside an epoch, after batch {batches['current']['processed']}, and "
             f"{' and '.join(changed)} would change which samples are left of it: resume without this change, or from a "
             "checkpoint that was written at the end of an epoch."
         )
 
 
-def update_optimizer(checkpoint: dict[str, Any], entry: Mapping[str, Any], module: LightningModule) -> None:
+def update_optimizer(checkpoint: dict[str, Any], entry: Mapping[str, Any], module: Any) -> None:
     """Put today's optimizer, learning rates and schedule into a checkpoint where they differ from the recorded ones.
 
     Learning rates that `schedule: plateau` has reduced stay unless they, the schedule or the optimizer have changed.
     """
-    before, now = entry["model"]["init_args"], module.spec["init_args"]  # type: ignore[operator]
+    before, now = entry["model"]["init_args"], module.spec["init_args"]
     changed = [name for name in OPTIMIZER_SETTINGS if before.get(name) != now.get(name)]
     if not changed:
         return
