@@ -68,6 +68,9 @@ def run_command(command: str, arguments: list[str]) -> None:
             ZooCLI([command, *ready])
         except FinishedError as error:
             print(error)
+        except SIGTERMException as error:
+            print(f"zoo {command}: asked to end (SIGTERM).", file=sys.stderr)
+            raise SystemExit(128 + signal.SIGTERM) from error
         except SystemExit as error:
             if isinstance(error.__context__, KeyboardInterrupt):  # Lightning's way of ending after Ctrl-C
                 signal.signal(signal.SIGINT, interrupt)  # which it ignores from then on
@@ -86,9 +89,6 @@ def run_command(command: str, arguments: list[str]) -> None:
             raise CommandLineError(sentence(command, str(error), settings)) from None
         except MisconfigurationException as error:
             raise CommandLineError(str(error)) from error
-        except SIGTERMException as error:
-            print(f"zoo {command}: asked to end (SIGTERM).", file=sys.stderr)
-            raise SystemExit(128 + signal.SIGTERM) from error
 
 
 class ZooParser(LightningArgumentParser):

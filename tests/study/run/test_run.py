@@ -212,6 +212,17 @@ class TestInterruption:
         assert results(small.runs) == results(finished.runs)
 
     @pytest.mark.slow
+    def test_a_truncated_checkpoint_is_made_again(self, small, finished, command) -> None:
+        run = small.run("at_random")
+        last = run / "fit/version_0/checkpoints/last.ckpt"
+        last.write_bytes(last.read_bytes()[:9000])
+        (last.parent / "best.ckpt").unlink()
+        (run / "result.json").unlink()
+        outcome = command("study", "run", *small.options)
+        assert outcome.code == 0, outcome.out + outcome.err
+        assert results(small.runs) == results(finished.runs)
+        assert (run / "fit/version_1/checkpoints/last.ckpt").is_file()
+
     def test_a_killed_study_resumes_to_the_same_table(self, small, finished, command, begun) -> None:
         for row in ("by_error", "at_random", "five"):
             shutil.rmtree(small.run(row))
