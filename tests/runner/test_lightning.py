@@ -284,6 +284,12 @@ class TestRefusedBeforeTraining:
             complaint = self.refused(tiny, command, "--model.schedule=plateau", without)
             assert "lowers the learning rates by validation/sad, and there is no validation" in complaint
 
+    def test_a_folder_of_runs_that_cannot_be_written(self, tiny, command) -> None:
+        Path("file").touch()
+        outcome = command("fit", *tiny.options, "--runs=file")
+        assert outcome.code == 1
+        assert "file/tiny/version_0 cannot be written (Not a directory): choose another folder" in outcome.complaint
+
     def test_a_callback_that_monitors_what_nothing_logs(self, tiny, command) -> None:
         stopper = {"class_path": "EarlyStopping", "init_args": {"monitor": "val_sad"}}
         complaint = self.refused(tiny, command, f"--trainer.callbacks={[stopper]}")

@@ -5,10 +5,12 @@ metrics.csv, checkpoints/, pictures/.
 """
 
 import argparse
+import errno
 import logging
 import re
 import signal
 import sys
+import tempfile
 import warnings
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -25,7 +27,7 @@ from lightning.pytorch.plugins import CheckpointIO
 from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
 
 from zoo.core.errors import ZooError
-from zoo.core.files import write_json, write_text
+from zoo.core.files import write_json, write_text, writing
 from zoo.core.nested import class_names
 from zoo.core.plain_yaml import from_yaml, to_yaml
 from zoo.core.registry import find_class, imported, load_plugins, slots
@@ -76,6 +78,11 @@ def run_command(command: str, arguments: list[str]) -> None:
                 signal.signal(signal.SIGINT, interrupt)  # which it ignores from then on
                 raise KeyboardInterrupt from None
             raise
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            place = error.filename or f"the run, or a temporary folder ({tempfile.gettempdir()}),"
+            raise ZooError(f"the disk of {place} is full: make room, then resume with --ckpt_path.") from error
         except RuntimeError as error:
             if not re.search("shared memory|Bus error", str(error)):
                 raise
@@ -214,7 +221,15 @@ class ZooCLI(LightningCLI):
         """Check what would fail, or be ignored, after an epoch of training."""
         check_schedule(self.model, self.datamodule, self.trainer)
         check_monitors(self.model, self.datamodule, self.trainer)
+        self.begin_records()
+
+    def begin_records(self) -> None:
+        """Make the run directory, and begin the W&B run if there is one; both may fail before anything is computed."""
+        with writing(Path(self.record.log_dir), "choose another folder with --runs, or make room"):
+            _ = self.record.experiment
         begin_wandb(self.trainer.loggers)
+
+    before_validate = before_test = before_predict = begin_records
 
     def after_fit(self) -> None:
         """Print where the run is, and the next command."""
