@@ -1,16 +1,13 @@
 """Checks of a training module's arguments: loss terms against records, learning rates against parts."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import nn
 
 from zoo.core.errors import ZooError
 from zoo.core.parts import LossTerm
 from zoo.core.slot import nearest
-
-if TYPE_CHECKING:
-    from zoo.training.module import TrainingModule
 
 
 def check_losses(losses: Mapping[str, LossTerm], output: type, batch: type) -> None:
@@ -32,7 +29,7 @@ def check_losses(losses: Mapping[str, LossTerm], output: type, batch: type) -> N
         raise ZooError("losses: expected at least one loss term with a weight other than 0.")
 
 
-def check_schedule(module: "TrainingModule", data: Any, trainer: Any) -> None:
+def check_schedule(module: Any, data: Any, trainer: Any) -> None:
     """Raise ZooError for a schedule that needs a validation where there is none."""
     if module.schedule == "plateau" and not validates(data, trainer):
         raise ZooError(
@@ -41,7 +38,7 @@ def check_schedule(module: "TrainingModule", data: Any, trainer: Any) -> None:
         )
 
 
-def check_monitors(module: "TrainingModule", data: Any, trainer: Any) -> None:
+def check_monitors(module: Any, data: Any, trainer: Any) -> None:
     """Raise ZooError for a callback that monitors a metric that nothing logs.
 
     Nothing is checked where a callback of another origin than Lightning may log metrics, or where the module does not
