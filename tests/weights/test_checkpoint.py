@@ -363,3 +363,49 @@ def test_a_plugin_that_is_broken_is_named_with_the_reason(last: Path, tmp_path: 
         ZooError, match=r"'Stripes' is installed \(stripes-selector 2\.4\) but failed to load: ZeroDivisionError"
     ):
         zoo.load(changed(last, tmp_path, other_selector))
+
+
+LOST = {
+    "a plugin that is gone": {"class_path": "SobelLoss", "init_args": {}},
+    "a renamed argument": {"class_path": "AlphaL1", "init_args": {"weigth": 1.0}},
+}
+
+
+def test_inference_needs_no_loss_terms_and_training_names_all_that_are_missing(
+    last: Path, tiny, tmp_path: Path, command
+) -> None:
+    def lose(whole: dict[str, Any]) -> None:
+        whole["zoo"]["model"]["init_args"]["losses"].update(LOST)
+        whole["zoo"]["plugins"]["SobelLoss"] = "sobel-losses 2.3"
+        whole["state_dict"]["losses.a plugin that is gone.kernel"] = torch.ones(3)
+
+    path = changed(last, tmp_path, lose)
+    model = zoo.load(path)
+    assert torch.equal(model(*pictures()).alpha, zoo.load(str(last))(*pictures()).alpha)
+    assert model.spec["init_args"]["losses"] == content(Path(path))["zoo"]["model"]["init_args"]["losses"]
+    plugin = ("--plugin", tiny.plugin)
+    assert command("validate", "--ckpt_path", path, *plugin).code == 0
+    with pytest.raises(ZooError) as caught:
+        quiet_trainer(tmp_path, max_epochs=1).fit(model.train(), datamodule=python_data())
+    for part in ("'SobelLoss' of sobel-losses 2.3", "unexpected keyword argument 'weigth'", "Training needs them"):
+        assert part in str(caught.value)
+    assert "'SobelLoss' of sobel-losses 2.3" in command("fit", "--ckpt_path", path, *plugin).complaint
+
+
+def test_every_class_that_training_misses_is_in_one_sentence(last: Path, tiny, tmp_path: Path, command) -> None:
+    def lose(whole: dict[str, Any]) -> None:
+        whole["zoo"]["model"]["init_args"]["losses"] = {name: {"class_path": name} for name in ("SobelLoss", "HairLoss")}
+
+    complaint = command("fit", "--ckpt_path", changed(last, tmp_path, lose), "--plugin", tiny.plugin).complaint
+    assert "'SobelLoss'" in complaint
+    assert "'HairLoss'" in complaint
+
+
+def test_a_file_asks_for_no_download(last: Path, tmp_path: Path) -> None:
+    def ask(whole: dict[str, Any]) -> None:
+        whole["zoo"]["model"]["init_args"]["backbone"]["init_args"]["pretrained"] = True
+        whole["zoo"]["model"]["init_args"]["checkpoint"] = "bgmv2_resnet50-official"
+
+    spec = zoo.load(changed(last, tmp_path, ask)).spec["init_args"]
+    assert spec["backbone"]["init_args"]["pretrained"] is False
+    assert spec["checkpoint"] is None

@@ -65,6 +65,9 @@ class TrainingModule(StudyHooks, ExportHooks, Part, LightningModule):
     record: Mapping[str, Any] | None = None
     """The `zoo` entry of the checkpoint that this module was rebuilt from, see `zoo.weights.checkpoint`."""
 
+    unusable_losses: str | None = None
+    """A sentence about the loss terms of that checkpoint, where some could not be built and all were left out."""
+
     def __init__(
         self,
         network: nn.Module,
@@ -142,6 +145,19 @@ class TrainingModule(StudyHooks, ExportHooks, Part, LightningModule):
             )
         return total, terms
 
+    def check_trainable(self) -> None:
+        """Raise ZooError where there are no loss terms to train with."""
+        if not self.losses:
+            reason = self.unusable_losses or "the model has no loss terms, like that of a published file."
+            raise ZooError(
+                f"{reason} Training needs them: install or give what is missing, or other loss terms with --config or "
+                "--model.losses, in Python with create_model(..., losses=...)."
+            )
+
+    def setup(self, stage: str) -> None:
+        if stage == "fit":
+            self.check_trainable()
+
     def configure_optimizers(self) -> Any:
         groups = [
             {"params": list(part.parameters()), "lr": self.learning_rates[name], "name": name}
@@ -218,6 +234,7 @@ class TrainingModule(StudyHooks, ExportHooks, Part, LightningModule):
         path = str(self.trainer.ckpt_path)
         self.check_identity(record(checkpoint, path), path)
         check_fit(self, checkpoint["state_dict"], path)
+        self.strict_loading = False  # the check is strict but for loss terms
 
     @classmethod
     def load_from_checkpoint(cls, checkpoint_path: str | Path, **_: Any) -> Self:  # type: ignore[override]

@@ -63,7 +63,7 @@ def record(content: Mapping[str, Any], path: str) -> dict[str, Any]:
         or not isinstance(content.get("state_dict"), Mapping)
     ):
         raise damaged
-    return entry
+    return entry | {"model": without_downloads(entry["model"])}  # a file must not ask for a download
 
 
 def unknown_model_error(path: str) -> ZooError:

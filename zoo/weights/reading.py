@@ -18,7 +18,7 @@ from zoo.core.errors import ZooError
 from zoo.core.nested import class_names
 from zoo.core.registry import find_class
 from zoo.core.slot import PluginError
-from zoo.core.spec import build, texts_for_parts, without_retired
+from zoo.core.spec import Spec, build, is_spec, texts_for_parts, without_retired
 from zoo.weights import published
 from zoo.weights.checkpoint import EVALUATION_SETTINGS, TRAINING_SETTINGS, record, run_name, unknown_model_error
 from zoo.weights.state import check_fit, load_all
@@ -72,13 +72,41 @@ def rebuild(path: str) -> Any:
     """
     content = read(path)
     entry = record(content, path)
-    check_plugins(entry, [entry["model"]], path)  # its data set may be missing
-    check_sizes(entry, content["state_dict"], path)
-    module = build_module(entry, path)
+    model, unusable = for_inference(entry, path)
+    check_plugins(entry, [model], path)  # its data set may be missing
+    check_sizes(entry | {"model": model}, content["state_dict"], path)
+    module = build_module(entry | {"model": model}, path)
     module.check_identity(entry, path)
     load_all(module, content["state_dict"], path)
     module.record = entry
+    if unusable is not None:
+        module.unusable_losses = unusable
+        module._arguments["losses"] = entry["model"]["init_args"]["losses"]  # saved again as they came
     return module
+
+
+def for_inference(entry: Mapping[str, Any], path: str) -> tuple[Spec, str | None]:
+    """Return the spec of a model, and a sentence about its loss terms where some cannot be used here, otherwise None.
+
+    Only training needs loss terms, so the spec then has none. The sentence names all that cannot be used.
+    """
+    model = entry["model"]
+    losses = model.get("init_args", {}).get("losses")
+    problems = []
+    for name, term in losses.items() if isinstance(losses, dict) else ():
+        # Other text than a registered name stays in the spec, which `check_plugins` refuses then.
+        if is_spec(term) and all(word.isidentifier() for word in class_names(term)):
+            try:
+                check_plugins(entry, [term], path)
+                build_module(entry | {"model": term}, path)
+            except ZooError as error:
+                problems.append(f"'{name}' ({str(error).removeprefix(f'{path} ').rstrip('.')})")
+            except ValueError as error:
+                problems.append(f"'{name}' ({error})")
+    if not problems:
+        return model, None
+    sentence = f"{path} was trained with loss terms that cannot be used here: {'; '.join(problems)}."
+    return model | {"init_args": model["init_args"] | {"losses": {}}}, sentence
 
 
 def build_module(entry: Mapping[str, Any], path: str) -> Any:
@@ -116,6 +144,8 @@ def configuration(path: str, command: str) -> dict[str, Any]:
     """
     content = read(path)
     entry = record(content, path)
+    if command != "fit":
+        entry["model"], _ = for_inference(entry, path)
     check_plugins(entry, [entry["model"], entry.get("data")], path)
     check_sizes(entry, content["state_dict"], path)
     if "data" in entry and command != "fit":
@@ -130,16 +160,18 @@ def configuration(path: str, command: str) -> dict[str, Any]:
 
 
 def check_plugins(entry: Mapping[str, Any], specs: list[Any], path: str) -> None:
-    """Raise ZooError for a class in the specs that no slot has, naming its distribution.
+    """Raise ZooError for the classes in the specs that no slot has, naming their distributions.
 
     Only classes of the slots are imported.
     """
-    for name in class_names(specs):
+    problems = []
+    for name in dict.fromkeys(class_names(specs)):
         try:
             find_class(name)
         except PluginError as error:
-            provider = entry["plugins"].get(name, "unknown origin")
-            raise ZooError(f"{path} was made with '{name}' of {provider}: {error}") from error
+            problems.append(f"'{name}' of {entry['plugins'].get(name, 'unknown origin')}: {error}")
+    if problems:
+        raise ZooError(f"{path} was made with {' And with '.join(problems)}")
     for text in texts_for_parts(specs, None):
         raise ZooError(
             f"{path} was refused: it names '{text}' where a plugin with its arguments belongs; nothing of it was run."

@@ -6,6 +6,9 @@ from torch import Tensor, nn
 
 from zoo.core.errors import ZooError
 
+LOSSES = "losses."
+"""Prefix of the weights of loss terms, which only training reads."""
+
 
 def network_weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return the network's weights of a training module's state dict (keys under `network.`); any other as it is."""
@@ -16,7 +19,7 @@ def network_weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def load_all(module: nn.Module, state: Mapping[str, Tensor], path: str) -> None:
     """Load every weight; ZooError where they do not fit."""
     check_fit(module, state, path)
-    module.load_state_dict(state)
+    module.load_state_dict(state, strict=False)
 
 
 def check_fit(module: nn.Module, state: Mapping[str, Tensor], path: str) -> None:
@@ -43,16 +46,17 @@ def load_parts(network: nn.Module, state: Mapping[str, Tensor], path: str) -> li
 
 
 def mismatches(module: nn.Module, state: Mapping[str, Tensor]) -> Iterator[str]:
-    """Yield a phrase for each weight that keeps a state dict from fitting a module."""
+    """Yield a phrase for each weight that keeps a state dict from fitting a module; loss terms may come and go."""
     expected = module.state_dict()
     for key, value in expected.items():
         if key not in state:
-            yield f"missing {key}"
+            if not key.startswith(LOSSES):
+                yield f"missing {key}"
         elif not isinstance(state[key], Tensor):
             yield f"{key} is a {type(state[key]).__name__}, expected a tensor"
         elif state[key].shape != value.shape:
             yield f"{key} has shape {tuple(state[key].shape)}, expected {tuple(value.shape)}"
-    yield from (f"unexpected {key}" for key in state if key not in expected)
+    yield from (f"unexpected {key}" for key in state if key not in expected and not key.startswith(LOSSES))
 
 
 def mismatch_error(path: str, problems: list[str]) -> ZooError:

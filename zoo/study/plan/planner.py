@@ -131,7 +131,10 @@ def make_plan(study: Study) -> Plan:
         check_metrics(row, study.measured, networks[row.name].module, modules[row.name])
     check_first_stages(rows, networks)
     for row in rows:
-        if row.evaluate_only:
+        if not row.evaluate_only:
+            with about(f"row '{row.name}'"):
+                networks[row.name].module.check_trainable()
+        else:
             check_evaluate_only(row, networks[row.name].shapes, networks[study.baseline].shapes)
     return Plan(study, rows)
 
