@@ -71,6 +71,11 @@ def carry_out(run: Run, folder: Path, *after: Any) -> int:
     """
     with (run.directory / "log.txt").open("ab") as log:
         process = subprocess.run(
-            run.command, env=environment(run.threads), cwd=folder, stdout=log, stderr=subprocess.STDOUT
+            run.command,
+            env=environment(run.threads),
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
         )
     return process.returncode
