@@ -98,7 +98,9 @@ def test_files_that_the_data_names_count_but_not_a_cache(tmp_path: Path) -> None
     assert data_files(settings) != before
 
 
-@pytest.mark.parametrize("words", [WORKER, Run("small", "row", 0, directory=Path("row")).command], ids=["worker", "run"])
+@pytest.mark.parametrize(
+    "words", [WORKER, Run("small", "row", 0, directory=Path("row")).command], ids=["worker", "run"]
+)
 def test_no_process_imports_from_the_working_directory(words: list[str], tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("argparse.py").write_text("open('imported', 'w')\nraise SystemExit(3)")

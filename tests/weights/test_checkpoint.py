@@ -394,7 +394,9 @@ def test_inference_needs_no_loss_terms_and_training_names_all_that_are_missing(
 
 def test_every_class_that_training_misses_is_in_one_sentence(last: Path, tiny, tmp_path: Path, command) -> None:
     def lose(whole: dict[str, Any]) -> None:
-        whole["zoo"]["model"]["init_args"]["losses"] = {name: {"class_path": name} for name in ("SobelLoss", "HairLoss")}
+        whole["zoo"]["model"]["init_args"]["losses"] = {
+            name: {"class_path": name} for name in ("SobelLoss", "HairLoss")
+        }
 
     complaint = command("fit", "--ckpt_path", changed(last, tmp_path, lose), "--plugin", tiny.plugin).complaint
     assert "'SobelLoss'" in complaint

@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from zoo.core.differences import differences, flat, unnamed
 from zoo.core.errors import ZooError
 from zoo.core.registry import get_slot
 from zoo.core.slot import nearest
 from zoo.core.spec import build
+from zoo.study.differences import differences, flat, unnamed
 from zoo.study.file import NOISE_FLOOR, FirstStage, Row, Study
 from zoo.study.plan.cost import Cost, measure
 from zoo.study.plan.resolve import Resolver, changed
