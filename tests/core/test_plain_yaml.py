@@ -6,7 +6,7 @@ import pytest
 
 from zoo.core.plain_yaml import MAX_VALUES, read_yaml
 
-BOMB = "a0: &a0 [x, x]\n" + "".join(f"a{level}: &a{level} [{'*a%d, ' % (level - 1) * 9}x]\n" for level in range(1, 30))
+BOMB = "a0: &a0 [x, x]\n" + "".join(f"a{level + 1}: &a{level + 1} [{f'*a{level}, ' * 9}x]\n" for level in range(30))
 HOSTILE = {
     "many aliases": (BOMB, f"it holds more than {MAX_VALUES:,} values, aliases resolved"),
     "an alias in itself": ("a: &a {b: *a}", "*a contains itself"),

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -411,3 +412,59 @@ def test_a_file_asks_for_no_download(last: Path, tmp_path: Path) -> None:
     spec = zoo.load(changed(last, tmp_path, ask)).spec["init_args"]
     assert spec["backbone"]["init_args"]["pretrained"] is False
     assert spec["checkpoint"] is None
+
+
+def sparse(value: Tensor) -> Tensor:
+    return value.to_sparse()
+
+
+def meta(value: Tensor) -> Tensor:
+    return value.to("meta")
+
+
+def quantised(value: Tensor) -> Tensor:
+    return torch.quantize_per_tensor(value.contiguous(), 0.1, 0, torch.qint8)
+
+
+def repeated(value: Tensor) -> Tensor:
+    return torch.zeros(1).expand(10**9)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (sparse, "conv1.weight' is sparse; expected numbers that are all in the file"),
+        (meta, r"conv1.weight' is without numbers \(meta\)"),
+        pytest.param(quantised, "conv1.weight' is quantised", marks=pytest.mark.filterwarnings("ignore:.*quantize")),
+        (repeated, r"its tensors ask for 4,0.* bytes, and the file has"),
+    ],
+)
+def test_weights_of_an_odd_kind_are_refused_before_they_take_memory(
+    last: Path, tmp_path: Path, change: Callable[[Tensor], Tensor], sentence: str
+) -> None:
+    def alter(whole: dict[str, Any]) -> None:
+        state = whole["state_dict"]
+        state["network.decoder.conv1.weight"] = change(state["network.decoder.conv1.weight"])
+
+    path = changed(last, tmp_path, alter)
+    for use in (zoo.load, lambda path: zoo.create_model("bgmv2_mobilenetv2", checkpoint=path)):
+        with pytest.raises(ZooError, match=rf"changed\.ckpt was refused: .*{sentence}"):
+            use(path)
+
+
+def test_weights_without_a_name_are_refused(last: Path, tmp_path: Path) -> None:
+    path = changed(last, tmp_path, lambda whole: whole["state_dict"].update({0: torch.zeros(1)}))
+    with pytest.raises(ZooError, match="it names a weight 0; expected text"):
+        zoo.load(path)
+    torch.save({0: torch.zeros(1)}, path)
+    with pytest.raises(ZooError, match="it names a weight 0; expected text"):
+        zoo.create_model("bgmv2_mobilenetv2", checkpoint=path)
+
+
+def test_a_compressed_file_is_refused(last: Path, tmp_path: Path) -> None:
+    path = tmp_path / "packed.ckpt"
+    with zipfile.ZipFile(last) as archive, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
+        for name in archive.namelist():
+            packed.writestr(name, archive.read(name))
+    with pytest.raises(ZooError, match="it is compressed, which no checkpoint is"):
+        zoo.load(str(path))

@@ -14,7 +14,7 @@ LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 MAX_DEPTH, MAX_VALUES, MAX_DIGITS = 50, 100_000, 1000
-"""Bounds of a text: levels, values with aliases resolved, and characters of a number; a configuration has 12, 300, 20."""
+"""Bounds of a text: levels, values with aliases resolved, characters of a number; a configuration has 12, 300, 20."""
 
 
 def check_bounds(text: str) -> None:

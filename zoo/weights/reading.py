@@ -6,7 +6,9 @@ published file (`zoo.weights.published`) is read to the same content.
 """
 
 import re
-from collections.abc import Mapping
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,12 @@ NUMPY_NUMBERS: list[Any] = [
 ]
 """NumPy's numbers: plain data, which the DeepLabV3 files hold in addition to their weights."""
 
+STATES = ("state_dict", "model_state")
+"""Keys of the weights in a file with more than these, the better ones first."""
+
+MAX_GROWTH = 4
+"""Bytes of all tensors for each byte of their file; several may share numbers."""
+
 
 def read(path: str) -> dict[str, Any]:
     """Return the content of a checkpoint or published file, which may hold only tensors and plain data.
@@ -48,6 +56,7 @@ def read(path: str) -> dict[str, Any]:
         return published.read(path)
     if is_torchscript(path):
         raise unknown_model_error(path)
+    check_archive(path)
     try:
         with torch.serialization.safe_globals(NUMPY_NUMBERS):
             content = torch.load(path, map_location="cpu", weights_only=True)
@@ -60,7 +69,48 @@ def read(path: str) -> dict[str, Any]:
         raise ZooError(f"{path} is not a readable checkpoint (truncated, or another kind of file).") from error
     if not isinstance(content, dict):
         raise ZooError(f"{path} holds a {type(content).__name__}; expected a checkpoint or a state dict.")
+    check_tensors(content, path)
     return content
+
+
+def check_archive(path: str) -> None:
+    """Raise ZooError for a checkpoint that says to expand to more bytes than it has."""
+    if not zipfile.is_zipfile(path):
+        return
+    with suppress(zipfile.BadZipFile), zipfile.ZipFile(path) as archive:  # torch reports a damaged one
+        if sum(entry.file_size for entry in archive.infolist()) > Path(path).stat().st_size:
+            raise ZooError(f"{path} was refused: it is compressed, which no checkpoint is.")
+
+
+def check_tensors(content: Mapping[str, Any], path: str) -> None:
+    """Raise ZooError for tensors that are not plain numbers in the file, and for weights without a name."""
+    total, size = 0, Path(path).stat().st_size
+    for name, value in named_values(content):
+        if isinstance(value, Tensor):
+            kinds = {"nested": value.is_nested, "quantised": value.is_quantized, "without numbers (meta)": value.is_meta}
+            kinds |= {"sparse": value.layout != torch.strided, "complex": value.is_complex()}
+            for kind in (kind for kind, applies in kinds.items() if applies):
+                raise ZooError(
+                    f"{path} was refused: '{name}' is {kind}; expected numbers that are all in the file, as `torch.save` "
+                    "writes those of a module on the CPU."
+                )
+            total += value.nbytes
+    if total > MAX_GROWTH * size + 2**24:
+        raise ZooError(f"{path} was refused: its tensors ask for {total:,} bytes, and the file has {size:,}.")
+    for state in (content, *(content.get(key) for key in STATES)):
+        if unnamed := [key for key in state if not isinstance(key, str)] if isinstance(state, Mapping) else []:
+            raise ZooError(f"{path} was refused: it names a weight {unnamed[0]!r}; expected text, decoder.conv1.bias.")
+
+
+def named_values(content: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield every value inside dicts and lists with its key, the content of each container once."""
+    queue, seen = [("", content)], set()
+    while queue:
+        name, value = queue.pop()
+        yield name, value
+        if isinstance(value, Mapping | list | tuple) and id(value) not in seen:
+            seen.add(id(value))
+            queue += value.items() if isinstance(value, Mapping) else ((name, item) for item in value)
 
 
 def rebuild(path: str) -> Any:
@@ -181,7 +231,7 @@ def check_plugins(entry: Mapping[str, Any], specs: list[Any], path: str) -> None
 def read_weights(path: str) -> dict[str, Tensor]:
     """Return the state dict in a file: a checkpoint of ours or Lightning's, a DeepLabV3 file, or a bare state dict."""
     content = read(path)
-    for key in ("state_dict", "model_state"):
+    for key in STATES:
         if isinstance(content.get(key), Mapping):
             content = content[key]
             break

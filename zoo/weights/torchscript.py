@@ -4,6 +4,7 @@ The archive is a zip file. Its `data.pkl` describes the modules as a tree of att
 numbers of the tensors. The unpickler accepts only tensors, plain data and modules, without the code of the modules.
 """
 
+import math
 import pickle
 import re
 import sys
@@ -113,7 +114,9 @@ STORAGES = {
 
 
 def rebuild_tensor(numbers: Tensor, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *_: Any) -> Tensor:
-    """Return a tensor over stored numbers; torch refuses one that reaches beyond their end."""
+    """Return a tensor over stored numbers; torch refuses one that reaches beyond their end, and we one of more."""
+    if math.prod(size) > len(numbers):
+        raise ValueError(f"a tensor of shape {size} repeats its numbers")
     return numbers.as_strided(size, stride, offset)
 
 
