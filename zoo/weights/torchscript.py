@@ -4,6 +4,7 @@ The archive is a zip file. Its `data.pkl` describes the modules as a tree of att
 numbers of the tensors. The unpickler accepts only tensors, plain data and modules, without the code of the modules.
 """
 
+import io
 import math
 import pickle
 import re
@@ -18,6 +19,7 @@ import torch
 from torch import Tensor
 
 from zoo.core.errors import ZooError
+from zoo.weights.pickles import check_pickle
 
 
 def is_torchscript(path: str | Path) -> bool:
@@ -69,7 +71,9 @@ class ArchiveReader(pickle.Unpickler):
         if archive.NameToInfo.get(f"{self.root}byteorder") and self.entry("byteorder").decode() != sys.byteorder:
             raise ZooError("was written on a machine with another byte order; convert it there to a state dict.")
         self.storages: dict[str, Tensor] = {}
-        super().__init__(archive.open(tree))
+        content = io.BytesIO(self.entry("data.pkl"))
+        check_pickle(content)
+        super().__init__(content)
 
     def entry(self, name: str) -> bytes:
         """Return the content of an entry; refuse compressed ones, which could expand to any size."""
