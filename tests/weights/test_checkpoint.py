@@ -19,7 +19,7 @@ from zoo.core.registry import find_class, get_slot
 from zoo.core.spec import build
 from zoo.matting.module import BackgroundMatting
 from zoo.training.module import TrainingModule
-from zoo.weights.checkpoint import describe
+from zoo.weights.checkpoint import describe, record
 
 ORIGINS = ("command line", "python", "saved again")
 
@@ -468,3 +468,13 @@ def test_a_compressed_file_is_refused(last: Path, tmp_path: Path) -> None:
             packed.writestr(name, archive.read(name))
     with pytest.raises(ZooError, match="it is compressed, which no checkpoint is"):
         zoo.load(str(path))
+
+
+def test_a_file_does_not_choose_where_data_is_cached(last: Path, tmp_path: Path) -> None:
+    def cache(whole: dict[str, Any]) -> None:
+        dataset = {"class_path": "SyntheticMattes", "init_args": {"count": 1, "cache": str(tmp_path / "anywhere")}}
+        whole["zoo"]["data"]["init_args"]["test"]["one"]["dataset"] = dataset
+
+    path = changed(last, tmp_path, cache)
+    data = record(content(Path(path)), path)["data"]
+    assert data["init_args"]["test"]["one"]["dataset"]["init_args"] == {"count": 1, "cache": None}

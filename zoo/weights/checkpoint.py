@@ -63,7 +63,23 @@ def record(content: Mapping[str, Any], path: str) -> dict[str, Any]:
         or not isinstance(content.get("state_dict"), Mapping)
     ):
         raise damaged
-    return entry | {"model": without_downloads(entry["model"])}  # a file must not ask for a download
+    entry = entry | {"model": without_downloads(entry["model"])}  # a file must not ask for a download
+    return entry | ({"data": without_caches(entry["data"])} if "data" in entry else {})
+
+
+def without_caches(value: Any) -> Any:
+    """Return a spec of data whose parts cache where they do by default: a file must not choose where this one writes.
+
+    Example:
+        >>> without_caches({"class_path": "SyntheticMattes", "init_args": {"count": 5, "cache": "/any/folder"}})
+        {'class_path': 'SyntheticMattes', 'init_args': {'count': 5, 'cache': None}}
+    """
+    if isinstance(value, list):
+        return [without_caches(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    value = {key: without_caches(item) for key, item in value.items()}
+    return value | {"cache": None} if isinstance(value.get("cache"), str) else value
 
 
 def unknown_model_error(path: str) -> ZooError:
