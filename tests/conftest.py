@@ -409,7 +409,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Small:
     import torch
     import yaml
 
-    from zoo.core.plugin_files import load_plugin_file
+    from zoo.core.plugin_files import load_plugin
     from zoo.core.registry import get_slot
     from zoo.core.spec import build
     from zoo.weights.checkpoint import describe
@@ -417,7 +417,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Small:
     folder = tmp_path_factory.mktemp("small")
     plugin, file = folder / "small.py", folder / "small.ckpt"
     plugin.write_text(SMALL_PLUGIN)
-    load_plugin_file(str(plugin))
+    load_plugin(str(plugin))
     settings = yaml.safe_load(TINY_CONFIG)
     settings["model"]["init_args"]["backbone"] = {"class_path": "FourConvolutions"}
     module = build(settings["model"])

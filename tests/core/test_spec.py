@@ -15,7 +15,7 @@ import pytest
 import torch
 from torch import nn
 
-from zoo.core.plugin_files import load_plugin_file
+from zoo.core.plugin_files import load_plugin
 from zoo.core.registry import load_plugins, slots
 from zoo.core.slot import PluginError
 from zoo.core.spec import Part, build, is_spec, texts_for_parts, without_downloads, without_retired
@@ -132,9 +132,9 @@ class Holder(Part):
 def parts(tmp_path: Path) -> Iterator:
     file = tmp_path / "many_parts.py"
     file.write_text(PARTS)
-    load_plugin_file(str(file))
-    yield sys.modules["zoo_plugin_file_many_parts"]
-    del sys.modules["zoo_plugin_file_many_parts"]
+    name = load_plugin(str(file))[0].target.partition(":")[0]
+    yield sys.modules[name]
+    del sys.modules[name]
 
 
 def test_all_arguments_are_recorded_by_name_defaults_included(parts) -> None:
@@ -373,7 +373,7 @@ def test_text_where_a_part_belongs_is_found_at_any_depth(parts) -> None:
 
 
 def test_records_in_a_spec_are_made(shared_tiny) -> None:
-    load_plugin_file(str(shared_tiny.plugin))
+    load_plugin(str(shared_tiny.plugin))
     dataset = {"class_path": "Tiny", "init_args": {"count": 2}}
     spec = {
         "class_path": "MattingData",

@@ -312,7 +312,7 @@ def test_a_pickle_that_makes_room_for_more_than_it_holds_is_refused(tmp_path: Pa
 def test_arrays_packed_too_tightly_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(flame, "MAX_NUMBERS", 1000)
     np.savez_compressed(tmp_path / "subsets.npz", face=np.zeros(10_000, int))
-    with pytest.raises(ZooError, match="its arrays have 80,.* bytes, expected at most 8,000"):
+    with pytest.raises(ZooError, match=r"its arrays have 80,.* bytes, expected at most 8,000"):
         read_subsets(tmp_path / "subsets.npz")
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import zoo.cli
-from zoo.core.plugin_files import load_plugin_file
+from zoo.core.plugin_files import load_plugin
 from zoo.study import record
 from zoo.study.parts import WORKER, for_children
 from zoo.study.record import Run, data_files, run_id
@@ -41,7 +41,7 @@ def fresh() -> Iterator[None]:
 def test_the_content_of_a_plugin_file_counts(tmp_path: Path) -> None:
     file = tmp_path / "dashes.py"
     file.write_text(PART)
-    load_plugin_file(str(file))
+    load_plugin(str(file))
     settings = {"model": {"class_path": "Dashes", "init_args": {}}, "data": {}}
     before = run_id(settings, 0)
     file.write_text(PART.replace("error / 2", "error / 3"))

@@ -14,7 +14,7 @@ from torch import Tensor
 
 import zoo
 from zoo.core.errors import ZooError
-from zoo.core.plugin_files import load_plugin_file
+from zoo.core.plugin_files import load_plugin
 from zoo.core.registry import find_class, get_slot
 from zoo.core.spec import build
 from zoo.matting.module import BackgroundMatting
@@ -53,7 +53,7 @@ def python_data() -> Any:
 def files(fitted: Path, shared_tiny, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A checkpoint of each origin; the one of a model and a Trainer made in Python had no seed."""
     folder = tmp_path_factory.mktemp("origins")
-    load_plugin_file(str(shared_tiny.plugin))
+    load_plugin(str(shared_tiny.plugin))
     torch.manual_seed(2**40 + 1)  # of the size that torch chooses itself, and more than the command line takes
     model = zoo.create_model("bgmv2_mobilenetv2", backbone=BACKBONE, base_scale=0.5, selector=TOPK)
     trainer = quiet_trainer(folder, max_epochs=1)

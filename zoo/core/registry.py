@@ -26,7 +26,9 @@ def slots() -> dict[str, Slot]:
         origin = f"{entry.distribution} {entry.version}"
         try:
             own = load_target(entry.target)
-        except Exception as error:  # the module of a distribution may raise anything at import
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # the module of a distribution may raise anything at import
             raise PluginError(f"the slots of {origin} cannot be loaded: {type(error).__name__}: {error}") from error
         for slot in own:
             if slot.name in by_name:

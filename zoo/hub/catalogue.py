@@ -157,8 +157,8 @@ def read_entry(name: str, content: Any, catalogue: str) -> Entry:
     """Return an entry read from its mapping; ValueError says what is wrong with it."""
     if not NAME.fullmatch(name):
         raise ValueError(
-            f"'{name[:100]}' is no name for weights; expected MODEL-WEIGHTS, such as bgmv2_resnet50-mine, of at most 100 "
-            "letters"
+            f"'{name[:100]}' is no name for weights; expected MODEL-WEIGHTS, such as bgmv2_resnet50-mine, of at most "
+            "100 letters"
         )
     if isinstance(content, Mapping) and "arguments" in content and "model" not in content:
         raise ValueError(f"'{name}' has arguments but no model; expected both, or neither for a file that says itself")

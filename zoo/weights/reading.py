@@ -87,12 +87,12 @@ def check_tensors(content: Mapping[str, Any], path: str) -> None:
     total, size = 0, Path(path).stat().st_size
     for name, value in named_values(content):
         if isinstance(value, Tensor):
-            kinds = {"nested": value.is_nested, "quantised": value.is_quantized, "without numbers (meta)": value.is_meta}
-            kinds |= {"sparse": value.layout != torch.strided, "complex": value.is_complex()}
+            kinds = {"nested": value.is_nested, "quantised": value.is_quantized, "complex": value.is_complex()}
+            kinds |= {"sparse": value.layout != torch.strided, "without numbers (meta)": value.is_meta}
             for kind in (kind for kind, applies in kinds.items() if applies):
                 raise ZooError(
-                    f"{path} was refused: '{name}' is {kind}; expected numbers that are all in the file, as `torch.save` "
-                    "writes those of a module on the CPU."
+                    f"{path} was refused: '{name}' is {kind}; expected numbers that are all in the file, as "
+                    "`torch.save` writes those of a module on the CPU."
                 )
             total += value.nbytes
     if total > MAX_GROWTH * size + 2**24:
