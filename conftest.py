@@ -50,8 +50,7 @@ def isolation(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         os.environ.pop(name, None)
     monkeypatch.setattr(sys, "argv", ["zoo"])
     modules = set(sys.modules)
-    for slot in registry.slots().values():
-        slot.from_files.clear()  # of fixtures that tests share: each test registers the files that it needs
+    registry.forget_files()  # of fixtures that tests share: each test registers the files that it needs
     before = registry.snapshot()
     yield
     changed = registry.restore(before)

@@ -176,6 +176,7 @@ def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     output = io.StringIO()
     with contextlib.chdir(tiny.folder), contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
         code = zoo.cli.main(["fit", *tiny.options])
+        registry.forget_files()
     os.environ.pop("PL_GLOBAL_SEED", None)
     assert code == 0, output.getvalue()
     return tiny.folder / "runs" / "tiny" / "version_0"
@@ -426,4 +427,5 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Small:
     version = lightning.pytorch.__version__
     torch.save({"state_dict": module.state_dict(), "zoo": entry, "pytorch-lightning_version": version}, file)
     get_slot("backbones").forget("FourConvolutions")
+    registry.forget_files()
     return Small(plugin, file)

@@ -15,7 +15,7 @@ from torch import Tensor
 import zoo
 from zoo.core.errors import ZooError
 from zoo.core.plugin_files import load_plugin
-from zoo.core.registry import find_class, get_slot
+from zoo.core.registry import find_class, forget_files
 from zoo.core.spec import build
 from zoo.matting.module import BackgroundMatting
 from zoo.training.module import TrainingModule
@@ -63,7 +63,7 @@ def files(fitted: Path, shared_tiny, tmp_path_factory: pytest.TempPathFactory) -
     again = quiet_trainer(folder, limit_val_batches=1)
     again.validate(loaded, datamodule=python_data(), verbose=False)
     again.save_checkpoint(folder / "again.ckpt")
-    get_slot("datasets").forget("Tiny")
+    forget_files()
     return dict(
         zip(ORIGINS, (fitted / "checkpoints" / "last.ckpt", folder / "python.ckpt", folder / "again.ckpt"), strict=True)
     )
@@ -478,3 +478,37 @@ def test_a_file_does_not_choose_where_data_is_cached(last: Path, tmp_path: Path)
     path = changed(last, tmp_path, cache)
     data = record(content(Path(path)), path)["data"]
     assert data["init_args"]["test"]["one"]["dataset"]["init_args"] == {"count": 1, "cache": None}
+
+
+WRAPPED: dict[str, Callable[[dict[str, Tensor]], dict[str, Any]]] = {
+    "bare": lambda state: state,
+    "DataParallel": lambda state: {f"module.{key}": value for key, value in state.items()},
+    "compiled": lambda state: {f"_orig_mod.{key}": value for key, value in state.items()},
+    "Lightning": lambda state: {"state_dict": {f"model.{key}": value for key, value in state.items()}},
+    "compiled and parallel": lambda state: {
+        "model": {f"module._orig_mod.{key}": value for key, value in state.items()}
+    },
+    "averaged": lambda state: {
+        "state_dict": {key: value * 0 for key, value in state.items()},
+        "state_dict_ema": {"n_averaged": torch.tensor(3)} | {f"module.{key}": value for key, value in state.items()},
+    },
+}
+
+
+@pytest.mark.parametrize("form", WRAPPED)
+def test_weights_load_whatever_wrapped_their_network(last: Path, tmp_path: Path, form: str) -> None:
+    expected = zoo.load(str(last)).network.state_dict()
+    torch.save(WRAPPED[form](expected), tmp_path / "wrapped.pth")
+    arguments = {"backbone": BACKBONE, "base_scale": 0.5}
+    model = zoo.create_model("bgmv2_mobilenetv2", checkpoint=str(tmp_path / "wrapped.pth"), **arguments)
+    assert all(torch.equal(value, expected[key]) for key, value in model.network.state_dict().items())
+
+
+def test_a_checkpoint_of_a_compiled_network_loads(last: Path, tiny, tmp_path: Path, command) -> None:
+    def compile_network(whole: dict[str, Any]) -> None:
+        state = whole["state_dict"]
+        whole["state_dict"] = {key.replace("network.", "network._orig_mod.", 1): state[key] for key in state}
+
+    path = changed(last, tmp_path, compile_network)
+    assert torch.equal(zoo.load(path)(*pictures()).alpha, zoo.load(str(last))(*pictures()).alpha)
+    assert command("validate", "--ckpt_path", path, "--plugin", tiny.plugin).code == 0

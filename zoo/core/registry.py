@@ -52,6 +52,12 @@ def restore(before: dict[str, tuple[dict, dict, dict]]) -> bool:
     return changed
 
 
+def forget_files() -> None:
+    """Forget all plugins that are registered from files; for tests."""
+    for slot in slots().values():
+        slot.from_files.clear()
+
+
 def get_slot(name: str) -> Slot:
     """Return the slot of this name; PluginError lists the known names.
 

@@ -27,7 +27,7 @@ from zoo.training.hooks import ExportHooks, StudyHooks
 from zoo.training.sampling import ResumableLoader
 from zoo.weights.checkpoint import describe, record
 from zoo.weights.reading import read_weights, rebuild
-from zoo.weights.state import check_fit, load_parts, network_weights
+from zoo.weights.state import check_fit, load_parts, network_weights, unwrapped
 from zoo.weights.torchscript import is_torchscript, read_torchscript
 
 Schedule = Literal["constant", "cosine", "plateau"]
@@ -233,6 +233,7 @@ class TrainingModule(StudyHooks, ExportHooks, Part, LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         path = str(self.trainer.ckpt_path)
         self.check_identity(record(checkpoint, path), path)
+        checkpoint["state_dict"] = unwrapped(checkpoint["state_dict"])
         check_fit(self, checkpoint["state_dict"], path)
         self.strict_loading = False  # the check is strict but for loss terms
 

@@ -23,7 +23,7 @@ from zoo.core.slot import PluginError
 from zoo.core.spec import Spec, build, is_spec, texts_for_parts, without_retired
 from zoo.weights import published
 from zoo.weights.checkpoint import EVALUATION_SETTINGS, TRAINING_SETTINGS, record, run_name, unknown_model_error
-from zoo.weights.state import check_fit, load_all
+from zoo.weights.state import check_fit, load_all, unwrapped
 from zoo.weights.torchscript import is_torchscript
 
 _scalar = np.float64(0).__reduce__()[0]
@@ -37,7 +37,7 @@ NUMPY_NUMBERS: list[Any] = [
 ]
 """NumPy's numbers: plain data, which the DeepLabV3 files hold in addition to their weights."""
 
-STATES = ("state_dict", "model_state")
+STATES = ("state_dict_ema", "model_ema", "state_dict", "model_state", "model")
 """Keys of the weights in a file with more than these, the better ones first."""
 
 MAX_GROWTH = 4
@@ -70,6 +70,8 @@ def read(path: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ZooError(f"{path} holds a {type(content).__name__}; expected a checkpoint or a state dict.")
     check_tensors(content, path)
+    if "zoo" in content and isinstance(content.get("state_dict"), Mapping):
+        content["state_dict"] = unwrapped(content["state_dict"])
     return content
 
 
@@ -229,7 +231,10 @@ def check_plugins(entry: Mapping[str, Any], specs: list[Any], path: str) -> None
 
 
 def read_weights(path: str) -> dict[str, Tensor]:
-    """Return the state dict in a file: a checkpoint of ours or Lightning's, a DeepLabV3 file, or a bare state dict."""
+    """Return the state dict in a file: a checkpoint of ours or Lightning's, a DeepLabV3 file, or a bare state dict.
+
+    Averaged weights (EMA) come before the others, and prefixes of wrappers are removed.
+    """
     content = read(path)
     for key in STATES:
         if isinstance(content.get(key), Mapping):
@@ -238,4 +243,4 @@ def read_weights(path: str) -> dict[str, Tensor]:
     weights = {key: value for key, value in content.items() if isinstance(value, Tensor)}
     if not weights:
         raise ZooError(f"{path} holds no weights; its entries are {', '.join(map(str, list(content)[:8]))}.")
-    return weights
+    return unwrapped(weights)

@@ -10,6 +10,22 @@ LOSSES = "losses."
 """Prefix of the weights of loss terms, which only training reads."""
 
 
+def unwrapped(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return weights without the prefixes that wrappers of a network add: `module.`, `model.`, `_orig_mod.`.
+
+    They are from DataParallel and AveragedModel, a LightningModule of another project, and torch.compile.
+
+    Example:
+        >>> list(unwrapped({"module._orig_mod.decoder.bias": None, "n_averaged": None}))
+        ['decoder.bias']
+    """
+    weights = {key.replace("_orig_mod.", ""): value for key, value in state.items() if key != "n_averaged"}
+    for prefix in ("module.", "model.", "module."):
+        if all(key.startswith(prefix) for key in weights):
+            weights = {key.removeprefix(prefix): value for key, value in weights.items()}
+    return weights
+
+
 def network_weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return the network's weights of a training module's state dict (keys under `network.`); any other as it is."""
     weights = {key.removeprefix("network."): value for key, value in state.items() if key.startswith("network.")}
