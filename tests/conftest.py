@@ -105,6 +105,14 @@ class Outcome(NamedTuple):
 
 
 @pytest.fixture
+def same_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `zoo doctor` import plugins in this process, which takes no seconds."""
+    from zoo.commands import doctor
+
+    monkeypatch.setattr(doctor, "tried", lambda pairs: [text for pair in pairs for text in doctor.problems_of(*pair)])
+
+
+@pytest.fixture
 def command(capfd: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
     """Return a function that runs `zoo` in this process: `command("fit", "--config", …)`."""
 

@@ -11,6 +11,8 @@ from zoo.core.plugin_files import load_plugin
 from zoo.core.registry import get_slot, slots
 from zoo.core.slot import PluginError
 
+pytestmark = pytest.mark.usefixtures("same_process")
+
 SELECTOR = """
 from zoo.matting.parts import PatchSelector
 

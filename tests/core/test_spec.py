@@ -13,19 +13,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from zoo.core.errors import ZooError
 from zoo.core.plugin_files import load_plugin
 from zoo.core.registry import load_plugins, slots
 from zoo.core.slot import PluginError
 from zoo.core.spec import Part, build, is_spec, texts_for_parts, without_downloads, without_retired
+from zoo.matting.parts import PatchSelector
 
 PARTS = '''
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from zoo.core.parts import Augmentation
 from zoo.core.spec import Part
@@ -402,3 +404,16 @@ def test_an_old_spec_builds_without_the_arguments_that_its_class_retired() -> No
     assert refiner["init_args"]["windows"] == "torch"
     with pytest.raises(TypeError, match="unexpected keyword argument 'window'"):
         build({"class_path": "PatchRefiner", "init_args": {"window": "torch"}})
+
+
+@pytest.mark.parametrize("body", ["self.layer = nn.Linear(2, 2)", "self.rows = 3", "self.weight = nn.Parameter()"])
+def test_a_forgotten_super_call_is_one_sentence(body: str) -> None:
+    class Forgetful(PatchSelector):
+        def __init__(self) -> None:
+            exec(body, {"self": self, "nn": nn})
+
+        def forward(self, error: Tensor) -> Tensor:
+            return error
+
+    with pytest.raises(ZooError, match=r"Forgetful \(.*test_spec\.py\) .* super\(\).__init__\(\): call that first"):
+        Forgetful()

@@ -10,6 +10,7 @@ serves dataclasses and subclasses with a constructor of their own. Pickle and de
 import collections.abc
 import dataclasses
 import inspect
+import sys
 from abc import ABCMeta
 from collections.abc import Iterator, Mapping
 from enum import Enum
@@ -17,6 +18,9 @@ from pathlib import PurePath
 from types import UnionType
 from typing import Any, ClassVar, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from torch import nn
+
+from zoo.core.errors import ZooError
 from zoo.core.registry import find_class
 from zoo.core.seeding import random_stream, run_seed
 
@@ -28,8 +32,19 @@ class PartType(ABCMeta):
     """Metaclass of parts: records the arguments and initialises each part from its own random stream."""
 
     def __call__(cls: type[T], *args: Any, **kwargs: Any) -> T:
+        forgotten = ZooError(
+            f"{place_of(cls)} sets something up before super().__init__(): call that first in its constructor, as in "
+            "every torch.nn.Module."
+        )
         with random_stream(run_seed(), cls.__name__):
-            part = super().__call__(*args, **kwargs)  # type: ignore[misc]
+            try:
+                part = super().__call__(*args, **kwargs)  # type: ignore[misc]
+            except AttributeError as error:
+                if "Module.__init__() call" not in str(error):
+                    raise
+                raise forgotten from error
+        if isinstance(part, nn.Module) and "_modules" not in vars(part):
+            raise forgotten
         object.__setattr__(part, "_arguments", plain_arguments(cls, part, args, kwargs))
         return part
 
@@ -49,6 +64,12 @@ class Part(metaclass=PartType):
     def spec(self) -> Spec:
         """Plain data: `{"class_path": name, "init_args": {...}}`, every argument listed."""
         return {"class_path": type(self).__name__, "init_args": copy_plain(self._arguments)}
+
+
+def place_of(cls: type) -> str:
+    """Return the name of a class with its file, for messages."""
+    file = getattr(sys.modules.get(cls.__module__), "__file__", None)
+    return f"{cls.__name__} ({file or cls.__module__})"
 
 
 def plain_arguments(cls: type, part: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
