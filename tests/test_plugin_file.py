@@ -79,7 +79,7 @@ def test_without_the_file_it_is_named(command: Callable, tiny, fitted: Path) -> 
     assert outcome.code == 1
     assert "was made with 'Tiny' of " in outcome.complaint
     assert "tiny.py: no plugin named 'Tiny' is registered here" in outcome.complaint
-    assert outcome.complaint.endswith("Install the distribution that provides it, or give its file with --plugin.")
+    assert outcome.complaint.endswith("give its file with --plugin, or zoo.register its class.")
 
 
 def test_a_study_hands_it_on_to_whoever_carries_out_its_runs(

@@ -82,7 +82,7 @@ def find_plugin(name: str) -> Plugin:
         known = [known for slot in slots().values() for known in slot.names()]
         raise PluginError(
             f"no plugin named '{name}' is registered here{nearest(name, known, listed=False)} "
-            "Install the distribution that provides it, or give its file with --plugin."
+            "Install the distribution that provides it, give its file with --plugin, or zoo.register its class."
         )
     if len(claims) > 1:
         owners = " and ".join(f"{claim.origin} (zoo.{claim.slot})" for claim in claims)
