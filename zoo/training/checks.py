@@ -7,6 +7,7 @@ from torch import nn
 from zoo.core.errors import ZooError
 from zoo.core.parts import LossTerm
 from zoo.core.slot import nearest
+from zoo.core.spec import place_of
 
 
 def check_losses(losses: Mapping[str, LossTerm], output: type, batch: type) -> None:
@@ -21,6 +22,12 @@ def check_losses(losses: Mapping[str, LossTerm], output: type, batch: type) -> N
                 f"the loss term '{name}' needs another name: expected one word that torch.nn.Module has no use for "
                 "itself."
             )
+        for attribute in ("reads", "targets"):
+            if not isinstance(getattr(term, attribute, None), frozenset | set):
+                raise ZooError(
+                    f"{place_of(type(term))} has no {attribute}; its slot promises a set of fields, such as "
+                    f'{attribute} = frozenset({{"alpha"}}).'
+                )
         for reads, fields, record in ((term.reads, produced, "output"), (term.targets, targets, "batch")):
             if missing := sorted(reads - fields):
                 raise ZooError(

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from zoo.core.errors import ZooError
 from zoo.core.parts import LossTerm
+from zoo.core.promises import check_output
 from zoo.core.seeding import random_stream, run_seed
 from zoo.core.spec import Part
 from zoo.hub.pull import weights_file
@@ -132,6 +133,8 @@ class TrainingModule(StudyHooks, ExportHooks, Part, LightningModule):
         output, batch = in_float32(output), in_float32(batch)
         with torch.autocast(self.device.type, enabled=False):
             terms = {name: term(output, batch) for name, term in self.losses.items() if term.weight != 0}
+            for name, value in terms.items():
+                check_output(self.losses[name], value, [()], "the value of the term, a scalar ()")  # type: ignore[arg-type]
         total = torch.stack([self.losses[name].weight * value for name, value in terms.items()]).sum()
         if not math.isfinite(total.item()):
             broken = ", ".join(

@@ -20,9 +20,10 @@ from zoo.core.errors import ZooError
 from zoo.core.nested import class_names
 from zoo.core.registry import find_class
 from zoo.core.slot import PluginError
-from zoo.core.spec import Spec, build, is_spec, texts_for_parts, without_retired
+from zoo.core.spec import Spec, build, is_spec, without_retired
 from zoo.weights import published
 from zoo.weights.checkpoint import EVALUATION_SETTINGS, TRAINING_SETTINGS, record, run_name, unknown_model_error
+from zoo.weights.part_texts import texts_for_parts
 from zoo.weights.state import check_fit, load_all, unwrapped
 from zoo.weights.torchscript import is_torchscript
 
