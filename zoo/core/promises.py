@@ -45,9 +45,10 @@ def check_features(backbone: Backbone, image: Tensor, features: Any) -> None:
         return
     expected: list[Sequence[int | None]] = []
     for position, stride in enumerate(backbone.strides):
-        near = position < len(features) and isinstance(features[position], Tensor) and features[position].shape[-2:]
+        feature = features[position] if position < len(features) else None
         sizes = [-(-side // stride) for side in image.shape[-2:]]
-        fits = near and len(near) == 2 and all(abs(a - b) <= 1 for a, b in zip(near, sizes, strict=True))
-        expected.append((image.shape[0], backbone.channels[position], *(near if fits else sizes)))
+        if isinstance(feature, Tensor) and feature.ndim == 4:
+            sizes = [own if abs(own - side) <= 1 else side for own, side in zip(feature.shape[-2:], sizes, strict=True)]
+        expected.append((image.shape[0], backbone.channels[position], *sizes))
     promise = ", ".join(str(tuple(shape)) for shape in expected)
     check_output(backbone, features, expected[: max(1, len(features))], f"features of {promise}, finest first")

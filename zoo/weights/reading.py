@@ -138,7 +138,7 @@ def rebuild(path: str) -> Any:
     return module
 
 
-def for_inference(entry: Mapping[str, Any], path: str) -> tuple[Spec, str | None]:
+def for_inference(entry: dict[str, Any], path: str) -> tuple[Spec, str | None]:
     """Return the spec of a model, and a sentence about its loss terms where some cannot be used here, otherwise None.
 
     Only training needs loss terms, so the spec then has none. The sentence names all that cannot be used.
