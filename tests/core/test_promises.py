@@ -56,6 +56,12 @@ class OneFeature(Whole):
         return super().forward(image)[-1]  # type: ignore[return-value]
 
 
+class NoFeatures(Whole):
+    def forward(self, image: Tensor) -> list[Tensor]:
+        super().forward(image)
+        return None  # type: ignore[return-value]
+
+
 class Cropped(PatchSelector):
     patches = 5
 
@@ -117,6 +123,7 @@ def train(loss: LossTerm) -> None:
         (lambda: run(backbone=WrongChannels()), r"returned \(1, 8, 8, 8\), .*promises features of \(1, 9, 8, 8\)"),
         (lambda: run(backbone=NoChannels()), r"has channels None and strides \[2, 4, 8, 16\] after build"),
         (lambda: run(backbone=OneFeature()), r"returned \(1, 8, 1, 1\); its slot promises features of"),
+        (lambda: run(backbone=NoFeatures()), "returned NoneType; its slot promises features of"),
         (lambda: run(selector=Cropped()), r"returned \(1, 1, 16, 15\); .*the error's shape, \(1, 1, 16, 16\)"),
         (lambda: run(selector=Nothing()), "returned NoneType; its slot promises a score"),
         (lambda: run(error_map=NoChannel()), r"returned \(1, 16, 16\); its slot promises errors \(B, 1, h, w\)"),

@@ -43,6 +43,7 @@ def check_features(backbone: Backbone, image: Tensor, features: Any) -> None:
     """Check the features of an image, those of the first strides or of all; sizes may be rounded either way."""
     if torch.compiler.is_compiling() or torch.jit.is_tracing():
         return
+    features = features if isinstance(features, list | tuple) else [features]
     expected: list[Sequence[int | None]] = []
     for position, stride in enumerate(backbone.strides):
         feature = features[position] if position < len(features) else None
