@@ -119,7 +119,7 @@ def test_a_file_may_have_any_name(command: Callable, tiny, selector_source, name
     assert "class_path: Mine" in outcome.out
 
 
-def test_a_class_that_lacks_a_method_is_listed_as_broken(command: Callable, selector_source) -> None:
+def test_a_class_that_lacks_a_method_is_listed_as_broken(command: Callable, selector_source, tiny) -> None:
     lacking = "\n\nclass Lacking(PatchSelector):\n    pass\n"
     Path("two.py").write_text(selector_source("Mine") + lacking)
     listed = command("list", "selectors", "--plugin", "two.py")
