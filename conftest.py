@@ -10,7 +10,7 @@ import lightning.pytorch  # noqa: F401 - its log handler keeps the stream that i
 import pytest
 from jsonargparse import _typehints
 
-from zoo.core.registry import slots
+from zoo.core import registry
 
 CLASS_PARSERS: dict[tuple[Any, ...], Any] = getattr(_typehints, "_cached_class_parsers", {})
 """jsonargparse's cache of a parser for each class whose arguments it has parsed."""
@@ -50,12 +50,10 @@ def isolation(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         os.environ.pop(name, None)
     monkeypatch.setattr(sys, "argv", ["zoo"])
     modules = set(sys.modules)
-    before = plugins()
+    registry.forget_files()  # of fixtures that tests share: each test registers the files that it needs
+    before = registry.snapshot()
     yield
-    after = plugins()
-    changed = [name for name, (_, *classes) in before.items() if classes != after[name][1:]]
-    for name, slot in slots().items():
-        slot.failures, slot.loaded, slot.from_files = before[name]
+    changed = registry.restore(before)
     for name, value in environment.items():
         os.environ.pop(name, None)
         if value is not None:
@@ -68,8 +66,3 @@ def isolation(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
             del CLASS_PARSERS[key]
         gc.collect()  # classes die in cycles, and the parser finds every living subclass
         gc.freeze()  # the next collection need not look at what has survived this one
-
-
-def plugins() -> dict[str, list[dict[str, Any]]]:
-    """Return, for each slot, which plugins have failed, are imported, and are registered from files."""
-    return {name: [dict(slot.failures), dict(slot.loaded), dict(slot.from_files)] for name, slot in slots().items()}

@@ -105,6 +105,14 @@ class Outcome(NamedTuple):
 
 
 @pytest.fixture
+def same_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `zoo doctor` import plugins in this process, which takes no seconds."""
+    from zoo.commands import doctor
+
+    monkeypatch.setattr(doctor, "tried", lambda pairs: [text for pair in pairs for text in doctor.problems_of(*pair)])
+
+
+@pytest.fixture
 def command(capfd: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
     """Return a function that runs `zoo` in this process: `command("fit", "--config", …)`."""
 
@@ -176,6 +184,7 @@ def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     output = io.StringIO()
     with contextlib.chdir(tiny.folder), contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
         code = zoo.cli.main(["fit", *tiny.options])
+        registry.forget_files()
     os.environ.pop("PL_GLOBAL_SEED", None)
     assert code == 0, output.getvalue()
     return tiny.folder / "runs" / "tiny" / "version_0"
@@ -409,7 +418,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Small:
     import torch
     import yaml
 
-    from zoo.core.plugin_files import load_plugin_file
+    from zoo.core.plugin_files import load_plugin
     from zoo.core.registry import get_slot
     from zoo.core.spec import build
     from zoo.weights.checkpoint import describe
@@ -417,7 +426,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Small:
     folder = tmp_path_factory.mktemp("small")
     plugin, file = folder / "small.py", folder / "small.ckpt"
     plugin.write_text(SMALL_PLUGIN)
-    load_plugin_file(str(plugin))
+    load_plugin(str(plugin))
     settings = yaml.safe_load(TINY_CONFIG)
     settings["model"]["init_args"]["backbone"] = {"class_path": "FourConvolutions"}
     module = build(settings["model"])
@@ -426,4 +435,5 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Small:
     version = lightning.pytorch.__version__
     torch.save({"state_dict": module.state_dict(), "zoo": entry, "pytorch-lightning_version": version}, file)
     get_slot("backbones").forget("FourConvolutions")
+    registry.forget_files()
     return Small(plugin, file)

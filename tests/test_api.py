@@ -22,7 +22,9 @@ def small(**replacements: object) -> torch.nn.Module:
 
 def test_the_public_names_are_these() -> None:
     assert sorted(zoo.__all__) == zoo.__all__
-    assert {"create_model", "list_models", "list_plugins", "load", "pull"} == set(zoo.__all__)
+    assert {"create_model", "list_models", "list_plugins", "load", "load_plugin", "pull", "register"} == set(
+        zoo.__all__
+    )
     assert all(hasattr(zoo, name) for name in zoo.__all__)
     with pytest.raises(AttributeError, match="module 'zoo' has no attribute 'nothing'"):
         zoo.nothing  # noqa: B018

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 import yaml
@@ -112,10 +112,16 @@ def test_training_commands_are_parsed(command, tmp_path: Path, monkeypatch: pyte
 @pytest.mark.parametrize("page", sorted({block.page for block in BLOCKS if block.language == "python"}))
 def test_python_runs(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    namespace: dict[str, object] = {"__name__": "page"}
+    monkeypatch.syspath_prepend(tmp_path)
+    write_readme_files()
+    namespace: dict[str, Any] = {"__name__": "page"}
     for block in BLOCKS:
         if block.page == page and block.language == "python":
             exec(compile(block.text, page, "exec"), namespace)
+    sys.modules.pop("centre", None)
+    for contract in (value for name, value in namespace.items() if name.startswith("Test")):
+        contract().test_is_registered_under_the_name_of_its_class()
+        contract().test_is_rebuilt_from_its_spec()
 
 
 @pytest.mark.parametrize("block", [block for block in BLOCKS if block.language == "yaml"], ids=lambda block: block.page)

@@ -6,6 +6,7 @@
     model = zoo.create_model("bgmv2_resnet50", selector={"class_path": "TopK", "init_args": {"patches": 20000}})
     model = zoo.load("runs/matting/version_0/checkpoints/last.ckpt")
     path = zoo.pull("bgmv2_resnet50-official")
+    zoo.load_plugin("my_part.py")
 
 Importing this package imports neither torch nor any plugin.
 """
@@ -16,10 +17,11 @@ from typing import TYPE_CHECKING, Any
 from zoo.core.registry import get_slot
 
 if TYPE_CHECKING:
+    from zoo.core.plugin_files import load_plugin, register
     from zoo.hub.pull import pull
     from zoo.training.models import create_model, load
 
-__all__ = ["create_model", "list_models", "list_plugins", "load", "pull"]
+__all__ = ["create_model", "list_models", "list_plugins", "load", "load_plugin", "pull", "register"]
 __version__ = "0.1.0"
 
 
@@ -52,4 +54,8 @@ def __getattr__(name: str) -> Any:
         from zoo.hub.pull import pull
 
         return pull
+    if name in ("load_plugin", "register"):
+        from zoo.core import plugin_files
+
+        return getattr(plugin_files, name)
     raise AttributeError(f"module 'zoo' has no attribute '{name}'")

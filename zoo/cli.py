@@ -89,7 +89,11 @@ def main(args: Sequence[str] | None = None) -> int:
 
 
 def run() -> None:
-    """Run the `zoo` script: with streams that are closed, or whose encoding lacks our characters."""
+    """Run the `zoo` script: with streams that are closed, or whose encoding lacks our characters.
+
+    No Python that it starts imports modules from the working directory.
+    """
+    os.environ["PYTHONSAFEPATH"] = "1"
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:
@@ -172,3 +176,7 @@ def overview() -> str:
         "zoo: an ablation is a combination of plugins.\n\nusage: zoo COMMAND [options]; `zoo COMMAND --help` "
         f"explains one.\n\n{lines}\n\n{ANYWHERE}"
     )
+
+
+if __name__ == "__main__":
+    run()

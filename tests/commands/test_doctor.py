@@ -7,6 +7,10 @@ import pytest
 
 from zoo.commands import doctor
 
+TRIED = doctor.tried
+
+pytestmark = pytest.mark.usefixtures("same_process")
+
 
 def problems(command) -> list[str]:
     """The problems that are reported; the exit code agrees with them."""
@@ -98,3 +102,42 @@ def test_an_install_that_is_not_editable_cannot_be_stale(checkout: Path, tmp_pat
     assert list(doctor.stale_metadata()) == []
     link.unlink()
     assert list(doctor.stale_metadata()) == []
+
+
+def test_a_plugin_that_blocks_or_ends_the_process_is_named_and_the_rest_is_tried(
+    install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sources = {
+        "Raises": "class Stop(BaseException): ...\nraise Stop('now')",
+        "Ends": "import os\nos._exit(0)",
+        "Blocks": "import time\nprint('[]')\ntime.sleep(60)",
+    }
+    for name, source in sources.items():
+        module = f"odd_{name.lower()}"
+        install(f"{name.lower()}-part", "1.0", {"zoo.selectors": {name: f"{module}:{name}"}}, {module: source})
+    monkeypatch.setattr(doctor, "LIMIT", 2)
+    assert list(TRIED([("selectors", name) for name in sources])) == [
+        "'Raises' is installed (raises-part 1.0) but failed to load: Stop: now",
+        "'Ends' of ends-part 1.0 ended the process that imported it: correct or uninstall it.",
+        "'Blocks' of blocks-part 1.0 was not imported within 2 seconds: correct or uninstall it.",
+    ]
+
+
+def test_an_argument_without_a_type_is_a_problem(command, install) -> None:
+    source = "from zoo.matting.parts import PatchSelector\n\n\nclass Untyped(PatchSelector):\n"
+    source += "    def __init__(self, rows, columns: int = 1):\n        super().__init__()\n\n"
+    source += "    def forward(self, error):\n        return error\n"
+    install("untyped", "1.0", {"zoo.selectors": {"Untyped": "untyped_part:Untyped"}}, {"untyped_part": source})
+    (found,) = [problem for problem in problems(command) if "Untyped" in problem]
+    assert found.startswith("'Untyped' of untyped 1.0 gives no type for rows: give each argument")
+
+
+def test_the_metadata_of_any_checkout_may_be_stale(command, install, tmp_path: Path) -> None:
+    source = tmp_path / "stripes"
+    source.mkdir()
+    (source / "pyproject.toml").write_text('[project.entry-points."zoo.selectors"]\nStripes = "stripes:Stripes"')
+    install("stripes", "1.0", {})
+    link = {"url": source.as_uri(), "dir_info": {"editable": True}}
+    (tmp_path / "site-packages" / "stripes-1.0.dist-info" / "direct_url.json").write_text(json.dumps(link))
+    (found,) = [problem for problem in problems(command) if "Stripes" in problem]
+    assert found.endswith(f"differ in Stripes (zoo.selectors): run `pip install -e .` in {source}.")

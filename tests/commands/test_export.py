@@ -11,7 +11,7 @@ from torch import Tensor
 
 import zoo
 from zoo.core.errors import ZooError
-from zoo.core.plugin_files import load_plugin_file, load_plugin_files
+from zoo.core.plugin_files import load_plugin, load_plugin_files
 from zoo.core.registry import get_slot
 from zoo.core.spec import build
 from zoo.training import export as exporting
@@ -230,7 +230,7 @@ def test_fusions_of_many_levels_are_exported_to_onnx(head_checkpoint: Path, tmp_
 def stubborn(small, module, tmp_path: Path) -> Any:
     """Makes the small network with one of the selectors that cannot be exported."""
     (tmp_path / "stubborn.py").write_text(STUBBORN)
-    load_plugin_file(str(tmp_path / "stubborn.py"))
+    load_plugin(str(tmp_path / "stubborn.py"))
 
     def make(selector: str) -> Any:
         spec = module.spec

@@ -9,7 +9,7 @@ from PIL import Image
 from torch import nn
 
 from zoo.commands import matte
-from zoo.core.plugin_files import load_plugin_file
+from zoo.core.plugin_files import load_plugin
 from zoo.matting import fast, inference, results
 from zoo.matting.parts import MattingOutput
 from zoo.media.images import read_image
@@ -153,7 +153,7 @@ def test_the_command_knows_all_kinds():
 
 
 def test_a_real_checkpoint_with_its_plugin_at_another_base_scale(pair, tmp_path, fitted, shared_tiny):
-    load_plugin_file(str(shared_tiny.plugin))
+    load_plugin(str(shared_tiny.plugin))
     options = ("--model", fitted / "checkpoints/last.ckpt", "--device", "cpu")
     alphas = []
     for scale in ("0.5", "0.25"):
@@ -166,7 +166,7 @@ def test_a_real_checkpoint_with_its_plugin_at_another_base_scale(pair, tmp_path,
 
 
 def test_alpha_alone_and_half_precision_give_the_same_but_for_rounding(pair, tmp_path, fitted, shared_tiny):
-    load_plugin_file(str(shared_tiny.plugin))
+    load_plugin(str(shared_tiny.plugin))
     options = ("--model", fitted / "checkpoints/last.ckpt", "--device", "cpu", "--base-scale", "0.5")
     ways = {"both": (), "alone": ("--save", "alpha"), "half": ("--save", "alpha", "--precision", "bf16")}
     for name, way in ways.items():
@@ -177,7 +177,7 @@ def test_alpha_alone_and_half_precision_give_the_same_but_for_rounding(pair, tmp
 
 
 def test_compile_compiles_and_gives_the_same(pair, tmp_path, fitted, shared_tiny, monkeypatch):
-    load_plugin_file(str(shared_tiny.plugin))
+    load_plugin(str(shared_tiny.plugin))
     compiled = []
     monkeypatch.setattr(fast, "compiled_base", lambda network: compiled.append(network) or network.base)
     options = ("--model", fitted / "checkpoints/last.ckpt", "--device", "cpu", "--base-scale", "0.5")

@@ -7,9 +7,11 @@ from typing import NamedTuple
 import pytest
 
 from zoo.commands import doctor
-from zoo.core.plugin_files import load_plugin_file
+from zoo.core.plugin_files import load_plugin
 from zoo.core.registry import get_slot, slots
 from zoo.core.slot import PluginError
+
+pytestmark = pytest.mark.usefixtures("same_process")
 
 SELECTOR = """
 from zoo.matting.parts import PatchSelector
@@ -130,7 +132,7 @@ def test_a_broken_plugin_file_is_named_with_the_reason(tmp_path: Path, name: str
     file = tmp_path / "mine.py"
     file.write_text(KINDS[name].source or "")
     with pytest.raises(PluginError) as caught:
-        load_plugin_file(str(file))
+        load_plugin(str(file))
     assert str(caught.value).startswith(f"--plugin {file} ") or str(caught.value).startswith(f"--plugin {file}: ")
     assert str(KINDS[name].in_file) in str(caught.value)
     assert "Broken" not in get_slot("selectors").names()
@@ -151,7 +153,7 @@ def test_a_base_of_several_parts_in_a_file_may_be_abstract(tmp_path: Path) -> No
     file = tmp_path / "mine.py"
     base = "from zoo.matting.parts import PatchSelector\nclass Common(PatchSelector): pass\n"
     file.write_text(base + "class Whole(Common):\n    def forward(self, error):\n        return error\n")
-    assert [plugin.name for plugin in load_plugin_file(str(file))] == ["Whole"]
+    assert [plugin.name for plugin in load_plugin(str(file))] == ["Whole"]
 
 
 @pytest.fixture

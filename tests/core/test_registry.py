@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import zoo
-from zoo.core.plugin_files import load_plugin_file
+from zoo.core.plugin_files import load_plugin
 from zoo.core.registry import get_slot, load_plugins, slots
 from zoo.core.slot import PluginError
 from zoo.core.spec import Part
@@ -111,21 +111,21 @@ class TestPluginFile:
     def test_its_parts_are_registered_under_the_files_name(self, tmp_path: Path) -> None:
         file = tmp_path / "mine.py"
         file.write_text(STRIPES)
-        (plugin,) = load_plugin_file(str(file))
+        (plugin,) = load_plugin(str(file))
         assert (plugin.slot, plugin.name, plugin.origin) == ("selectors", "Stripes", str(file))
         assert get_slot("selectors").get("Stripes")(rows=3).rows == 3
 
     def test_what_it_only_imports_is_not_registered_again(self, tmp_path: Path) -> None:
         file = tmp_path / "mine.py"
         file.write_text("from zoo_plugins.selectors import TopK\n" + STRIPES)
-        assert [plugin.name for plugin in load_plugin_file(str(file))] == ["Stripes"]
+        assert [plugin.name for plugin in load_plugin(str(file))] == ["Stripes"]
         assert get_slot("selectors").get("TopK").__module__ == "zoo_plugins.selectors"
 
     def test_a_name_that_is_taken_is_ambiguous(self, tmp_path: Path) -> None:
         file = tmp_path / "mine.py"
         file.write_text(STRIPES.replace("Stripes", "TopK"))
         with pytest.raises(PluginError, match=r"'TopK' is provided by ablation-zoo .* and .*mine\.py"):
-            load_plugin_file(str(file))
+            load_plugin(str(file))
 
     @pytest.mark.parametrize(
         ("source", "reason"),
@@ -141,18 +141,18 @@ class TestPluginFile:
         file = tmp_path / "mine.py"
         file.write_text(source)
         with pytest.raises(PluginError) as caught:
-            load_plugin_file(str(file))
+            load_plugin(str(file))
         assert str(file) in str(caught.value)
         assert reason in str(caught.value)
 
     def test_one_that_is_missing_is_named(self) -> None:
         with pytest.raises(PluginError, match=r"--plugin nowhere\.py: there is no such file"):
-            load_plugin_file("nowhere.py")
+            load_plugin("nowhere.py")
 
     def test_one_that_is_not_python_is_named(self, tmp_path: Path) -> None:
-        (tmp_path / "mine.txt").write_text(STRIPES)
-        with pytest.raises(PluginError, match=r"expected a Python file ending in \.py"):
-            load_plugin_file(str(tmp_path / "mine.txt"))
+        (tmp_path / "mine.txt").write_text("A selector.")
+        with pytest.raises(PluginError, match=r"mine\.txt failed to import: SyntaxError"):
+            load_plugin(str(tmp_path / "mine.txt"))
 
 
 def declared() -> dict[str, dict[str, str]]:

@@ -13,19 +13,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from zoo.core.plugin_files import load_plugin_file
+from zoo.core.errors import ZooError
+from zoo.core.plugin_files import load_plugin
 from zoo.core.registry import load_plugins, slots
 from zoo.core.slot import PluginError
-from zoo.core.spec import Part, build, is_spec, texts_for_parts, without_downloads, without_retired
+from zoo.core.spec import Part, build, is_spec, without_downloads, without_retired
+from zoo.matting.parts import PatchSelector
+from zoo.weights.part_texts import texts_for_parts
 
 PARTS = '''
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from zoo.core.parts import Augmentation
 from zoo.core.spec import Part
@@ -132,9 +135,9 @@ class Holder(Part):
 def parts(tmp_path: Path) -> Iterator:
     file = tmp_path / "many_parts.py"
     file.write_text(PARTS)
-    load_plugin_file(str(file))
-    yield sys.modules["zoo_plugin_file_many_parts"]
-    del sys.modules["zoo_plugin_file_many_parts"]
+    name = load_plugin(str(file))[0].target.partition(":")[0]
+    yield sys.modules[name]
+    del sys.modules[name]
 
 
 def test_all_arguments_are_recorded_by_name_defaults_included(parts) -> None:
@@ -373,7 +376,7 @@ def test_text_where_a_part_belongs_is_found_at_any_depth(parts) -> None:
 
 
 def test_records_in_a_spec_are_made(shared_tiny) -> None:
-    load_plugin_file(str(shared_tiny.plugin))
+    load_plugin(str(shared_tiny.plugin))
     dataset = {"class_path": "Tiny", "init_args": {"count": 2}}
     spec = {
         "class_path": "MattingData",
@@ -402,3 +405,16 @@ def test_an_old_spec_builds_without_the_arguments_that_its_class_retired() -> No
     assert refiner["init_args"]["windows"] == "torch"
     with pytest.raises(TypeError, match="unexpected keyword argument 'window'"):
         build({"class_path": "PatchRefiner", "init_args": {"window": "torch"}})
+
+
+@pytest.mark.parametrize("body", ["self.layer = nn.Linear(2, 2)", "self.rows = 3", "self.weight = nn.Parameter()"])
+def test_a_forgotten_super_call_is_one_sentence(body: str) -> None:
+    class Forgetful(PatchSelector):
+        def __init__(self) -> None:
+            exec(body, {"self": self, "nn": nn})
+
+        def forward(self, error: Tensor) -> Tensor:
+            return error
+
+    with pytest.raises(ZooError, match=r"Forgetful \(.*test_spec\.py\) .* super\(\).__init__\(\): call that first"):
+        Forgetful()

@@ -16,6 +16,7 @@ from zoo_plugins.head_models import FlameHead
 from zoo_plugins.procedural_head import procedural_asset
 
 from zoo.core.errors import ZooError
+from zoo.heads import flame
 from zoo.heads.asset import HeadAsset
 from zoo.heads.flame import FLAME_JOINTS, read_flame, read_landmarks, read_subsets
 from zoo.heads.mesh import HeadModel
@@ -269,6 +270,50 @@ def test_a_sparse_matrix_with_indices_outside_is_refused(tmp_path: Path, tables:
     file = write(tmp_path / "flame.pkl", contents() | {"J_regressor": matrix})
     with pytest.raises(ZooError, match=r"J_regressor is scipy.sparse.*csc_matrix, expected an array of numbers"):
         read_flame(file, **tables, reference=no_reference)
+
+
+def laughs() -> list[Any]:
+    """Lists of the same lists, 10^12 numbers."""
+    stored: list[Any] = [1.0] * 10
+    for _ in range(11):
+        stored = [stored] * 10
+    return stored
+
+
+def huge_matrix() -> Any:
+    """A sparse matrix of 10^18 numbers, none of which is stored."""
+    matrix = scipy.sparse.csc_matrix(contents()["J_regressor"])
+    matrix._shape = (10**9, 10**9)
+    return matrix
+
+
+def far_columns() -> Any:
+    """A sparse matrix whose first column would have 10^12 numbers."""
+    matrix = scipy.sparse.csc_matrix(contents()["J_regressor"])
+    matrix.indptr = matrix.indptr.astype(np.int64)
+    matrix.indptr[1:] = 10**12
+    return matrix
+
+
+@pytest.mark.parametrize("make", [laughs, huge_matrix, far_columns])
+def test_more_than_the_memory_holds_is_refused(tmp_path: Path, tables: dict[str, str], make: Any) -> None:
+    file = write(tmp_path / "flame.pkl", contents() | {"J_regressor": make()})
+    with pytest.raises(ZooError, match=r"flame\.pkl: J_regressor is .*, expected an array of numbers"):
+        read_flame(file, **tables, reference=no_reference)
+
+
+def test_a_pickle_that_makes_room_for_more_than_it_holds_is_refused(tmp_path: Path) -> None:
+    for content in (b"}r\xff\xff\xff\x7f.", b"}p123456789012\n."):
+        (tmp_path / "flame.pkl").write_bytes(b"\x80\x02" + content)
+        with pytest.raises(ZooError, match=r"flame\.pkl cannot be read .*it numbers a value"):
+            read_flame(tmp_path / "flame.pkl", reference=no_reference)
+
+
+def test_arrays_packed_too_tightly_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flame, "MAX_NUMBERS", 1000)
+    np.savez_compressed(tmp_path / "subsets.npz", face=np.zeros(10_000, int))
+    with pytest.raises(ZooError, match=r"its arrays have 80,.* bytes, expected at most 8,000"):
+        read_subsets(tmp_path / "subsets.npz")
 
 
 @pytest.mark.parametrize(

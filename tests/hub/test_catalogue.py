@@ -119,6 +119,7 @@ def test_an_entry_that_cannot_be_right_is_named_with_its_catalogue(catalogue, en
         ("", "holds NoneType; expected entries by name"),
         ("mine: {}", "'mine' is no name for weights; expected MODEL-WEIGHTS"),
         ("../mine-v1: {}", "'../mine-v1' is no name for weights"),
+        (f"mine-{'x' * 300}: {{}}", "of at most 100 letters"),
         ("mine-v1: !!python/object/apply:os.system [false]", "is not usable YAML"),
         ("\udcff", "is not text in UTF-8"),
     ],
@@ -138,6 +139,9 @@ def test_a_broken_file_is_named_and_takes_nothing_down(catalogue, tmp_path, cont
     ("target", "words"),
     [
         ("lab_weights", "its entry point is 'lab_weights'; expected package:file.yaml"),
+        ("lab_weights:../../x.yaml", "expected an import name, and a file inside that package"),
+        ("lab_weights:/x.yaml", "expected an import name, and a file inside that package"),
+        ("lab_weights...:x.yaml", "expected an import name, and a file inside that package"),
         ("lab_weights:nothing.yaml", "No such file"),
         ("missing_package_x:catalogue.yaml", "there is no package 'missing_package_x'"),
     ],

@@ -21,7 +21,7 @@ from PIL import Image
 from zoo_plugins.selectors import RandomPatches
 
 import zoo
-from zoo.core.plugin_files import load_plugin_file
+from zoo.core.plugin_files import load_plugin
 from zoo.runner.lightning import STRICT, ZooCLI, ZooParser
 from zoo.training.module import TrainingModule
 
@@ -566,5 +566,5 @@ def test_measuring_untrained_weights_says_so(tiny, fitted: Path, command) -> Non
 
 
 def test_the_folder_of_a_run_stands_for_its_last_checkpoint(tiny, fitted: Path) -> None:
-    load_plugin_file(str(tiny.plugin))
+    load_plugin(str(tiny.plugin))
     assert zoo.load(fitted).spec == zoo.load(fitted / "checkpoints" / "last.ckpt").spec

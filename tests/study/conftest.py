@@ -11,6 +11,7 @@ from typing import NamedTuple
 import pytest
 
 import zoo.cli
+from zoo.core import registry
 
 STUDY = """
 name: small
@@ -67,7 +68,9 @@ def finished(shared_tiny, tmp_path_factory: pytest.TempPathFactory) -> Small:
     small = Small(file, tmp_path_factory.mktemp("studies"))
     output = io.StringIO()
     with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
+        registry.forget_files()
         code = zoo.cli.main(["study", "run", *small.options])
+        registry.forget_files()
     os.environ.pop("PL_GLOBAL_SEED", None)
     assert code == 0, output.getvalue()
     return small

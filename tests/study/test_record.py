@@ -1,14 +1,19 @@
 """Run ids: what changes them, and what does not."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from zoo.core.plugin_files import load_plugin_file
+import zoo.cli
+from zoo.core.plugin_files import load_plugin
 from zoo.study import record
-from zoo.study.record import data_files, run_id
+from zoo.study.parts import WORKER, for_children
+from zoo.study.record import Run, data_files, run_id
 
 PART = '''
 """A selector."""
@@ -36,7 +41,7 @@ def fresh() -> Iterator[None]:
 def test_the_content_of_a_plugin_file_counts(tmp_path: Path) -> None:
     file = tmp_path / "dashes.py"
     file.write_text(PART)
-    load_plugin_file(str(file))
+    load_plugin(str(file))
     settings = {"model": {"class_path": "Dashes", "init_args": {}}, "data": {}}
     before = run_id(settings, 0)
     file.write_text(PART.replace("error / 2", "error / 3"))
@@ -91,3 +96,16 @@ def test_files_that_the_data_names_count_but_not_a_cache(tmp_path: Path) -> None
     (tmp_path / "pictures" / "b.png").write_bytes(b"1")
     record.listing.cache_clear()
     assert data_files(settings) != before
+
+
+@pytest.mark.parametrize(
+    "words", [WORKER, Run("small", "row", 0, directory=Path("row")).command], ids=["worker", "run"]
+)
+def test_no_process_imports_from_the_working_directory(words: list[str], tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("argparse.py").write_text("open('imported', 'w')\nraise SystemExit(3)")
+    words = [*words[: words.index("study")], "--version"]
+    assert subprocess.run(words, env=for_children(os.environ), stdout=subprocess.DEVNULL).returncode == 0
+    script = [sys.executable, zoo.cli.__file__, "--version"]  # as Lightning starts the other processes of a run
+    assert subprocess.run(script, env=for_children(os.environ), stdout=subprocess.DEVNULL).returncode == 0
+    assert not Path("imported").exists()

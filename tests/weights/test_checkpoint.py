@@ -2,6 +2,7 @@
 
 import os
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,12 @@ from torch import Tensor
 
 import zoo
 from zoo.core.errors import ZooError
-from zoo.core.plugin_files import load_plugin_file
-from zoo.core.registry import find_class, get_slot
+from zoo.core.plugin_files import load_plugin
+from zoo.core.registry import find_class, forget_files
 from zoo.core.spec import build
 from zoo.matting.module import BackgroundMatting
 from zoo.training.module import TrainingModule
-from zoo.weights.checkpoint import describe
+from zoo.weights.checkpoint import describe, record
 
 ORIGINS = ("command line", "python", "saved again")
 
@@ -52,7 +53,7 @@ def python_data() -> Any:
 def files(fitted: Path, shared_tiny, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A checkpoint of each origin; the one of a model and a Trainer made in Python had no seed."""
     folder = tmp_path_factory.mktemp("origins")
-    load_plugin_file(str(shared_tiny.plugin))
+    load_plugin(str(shared_tiny.plugin))
     torch.manual_seed(2**40 + 1)  # of the size that torch chooses itself, and more than the command line takes
     model = zoo.create_model("bgmv2_mobilenetv2", backbone=BACKBONE, base_scale=0.5, selector=TOPK)
     trainer = quiet_trainer(folder, max_epochs=1)
@@ -62,7 +63,7 @@ def files(fitted: Path, shared_tiny, tmp_path_factory: pytest.TempPathFactory) -
     again = quiet_trainer(folder, limit_val_batches=1)
     again.validate(loaded, datamodule=python_data(), verbose=False)
     again.save_checkpoint(folder / "again.ckpt")
-    get_slot("datasets").forget("Tiny")
+    forget_files()
     return dict(
         zip(ORIGINS, (fitted / "checkpoints" / "last.ckpt", folder / "python.ckpt", folder / "again.ckpt"), strict=True)
     )
@@ -363,3 +364,151 @@ def test_a_plugin_that_is_broken_is_named_with_the_reason(last: Path, tmp_path: 
         ZooError, match=r"'Stripes' is installed \(stripes-selector 2\.4\) but failed to load: ZeroDivisionError"
     ):
         zoo.load(changed(last, tmp_path, other_selector))
+
+
+LOST = {
+    "a plugin that is gone": {"class_path": "SobelLoss", "init_args": {}},
+    "a renamed argument": {"class_path": "AlphaL1", "init_args": {"weigth": 1.0}},
+}
+
+
+def test_inference_needs_no_loss_terms_and_training_names_all_that_are_missing(
+    last: Path, tiny, tmp_path: Path, command
+) -> None:
+    def lose(whole: dict[str, Any]) -> None:
+        whole["zoo"]["model"]["init_args"]["losses"].update(LOST)
+        whole["zoo"]["plugins"]["SobelLoss"] = "sobel-losses 2.3"
+        whole["state_dict"]["losses.a plugin that is gone.kernel"] = torch.ones(3)
+
+    path = changed(last, tmp_path, lose)
+    model = zoo.load(path)
+    assert torch.equal(model(*pictures()).alpha, zoo.load(str(last))(*pictures()).alpha)
+    assert model.spec["init_args"]["losses"] == content(Path(path))["zoo"]["model"]["init_args"]["losses"]
+    plugin = ("--plugin", tiny.plugin)
+    assert command("validate", "--ckpt_path", path, *plugin).code == 0
+    with pytest.raises(ZooError) as caught:
+        quiet_trainer(tmp_path, max_epochs=1).fit(model.train(), datamodule=python_data())
+    for part in ("'SobelLoss' of sobel-losses 2.3", "unexpected keyword argument 'weigth'", "Training needs them"):
+        assert part in str(caught.value)
+    assert "'SobelLoss' of sobel-losses 2.3" in command("fit", "--ckpt_path", path, *plugin).complaint
+
+
+def test_every_class_that_training_misses_is_in_one_sentence(last: Path, tiny, tmp_path: Path, command) -> None:
+    def lose(whole: dict[str, Any]) -> None:
+        whole["zoo"]["model"]["init_args"]["losses"] = {
+            name: {"class_path": name} for name in ("SobelLoss", "HairLoss")
+        }
+
+    complaint = command("fit", "--ckpt_path", changed(last, tmp_path, lose), "--plugin", tiny.plugin).complaint
+    assert "'SobelLoss'" in complaint
+    assert "'HairLoss'" in complaint
+
+
+def test_a_file_asks_for_no_download(last: Path, tmp_path: Path) -> None:
+    def ask(whole: dict[str, Any]) -> None:
+        whole["zoo"]["model"]["init_args"]["backbone"]["init_args"]["pretrained"] = True
+        whole["zoo"]["model"]["init_args"]["checkpoint"] = "bgmv2_resnet50-official"
+
+    spec = zoo.load(changed(last, tmp_path, ask)).spec["init_args"]
+    assert spec["backbone"]["init_args"]["pretrained"] is False
+    assert spec["checkpoint"] is None
+
+
+def sparse(value: Tensor) -> Tensor:
+    return value.to_sparse()
+
+
+def meta(value: Tensor) -> Tensor:
+    return value.to("meta")
+
+
+def quantised(value: Tensor) -> Tensor:
+    return torch.quantize_per_tensor(value.contiguous(), 0.1, 0, torch.qint8)
+
+
+def repeated(value: Tensor) -> Tensor:
+    return torch.zeros(1).expand(10**9)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (sparse, "conv1.weight' is sparse; expected numbers that are all in the file"),
+        (meta, r"conv1.weight' is without numbers \(meta\)"),
+        pytest.param(quantised, "conv1.weight' is quantised", marks=pytest.mark.filterwarnings("ignore:.*quantize")),
+        (repeated, r"its tensors ask for 4,0.* bytes, and the file has"),
+    ],
+)
+def test_weights_of_an_odd_kind_are_refused_before_they_take_memory(
+    last: Path, tmp_path: Path, change: Callable[[Tensor], Tensor], sentence: str
+) -> None:
+    def alter(whole: dict[str, Any]) -> None:
+        state = whole["state_dict"]
+        state["network.decoder.conv1.weight"] = change(state["network.decoder.conv1.weight"])
+
+    path = changed(last, tmp_path, alter)
+    for use in (zoo.load, lambda path: zoo.create_model("bgmv2_mobilenetv2", checkpoint=path)):
+        with pytest.raises(ZooError, match=rf"changed\.ckpt was refused: .*{sentence}"):
+            use(path)
+
+
+def test_weights_without_a_name_are_refused(last: Path, tmp_path: Path) -> None:
+    path = changed(last, tmp_path, lambda whole: whole["state_dict"].update({0: torch.zeros(1)}))
+    with pytest.raises(ZooError, match="it names a weight 0; expected text"):
+        zoo.load(path)
+    torch.save({0: torch.zeros(1)}, path)
+    with pytest.raises(ZooError, match="it names a weight 0; expected text"):
+        zoo.create_model("bgmv2_mobilenetv2", checkpoint=path)
+
+
+def test_a_compressed_file_is_refused(last: Path, tmp_path: Path) -> None:
+    path = tmp_path / "packed.ckpt"
+    with zipfile.ZipFile(last) as archive, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
+        for name in archive.namelist():
+            packed.writestr(name, archive.read(name))
+    with pytest.raises(ZooError, match="it is compressed, which no checkpoint is"):
+        zoo.load(str(path))
+
+
+def test_a_file_does_not_choose_where_data_is_cached(last: Path, tmp_path: Path) -> None:
+    def cache(whole: dict[str, Any]) -> None:
+        dataset = {"class_path": "SyntheticMattes", "init_args": {"count": 1, "cache": str(tmp_path / "anywhere")}}
+        whole["zoo"]["data"]["init_args"]["test"]["one"]["dataset"] = dataset
+
+    path = changed(last, tmp_path, cache)
+    data = record(content(Path(path)), path)["data"]
+    assert data["init_args"]["test"]["one"]["dataset"]["init_args"] == {"count": 1, "cache": None}
+
+
+WRAPPED: dict[str, Callable[[dict[str, Tensor]], dict[str, Any]]] = {
+    "bare": lambda state: state,
+    "DataParallel": lambda state: {f"module.{key}": value for key, value in state.items()},
+    "compiled": lambda state: {f"_orig_mod.{key}": value for key, value in state.items()},
+    "Lightning": lambda state: {"state_dict": {f"model.{key}": value for key, value in state.items()}},
+    "compiled and parallel": lambda state: {
+        "model": {f"module._orig_mod.{key}": value for key, value in state.items()}
+    },
+    "averaged": lambda state: {
+        "state_dict": {key: value * 0 for key, value in state.items()},
+        "state_dict_ema": {"n_averaged": torch.tensor(3)} | {f"module.{key}": value for key, value in state.items()},
+    },
+}
+
+
+@pytest.mark.parametrize("form", WRAPPED)
+def test_weights_load_whatever_wrapped_their_network(last: Path, tmp_path: Path, form: str) -> None:
+    expected = zoo.load(str(last)).network.state_dict()
+    torch.save(WRAPPED[form](expected), tmp_path / "wrapped.pth")
+    arguments = {"backbone": BACKBONE, "base_scale": 0.5}
+    model = zoo.create_model("bgmv2_mobilenetv2", checkpoint=str(tmp_path / "wrapped.pth"), **arguments)
+    assert all(torch.equal(value, expected[key]) for key, value in model.network.state_dict().items())
+
+
+def test_a_checkpoint_of_a_compiled_network_loads(last: Path, tiny, tmp_path: Path, command) -> None:
+    def compile_network(whole: dict[str, Any]) -> None:
+        state = whole["state_dict"]
+        whole["state_dict"] = {key.replace("network.", "network._orig_mod.", 1): state[key] for key in state}
+
+    path = changed(last, tmp_path, compile_network)
+    assert torch.equal(zoo.load(path)(*pictures()).alpha, zoo.load(str(last))(*pictures()).alpha)
+    assert command("validate", "--ckpt_path", path, "--plugin", tiny.plugin).code == 0

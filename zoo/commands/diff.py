@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from zoo.core.differences import ABSENT, Difference, differences, unequal
+from zoo.study.differences import ABSENT, Difference, differences, unequal
 
 if TYPE_CHECKING:
     from zoo.study.recorded import Recorded

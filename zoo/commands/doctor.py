@@ -1,17 +1,24 @@
 """Check the installation: broken, ambiguous and shadowing plugins, versions, devices, stale metadata."""
 
 import argparse
+import inspect
 import json
+import os
 import platform
+import sys
 import tomllib
 from collections.abc import Iterator
-from importlib.metadata import Distribution, PackageNotFoundError, distribution, version
+from importlib.metadata import Distribution, PackageNotFoundError, distributions, version
 from pathlib import Path
+from queue import Empty, Queue
+from subprocess import DEVNULL, PIPE, Popen
+from threading import Thread
+from typing import IO
 from urllib.parse import urlparse
 from urllib.request import url2pathname
 
-from zoo.core.distributions import announced
-from zoo.core.registry import slots
+from zoo.core.distributions import announced, identity
+from zoo.core.registry import get_slot, slots
 from zoo.core.slot import PluginError, nearest
 
 PACKAGES = (
@@ -19,6 +26,19 @@ PACKAGES = (
     "numba", "libigl", "trimesh", "wandb",
 )  # fmt: skip
 EXTRAS = {"av": "video"}
+
+PACKED = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
+LIMIT = 60
+"""Seconds that the import of one plugin may take."""
+
+CHILD = """
+import json, sys
+sys.path[:] = json.loads(sys.argv[1])
+from zoo.commands.doctor import try_plugins
+try_plugins(json.loads(sys.argv[2]))
+"""
+"""A process of `tried`."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -69,14 +89,69 @@ def devices() -> list[str]:
 
 
 def broken_plugins() -> Iterator[str]:
-    """Yield a sentence for each plugin that cannot be loaded."""
-    for slot in slots().values():
-        for name, claims in slot.plugins().items():
-            if len(claims) == 1:
+    """Yield a sentence for each plugin that cannot be loaded, or that the command line cannot check."""
+    single = [claims[0] for slot in slots().values() for claims in slot.plugins().values() if len(claims) == 1]
+    for plugin in single:
+        if plugin.file is not None:
+            yield from problems_of(plugin.slot, plugin.name)
+    yield from tried([(plugin.slot, plugin.name) for plugin in single if plugin.file is None])
+
+
+def tried(pairs: list[tuple[str, str]]) -> Iterator[str]:
+    """Yield the problems of plugins that a process of its own imports, since an import may block or end its process."""
+    while pairs:
+        folders = json.dumps([folder for folder in sys.path if folder])
+        words = [sys.executable, "-P", "-c", CHILD, folders, json.dumps(pairs)]
+        with Popen(words, stdin=DEVNULL, stdout=PIPE, stderr=DEVNULL, text=True) as process:
+            lines: Queue[str] = Queue()
+            Thread(target=read_lines, args=(process.stdout, lines), daemon=True).start()
+            lines.get()  # it is ready
+            while pairs:
+                (slot, name), *pairs = pairs
                 try:
-                    slot.get(name)
-                except PluginError as error:
-                    yield str(error)
+                    line, end = lines.get(timeout=LIMIT), "ended the process that imported it"
+                except Empty:
+                    line, end = "", f"was not imported within {LIMIT} seconds"
+                if not line:
+                    yield f"'{name}' of {get_slot(slot).plugin(name).origin} {end}: correct or uninstall it."
+                    break
+                yield from json.loads(line)
+            process.kill()
+
+
+def read_lines(stream: IO[str], lines: Queue[str]) -> None:
+    """Put the lines of a stream into a queue, and an empty text at its end."""
+    for line in stream:
+        lines.put(line)
+    lines.put("")
+
+
+def try_plugins(pairs: list[tuple[str, str]]) -> None:
+    """Import plugins; print a line when ready, and the problems of each as JSON. What plugins print is left out."""
+    import torch  # noqa: F401 - most plugins import it, in their time
+
+    with os.fdopen(os.dup(1), "w", buffering=1) as report:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        report.write("ready\n")
+        for slot, name in pairs:
+            report.write(json.dumps(list(problems_of(slot, name))) + "\n")
+
+
+def problems_of(slot: str, name: str) -> Iterator[str]:
+    """Yield a sentence for each problem of a plugin."""
+    try:
+        content = get_slot(slot).get(name)
+    except PluginError as error:
+        yield str(error)
+        return
+    owner = getattr(content, "__init__", None)
+    if isinstance(content, type) and inspect.isfunction(owner):
+        _, *parameters = inspect.signature(owner).parameters.values()
+        if untyped := [each.name for each in parameters if each.annotation is each.empty and each.kind not in PACKED]:
+            yield (
+                f"'{name}' of {get_slot(slot).plugin(name).origin} gives no type for {', '.join(untyped)}: give each "
+                "argument of the constructor one, so that the command line can check its value."
+            )
 
 
 def unknown_groups() -> Iterator[str]:
@@ -114,31 +189,40 @@ def shared_names() -> Iterator[str]:
 
 def stale_metadata() -> Iterator[str]:
     """Yield a sentence for each entry point that differs between an editable install's pyproject.toml and metadata."""
-    try:
-        ours = distribution("ablation-zoo")
-    except PackageNotFoundError:
+    seen = set()
+    for each in distributions():
+        name = identity(each)[0].lower().replace("_", "-")
+        source = editable_source(each) if name not in seen else None
+        seen.add(name)
+        if source is not None and (source / "pyproject.toml").is_file():
+            yield from stale_entries(each, source)
+    if "ablation-zoo" not in seen:
         yield "ablation-zoo is not installed, so no plugin is found: run `pip install -e .` in its checkout."
+
+
+def stale_entries(installed: Distribution, source: Path) -> Iterator[str]:
+    """Yield a sentence for each zoo entry point that differs between a checkout and its installed metadata."""
+    try:
+        project = tomllib.loads((source / "pyproject.toml").read_text(encoding="utf-8")).get("project", {})
+        installed_entries = {(entry.group, entry.name, entry.value) for entry in installed.entry_points}
+    except ValueError:  # reported by pip, and by `unreadable`
         return
-    source = editable_source(ours)
-    if source is None or not (source / "pyproject.toml").is_file():
-        return
-    declared = tomllib.loads((source / "pyproject.toml").read_text(encoding="utf-8"))["project"].get("entry-points", {})
-    installed_entries = {(entry.group, entry.name, entry.value) for entry in ours.entry_points}
-    source_entries = {(group, *entry) for group, entries in declared.items() for entry in entries.items()}
+    groups = project.get("entry-points", {}).items() if "entry-points" not in project.get("dynamic", ()) else ()
+    source_entries = {(group, *entry) for group, entries in groups for entry in entries.items()}
     for group, name in sorted({(group, name) for group, name, _ in source_entries ^ installed_entries}):
-        if not group.startswith("zoo."):
-            continue
-        yield (
-            f"pyproject.toml and the installed metadata differ in {name} ({group}): run `pip install -e .` in {source}."
-        )
+        if group.startswith("zoo.") and groups:
+            yield (
+                f"pyproject.toml and the installed metadata differ in {name} ({group}): run `pip install -e .` in "
+                f"{source}."
+            )
 
 
 def editable_source(ours: Distribution) -> Path | None:
     """Return the checkout of an editable install; None for any other."""
-    text = ours.read_text("direct_url.json")
-    if text is None:
+    try:
+        origin = json.loads(ours.read_text("direct_url.json") or "{}")
+    except ValueError:
         return None
-    origin = json.loads(text)
     if not origin.get("dir_info", {}).get("editable"):
         return None
     return Path(url2pathname(urlparse(origin["url"]).path))

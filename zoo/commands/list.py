@@ -5,6 +5,7 @@ import json
 from dataclasses import asdict
 
 from zoo.core.registry import get_slot, slots
+from zoo.core.slot import UnfitError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,5 +29,8 @@ def run(arguments: argparse.Namespace) -> int:
         print(slot.name)
         for name, claims in slot.plugins().items():
             owners = ", ".join(claim.origin for claim in claims)
-            print(f"  {name:<22} {owners}{'   (ambiguous: see zoo doctor)' if len(claims) > 1 else ''}")
+            note = "   (ambiguous: see zoo doctor)" if len(claims) > 1 else ""
+            if isinstance(error := slot.from_files.get(claims[0].target, (None, None))[1], UnfitError):
+                note = f"   (broken: {str(error).rstrip('.')})"
+            print(f"  {name:<22} {owners}{note}")
     return 0

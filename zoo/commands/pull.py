@@ -106,10 +106,10 @@ def local_state(entry: "Entry") -> tuple[int | None, str]:
     try:
         path = usable_without_pull(entry) or cached_file(entry)
         size = expected_content(entry).size
-    except ValueError:  # reported when it is pulled
+        if not path.is_file():
+            return size, "no"
+    except (ValueError, OSError):  # reported when it is pulled
         return entry.size, "no"
-    if not path.is_file():
-        return size, "no"
     return path.stat().st_size, "bundled" if entry.source.scheme == "package" else "yes"
 
 

@@ -4,8 +4,9 @@ A distribution whose list of entry points cannot be read is reported and does no
 """
 
 import re
+import shlex
 from functools import cache
-from importlib.metadata import Distribution, distributions
+from importlib.metadata import Distribution, distributions, requires
 from typing import NamedTuple
 
 
@@ -67,3 +68,14 @@ def identity(distribution: Distribution) -> tuple[str, str]:
         return metadata["Name"] or "an unnamed distribution", metadata["Version"] or ""
     except Exception:  # metadata may be missing or garbled as well
         return "an unnamed distribution", ""
+
+
+def install_command(extra: str) -> str:
+    """Return a command that installs the packages of one of our extras, from a checkout as from an index.
+
+    Example:
+        >>> install_command("video")
+        "pip install 'av>=15'"
+    """
+    lines = [line for line in requires("ablation-zoo") or () if re.search(rf"extra == ['\"]{extra}['\"]", line)]
+    return shlex.join(["pip", "install", *(line.partition(";")[0].strip() for line in lines)])

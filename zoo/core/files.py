@@ -50,3 +50,12 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, content: Any) -> None:
     """Write plain data as indented JSON, atomically."""
     write_text(path, json.dumps(content, indent=2) + "\n")
+
+
+def cache_directory() -> Path:
+    """Return the folder for files that can be recomputed or pulled again: `ZOO_CACHE`, or the platform's own."""
+    if folder := os.environ.get("ZOO_CACHE"):
+        return Path(folder).expanduser()
+    from platformdirs import user_cache_path
+
+    return user_cache_path("ablation-zoo")

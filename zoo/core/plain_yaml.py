@@ -1,6 +1,7 @@
 """YAML of plain data, by libyaml where PyYAML has it, which takes a tenth of Python's time.
 
-Study files and catalogues are read strictly: a repeated key is an error, and `1e-3` is a number.
+Every text is bounded before it is read, since a few lines with aliases can stand for more than the memory holds. Study
+files and catalogues are read strictly: a repeated key is an error, and `1e-3` is a number.
 """
 
 import re
@@ -12,9 +13,42 @@ import yaml
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
+MAX_DEPTH, MAX_VALUES, MAX_DIGITS = 50, 100_000, 1000
+"""Bounds of a text: levels, values with aliases resolved, characters of a number; a configuration has 12, 300, 20."""
+
+
+def check_bounds(text: str) -> None:
+    """Raise yaml.YAMLError for YAML that exceeds the bounds, which is neither built nor resolved for that.
+
+    Example:
+        >>> check_bounds("a: [1, 2]")
+    """
+    counts, names, sizes = [0], [""], dict[str, int]()  # of the open collections, and of the anchored values
+    for event in yaml.parse(text, LOADER):
+        anchor = getattr(event, "anchor", None) or ""
+        if isinstance(event, yaml.CollectionEndEvent):
+            inside, anchor = counts.pop(), names.pop()
+            sizes[anchor] = inside + 1
+            counts[-1] += inside + 1
+        elif isinstance(event, yaml.CollectionStartEvent):
+            counts.append(0)
+            names.append(anchor)
+        elif isinstance(event, yaml.AliasEvent) and anchor in names:
+            raise yaml.YAMLError(f"*{anchor} contains itself")
+        elif isinstance(event, yaml.AliasEvent | yaml.ScalarEvent):
+            if isinstance(event, yaml.ScalarEvent):
+                sizes[anchor] = 1
+                if event.implicit[0] and len(event.value) > MAX_DIGITS and event.value.lstrip("+-.")[:1].isdigit():
+                    raise yaml.YAMLError(f"a number has {len(event.value):,} characters, expected at most {MAX_DIGITS}")
+            counts[-1] += sizes.get(anchor, 1)
+        if len(counts) > MAX_DEPTH or counts[-1] > MAX_VALUES:
+            bound = f"{MAX_VALUES:,} values" if counts[-1] > MAX_VALUES else f"{MAX_DEPTH} levels"
+            raise yaml.YAMLError(f"it holds more than {bound}, aliases resolved")
+
 
 def from_yaml(text: str) -> Any:
     """Return the plain data of a YAML text; yaml.YAMLError for invalid YAML."""
+    check_bounds(text)
     return yaml.load(text, LOADER)
 
 
@@ -47,12 +81,14 @@ def read_yaml(path: Path) -> Any:
     """Return the content of a YAML file.
 
     Raises:
-        ValueError: invalid YAML or a repeated key, with its position.
+        ValueError: invalid YAML or a repeated key, with its position; or it exceeds the bounds.
         OSError: the file cannot be read.
     """
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), StrictLoader)
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path} is not usable YAML: {' '.join(str(error).split())}.") from error
+        text = path.read_text(encoding="utf-8")
+        check_bounds(text)
+        return yaml.load(text, StrictLoader)
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not text in UTF-8.") from error
+    except (yaml.YAMLError, ValueError) as error:  # PyYAML raises the latter for a date that does not exist
+        raise ValueError(f"{path} is not usable YAML: {' '.join(str(error).split())}.") from error

@@ -26,13 +26,36 @@ def slots() -> dict[str, Slot]:
         origin = f"{entry.distribution} {entry.version}"
         try:
             own = load_target(entry.target)
-        except Exception as error:  # the module of a distribution may raise anything at import
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # the module of a distribution may raise anything at import
             raise PluginError(f"the slots of {origin} cannot be loaded: {type(error).__name__}: {error}") from error
         for slot in own:
             if slot.name in by_name:
                 raise PluginError(f"the slot '{slot.name}' is announced twice, the second time by {origin}.")
             by_name[slot.name] = slot
     return by_name
+
+
+def snapshot() -> dict[str, tuple[dict, dict, dict]]:
+    """Return which plugins are imported, registered from files and failed, for `restore`; for tests."""
+    return {name: (dict(slot.failures), dict(slot.loaded), dict(slot.from_files)) for name, slot in slots().items()}
+
+
+def restore(before: dict[str, tuple[dict, dict, dict]]) -> bool:
+    """Forget the plugins that were imported or registered since a `snapshot`; return whether there were any."""
+    changed = any(
+        slot.loaded != before[name][1] or slot.from_files != before[name][2] for name, slot in slots().items()
+    )
+    for name, slot in slots().items():
+        slot.failures, slot.loaded, slot.from_files = before[name]
+    return changed
+
+
+def forget_files() -> None:
+    """Forget all plugins that are registered from files; for tests."""
+    for slot in slots().values():
+        slot.from_files.clear()
 
 
 def get_slot(name: str) -> Slot:
@@ -59,7 +82,7 @@ def find_plugin(name: str) -> Plugin:
         known = [known for slot in slots().values() for known in slot.names()]
         raise PluginError(
             f"no plugin named '{name}' is registered here{nearest(name, known, listed=False)} "
-            "Install the distribution that provides it, or give its file with --plugin."
+            "Install the distribution that provides it, give its file with --plugin, or zoo.register its class."
         )
     if len(claims) > 1:
         owners = " and ".join(f"{claim.origin} (zoo.{claim.slot})" for claim in claims)

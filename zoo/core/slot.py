@@ -66,7 +66,7 @@ class Slot:
     oldest: int = 1
     failures: dict[str, BaseException] = field(default_factory=dict)
     loaded: dict[str, Any] = field(default_factory=dict)
-    from_files: dict[str, tuple[Plugin, type]] = field(default_factory=dict)
+    from_files: dict[str, tuple[Plugin, type | UnfitError]] = field(default_factory=dict)
 
     def plugins(self) -> dict[str, list[Plugin]]:
         """Return every name with its plugins, sorted by name; several plugins of one name are ambiguous."""
@@ -75,8 +75,8 @@ class Slot:
             if entry.group == f"zoo.{self.name}":
                 plugin = Plugin(self.name, entry.name, entry.target, entry.distribution, entry.version)
                 plugins.setdefault(plugin.name, []).append(plugin)
-        for name, (plugin, _) in self.from_files.items():
-            plugins.setdefault(name, []).append(plugin)
+        for plugin, _ in self.from_files.values():
+            plugins.setdefault(plugin.name, []).append(plugin)
         return dict(sorted(plugins.items()))
 
     def names(self) -> list[str]:
@@ -111,12 +111,17 @@ class Slot:
             PluginError: an unknown, ambiguous or broken plugin, with its origin and the reason.
         """
         plugin = self.plugin(name)
-        if name in self.from_files:
-            return self.from_files[name][1]
+        if plugin.file is not None:
+            cls = self.from_files[plugin.target][1]
+            if isinstance(cls, UnfitError):
+                raise PluginError(broken(plugin, cls)) from cls
+            return cls
         if name not in self.loaded:
             try:
                 self.loaded[name] = self._load(plugin)
-            except (Exception, SystemExit) as error:  # a plugin may raise anything at import
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # a plugin may raise anything at import
                 self.failures[name] = error
                 raise PluginError(broken(plugin, error)) from error
             self.failures.pop(name, None)
@@ -134,18 +139,22 @@ class Slot:
 
     def classes(self) -> dict[str, type]:
         """Return the classes that are imported or registered from files, by name."""
-        return self.loaded | {name: cls for name, (_, cls) in self.from_files.items()}
+        return self.loaded | {plugin.name: cls for plugin, cls in self.from_files.values() if isinstance(cls, type)}
 
     def forget(self, name: str) -> None:
         """Remove this name from the cache; the next `get` reads or imports it again."""
         self.loaded.pop(name, None)
-        self.from_files.pop(name, None)
+        self.from_files = {key: value for key, value in self.from_files.items() if value[0].name != name}
 
-    def register(self, cls: type, file: str) -> None:
-        """Add a class of a plugin file; UnfitError if it is not a valid part of the slot."""
+    def register(self, cls: type, file: str) -> Plugin:
+        """Add a class of a plugin file; one that is not a valid part of the slot is added as broken."""
         plugin = Plugin(self.name, cls.__name__, f"{cls.__module__}:{cls.__name__}", file, "", file)
-        self._check_class(cls, plugin)
-        self.from_files[cls.__name__] = (plugin, cls)
+        self.from_files[plugin.target] = (plugin, cls)
+        try:
+            self._check_class(cls, plugin)
+        except UnfitError as error:
+            self.from_files[plugin.target] = (plugin, error)
+        return plugin
 
     def _load(self, plugin: Plugin) -> Any:
         if self.reader is not None:

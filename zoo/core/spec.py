@@ -9,14 +9,18 @@ serves dataclasses and subclasses with a constructor of their own. Pickle and de
 
 import dataclasses
 import inspect
+import sys
 from abc import ABCMeta
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from enum import Enum
 from functools import partial
 from pathlib import PurePath
 from types import UnionType
 from typing import Any, ClassVar, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from torch import nn
+
+from zoo.core.errors import ZooError
 from zoo.core.registry import find_class
 from zoo.core.seeding import random_stream, run_seed
 
@@ -28,8 +32,19 @@ class PartType(ABCMeta):
     """Metaclass of parts: records the arguments and initialises each part from its own random stream."""
 
     def __call__(cls: type[T], *args: Any, **kwargs: Any) -> T:
+        forgotten = ZooError(
+            f"{place_of(cls)} sets something up before super().__init__(): call that first in its constructor, as in "
+            "every torch.nn.Module."
+        )
         with random_stream(run_seed(), cls.__name__):
-            part = super().__call__(*args, **kwargs)  # type: ignore[misc]
+            try:
+                part = super().__call__(*args, **kwargs)  # type: ignore[misc]
+            except AttributeError as error:
+                if "Module.__init__() call" not in str(error):
+                    raise
+                raise forgotten from error
+        if isinstance(part, nn.Module) and "_modules" not in vars(part):
+            raise forgotten
         object.__setattr__(part, "_arguments", plain_arguments(cls, part, args, kwargs))
         return part
 
@@ -49,6 +64,12 @@ class Part(metaclass=PartType):
     def spec(self) -> Spec:
         """Plain data: `{"class_path": name, "init_args": {...}}`, every argument listed."""
         return {"class_path": type(self).__name__, "init_args": copy_plain(self._arguments)}
+
+
+def place_of(cls: type) -> str:
+    """Return the name of a class with its file, for messages."""
+    file = getattr(sys.modules.get(cls.__module__), "__file__", None)
+    return f"{cls.__name__} ({file or cls.__module__})"
 
 
 def plain_arguments(cls: type, part: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -172,49 +193,12 @@ def values_of(annotation: Any) -> Any:
     return get_args(mapping)[1] if mapping is not None else None
 
 
-def texts_for_parts(value: Any, annotation: Any) -> Iterator[str]:
-    """Yield every text in place of a part: we never write one, and a parser would import the class that it names."""
-    if isinstance(value, str):
-        if holds_parts(annotation):
-            yield value
-    elif isinstance(value, dict) and "class_path" in value:
-        if not isinstance(value["class_path"], str) or not isinstance(value.get("init_args", {}), dict):
-            yield str(value["class_path"])
-            return
-        hints = type_hints(find_class(value["class_path"]).__init__)  # type: ignore[misc]
-        for name, argument in value.get("init_args", {}).items():
-            yield from texts_for_parts(argument, hints.get(name))
-    elif isinstance(value, dict):
-        fields = {name: hint for record in records(annotation) for name, hint in type_hints(record).items()}
-        for key, item in value.items():
-            yield from texts_for_parts(item, fields.get(key, annotation))
-    elif isinstance(value, list):
-        for item in value:
-            yield from texts_for_parts(item, annotation)
-
-
-def holds_parts(annotation: Any) -> bool:
-    """Return whether a value of this type is a part, a class with some of its arguments, or contains parts."""
-    if get_origin(annotation) is Callable or (isinstance(annotation, type) and issubclass(annotation, Part)):
-        return True
-    inside = [hint for record in records(annotation) for hint in type_hints(record).values()]
-    return any(holds_parts(inner) for inner in [*get_args(annotation), *inside])
-
-
 def type_hints(owner: Any) -> dict[str, Any]:
     """Return the types of arguments or fields; none where only a type checker imports them."""
     try:
         return get_type_hints(owner)
     except NameError:
         return {}
-
-
-def records(annotation: Any) -> Iterator[type]:
-    """Yield the dataclasses in a type, those in generics and unions too."""
-    if isinstance(annotation, type) and dataclasses.is_dataclass(annotation):
-        yield annotation
-    for inner in get_args(annotation):
-        yield from records(inner)
 
 
 def without_downloads(value: Any) -> Any:

@@ -4,6 +4,7 @@ FLAME is a Python 2 pickle with objects of chumpy and scipy; `zoo.heads.inert_pi
 """
 
 import json
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -12,7 +13,7 @@ import numpy as np
 
 from zoo.core.errors import ZooError
 from zoo.heads.asset import LANDMARKS, SUBSETS, HeadAsset
-from zoo.heads.inert_pickle import ForbiddenImportError, InertUnpickler, StoredArray, array, describe
+from zoo.heads.inert_pickle import MAX_NUMBERS, ForbiddenImportError, StoredArray, array, describe, load_inert
 from zoo.heads.transfer import mirrored_vertices, transfer
 
 FLAME_JOINTS = ("root", "neck", "jaw", "left_eye", "right_eye")
@@ -226,9 +227,9 @@ def stored_by_name(path: str | Path) -> Mapping[str, Any]:
 def _read_stored(path: Path) -> Any:
     """Return the content of a .pkl, .npy, .npz, .json or .txt file."""
     readers: dict[str, Callable[[IO[bytes]], Any]] = {
-        ".pkl": lambda file: InertUnpickler(file, encoding="latin1").load(),
+        ".pkl": load_inert,
         ".npy": _read_npy,
-        ".npz": lambda file: dict(np.load(file, allow_pickle=False)),
+        ".npz": _read_npz,
         ".json": json.load,
         ".txt": lambda file: [int(word) for word in file.read().split()],
     }
@@ -256,6 +257,16 @@ def _read_npy(file: IO[bytes]) -> Any:
     version = np.lib.format.read_magic(file)
     header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     if header(file)[2].hasobject:
-        return InertUnpickler(file, encoding="latin1").load()
+        return load_inert(file)
     file.seek(0)
     return np.load(file, allow_pickle=False)
+
+
+def _read_npz(file: IO[bytes]) -> dict[str, np.ndarray]:
+    """Return the arrays of an archive by name."""
+    with zipfile.ZipFile(file) as archive:
+        size = sum(entry.file_size for entry in archive.infolist())
+    if size > 8 * MAX_NUMBERS:
+        raise ValueError(f"its arrays have {size:,} bytes, expected at most {8 * MAX_NUMBERS:,}")
+    file.seek(0)
+    return dict(np.load(file, allow_pickle=False))

@@ -5,15 +5,21 @@ each with a harmless replacement; objects of chumpy and scipy become `Inert`, a 
 other name raises an error.
 """
 
+import math
 import pickle
 import re
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
 from zoo.core.errors import ZooError
+from zoo.weights.pickles import check_pickle
+
+MAX_NUMBERS = 100_000_000
+"""Numbers that one array may have; those of FLAME have up to 6 million."""
 
 
 class ForbiddenImportError(Exception):
@@ -65,7 +71,7 @@ class StoredArray(Inert):
         if isinstance(content, list):
             self.items = content
         elif isinstance(kind, StoredType) and kind.dtype is not None:
-            content = content.encode("latin1") if isinstance(content, str) else content
+            content = _encode(content) if isinstance(content, str) else content
             self.numbers = np.frombuffer(content, kind.dtype).reshape(shape, order="F" if fortran else "C")
 
 
@@ -81,6 +87,7 @@ def _filled_array(content: Any, kind: Any, shape: Any, order: Any) -> StoredArra
     return filled
 
 
+@cache  # a file may ask for the same bytes any number of times
 def _encode(value: Any, encoding: Any = "latin1") -> bytes:
     """Replace `_codecs.encode`, by which Python 3 stores bytes in old pickles."""
     if encoding != "latin1":
@@ -132,6 +139,15 @@ class InertUnpickler(pickle.Unpickler):
         raise ForbiddenImportError(f"{module}.{name}")
 
 
+def load_inert(file: IO[bytes]) -> Any:
+    """Return the content of a pickle that Python 2 or 3 wrote; ValueError for one that would take undue memory."""
+    check_pickle(file)
+    try:
+        return InertUnpickler(file, encoding="latin1").load()
+    finally:
+        _encode.cache_clear()
+
+
 def array(value: Any, path: str | Path, name: str) -> np.ndarray:
     """Return the array of a stored value, whatever its form.
 
@@ -143,7 +159,13 @@ def array(value: Any, path: str | Path, name: str) -> np.ndarray:
         (2, 2)
     """
 
+    count = 0
+
     def numbers(value: Any) -> Any:
+        nonlocal count
+        count += value.numbers.size if isinstance(value, StoredArray) and value.numbers is not None else 100
+        if count > MAX_NUMBERS:  # a list may hold one list many times, and takes a hundredfold of an array's memory
+            raise ValueError("too many numbers")
         if isinstance(value, list | tuple):
             return [numbers(item) for item in value]
         if isinstance(value, StoredArray):
@@ -168,8 +190,11 @@ def _dense(origin: str, stored: Mapping[str, Any]) -> np.ndarray:
     """Return the matrix of the compressed columns (csc) or rows (csr) that scipy stores."""
     shape = tuple(stored.get("_shape", stored.get("shape")))
     by_column = origin.rpartition(".")[2].startswith("csc")
+    lengths = np.diff(stored["indptr"])
+    if math.prod(shape) > MAX_NUMBERS or lengths.sum() != len(stored["data"]) or lengths.max() > len(stored["data"]):
+        raise ValueError("too many numbers")
     matrix = np.zeros(shape[::-1] if by_column else shape)
-    outer = np.repeat(np.arange(len(matrix)), np.diff(stored["indptr"]))
+    outer = np.repeat(np.arange(len(matrix)), lengths)
     np.add.at(matrix, (outer, stored["indices"]), stored["data"])
     return matrix.T if by_column else matrix
 

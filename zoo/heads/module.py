@@ -174,8 +174,9 @@ class HeadAlignment(TrainingModule):
     def validation_step(self, batch: HeadBatch, batch_idx: int) -> None:
         output = self.compute(batch)
         self.validation_metrics.update(output, batch)
-        total, _ = self.loss(output, batch)
-        self.log("validation/loss", total, batch_size=len(batch.image), sync_dist=True)
+        if self.losses:
+            total, _ = self.loss(output, batch)
+            self.log("validation/loss", total, batch_size=len(batch.image), sync_dist=True)
         missing = SHEET_SAMPLES - sum(len(stored.image) for stored, _ in self._sheet)
         if missing > 0:
             self._sheet.append((first_samples(batch, missing), first_samples(output, missing)))

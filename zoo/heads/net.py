@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.core.parts import Backbone
+from zoo.core.promises import check_built, check_features, check_output
 from zoo.core.seeding import random_stream, run_seed
 from zoo.heads.mesh import POSE_SIZE, HeadSizes
 from zoo.heads.parts import Fusion, HeadOutput, LandmarkBranch
@@ -71,6 +72,7 @@ class HeadNetwork(nn.Module):
         super().__init__()
         with random_stream(run_seed(), "backbone"):
             backbone.build(in_channels=3, strides=STRIDES)
+        check_built(backbone, STRIDES)
         _check_pausing(backbone)
         with random_stream(run_seed(), "fusion"):
             fusion.build(backbone.channels[:3], landmark_branch.heatmap_count)
@@ -100,10 +102,15 @@ class HeadNetwork(nn.Module):
             ValueError: the crops have another shape or are no floats.
         """
         _check_crops(image)
-        c2, c3, c4 = self.backbone.until((image - self.mean) / self.std, stride=16)
+        features = self.backbone.until((image - self.mean) / self.std, stride=16)
+        check_features(self.backbone, image, features)
+        c2, c3, c4 = features
         pyramid = self.fusion.pyramid(c2, c3, c4)
         heatmaps = self.landmark_branch.heatmaps(pyramid)
-        last = self.backbone.last_stage(self.fusion.merge(c4, pyramid, heatmaps))
+        merged = self.fusion.merge(c4, pyramid, heatmaps)
+        check_output(self.fusion, merged, [c4.shape], f"from merge c4's shape, {tuple(c4.shape)}")
+        last = self.backbone.last_stage(merged)
+        check_features(self.backbone, image, [*features, last])
         shape = SHAPE_LIMIT * self.shape_head(last).tanh()
         return HeadOutput(
             heatmaps=heatmaps,

@@ -35,7 +35,7 @@ from zoo.hub.sources import Source, package_file, parse_source
 
 T = TypeVar("T")
 
-NAME = re.compile(r"\w+-\w[\w.-]*")
+NAME = re.compile(r"(?=.{,100}$)\w+-\w[\w.-]*")
 TYPE_NAMES = {
     str: "text", dict: "a mapping", tuple: "a list", int: "a whole number", float: "a number", bool: "true or false"
 }  # fmt: skip
@@ -156,7 +156,10 @@ def read_catalogue(plugin: Plugin) -> dict[str, Entry]:
 def read_entry(name: str, content: Any, catalogue: str) -> Entry:
     """Return an entry read from its mapping; ValueError says what is wrong with it."""
     if not NAME.fullmatch(name):
-        raise ValueError(f"'{name}' is no name for weights; expected MODEL-WEIGHTS, such as bgmv2_resnet50-mine")
+        raise ValueError(
+            f"'{name[:100]}' is no name for weights; expected MODEL-WEIGHTS, such as bgmv2_resnet50-mine, of at most "
+            "100 letters"
+        )
     if isinstance(content, Mapping) and "arguments" in content and "model" not in content:
         raise ValueError(f"'{name}' has arguments but no model; expected both, or neither for a file that says itself")
     return read_record(Entry, content, f"'{name}'", name=name, catalogue=catalogue)

@@ -9,9 +9,8 @@ from datetime import date
 from pathlib import Path
 from typing import NamedTuple
 
-from zoo.core.cache import cache_directory
 from zoo.core.errors import ZooError
-from zoo.core.files import write_json
+from zoo.core.files import cache_directory, write_json
 from zoo.hub.catalogue import Entry
 
 

@@ -32,7 +32,7 @@ HOLDERS = {
 HUB_TIMEOUT = 5
 """Seconds to wait for the Hugging Face Hub to confirm that it has a file."""
 
-FILE_NAME = re.compile(r"\w[\w.+-]*")
+FILE_NAME = re.compile(r"\w[\w.+-]{,127}")
 """File names that are safe in the cache on every platform."""
 
 
@@ -93,8 +93,8 @@ def parse_source(address: str) -> Source:
         if not parts.hostname or parts.username is not None:
             raise ValueError(f"'{address}' is no source; expected {scheme}://HOST/FILE, without a user or password")
         source = Source(address, scheme, "", unquote(parts.path), None)
-    parts_of_path = source.file.strip("/").split("/")
-    if not FILE_NAME.fullmatch(source.file_name) or any(part in ("", ".", "..") for part in parts_of_path):
+    folders = "/".join([source.holder or "none", source.file.strip("/"), source.revision or "none"]).split("/")
+    if not FILE_NAME.fullmatch(source.file_name) or any(part in ("", ".", "..") for part in folders):
         raise ValueError(f"'{address}' is no source; expected a path that ends in a file's name, without .. in it")
     return source
 
@@ -118,9 +118,12 @@ def package_file(package: str, name: str) -> Path:
         name: of the file, relative to the package.
 
     Raises:
-        ValueError: no such package is installed.
+        ValueError: no such package is installed, or the file would lie outside it.
     """
-    outermost, *inner = package.split(".")
+    parts = package.split(".")
+    if Path(name).is_absolute() or ".." in Path(name).parts or not all(part.isidentifier() for part in parts):
+        raise ValueError(f"{package} and {name}: expected an import name, and a file inside that package")
+    outermost, *inner = parts
     try:
         specification = importlib.util.find_spec(outermost)
     except (ImportError, ValueError):

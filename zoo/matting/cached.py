@@ -7,9 +7,10 @@ whose source has changed replaces the old one.
 import numpy as np
 import torch
 
-from zoo.core.cache import ArrayCache, Arrays, cache_directory
+from zoo.core.files import cache_directory
 from zoo.matting.compose import fit_canvas
 from zoo.matting.parts import Matte, MattingDataset
+from zoo.media.cache import ArrayCache, Arrays
 
 VERSION = 1
 """Raise it whenever a canvas would look different."""

@@ -167,8 +167,9 @@ class BackgroundMatting(TrainingModule):
     def validation_step(self, batch: MattingBatch, batch_idx: int) -> None:
         output = self.compute(batch)
         update(self.validation_metrics, batch, output)
-        total, _ = self.loss(output, batch)
-        self.log("validation/loss", total, batch_size=len(batch.alpha), sync_dist=True)
+        if self.losses:
+            total, _ = self.loss(output, batch)
+            self.log("validation/loss", total, batch_size=len(batch.alpha), sync_dist=True)
         self.log_dict(self.validation_metrics)
         self._add_to_sheet(batch, output)
 

@@ -14,9 +14,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.core.parts import Backbone
+from zoo.core.promises import check_built, check_features, check_output
 from zoo.core.seeding import random_stream, run_seed
 from zoo.matting.parts import PATCH, Coarse, ErrorMap, MattingOutput, PatchSelector, Refiner, resize
 
+STRIDES = (2, 4, 8, 16)
 ForegroundKind = Literal["residual", "direct"]
 
 
@@ -76,7 +78,8 @@ class MattingNetwork(nn.Module):
         self.foreground = foreground
         self.base_scale = base_scale
         with random_stream(run_seed(), "backbone"):
-            backbone.build(in_channels=6, strides=(2, 4, 8, 16))
+            backbone.build(in_channels=6, strides=STRIDES)
+        check_built(backbone, STRIDES)
         self.backbone = backbone
         with random_stream(run_seed(), "aspp"):
             self.aspp = make_aspp(backbone.channels[-1])
@@ -142,7 +145,11 @@ class MattingNetwork(nn.Module):
         inputs = (source.whole, background.whole, coarse, score, patches)
         colours = None
         if foreground:
-            alpha, enlarged, refined = self.refiner(*inputs)
+            results = self.refiner(*inputs)
+            batch, _, *sides = source.whole.shape
+            shapes = [(batch, 1, *sides), (batch, 3, *sides), tuple(score.shape)]
+            check_output(self.refiner, results, shapes, f"alpha, foreground and refined patches, {shapes}")
+            alpha, enlarged, refined = results
             colours = self._absolute(enlarged, source.whole, is_new(enlarged, (*inputs[:2], *coarse)))
             colours = colours[..., : source.size[0], : source.size[1]]
         else:
@@ -173,6 +180,7 @@ class MattingNetwork(nn.Module):
         """Return the base network's result for images at `base_scale`, (B, 3, Hc, Wc) each."""
         images = torch.cat([source, background], 1)
         features = self.backbone(images)
+        check_features(self.backbone, images, features)
         x = self.decoder(self.aspp(features[-1]), [*features[-2::-1], images])
         return Coarse(
             alpha=x[:, 0:1].clamp(0, 1), foreground=x[:, 1:4], error=x[:, 4:5].clamp(0, 1), hidden=F.relu(x[:, 5:])
@@ -186,6 +194,7 @@ class MattingNetwork(nn.Module):
         if not self.refiner.refines:
             return coarse.error.new_zeros(source.shape[0], 1, *grid), 0
         error = self.error_map(coarse, source, background, target)
+        check_output(self.error_map, error, [(source.shape[0], 1, None, None)], "errors (B, 1, h, w)")
         patches = self.selector.patches
         if patches is not None and torch.compiler.is_compiling():
             # Sizes may be symbols here, which nothing may compare.
@@ -193,7 +202,10 @@ class MattingNetwork(nn.Module):
         elif patches is not None and patches > grid[0] * grid[1]:
             self._warn_clamped(patches, grid)
             patches = grid[0] * grid[1]
-        return self.selector(resize(error.detach(), grid)), patches
+        error = resize(error.detach(), grid)
+        score = self.selector(error)
+        check_output(self.selector, score, [error.shape], f"a score of the error's shape, {tuple(error.shape)}")
+        return score, patches
 
     def _warn_clamped(self, patches: int, grid: tuple[int, int]) -> None:
         if not self._clamp_reported and not torch.compiler.is_compiling():

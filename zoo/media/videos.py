@@ -20,6 +20,7 @@ from uuid import uuid4
 
 import numpy as np
 
+from zoo.core.distributions import install_command
 from zoo.media.images import MediaError, MediaWarning
 
 EXTENSIONS = frozenset(
@@ -332,7 +333,7 @@ def import_av() -> ModuleType:
     try:
         import av
     except ImportError as error:
-        raise MediaError("videos need PyAV, which is not installed: pip install 'ablation-zoo[video]'") from error
+        raise MediaError(f"videos need PyAV, which is not installed: {install_command('video')}") from error
     return av
 
 

@@ -19,6 +19,7 @@ from zoo.core.spec import copy_plain
 from zoo.hub.pull import catalogue_entry, weights_file
 from zoo.runner.configs import shipped
 from zoo.runner.overrides import Source, as_source, as_words, replace_slots, resolve_names
+from zoo.runner.parser_errors import CommandLineError
 from zoo.runner.values import read_value
 from zoo.training.models import named_spec
 from zoo.weights.reading import configuration, readable
@@ -54,6 +55,8 @@ def sources_of(command: str, option: str, value: str | None) -> Iterator[Source]
     """Yield the sources that an option stands for: files are read, named models and checkpoints expanded."""
     if option in ("--config", "-c") and value is not None:
         yield file_source(shipped(value))
+    elif option in ("--model", "--data") and value and value.endswith((".yaml", ".yml")) and Path(value).is_file():
+        yield file_source(Path(value), option.lstrip("-"))
     elif option == "--model" and value in get_slot("models").names():
         yield Source((), {"model": copy_plain(get_slot("models").get(value))}, "--config", None, replaces=("model",))
     elif option == "--ckpt_path" and value:
@@ -93,15 +96,17 @@ def run_settings(checkpoint: Path) -> dict[str, Any]:
     return {key: settings[key] for key in ("runs",) if key in settings} | {"trainer": trainer}
 
 
-def file_source(path: Path) -> Source:
-    """Return the source of a configuration file; one that is not a YAML mapping is left to the parser."""
+def file_source(path: Path, key: str | None = None) -> Source:
+    """Return the source of a file with settings, those of `key` if given; one without a mapping is for the parser."""
     try:
         settings = read_value(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        raise CommandLineError(f"{path} is not text in UTF-8.") from error
     except Exception:  # the parser reports the error
         settings = None
     if not isinstance(settings, dict):
         return Source((), None, "--config", str(path), opaque=True)
-    return Source((), settings, "--config", None)
+    return Source((), settings if key is None else {key: settings}, "--config", None)
 
 
 def official(command: str, name: str, model: str, replacements: dict[str, Any]) -> dict[str, Any]:

@@ -257,6 +257,8 @@ class ZooCLI(LightningCLI):
             raise raised_by_part(error) from None
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        if self.command == "fit":
+            self.model.check_trainable()
         settings = self._get(self.config_init, "trainer")
         loggers = settings["logger"]
         others = loggers if isinstance(loggers, list) else [] if loggers in (None, True, False) else [loggers]

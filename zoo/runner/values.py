@@ -5,7 +5,7 @@ from typing import Any
 import yaml
 from jsonargparse import get_loader, set_dumper, set_loader
 
-from zoo.core.plain_yaml import to_yaml
+from zoo.core.plain_yaml import check_bounds, to_yaml
 
 MODE = "zoo"
 """Mode of our parsers: YAML with `None` read as null, written by libyaml."""
@@ -20,6 +20,7 @@ def read_value(text: str) -> Any:
         >>> read_value("{rate: 1e-3, scale: None}")
         {'rate': 0.001, 'scale': None}
     """
+    check_bounds(text)
     return with_null(read_yaml_value(text))
 
 

@@ -27,12 +27,12 @@ from typing import Any, Literal
 from jsonargparse import ArgumentParser
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 
-from zoo.core.differences import Difference
 from zoo.core.errors import ZooError
 from zoo.core.plain_yaml import read_yaml
 from zoo.core.slot import nearest
 from zoo.core.spec import copy_plain
 from zoo.runner.configs import CONFIGS
+from zoo.study.differences import Difference
 from zoo.study.record import digest, folder_name
 
 NOISE_FLOOR = "A/A"

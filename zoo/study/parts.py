@@ -2,15 +2,14 @@
 
 import os
 import subprocess
-import sys
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from zoo.core.spec import Part
-from zoo.study.record import Run, read_run
+from zoo.study.record import ZOO, Run, read_run
 
-WORKER = [sys.executable, "-c", "import zoo.cli; zoo.cli.run()", "study", "execute", "-"]
+WORKER = [*ZOO, "study", "execute", "-"]
 """The command of a `Worker`."""
 
 
@@ -51,7 +50,7 @@ def environment(threads: int | None, gpus: Sequence[str] = ()) -> dict[str, str]
         >>> variables["OMP_NUM_THREADS"], variables["CUDA_VISIBLE_DEVICES"]
         ('2', '0,3')
     """
-    variables = without_slurm(os.environ)
+    variables = for_children(os.environ)
     if gpus:
         variables["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
     if threads is not None:
@@ -59,15 +58,17 @@ def environment(threads: int | None, gpus: Sequence[str] = ()) -> dict[str, str]
     return variables
 
 
-def without_slurm(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return environment variables without Slurm's: Lightning would take a process with them for one of many of one
-    run.
+def for_children(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return environment variables for processes of ours, which import nothing from the working directory.
+
+    They are without Slurm's: Lightning would take a process with them for one of many of one run.
 
     Example:
-        >>> without_slurm({"HOME": "/root", "SLURM_NTASKS": "8"})
-        {'HOME': '/root'}
+        >>> for_children({"HOME": "/root", "SLURM_NTASKS": "8"})
+        {'HOME': '/root', 'PYTHONSAFEPATH': '1'}
     """
-    return {name: value for name, value in environment.items() if not name.startswith("SLURM_")}
+    kept = {name: value for name, value in environment.items() if not name.startswith("SLURM_")}
+    return kept | {"PYTHONSAFEPATH": "1"}
 
 
 def waves(runs: Sequence[Run]) -> list[list[Run]]:

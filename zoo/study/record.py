@@ -36,6 +36,9 @@ JOB, CONFIG, FITTED, SAMPLES, RESULT = "job.json", "config.yaml", "fitted.json",
 FIRST_STAGE, METRICS = "first_stage", "metrics.csv"
 """The folder of the first stages in the study's, and the file of metrics in each of Lightning's run directories."""
 
+ZOO = [sys.executable, "-P", "-c", "import zoo.cli; zoo.cli.run()"]
+"""The command line with this Python, which imports nothing from the working directory."""
+
 FORMAT = 1
 """Version of result.json; raised when an older reader could not understand it."""
 
@@ -140,7 +143,7 @@ class Run:
 
         It ends with exit code 0, or 1 after a failure; either way the result is in the directory.
         """
-        return [sys.executable, "-c", "import zoo.cli; zoo.cli.run()", "study", "execute", str(self.directory)]
+        return [*ZOO, "study", "execute", str(self.directory)]
 
     @property
     def line(self) -> str:

@@ -8,10 +8,14 @@ from torch import nn
 from zoo.core.errors import ZooError
 from zoo.core.parts import LossTerm
 from zoo.core.slot import nearest
+from zoo.core.spec import place_of
 
 
 def check_losses(losses: Mapping[str, LossTerm], output: type, batch: type) -> None:
-    """Raise ZooError for a loss term that reads a field that does not exist, or if no term has a weight."""
+    """Raise ZooError for a loss term that reads a field that does not exist, or if all terms have weight 0.
+
+    Without any term a module serves inference; see `TrainingModule.check_trainable`.
+    """
     produced, targets = set(output._fields), set(batch._fields)  # type: ignore[attr-defined]
     for name, term in losses.items():
         if not name.isidentifier() or hasattr(nn.Module, name):
@@ -19,13 +23,19 @@ def check_losses(losses: Mapping[str, LossTerm], output: type, batch: type) -> N
                 f"the loss term '{name}' needs another name: expected one word that torch.nn.Module has no use for "
                 "itself."
             )
+        for attribute in ("reads", "targets"):
+            if not isinstance(getattr(term, attribute, None), frozenset | set):
+                raise ZooError(
+                    f"{place_of(type(term))} has no {attribute}; its slot promises a set of fields, such as "
+                    f'{attribute} = frozenset({{"alpha"}}).'
+                )
         for reads, fields, record in ((term.reads, produced, "output"), (term.targets, targets, "batch")):
             if missing := sorted(reads - fields):
                 raise ZooError(
                     f"the loss term '{name}' ({type(term).__name__}) reads {', '.join(missing)}, which the {record} "
                     f"does not have; it has {', '.join(sorted(fields))}."
                 )
-    if not any(term.weight != 0 for term in losses.values()):
+    if losses and not any(term.weight != 0 for term in losses.values()):
         raise ZooError("losses: expected at least one loss term with a weight other than 0.")
 
 

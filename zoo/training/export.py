@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
+from zoo.core.distributions import install_command
 from zoo.core.errors import ZooError
 from zoo.core.files import replacing
 from zoo.training.module import TrainingModule
@@ -126,8 +127,8 @@ def check_request(module: TrainingModule, form: str, size: tuple[int, int], dyna
         )
     if form == "onnx" and not all(map(importlib.util.find_spec, ("onnx", "onnxscript", "onnxruntime"))):
         raise ZooError(
-            "--format onnx needs onnx, onnxscript and onnxruntime, not all of which are installed: pip install "
-            "'ablation-zoo[export]'."
+            "--format onnx needs onnx, onnxscript and onnxruntime, not all of which are installed: "
+            f"{install_command('export')}."
         )
 
 

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from zoo.core.errors import ZooError
 from zoo.core.parts import LossTerm
+from zoo.core.promises import check_output
 from zoo.core.seeding import random_stream, run_seed
 from zoo.core.spec import Part
 from zoo.hub.pull import weights_file
@@ -29,7 +30,7 @@ from zoo.training.resuming import apply_settings
 from zoo.training.sampling import ResumableLoader
 from zoo.weights.checkpoint import describe, record
 from zoo.weights.reading import read_weights, rebuild
-from zoo.weights.state import check_fit, load_parts, network_weights
+from zoo.weights.state import check_fit, load_parts, network_weights, unwrapped
 from zoo.weights.torchscript import is_torchscript, read_torchscript
 
 Schedule = Literal["constant", "cosine", "plateau"]
@@ -70,6 +71,9 @@ class TrainingModule(StudyHooks, ExportHooks, Part, LightningModule):
 
     record: Mapping[str, Any] | None = None
     """The `zoo` entry of the checkpoint that this module was rebuilt from, see `zoo.weights.checkpoint`."""
+
+    unusable_losses: str | None = None
+    """A sentence about the loss terms of that checkpoint, where some could not be built and all were left out."""
 
     def __init__(
         self,
@@ -137,6 +141,8 @@ class TrainingModule(StudyHooks, ExportHooks, Part, LightningModule):
         output, batch = in_float32(output), in_float32(batch)
         with torch.autocast(self.device.type, enabled=False):
             terms = {name: term(output, batch) for name, term in self.losses.items() if term.weight != 0}
+            for name, value in terms.items():
+                check_output(self.losses[name], value, [()], "the value of the term, a scalar ()")  # type: ignore[arg-type]
         total = torch.stack([self.losses[name].weight * value for name, value in terms.items()]).sum()
         if not math.isfinite(total.item()):
             broken = ", ".join(
@@ -149,6 +155,19 @@ class TrainingModule(StudyHooks, ExportHooks, Part, LightningModule):
                 "--trainer.precision=32."
             )
         return total, terms
+
+    def check_trainable(self) -> None:
+        """Raise ZooError where there are no loss terms to train with."""
+        if not self.losses:
+            reason = self.unusable_losses or "the model has no loss terms, like that of a published file."
+            raise ZooError(
+                f"{reason} Training needs them: install or give what is missing, or other loss terms with --config or "
+                "--model.losses, in Python with create_model(..., losses=...)."
+            )
+
+    def setup(self, stage: str) -> None:
+        if stage == "fit":
+            self.check_trainable()
 
     def configure_optimizers(self) -> Any:
         groups = [
@@ -234,7 +253,9 @@ class TrainingModule(StudyHooks, ExportHooks, Part, LightningModule):
         path = str(self.trainer.ckpt_path)
         entry = record(checkpoint, path)
         self.check_identity(entry, path)
+        checkpoint["state_dict"] = unwrapped(checkpoint["state_dict"])
         check_fit(self, checkpoint["state_dict"], path)
+        self.strict_loading = False  # the check is strict but for loss terms
         if self.trainer.state.fn == TrainerFn.FITTING:
             apply_settings(checkpoint, entry, self)
         else:

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from lightning.pytorch import Trainer
+from lightning.pytorch.utilities import rank_zero_warn
 
 from zoo.core.errors import ZooError
 from zoo.core.nested import class_names
+from zoo.core.plugin_files import SESSION
 from zoo.core.registry import find_plugin
 from zoo.core.seeding import run_seed
 from zoo.core.slot import PluginError
@@ -21,6 +23,9 @@ from zoo.measure.environment import versions
 
 FORMAT = 1
 """Version of the `zoo` entry, increased when older readers could not understand it."""
+
+NOT_REGISTERED = "a class that is not registered"
+"""Origin of a part that no slot has."""
 
 REQUIRED_KEYS = {"name", "model", "seed", "trainer", "plugins"}
 """Keys that every `zoo` entry has in addition to `format`."""
@@ -63,7 +68,23 @@ def record(content: Mapping[str, Any], path: str) -> dict[str, Any]:
         or not isinstance(content.get("state_dict"), Mapping)
     ):
         raise damaged
-    return entry
+    entry = entry | {"model": without_downloads(entry["model"])}  # a file must not ask for a download
+    return entry | ({"data": without_caches(entry["data"])} if "data" in entry else {})
+
+
+def without_caches(value: Any) -> Any:
+    """Return a spec of data whose parts cache where they do by default: a file must not choose where this one writes.
+
+    Example:
+        >>> without_caches({"class_path": "SyntheticMattes", "init_args": {"count": 5, "cache": "/any/folder"}})
+        {'class_path': 'SyntheticMattes', 'init_args': {'count': 5, 'cache': None}}
+    """
+    if isinstance(value, list):
+        return [without_caches(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    value = {key: without_caches(item) for key, item in value.items()}
+    return value | {"cache": None} if isinstance(value.get("cache"), str) else value
 
 
 def unknown_model_error(path: str) -> ZooError:
@@ -116,6 +137,12 @@ def describe(module: Describable, trainer: Trainer | None) -> dict[str, Any]:
         # The limit 1.0 is the default, all batches; the limit 1 is one batch.
         if not (name.startswith("limit_") and isinstance(value, float) and value == 1.0):
             settings[name] = value
+    plugins = {name: origin(name) for name in sorted(set(class_names(list(specs.values()))))}
+    if needed := [name for name, place in plugins.items() if place in (SESSION, NOT_REGISTERED)]:
+        rank_zero_warn(
+            f"the checkpoint needs {', '.join(needed)}, of this Python session alone: to load it elsewhere, give a "
+            "file with the class (--plugin FILE, zoo.load_plugin(FILE)), or call zoo.register with it there first."
+        )
     return {
         "format": FORMAT,
         "name": str(getattr(getattr(trainer, "logger", None), "name", None) or "run"),
@@ -123,7 +150,7 @@ def describe(module: Describable, trainer: Trainer | None) -> dict[str, Any]:
         "seed": run_seed(),
         "trainer": settings,
         "versions": versions(),
-        "plugins": {name: origin(name) for name in sorted(set(class_names(list(specs.values()))))},
+        "plugins": plugins,
         **module.identity(),
     }
 
@@ -139,4 +166,4 @@ def origin(name: str) -> str:
     try:
         return find_plugin(name).origin
     except PluginError:
-        return "a class that is not registered"
+        return NOT_REGISTERED

@@ -2,8 +2,8 @@
 
 The tensors are those of a checkpoint's state dict. The metadata has one entry, `zoo`: the `zoo` entry of a checkpoint
 (see `zoo.weights.checkpoint`) as JSON, with a *card*: licence, training data, metrics and a text. Such a file holds no
-code, and names in it are looked up in the slots. The state of training is left out: training can start from the weights
-of such a file, but not resume.
+code, and names in it are looked up in the slots. Loss terms and the state of training are left out: training can start
+from the weights of such a file, with loss terms of its own, but not resume.
 """
 
 import json
@@ -19,8 +19,10 @@ from torch import Tensor
 
 from zoo.core.errors import ZooError
 from zoo.core.files import replacing
-from zoo.core.spec import without_downloads
+from zoo.core.nested import class_names
+from zoo.core.spec import copy_plain
 from zoo.weights.checkpoint import record
+from zoo.weights.state import LOSSES
 
 HEADER_LIMIT = 16 * 2**20
 """Bytes that a header may have; the largest of ours has a hundredth of them."""
@@ -89,9 +91,15 @@ def write(path: Path, content: Mapping[str, Any], card: Mapping[str, Any], half:
     entry = record(content, str(path))
     card = {**entry.get("card", {}), **card}
     half = half or entry.get("half") is True
-    last = {"model": without_downloads(entry["model"]), "card": card, "half": half}
-    entry = {key: without_folders(value) for key, value in entry.items() if key not in last} | last
-    weights = {name: value.contiguous() for name, value in content["state_dict"].items()}
+    model = copy_plain(entry["model"])
+    if "losses" in model.get("init_args", {}):
+        model["init_args"]["losses"] = {}
+    used = set(class_names([model, entry.get("data")]))
+    plugins = {name: origin for name, origin in entry["plugins"].items() if name in used}
+    last = {"model": model, "card": card, "half": half}
+    entry = {key: without_folders(value) for key, value in (entry | {"plugins": plugins}).items()} | last
+    state = content["state_dict"].items()
+    weights = {name: value.contiguous() for name, value in state if not name.startswith(LOSSES)}
     if half:
         weights = {name: as_float16(name, value) for name, value in weights.items()}
     metadata = {"zoo": json.dumps(entry, ensure_ascii=False)}

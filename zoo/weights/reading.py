@@ -6,7 +6,8 @@ published file (`zoo.weights.published`) is read to the same content.
 """
 
 import re
-from collections.abc import Mapping
+import zipfile
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,11 @@ from zoo.core.errors import ZooError
 from zoo.core.nested import class_names
 from zoo.core.registry import find_class
 from zoo.core.slot import PluginError
-from zoo.core.spec import build, texts_for_parts, without_retired
+from zoo.core.spec import Spec, build, is_spec, without_retired
 from zoo.weights import published
 from zoo.weights.checkpoint import EVALUATION_SETTINGS, TRAINING_SETTINGS, record, run_name, unknown_model_error
-from zoo.weights.state import check_fit, load_all
+from zoo.weights.part_texts import texts_for_parts
+from zoo.weights.state import check_fit, load_all, unwrapped
 from zoo.weights.torchscript import is_torchscript
 
 _scalar = np.float64(0).__reduce__()[0]
@@ -35,6 +37,12 @@ NUMPY_NUMBERS: list[Any] = [
     *(type(np.dtype(name)) for name in ("f4", "f8", "i4", "i8")),
 ]
 """NumPy's numbers: plain data, which the DeepLabV3 files hold in addition to their weights."""
+
+STATES = ("state_dict_ema", "model_ema", "state_dict", "model_state", "model")
+"""Keys of the weights in a file with more than these, the better ones first."""
+
+MAX_GROWTH = 4
+"""Bytes of all tensors for each byte of their file; several may share numbers."""
 
 
 class UnreadableError(ZooError):
@@ -72,6 +80,7 @@ def read(path: str) -> dict[str, Any]:
         return published.read(path)
     if is_torchscript(path):
         raise unknown_model_error(path)
+    check_archive(path)
     try:
         with torch.serialization.safe_globals(NUMPY_NUMBERS):
             content = torch.load(path, map_location="cpu", weights_only=True)
@@ -84,6 +93,9 @@ def read(path: str) -> dict[str, Any]:
         raise UnreadableError(f"{path} is not a readable checkpoint (truncated, or another kind of file).") from error
     if not isinstance(content, dict):
         raise ZooError(f"{path} holds a {type(content).__name__}; expected a checkpoint or a state dict.")
+    check_tensors(content, path)
+    if "zoo" in content and isinstance(content.get("state_dict"), Mapping):
+        content["state_dict"] = unwrapped(content["state_dict"])
     return content
 
 
@@ -98,6 +110,46 @@ def progress(path: str) -> tuple[int, int]:
     return content["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"], content["global_step"]
 
 
+def check_archive(path: str) -> None:
+    """Raise ZooError for a checkpoint that says to expand to more bytes than it has."""
+    if not zipfile.is_zipfile(path):
+        return
+    with suppress(zipfile.BadZipFile), zipfile.ZipFile(path) as archive:  # torch reports a damaged one
+        if sum(entry.file_size for entry in archive.infolist()) > Path(path).stat().st_size:
+            raise ZooError(f"{path} was refused: it is compressed, which no checkpoint is.")
+
+
+def check_tensors(content: Mapping[str, Any], path: str) -> None:
+    """Raise ZooError for tensors that are not plain numbers in the file, and for weights without a name."""
+    total, size = 0, Path(path).stat().st_size
+    for name, value in named_values(content):
+        if isinstance(value, Tensor):
+            kinds = {"nested": value.is_nested, "quantised": value.is_quantized, "complex": value.is_complex()}
+            kinds |= {"sparse": value.layout != torch.strided, "without numbers (meta)": value.is_meta}
+            for kind in (kind for kind, applies in kinds.items() if applies):
+                raise ZooError(
+                    f"{path} was refused: '{name}' is {kind}; expected numbers that are all in the file, as "
+                    "`torch.save` writes those of a module on the CPU."
+                )
+            total += value.nbytes
+    if total > MAX_GROWTH * size + 2**24:
+        raise ZooError(f"{path} was refused: its tensors ask for {total:,} bytes, and the file has {size:,}.")
+    for state in (content, *(content.get(key) for key in STATES)):
+        if unnamed := [key for key in state if not isinstance(key, str)] if isinstance(state, Mapping) else []:
+            raise ZooError(f"{path} was refused: it names a weight {unnamed[0]!r}; expected text, decoder.conv1.bias.")
+
+
+def named_values(content: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield every value inside dicts and lists with its key, the content of each container once."""
+    queue, seen = [("", content)], set()
+    while queue:
+        name, value = queue.pop()
+        yield name, value
+        if isinstance(value, Mapping | list | tuple) and id(value) not in seen:
+            seen.add(id(value))
+            queue += value.items() if isinstance(value, Mapping) else ((name, item) for item in value)
+
+
 def rebuild(path: str) -> Any:
     """Return the module that a checkpoint describes, with its weights, in training mode.
 
@@ -107,13 +159,41 @@ def rebuild(path: str) -> Any:
     """
     content = read(path)
     entry = record(content, path)
-    check_plugins(entry, [entry["model"]], path)  # its data set may be missing
-    check_sizes(entry, content["state_dict"], path)
-    module = build_module(entry, path)
+    model, unusable = for_inference(entry, path)
+    check_plugins(entry, [model], path)  # its data set may be missing
+    check_sizes(entry | {"model": model}, content["state_dict"], path)
+    module = build_module(entry | {"model": model}, path)
     module.check_identity(entry, path)
     load_all(module, content["state_dict"], path)
     module.record = entry
+    if unusable is not None:
+        module.unusable_losses = unusable
+        module._arguments["losses"] = entry["model"]["init_args"]["losses"]  # saved again as they came
     return module
+
+
+def for_inference(entry: dict[str, Any], path: str) -> tuple[Spec, str | None]:
+    """Return the spec of a model, and a sentence about its loss terms where some cannot be used here, otherwise None.
+
+    Only training needs loss terms, so the spec then has none. The sentence names all that cannot be used.
+    """
+    model = entry["model"]
+    losses = model.get("init_args", {}).get("losses")
+    problems = []
+    for name, term in losses.items() if isinstance(losses, dict) else ():
+        # Other text than a registered name stays in the spec, which `check_plugins` refuses then.
+        if is_spec(term) and all(word.isidentifier() for word in class_names(term)):
+            try:
+                check_plugins(entry, [term], path)
+                build_module(entry | {"model": term}, path)
+            except ZooError as error:
+                problems.append(f"'{name}' ({str(error).removeprefix(f'{path} ').rstrip('.')})")
+            except ValueError as error:
+                problems.append(f"'{name}' ({error})")
+    if not problems:
+        return model, None
+    sentence = f"{path} was trained with loss terms that cannot be used here: {'; '.join(problems)}."
+    return model | {"init_args": model["init_args"] | {"losses": {}}}, sentence
 
 
 def build_module(entry: Mapping[str, Any], path: str) -> Any:
@@ -151,6 +231,8 @@ def configuration(path: str, command: str) -> dict[str, Any]:
     """
     content = read(path)
     entry = record(content, path)
+    if command != "fit":
+        entry["model"], _ = for_inference(entry, path)
     check_plugins(entry, [entry["model"], entry.get("data")], path)
     check_sizes(entry, content["state_dict"], path)
     if "data" in entry and command != "fit":
@@ -165,16 +247,18 @@ def configuration(path: str, command: str) -> dict[str, Any]:
 
 
 def check_plugins(entry: Mapping[str, Any], specs: list[Any], path: str) -> None:
-    """Raise ZooError for a class in the specs that no slot has, naming its distribution.
+    """Raise ZooError for the classes in the specs that no slot has, naming their distributions.
 
     Only classes of the slots are imported.
     """
-    for name in class_names(specs):
+    problems = []
+    for name in dict.fromkeys(class_names(specs)):
         try:
             find_class(name)
         except PluginError as error:
-            provider = entry["plugins"].get(name, "unknown origin")
-            raise ZooError(f"{path} was made with '{name}' of {provider}: {error}") from error
+            problems.append(f"'{name}' of {entry['plugins'].get(name, 'unknown origin')}: {error}")
+    if problems:
+        raise ZooError(f"{path} was made with {' And with '.join(problems)}")
     for text in texts_for_parts(specs, None):
         raise ZooError(
             f"{path} was refused: it names '{text}' where a plugin with its arguments belongs; nothing of it was run."
@@ -182,13 +266,16 @@ def check_plugins(entry: Mapping[str, Any], specs: list[Any], path: str) -> None
 
 
 def read_weights(path: str) -> dict[str, Tensor]:
-    """Return the state dict in a file: a checkpoint of ours or Lightning's, a DeepLabV3 file, or a bare state dict."""
+    """Return the state dict in a file: a checkpoint of ours or Lightning's, a DeepLabV3 file, or a bare state dict.
+
+    Averaged weights (EMA) come before the others, and prefixes of wrappers are removed.
+    """
     content = read(path)
-    for key in ("state_dict", "model_state"):
+    for key in STATES:
         if isinstance(content.get(key), Mapping):
             content = content[key]
             break
     weights = {key: value for key, value in content.items() if isinstance(value, Tensor)}
     if not weights:
         raise ZooError(f"{path} holds no weights; its entries are {', '.join(map(str, list(content)[:8]))}.")
-    return weights
+    return unwrapped(weights)

@@ -6,6 +6,25 @@ from torch import Tensor, nn
 
 from zoo.core.errors import ZooError
 
+LOSSES = "losses."
+"""Prefix of the weights of loss terms, which only training reads."""
+
+
+def unwrapped(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return weights without the prefixes that wrappers of a network add: `module.`, `model.`, `_orig_mod.`.
+
+    They are from DataParallel and AveragedModel, a LightningModule of another project, and torch.compile.
+
+    Example:
+        >>> list(unwrapped({"module._orig_mod.decoder.bias": None, "n_averaged": None}))
+        ['decoder.bias']
+    """
+    weights = {key.replace("_orig_mod.", ""): value for key, value in state.items() if key != "n_averaged"}
+    for prefix in ("module.", "model.", "module."):
+        if all(key.startswith(prefix) for key in weights):
+            weights = {key.removeprefix(prefix): value for key, value in weights.items()}
+    return weights
+
 
 def network_weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return the network's weights of a training module's state dict (keys under `network.`); any other as it is."""
@@ -16,7 +35,7 @@ def network_weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def load_all(module: nn.Module, state: Mapping[str, Tensor], path: str) -> None:
     """Load every weight; ZooError where they do not fit."""
     check_fit(module, state, path)
-    module.load_state_dict(state)
+    module.load_state_dict(state, strict=False)
 
 
 def check_fit(module: nn.Module, state: Mapping[str, Tensor], path: str) -> None:
@@ -43,16 +62,17 @@ def load_parts(network: nn.Module, state: Mapping[str, Tensor], path: str) -> li
 
 
 def mismatches(module: nn.Module, state: Mapping[str, Tensor]) -> Iterator[str]:
-    """Yield a phrase for each weight that keeps a state dict from fitting a module."""
+    """Yield a phrase for each weight that keeps a state dict from fitting a module; loss terms may come and go."""
     expected = module.state_dict()
     for key, value in expected.items():
         if key not in state:
-            yield f"missing {key}"
+            if not key.startswith(LOSSES):
+                yield f"missing {key}"
         elif not isinstance(state[key], Tensor):
             yield f"{key} is a {type(state[key]).__name__}, expected a tensor"
         elif state[key].shape != value.shape:
             yield f"{key} has shape {tuple(state[key].shape)}, expected {tuple(value.shape)}"
-    yield from (f"unexpected {key}" for key in state if key not in expected)
+    yield from (f"unexpected {key}" for key in state if key not in expected and not key.startswith(LOSSES))
 
 
 def mismatch_error(path: str, problems: list[str]) -> ZooError:

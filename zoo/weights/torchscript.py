@@ -4,6 +4,8 @@ The archive is a zip file. Its `data.pkl` describes the modules as a tree of att
 numbers of the tensors. The unpickler accepts only tensors, plain data and modules, without the code of the modules.
 """
 
+import io
+import math
 import pickle
 import re
 import sys
@@ -17,6 +19,7 @@ import torch
 from torch import Tensor
 
 from zoo.core.errors import ZooError
+from zoo.weights.pickles import check_pickle
 
 
 def is_torchscript(path: str | Path) -> bool:
@@ -68,7 +71,9 @@ class ArchiveReader(pickle.Unpickler):
         if archive.NameToInfo.get(f"{self.root}byteorder") and self.entry("byteorder").decode() != sys.byteorder:
             raise ZooError("was written on a machine with another byte order; convert it there to a state dict.")
         self.storages: dict[str, Tensor] = {}
-        super().__init__(archive.open(tree))
+        content = io.BytesIO(self.entry("data.pkl"))
+        check_pickle(content)
+        super().__init__(content)
 
     def entry(self, name: str) -> bytes:
         """Return the content of an entry; refuse compressed ones, which could expand to any size."""
@@ -113,7 +118,9 @@ STORAGES = {
 
 
 def rebuild_tensor(numbers: Tensor, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *_: Any) -> Tensor:
-    """Return a tensor over stored numbers; torch refuses one that reaches beyond their end."""
+    """Return a tensor over stored numbers; torch refuses one that reaches beyond their end, and we one of more."""
+    if math.prod(size) > len(numbers):
+        raise ValueError(f"a tensor of shape {size} repeats its numbers")
     return numbers.as_strided(size, stride, offset)
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from zoo.core.cache import ArrayCache
 from zoo.matting.parts import Matte, MattingDataset
+from zoo.media.cache import ArrayCache
 from zoo_plugins.synthetic import check_arguments, check_index
 from zoo_plugins.synthetic.drawing.backgrounds import generate_background
 from zoo_plugins.synthetic.drawing.layers import Image8

@@ -6,10 +6,10 @@ from typing import Literal
 import numpy as np
 import torch
 
-from zoo.core.cache import ArrayCache
 from zoo.heads.dad_format import Annotation
 from zoo.heads.mesh import HeadModel
 from zoo.heads.parts import HeadDataset, HeadPicture
+from zoo.media.cache import ArrayCache
 from zoo_plugins.synthetic import check_arguments, check_index
 from zoo_plugins.synthetic.drawing.photographs import attribution
 from zoo_plugins.synthetic.heads.head import SyntheticHead, generate_head, place_head

@@ -26,7 +26,7 @@ PROGRESS_FROM = 20  # smallest number of clips whose indexing shows a progress b
 class VideoMattes(BackgroundFolder):
     """Foregrounds and alphas as videos in two folders, the layout in which VideoMatte240K is distributed.
 
-    `fgr/0001.mp4` belongs to `pha/0001.mp4`, frame by frame. Needs PyAV: `pip install 'ablation-zoo[video]'`. The
+    `fgr/0001.mp4` belongs to `pha/0001.mp4`, frame by frame. Needs PyAV (extra `video`). The
     clips' frames are counted when the dataset is first used, which reads each file once and decodes nothing.
 
     Args:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from zoo.core.distributions import install_command
 from zoo.study.parts import Engine, announce, environment
 from zoo.study.record import Run
 
@@ -33,7 +34,7 @@ class Ray(Engine):
         try:
             import ray  # noqa: F401
         except ImportError as error:
-            raise ValueError("the engine Ray needs ray: pip install 'ablation-zoo[ray]'.") from error
+            raise ValueError(f"the engine Ray needs ray: {install_command('ray')}.") from error
         self.address = address
 
     def execute(self, runs: Sequence[Run]) -> None:
@@ -71,6 +72,11 @@ def carry_out(run: Run, folder: Path, *after: Any) -> int:
     """
     with (run.directory / "log.txt").open("ab") as log:
         process = subprocess.run(
-            run.command, env=environment(run.threads), cwd=folder, stdout=log, stderr=subprocess.STDOUT
+            run.command,
+            env=environment(run.threads),
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
         )
     return process.returncode

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from zoo.core.distributions import install_command
 from zoo.study.parts import Engine, announce, waves
 from zoo.study.record import Run
 
@@ -39,7 +40,7 @@ class Slurm(Engine):
         try:
             import submitit  # noqa: F401
         except ImportError as error:
-            raise ValueError("the engine Slurm needs submitit: pip install 'ablation-zoo[slurm]'.") from error
+            raise ValueError(f"the engine Slurm needs submitit: {install_command('slurm')}.") from error
         self.partition = partition
         self.hours = hours
         self.folder = Path(folder)

@@ -16,8 +16,9 @@ from zoo_plugins.synthetic.drawing.layers import defocus, extrapolate, motion_bl
 from zoo_plugins.synthetic.drawing.photographs import ATTRIBUTION, HELD_OUT, PHOTOGRAPHS, Photographs, _read, folder
 from zoo_plugins.synthetic.mattes.matte import MatteOptions, generate_matte
 
-from zoo.core.cache import ArrayCache, cache_directory
+from zoo.core.files import cache_directory
 from zoo.matting.folders import write_mattes
+from zoo.media.cache import ArrayCache
 from zoo.media.images import MediaError, read_image
 
 PIXELS = View(1.0, 0.0, 0.0)

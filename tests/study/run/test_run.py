@@ -343,9 +343,9 @@ class TestFailures:
 
 
 def test_zoo_load_reads_the_checkpoint_of_a_run(finished) -> None:
-    from zoo.core.plugin_files import load_plugin_file
+    from zoo.core.plugin_files import load_plugin
 
-    load_plugin_file(str(finished.file.with_name("tiny.py")))
+    load_plugin(str(finished.file.with_name("tiny.py")))
     model = zoo.load(str(finished.run("at_random") / "fit/version_0/checkpoints/last.ckpt"))
     assert model.network.selector.patches == 10
     assert json.loads((finished.run("at_random") / "job.json").read_text())["row"] == "at random"

@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from zoo.core.differences import differences, flat, unnamed
 from zoo.core.errors import ZooError
 from zoo.core.registry import get_slot
 from zoo.core.slot import nearest
 from zoo.core.spec import build
+from zoo.study.differences import differences, flat, unnamed
 from zoo.study.file import NOISE_FLOOR, FirstStage, Row, Study
 from zoo.study.plan.cost import Cost, measure
 from zoo.study.plan.resolve import Resolver, changed
@@ -131,7 +131,10 @@ def make_plan(study: Study) -> Plan:
         check_metrics(row, study.measured, networks[row.name].module, modules[row.name])
     check_first_stages(rows, networks)
     for row in rows:
-        if row.evaluate_only:
+        if not row.evaluate_only:
+            with about(f"row '{row.name}'"):
+                networks[row.name].module.check_trainable()
+        else:
             check_evaluate_only(row, networks[row.name].shapes, networks[study.baseline].shapes)
     return Plan(study, rows)
 

@@ -13,7 +13,6 @@ from typing import Any
 
 from jsonargparse import ArgumentParser, capture_parser
 
-from zoo.core.differences import is_part
 from zoo.core.errors import ZooError
 from zoo.core.plain_yaml import to_yaml
 from zoo.core.plugin_files import load_plugin_files
@@ -22,6 +21,7 @@ from zoo.core.spec import copy_plain
 from zoo.runner.arguments import expanded
 from zoo.runner.lightning import CommandLineError, ZooCLI, check_registered, plain
 from zoo.runner.parser_errors import sentence
+from zoo.study.differences import is_part
 
 COMMAND = "fit"
 

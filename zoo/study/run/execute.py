@@ -30,7 +30,7 @@ from zoo.core.plugin_files import load_plugin_files
 from zoo.measure.environment import device_name, environment
 from zoo.measure.memory import PeakMemory
 from zoo.runner.lightning import run_command
-from zoo.study.parts import without_slurm
+from zoo.study.parts import for_children
 from zoo.study.record import (
     CONFIG,
     FITTED,
@@ -58,6 +58,7 @@ LOCKED = """
 import sys, zoo.cli
 from pathlib import Path
 from zoo.study.record import TRAINING_LOCK, held
+sys.argv[0] = zoo.cli.__file__  # which the launcher of other processes runs
 with held(Path(sys.argv.pop(1)), TRAINING_LOCK):
     zoo.cli.run()
 """
@@ -229,8 +230,9 @@ def separate(name: str, words: list[str], directory: Path) -> None:
     """Run one of Lightning's commands in a process of its own; its last line is the reason of a ZooError."""
     plugins = [word for path in read_job(directory).plugins for word in ("--plugin", path)]
     done = subprocess.run(
-        [sys.executable, "-c", LOCKED, str(directory), name, *words, *plugins],
-        env=without_slurm(os.environ),
+        [sys.executable, "-P", "-c", LOCKED, str(directory), name, *words, *plugins],
+        stdin=subprocess.DEVNULL,
+        env=for_children(os.environ),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -7,7 +7,6 @@ checksum or holds other arrays is recomputed. A cache that cannot be written cau
 
 import hashlib
 import json
-import os
 import warnings
 import zipfile
 import zlib
@@ -16,18 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
-from zoo.core.files import replacing
+from zoo.core.files import cache_directory, replacing
 
 Arrays = dict[str, np.ndarray]
-
-
-def cache_directory() -> Path:
-    """Return the folder for files that can be recomputed or pulled again: `ZOO_CACHE`, or the platform's own."""
-    if folder := os.environ.get("ZOO_CACHE"):
-        return Path(folder).expanduser()
-    from platformdirs import user_cache_path
-
-    return user_cache_path("ablation-zoo")
 
 
 class ArrayCache:
