@@ -33,7 +33,7 @@ from zoo.core.plain_yaml import read_yaml
 from zoo.core.slot import nearest
 from zoo.core.spec import copy_plain
 from zoo.runner.configs import CONFIGS
-from zoo.study.record import digest, folder_name
+from zoo.study.record import digest, folder_name, measuring
 
 NOISE_FLOOR = "A/A"
 """The row that is the baseline with other seeds: the difference between the two is noise."""
@@ -130,6 +130,7 @@ class Study:
         noise_floor: whether the baseline is also run with as many other seeds, as the row `A/A`.
         sizes: (height, width) of images, by name, for which multiply-adds are counted.
         frames_per_second: whether networks are timed on images of these sizes once all runs have finished.
+        test_data_differs: whether rows may be measured on other images; then only means of whole runs are compared.
         source: of the published values.
         plugins: Python files with parts that the rows use.
     """
@@ -149,6 +150,7 @@ class Study:
     frames_per_second: bool
     first_stage: FirstStage | None
     robustness: tuple[Robustness, ...]
+    test_data_differs: bool
     source: str
     plugins: tuple[Path, ...]
 
@@ -157,6 +159,10 @@ class Study:
         """The names of all metrics that a run must have."""
         plotted = [name for robustness in self.robustness for name in robustness.metrics.values()]
         return list(dict.fromkeys([*(metric.name for metric in self.metrics), *plotted]))
+
+    def measuring(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the settings, by dotted key, in which all rows must agree so that their metrics compare."""
+        return measuring(settings, self.measured, data=not self.test_data_differs)
 
     @property
     def title(self) -> str:
@@ -288,6 +294,7 @@ def read_fields(content: dict[str, Any], where: str, file: Path) -> dict[str, An
         "frames_per_second": frames_per_second,
         "first_stage": read_first_stage(content.get("first_stage"), f"{where}: first_stage", file),
         "robustness": read_robustness(content.get("robustness"), where),
+        "test_data_differs": flag(content, "test_data_differs", where),
         "source": str(content.get("source", "")),
         "plugins": tuple((file.parent / path).resolve() for path in checked(plugins, list[str], said)),
     }

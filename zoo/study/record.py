@@ -15,10 +15,11 @@ A first stage, which several rows start from, lies in STUDY/first_stage/ROW/seed
 import csv
 import hashlib
 import json
+import math
 import re
 import shlex
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from functools import cache
@@ -28,6 +29,7 @@ from typing import Any, Literal
 
 from filelock import FileLock, Timeout
 
+from zoo.core.differences import flat
 from zoo.core.errors import ZooError
 from zoo.core.registry import find_plugin
 
@@ -386,6 +388,27 @@ def run_id(settings: Mapping[str, Any], seed: int, needs: str | None = None) -> 
     return digest(json.dumps(content))  # not sorted: the order of stages and augmentations counts
 
 
+def measuring(settings: Mapping[str, Any], metrics: Iterable[str], data: bool = True) -> dict[str, Any]:
+    """Return the settings that these metrics are measured by, by dotted key.
+
+    Args:
+        settings: resolved.
+        metrics: as they are logged; `test/small/sad` is measured on `data.test.small`.
+        data: whether the images belong to them.
+
+    Example:
+        >>> settings = {"trainer": {"limit_test_batches": 4}, "model": {"metrics": "rvm"}, "data": {"test": {"a": 1}}}
+        >>> measuring(settings, ["test/a/sad"])
+        {'trainer.limit_test_batches': 4, 'model.metrics': 'rvm', 'data.test.a': 1}
+    """
+    read = {"model.metrics"}
+    for name in metrics:
+        stage, *sets, _ = name.split("/")
+        read |= {f"trainer.limit_{'val' if stage == 'validation' else stage}_batches"}
+        read |= {".".join(["data", stage, *sets])} if data else set()
+    return {key: value for key, value in flat(settings) if any(f"{key}.".startswith(f"{name}.") for name in read)}
+
+
 def settings_hash(settings: Mapping[str, Any]) -> str:
     """Return a hash of settings, wherever the run is and whatever its seed."""
     return digest(json.dumps({key: value for key, value in settings.items() if key not in PLACES}))
@@ -426,3 +449,29 @@ def listing(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()[:16]
     files = sorted(file for file in path.rglob("*") if file.is_file())
     return digest("\n".join(f"{file.relative_to(path)} {file.stat().st_size}" for file in files))
+
+
+def p_value(p: float) -> str:
+    """Return `p = 0.012`, or `p < 0.001`."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+
+
+def signed(value: float) -> str:
+    """Return a number with its sign, three digits."""
+    return f"+{number(value, 3)}" if value > 0 else number(value, 3)
+
+
+def number(value: float, digits: int = 4) -> str:
+    """Return a number with this many significant digits, without an exponent where it is of common size."""
+    if value == 0 or not math.isfinite(value):
+        return f"{value:g}".replace("-0", "0")
+    magnitude = int(f"{value:.{digits - 1}e}".partition("e")[2])  # after rounding: 0.99999 is 1.000
+    text = f"{value:.{max(0, digits - 1 - magnitude)}f}" if -4 <= magnitude < 6 else f"{value:.{digits - 1}e}"
+    return text.replace("-", "−", 1) if value < 0 else text
+
+
+def duration(seconds: float) -> str:
+    """Return `45 s`, `12 min` or `3.5 h`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

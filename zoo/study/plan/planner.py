@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from zoo.core.differences import differences, flat, unnamed
+from zoo.core.differences import differences, flat, unequal, unnamed
 from zoo.core.errors import ZooError
 from zoo.core.registry import get_slot
 from zoo.core.slot import nearest
@@ -111,6 +111,7 @@ def make_plan(study: Study) -> Plan:
         with about(f"row '{row.name}'"):
             settings[row.name] = resolve_changes(start, row.changes, resolver)
     refuse_equal_rows(study.rows, settings)
+    check_measuring(study, settings)
     stages = resolve_first_stages(study, resolver)
     modules = each_once(settings, "data", lambda row: build(row["data"]))
     counts: dict[str, dict[str, int]] = {}
@@ -195,6 +196,18 @@ def refuse_equal_rows(rows: tuple[Row, ...], settings: Mapping[str, dict[str, An
                 f"the rows '{seen[key]}' and '{row.name}' have equal settings: remove one, or let it change something."
             )
         seen[key] = row.name
+
+
+def check_measuring(study: Study, settings: Mapping[str, dict[str, Any]]) -> None:
+    """Raise ZooError for a row that changes what is measured: its values would share a column with other ones."""
+    own = {name: study.measuring(row) for name, row in settings.items()}
+    for name, row in own.items():
+        for difference in unequal(own[study.baseline], row):
+            declare = " or declare `test_data_differs: true`" if difference.key.startswith("data.") else ""
+            raise ZooError(
+                f"row '{name}' changes what is measured, {difference}, so it does not compare with the baseline: "
+                f"change it for all rows, in `set`,{declare or ' or make another study'}."
+            )
 
 
 def each_once(

@@ -11,8 +11,19 @@ from rich.text import Text
 
 from zoo.study.file import Metric, Robustness, Row, Study
 from zoo.study.plan.planner import Plan
-from zoo.study.record import FIRST_STAGE, all_runs, folder_name, read_job, read_run, settings_hash, state
-from zoo.study.report.numbers import duration, number, p_value, signed
+from zoo.study.record import (
+    FIRST_STAGE,
+    all_runs,
+    duration,
+    folder_name,
+    number,
+    p_value,
+    read_job,
+    read_run,
+    settings_hash,
+    signed,
+    state,
+)
 from zoo.study.report.report import Report
 from zoo.study.report.rows import Cell, ReportedRow, expected_rows
 from zoo.study.run.timing import Speed
