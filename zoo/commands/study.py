@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     plan = actions.add_parser("plan", help="resolve, check and build every row; run nothing")
     run_ = actions.add_parser("run", help="carry out what is missing or stale")
-    status = actions.add_parser("status", help="show the state of every run, from the directories alone")
+    status = actions.add_parser("status", help="show the state of every run, and which ones `run` would repeat")
     speed = actions.add_parser("speed", help="measure frames per second where that was not done yet")
     report = actions.add_parser("report", help="compare what is done: tables, intervals and plots")
     for action in (plan, run_, status, speed, report):
@@ -151,9 +151,10 @@ def _plan(plan: "Plan", measure: bool) -> int:
 
 
 def _status(study: "Study", runs: Path) -> int:
+    from zoo.study.plan.planner import resolve_plan
     from zoo.study.report.tables import show_status
 
-    return int(show_status(study, runs))
+    return int(show_status(resolve_plan(study), runs))
 
 
 def _speed(study: "Study", runs: Path) -> int:

@@ -97,11 +97,11 @@ class Plan:
         return replace(run, directory=Path(run.folder))
 
 
-def make_plan(study: Study) -> Plan:
-    """Resolve, check and build every row.
+def resolve_plan(study: Study) -> Plan:
+    """Resolve every row without building it, which is enough to say which runs there are.
 
     Raises:
-        ZooError: something that would make a run fail or a comparison unfair; the message names the row.
+        ZooError: settings that cannot be resolved, or do not compare; the message names the row.
         PluginError: a plugin file cannot be used.
     """
     resolver = Resolver(study.plugins)
@@ -113,20 +113,33 @@ def make_plan(study: Study) -> Plan:
     refuse_equal_rows(study.rows, settings)
     check_measuring(study, settings)
     stages = resolve_first_stages(study, resolver)
+    return Plan(
+        study,
+        tuple(replace(row, settings=settings[row.name], first_stage=stages.get(row.name)) for row in study.rows),
+    )
+
+
+def make_plan(study: Study) -> Plan:
+    """Resolve, check and build every row.
+
+    Raises:
+        ZooError: something that would make a run fail or a comparison unfair; the message names the row.
+        PluginError: a plugin file cannot be used.
+    """
+    resolved = resolve_plan(study)
+    settings = {row.name: row.settings for row in resolved.rows}
     modules = each_once(settings, "data", lambda row: build(row["data"]))
     counts: dict[str, dict[str, int]] = {}
     networks = each_once(settings, "model", lambda row: build_network(row, study.sizes, counts))
     rows = tuple(
         replace(
             row,
-            settings=settings[row.name],
-            differences=tuple(differences(settings[study.baseline], settings[row.name])),
+            differences=tuple(differences(settings[study.baseline], row.settings)),
             parameters=networks[row.name].parameters,
             multiply_adds=networks[row.name].multiply_adds,
-            data=datasets(settings[row.name]["data"]),
-            first_stage=stages.get(row.name),
+            data=datasets(row.settings["data"]),
         )
-        for row in study.rows
+        for row in resolved.rows
     )
     for row in rows:
         check_metrics(row, study.measured, networks[row.name].module, modules[row.name])
