@@ -25,8 +25,10 @@ def run(arguments: argparse.Namespace) -> int:
         print(json.dumps(plugins, indent=2))
         return 0
     for slot in chosen:
-        print(slot.name)
+        print(f"{slot.name:<24} {(slot.base or 'data').replace(':', '.')}")
         for name, claims in slot.plugins().items():
             owners = ", ".join(claim.origin for claim in claims)
             print(f"  {name:<22} {owners}{'   (ambiguous: see zoo doctor)' if len(claims) > 1 else ''}")
+    example = arguments.slot or chosen[0].name
+    print(f"\n`zoo show {example}` says what a part of that slot must do, `zoo show NAME` what a part does.")
     return 0

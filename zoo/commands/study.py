@@ -8,10 +8,12 @@ compares the runs that are done. `execute DIR` carries out one run, as engines d
 import argparse
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from zoo.runner.help import Parser
+from zoo.study.record import documented_keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,29 +23,12 @@ if TYPE_CHECKING:
     from zoo.study.record import Run
 
 
-class RunParser(Parser):
-    """A parser that leaves the options of the engine (`--engine.slots=2`) to the engine."""
-
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """As the base class, with `engine_options` in the namespace."""
-        options: list[str] = []
-        rest: list[str] = []
-        words = iter(args or [])
-        for word in words:
-            if not word.startswith("--engine."):
-                rest.append(word)
-            else:
-                options.append(word if "=" in word else f"{word}={next(words, '')}")
-        parsed, unknown = super().parse_known_args(rest, namespace)
-        parsed.engine_options = options
-        return parsed, unknown
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare `plan`, `run`, `status`, `speed`, `report` and `execute`."""
-    actions = parser.add_subparsers(
-        dest="action", required=True, metavar="{plan,run,status,speed,report,execute}", parser_class=RunParser
-    )
+    parser.epilog = documented_keys()
+    names = "{plan,run,status,speed,report,execute}"
+    own = partial(Parser, prefix="--engine.")
+    actions = parser.add_subparsers(dest="action", required=True, metavar=names, parser_class=own)
     plan = actions.add_parser("plan", help="resolve, check and build every row; run nothing")
     run_ = actions.add_parser("run", help="carry out what is missing or stale")
     status = actions.add_parser("status", help="show the state of every run, and which ones `run` would repeat")
@@ -74,8 +59,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the action; the exit code is 0 when every run is done."""
-    if arguments.engine_options and arguments.action != "run":
-        raise ValueError(f"{arguments.engine_options[0]}: `zoo study {arguments.action}` has no engine; `run` has.")
+    if arguments.part_options and arguments.action != "run":
+        raise ValueError(f"{arguments.part_options[0]}: `zoo study {arguments.action}` has no engine; `run` has.")
     if arguments.action == "execute":
         return _execute(arguments.directory)
     from zoo.study.file import read_study
@@ -122,7 +107,7 @@ def _run(study: "Study", arguments: argparse.Namespace) -> int:
     from zoo.study.run.start import make_engine, run_study
     from zoo.study.run.wandb import wandb_loggers
 
-    engine = make_engine(arguments.engine, arguments.engine_options)
+    engine = make_engine(arguments.engine, arguments.part_options)
     plan = make_plan(study)
     outcome = run_study(plan, arguments.runs, engine, arguments.retry_failed, arguments.force)
     if not engine.waits:

@@ -19,6 +19,7 @@ import json
 import re
 from argparse import ArgumentError
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import asdict, dataclass, field, fields
 from functools import cache
 from pathlib import Path
@@ -31,9 +32,8 @@ from zoo.core.differences import Difference
 from zoo.core.errors import ZooError
 from zoo.core.plain_yaml import read_yaml
 from zoo.core.slot import nearest
-from zoo.core.spec import copy_plain
 from zoo.runner.configs import CONFIGS
-from zoo.study.record import digest, folder_name, measuring
+from zoo.study.record import KEYS, digest, folder_name, measuring
 
 NOISE_FLOOR = "A/A"
 """The row that is the baseline with other seeds: the difference between the two is noise."""
@@ -121,18 +121,7 @@ class Resources:
 class Study:
     """A study file, with one of its profiles laid over it.
 
-    Args:
-        file, name, profile: where it was read, the study's name, and the chosen profile, or None.
-        base: configurations, each over the one before it.
-        set: changes for all rows, by dotted key.
-        baseline: the row that the others are compared with.
-        seeds: of the runs; each row is run with each.
-        noise_floor: whether the baseline is also run with as many other seeds, as the row `A/A`.
-        sizes: (height, width) of images, by name, for which multiply-adds are counted.
-        frames_per_second: whether networks are timed on images of these sizes once all runs have finished.
-        test_data_differs: whether rows may be measured on other images; then only means of whole runs are compared.
-        source: of the published values.
-        plugins: Python files with parts that the rows use.
+    `file` is where it was read, `profile` the chosen one. The other fields are keys of the file, see `KEYS`.
     """
 
     file: Path
@@ -186,8 +175,6 @@ class Study:
         return digest(json.dumps(said, default=str))
 
 
-KEYS = [*(key.name for key in fields(Study) if key.name not in ("file", "profile")), "grid", "profiles"]
-
 MERGED = ("set", "rows", "metrics", "resources")
 """Keys that a profile adds to; its other keys replace the study's."""
 
@@ -205,7 +192,7 @@ def read_study(path: str, profile: str | None = None) -> Study:
         raise ZooError(str(error)) from error
     where = f"the study {file.name}"
     content = mapping(content, where)
-    check_keys(content, KEYS, where)
+    check_keys(content, list(KEYS), where)
     profiles = mapping(content.pop("profiles", {}), f"{where}: profiles")
     if profile is not None:
         if profile not in profiles:
@@ -399,7 +386,7 @@ def checked(value: Any, kind: Any, said: str) -> Any:
     Text is never taken for a number or a boolean.
     """
     try:
-        parsed = value_parser(kind).parse_object({"value": copy_plain(value)}).value
+        parsed = value_parser(kind).parse_object({"value": deepcopy(value)}).value
     except ArgumentError as error:
         raise ZooError(said) from error
     if value is None or (list(parsed) if isinstance(parsed, tuple) else parsed) != value:

@@ -53,6 +53,38 @@ PLACES = ("name", "runs", "ckpt_path", "weights_only", "seed_everything")
 ON_DISK = {"metric_names": "metrics", "needs": "after", "needs_id": "after_id", "used_threads": "threads"}
 """Keys in job.json and result.json of fields that have another name here."""
 
+KEYS = {
+    "name": "of the study and its folder (default: the file's)",
+    "base": "a configuration, or a list of them, each over the one before it",
+    "set": "changes for all rows, keys as on the command line: {trainer.max_epochs: 2}",
+    "rows": "by name: {changes: {KEY: VALUE}, evaluate_only: true to test the baseline's checkpoint,\n"
+    "note: shown next to it, published: {METRIC: a paper's value}}",
+    "grid": "{KEY: [VALUES]}, a row for each combination",
+    "baseline": "the row that the others are compared with",
+    "seeds": "a list (default: [0]); each row is run with each",
+    "noise_floor": "whether the baseline is also run with other seeds, as the row A/A (default: true)",
+    "metrics": "{test/SET/METRIC: lower or higher, or {direction: lower, label: SAD, unit: mm}}",
+    "sizes": "{NAME: [height, width]} of images for which multiply-adds are counted",
+    "frames_per_second": "true: also time the networks on images of these sizes, after all runs",
+    "first_stage": "{base: …, set: …, takes: [model.backbone]}, a training that the rows start from; rows that\n"
+    "do not differ in the keys of `takes` share it",
+    "robustness": "{AXIS: {SEVERITY: test/SET/METRIC}}, a plot of a metric at several severities",
+    "test_data_differs": "true: rows may be measured on other images; only means of whole runs are compared",
+    "resources": "{threads: 1, gpus: 0} of one run",
+    "source": "of the published values",
+    "plugins": "a list of Python files with parts, relative to the study file",
+    "profiles": "{NAME: keys that are laid over the study by --profile NAME}; there, a row that is null is\n"
+    "left out, and `rows: [NAMES]` keeps these",
+}
+"""Keys of a study file."""
+
+
+def documented_keys() -> str:
+    """Return the keys of a study file with their meaning, as text."""
+    lines = [f"  {key:<19}{text.replace(chr(10), chr(10) + ' ' * 21)}" for key, text in KEYS.items()]
+    return "\n".join(["keys of a study file:", *lines])
+
+
 State = Literal["missing", "begun", "running", "failed", "stale", "done"]
 
 
