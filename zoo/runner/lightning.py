@@ -8,9 +8,10 @@ import argparse
 import logging
 import signal
 import sys
+import traceback
 import warnings
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -193,7 +194,7 @@ class ZooCLI(LightningCLI):
 
 
 class RunRecord(Callback):
-    """Callback that writes config.yaml and environment.json into the run directory and logs both."""
+    """Callback that writes config.yaml, environment.json and, after an error, error.txt into the run directory."""
 
     def __init__(
         self,
@@ -216,6 +217,14 @@ class RunRecord(Callback):
         for logger in trainer.loggers:
             if not isinstance(logger, CSVLogger):
                 logger.log_hyperparams({**self.settings, "environment": recorded})
+
+
+    def on_exception(self, trainer: Trainer, pl_module: Any, exception: BaseException) -> None:
+        if self.written and trainer.log_dir is not None and isinstance(exception, Exception):
+            file = Path(trainer.log_dir) / "error.txt"
+            with suppress(OSError):  # as on a full disk, which may be the error itself
+                write_text(file, "".join(traceback.format_exception(exception)))
+                exception.add_note(f"The traceback is in {file}.")
 
 
 class RunCheckpoint(ModelCheckpoint):
