@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -201,17 +202,56 @@ def test_an_interrupted_command_says_so(command, monkeypatch: pytest.MonkeyPatch
     assert (outcome.code, outcome.complaint) == (130, "zoo fit: interrupted.")
 
 
-def test_a_mistake_in_a_part_s_code_is_shown_where_it_is(tiny, command, install, selector_source) -> None:
+def test_a_mistake_in_a_part_s_code_is_one_sentence(tiny, command, install, selector_source, monkeypatch) -> None:
     install(
         "mistaken",
         "1.0",
         {"zoo.selectors": {"Mistaken": "mistaken:Mistaken"}},
         {"mistaken": selector_source("Mistaken", "{}['rows']")},
     )
-    outcome = command("fit", *tiny.options, "--model.selector=Mistaken")
+    words = ("fit", *tiny.options, "--model.selector=Mistaken")
+    outcome = command(*words)
+    assert (outcome.code, outcome.complaint) == (
+        1,
+        "zoo fit: KeyError: 'rows'. ZOO_TRACEBACK=1 shows where it happened.",
+    )
+    assert "Traceback" not in outcome.err
+    monkeypatch.setenv("ZOO_TRACEBACK", "1")
+    assert "{}['rows']" in command(*words).err
+
+
+def test_a_mistake_in_training_is_one_sentence_and_its_traceback_is_in_the_run(tiny, command, selector_source) -> None:
+    Path("late.py").write_text(selector_source("Late").replace("return error", "return {}['rows']"))
+    outcome = command("fit", *tiny.options, "--plugin=late.py", "--model.selector=Late")
     assert outcome.code == 1
-    assert "Traceback" in outcome.err
-    assert "{}['rows']" in outcome.err
+    file = Path("runs/tiny/version_0/error.txt")
+    assert outcome.complaint == f"zoo fit: KeyError: 'rows'. The traceback is in {file}."
+    assert "Traceback" not in outcome.err
+    assert "return {}['rows']" in file.read_text()
+
+
+@pytest.mark.parametrize(
+    ("option", "complaint"),
+    [
+        ("--data.batch_size=0", "zoo fit: batch_size should be a positive integer value, but got batch_size=0"),
+        ("--trainer.logger=MLFlowLogger", "zoo fit: Problem with given class_path 'lightning.pytorch.loggers.MLFlowL"),
+        ("--model.checkpoint=code.pkl", "zoo fit: code.pkl is not a readable checkpoint"),
+        ("--model.backbone.checkpoint=code.pkl", "zoo fit: code.pkl is not a readable checkpoint"),
+        ("--model.backbone.name=inception_v3", "zoo fit: timm cannot make 'inception_v3' with features and output_st"),
+        ("--runs=tiny.py", "zoo fit: {}/tiny.py is a file, so there is no place for the run: give another --runs"),
+    ],
+)
+def test_an_error_of_a_library_is_one_sentence(tiny, command, option: str, complaint: str) -> None:
+    class Code:
+        def __reduce__(self) -> tuple:
+            return print, ("executed",)
+
+    Path("code.pkl").write_bytes(pickle.dumps(Code()))
+    outcome = command("fit", *tiny.options, option)
+    assert outcome.code in (1, 2)
+    assert outcome.complaint.startswith(complaint.format(Path.cwd()))
+    assert "Traceback" not in outcome.err
+    assert "executed" not in outcome.out
 
 
 def test_a_stranger_s_part_is_believed_like_ours(tiny, command, install, selector_source) -> None:

@@ -6,6 +6,7 @@ metrics.csv, checkpoints/, pictures/.
 
 import argparse
 import logging
+import os
 import signal
 import sys
 import traceback
@@ -156,6 +157,7 @@ class ZooCLI(LightningCLI):
             and not settings.model.init_args.get("checkpoint")
         ):
             print("No checkpoint is given (--ckpt_path or --model.checkpoint): the network's weights are untrained.")
+        check_folder(Path(settings.runs, settings.name))
         # Saved before W&B's settings are completed, which belong to this run and not to its configuration.
         self.save_config_kwargs["settings"] = plain(self._parser(self.subcommand), settings)
         self.record = CSVLogger(settings.runs, settings.name)
@@ -193,6 +195,14 @@ class ZooCLI(LightningCLI):
             raise CommandLineError(str(error)) from error
 
 
+def check_folder(folder: Path) -> None:
+    """Raise CommandLineError unless a folder can be made or written to; nothing is made."""
+    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        problem = "cannot be written to" if there.is_dir() else "is a file"
+        raise CommandLineError(f"{there} {problem}, so there is no place for the run: give another --runs or --name.")
+
+
 class RunRecord(Callback):
     """Callback that writes config.yaml, environment.json and, after an error, error.txt into the run directory."""
 
@@ -217,7 +227,6 @@ class RunRecord(Callback):
         for logger in trainer.loggers:
             if not isinstance(logger, CSVLogger):
                 logger.log_hyperparams({**self.settings, "environment": recorded})
-
 
     def on_exception(self, trainer: Trainer, pl_module: Any, exception: BaseException) -> None:
         if self.written and trainer.log_dir is not None and isinstance(exception, Exception):
