@@ -147,8 +147,47 @@ def test_every_command_explains_itself(command, name: str) -> None:
 def test_a_lightning_command_explains_itself(command) -> None:
     outcome = command("fit", "--help")
     assert outcome.code == 0
+    lines = outcome.out.splitlines()
+    assert lines[0] == "usage: zoo fit --config FILE [options]"
+    assert lines[4].startswith("  --model.PART=CLASS      another class for a part")
     assert "--trainer.max_epochs" in outcome.out
-    assert "--name" in outcome.out
+
+
+@pytest.mark.parametrize(
+    ("words", "first"),
+    [
+        (("--config=matting/quickstart", "--model.help"), "usage: zoo --model.backbone BACKBONE --model.error_map"),
+        (("--model=dad3dnet_resnet50", "--model.help"), "usage: zoo --model.backbone BACKBONE --model.fusion"),
+        (("--model.selector.help", "--config=matting/quickstart"), "usage: zoo [--selector.threshold THRESHOLD]"),
+        (("--config=matting/quickstart", "--model.selector.help=TopK"), "usage: zoo [--selector.patches PATCHES]"),
+    ],
+)
+def test_help_is_about_the_chosen_class(command, words: tuple[str, ...], first: str) -> None:
+    outcome = command("fit", *words)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.out.startswith(first)
+
+
+def test_help_without_a_class_says_what_to_give(command) -> None:
+    outcome = command("fit", "--model.help")
+    assert outcome.code == 2
+    assert outcome.complaint.startswith(
+        "zoo fit: --model.help needs a class, --model.help=CLASS (such as BackgroundMatting, HeadAlignment), or"
+    )
+
+
+OPTIMIZED = """
+import zoo.cli
+commands = ("list", "show TopK", "show selectors", "study --help", "fit --help", "matte --help", "--help")
+codes = [zoo.cli.main(words.split()) for words in commands]
+assert not any(codes) or exit(f"{codes}")
+"""
+
+
+def test_help_needs_no_docstrings() -> None:
+    environment = os.environ | {"PYTHONOPTIMIZE": "2"}
+    done = subprocess.run([sys.executable, "-c", OPTIMIZED], capture_output=True, text=True, env=environment)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_the_version_is_the_distribution_s(command) -> None:

@@ -170,7 +170,7 @@ def overview() -> str:
     """Return the help of `zoo` without a command: one line per command."""
     helps = dict(LIGHTNING)
     for name in COMMANDS:
-        helps[name] = (command_module(name).__doc__ or "").strip().splitlines()[0]
+        helps[name] = (command_module(name).__doc__ or "").strip().partition("\n")[0]  # no docstrings with python -OO
     lines = "\n".join(f"  {name:<12} {text}" for name, text in helps.items())
     return (
         "zoo: an ablation is a combination of plugins.\n\nusage: zoo COMMAND [options]; `zoo COMMAND --help` "

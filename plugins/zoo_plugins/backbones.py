@@ -209,8 +209,9 @@ def check_download(name: str) -> None:
     except Exception as error:  # of the transport, whichever it is, or of the hub
         raise ValueError(
             f"TimmBackbone(name='{name}', pretrained=True): the ImageNet weights {place} are not on this machine and "
-            f"cannot be downloaded ({str(error).splitlines()[0].rstrip('.')}). Train without them by "
-            "--model.backbone.pretrained=false, or start from weights of yours by --model.checkpoint=FILE."
+            f"cannot be downloaded ({str(error).splitlines()[0].rstrip('.')}). Give "
+            "--model.backbone.pretrained=false to train without them, with --model.backbone.checkpoint=FILE "
+            "to take them from a file."
         ) from error
 
 

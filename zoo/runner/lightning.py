@@ -44,6 +44,24 @@ STRICT: dict[str, Any] = {"exit_on_error": False, "allow_abbrev": False, "parser
 PRINT = "--print_config"
 """The option that prints the resolved configuration instead of running."""
 
+INTRODUCTION = """zoo {command} --config FILE [options]
+
+  --config FILE           a configuration of yours, or a shipped one such as matting/quickstart; later ones override
+  --model=NAME            a named model, see `zoo list models`
+  --model.PART=CLASS      another class for a part, see `zoo list`: --model.selector=RandomPatches
+  --model.PART.ARG=VALUE  an argument of a part: --model.selector.patches=500; --data.… the same for the data
+  --model.help            the arguments of the model that the configuration chooses
+  --model.PART.help       the arguments of a part; with =CLASS those of another one
+  --ckpt_path FILE        a checkpoint: `fit` resumes from it, the other commands measure or run it
+  --name, --runs          the run is written to RUNS/NAME/version_N
+  --print_config          print the resolved configuration and exit
+
+zoo {command} --config matting/quickstart --model.selector.patches=500 --trainer.max_epochs=1
+
+{anywhere}
+Everything below is Lightning's."""
+"""The beginning of the help of Lightning's commands."""
+
 PARSERS: dict[tuple[type, str], dict[str, Any]] = {}
 """Cache of `ZooCLI.setup_parser`, by class and command. A parser finds plugins when it is used."""
 
@@ -129,7 +147,7 @@ class ZooCLI(LightningCLI):
         return {self.command: LightningCLI.subcommands()[self.command]}
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        parser.epilog = ANYWHERE
+        parser.usage = INTRODUCTION.format(command=self.command, anywhere=ANYWHERE)  # unlike a description not wrapped
         parser.add_argument(
             "--name", type=str, default="run", help="name of the run; its directory is RUNS/NAME/version_N"
         )
