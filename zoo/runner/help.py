@@ -16,7 +16,8 @@ class Parser(argparse.ArgumentParser):
     """
 
     def __init__(self, *words: Any, prefix: str | None = None, **named: Any) -> None:
-        super().__init__(*words, formatter_class=argparse.RawDescriptionHelpFormatter, **named)
+        super().__init__(*words, **named)
+        self.formatter_class = argparse.RawDescriptionHelpFormatter
         self.prefix = prefix
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
