@@ -21,7 +21,7 @@ WRONG = """
 --model.selector=zoo.nothing.Here
     ->  model.selector got 'zoo.nothing.Here', which cannot be used: module 'zoo' has no attribute 'nothing'.
 --model.backbone=resnet50
-    ->  model.backbone: no backbone named 'resnet50'. Known: TimmBackbone. TimmBackbone takes names of models: --model.b
+    ->  model.backbone: no backbone named 'resnet50'. Known: FaceMesh, TimmBackbone. TimmBackbone takes
 --model.losses.alpha=TopK  ->  model.losses.alpha got 'TopK', a patch selector; expected a loss term: Adapt
 --model.losses.alpha=AlphaL2  ->  model.losses.alpha: no loss term named 'AlphaL2'; did you mean AlphaL1? Known:
 --data.train.squares.dataset=Tinny  ->  data.train.squares.dataset: no dataset named 'Tinny'; did you mean Tiny? Known:
