@@ -10,7 +10,6 @@ import argparse
 import re
 import sys
 import warnings
-from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 from zoo.core.errors import ZooError
 from zoo.core.registry import get_slot
 from zoo.core.slot import nearest
-from zoo.runner.help import Parser
 
 if TYPE_CHECKING:
     from zoo.matting.folder_check import Layout, Report
@@ -33,10 +31,10 @@ SHOWN = 20  # problems of one part of the folder that are printed
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare `synth` and `check`."""
-    actions = parser.add_subparsers(
-        dest="action", required=True, metavar="{synth,check}", parser_class=partial(Parser, prefix="--dataset.")
+    actions = parser.add_subparsers(dest="action", required=True, metavar="{synth,check}")
+    synth = actions.add_parser(
+        "synth", help="write a dataset as files, in the official layout of its task", prefix="--dataset."
     )
-    synth = actions.add_parser("synth", help="write a dataset as files, in the official layout of its task")
     synth.add_argument(
         "dataset",
         nargs="?",

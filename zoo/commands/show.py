@@ -72,7 +72,7 @@ def attribute_lines(classes: list[type]) -> list[str]:
 
 def method_lines(base: type, classes: list[type]) -> list[str]:
     """Return each public method that these classes define, with its first line, marked where a part must have it."""
-    required = getattr(base, "__abstractmethods__", frozenset())
+    required: frozenset[str] = getattr(base, "__abstractmethods__", frozenset())
     methods = {name: method for cls in classes for name, method in vars(cls).items() if inspect.isfunction(method)}
     return [
         f"{name}{inspect.signature(method)}{' (required)' * (name in required)}\n"

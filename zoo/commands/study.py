@@ -8,11 +8,9 @@ compares the runs that are done. `execute DIR` carries out one run, as engines d
 import argparse
 import sys
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zoo.runner.help import Parser
 from zoo.study.record import documented_keys
 
 if TYPE_CHECKING:
@@ -27,13 +25,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare `plan`, `run`, `status`, `speed`, `report` and `execute`."""
     parser.epilog = documented_keys()
     names = "{plan,run,status,speed,report,execute}"
-    own = partial(Parser, prefix="--engine.")
-    actions = parser.add_subparsers(dest="action", required=True, metavar=names, parser_class=own)
-    plan = actions.add_parser("plan", help="resolve, check and build every row; run nothing")
-    run_ = actions.add_parser("run", help="carry out what is missing or stale")
-    status = actions.add_parser("status", help="show the state of every run, and which ones `run` would repeat")
-    speed = actions.add_parser("speed", help="measure frames per second where that was not done yet")
-    report = actions.add_parser("report", help="compare what is done: tables, intervals and plots")
+    actions = parser.add_subparsers(dest="action", required=True, metavar=names)
+    own = {"prefix": "--engine."}
+    plan = actions.add_parser("plan", help="resolve, check and build every row; run nothing", **own)
+    run_ = actions.add_parser("run", help="carry out what is missing or stale", **own)
+    status = actions.add_parser("status", help="show the state of every run, and which ones `run` would repeat", **own)
+    speed = actions.add_parser("speed", help="measure frames per second where that was not done yet", **own)
+    report = actions.add_parser("report", help="compare what is done: tables, intervals and plots", **own)
     for action in (plan, run_, status, speed, report):
         action.add_argument("file", metavar="FILE", help="a study file, or a shipped one: studies/bgmv2_refinement")
         action.add_argument("--profile", metavar="NAME", help="a profile of the study, such as smoke, cpu or full")
@@ -53,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     report.add_argument(
         "-o", "--output", type=Path, metavar="DIR", help="where report.* are written (default: the study's folder)"
     )
-    execute = actions.add_parser("execute", help="carry out one run that `zoo study run` wrote down")
+    execute = actions.add_parser("execute", help="carry out one run that `zoo study run` wrote down", **own)
     execute.add_argument("directory", metavar="DIR", help="the run's directory; - takes one a line from standard input")
 
 
