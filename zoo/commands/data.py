@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from zoo.core.errors import ZooError
 from zoo.core.registry import get_slot
 from zoo.core.slot import nearest
+from zoo.runner.help import Parser
 
 if TYPE_CHECKING:
     from zoo.matting.folder_check import Layout, Report
@@ -31,7 +32,7 @@ SHOWN = 20  # problems of one part of the folder that are printed
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare `synth` and `check`."""
-    actions = parser.add_subparsers(dest="action", required=True, metavar="{synth,check}")
+    actions = parser.add_subparsers(dest="action", required=True, metavar="{synth,check}", parser_class=Parser)
     synth = actions.add_parser(
         "synth", help="write a dataset as files, in the official layout of its task", prefix="--dataset."
     )

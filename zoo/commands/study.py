@@ -9,8 +9,9 @@ import argparse
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from zoo.runner.help import Parser
 from zoo.study.record import documented_keys
 
 if TYPE_CHECKING:
@@ -25,8 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare `plan`, `run`, `status`, `speed`, `report` and `execute`."""
     parser.epilog = documented_keys()
     names = "{plan,run,status,speed,report,execute}"
-    actions = parser.add_subparsers(dest="action", required=True, metavar=names)
-    own = {"prefix": "--engine."}
+    actions = parser.add_subparsers(dest="action", required=True, metavar=names, parser_class=Parser)
+    own: Any = {"prefix": "--engine."}
     plan = actions.add_parser("plan", help="resolve, check and build every row; run nothing", **own)
     run_ = actions.add_parser("run", help="carry out what is missing or stale", **own)
     status = actions.add_parser("status", help="show the state of every run, and which ones `run` would repeat", **own)
