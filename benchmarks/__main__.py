@@ -18,7 +18,7 @@ from rich.table import Table
 from benchmarks import OFFICIAL, SUBJECTS
 from benchmarks.cases import Measured, measure
 from benchmarks.record import COLUMNS, make_record, row, write_record
-from zoo.core.errors import explain, is_on_purpose
+from zoo.core.errors import explain, on_purpose
 from zoo.measure.timing import threads
 
 
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return importlib.import_module("benchmarks.real").main(words[1:])
         return run(make_parser().parse_args(words))
     except Exception as error:
-        if not is_on_purpose(error):
+        if not on_purpose(error):
             raise
         print(f"benchmarks: {explain(error)}", file=sys.stderr)
         return 1

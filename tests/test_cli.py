@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -146,8 +147,47 @@ def test_every_command_explains_itself(command, name: str) -> None:
 def test_a_lightning_command_explains_itself(command) -> None:
     outcome = command("fit", "--help")
     assert outcome.code == 0
+    lines = outcome.out.splitlines()
+    assert lines[0] == "usage: zoo fit --config FILE [options]"
+    assert lines[4].startswith("  --model.PART=CLASS      another class for a part")
     assert "--trainer.max_epochs" in outcome.out
-    assert "--name" in outcome.out
+
+
+@pytest.mark.parametrize(
+    ("words", "first"),
+    [
+        (("--config=matting/quickstart", "--model.help"), "usage: zoo --model.backbone BACKBONE --model.error_map"),
+        (("--model=dad3dnet_resnet50", "--model.help"), "usage: zoo --model.backbone BACKBONE --model.fusion"),
+        (("--model.selector.help", "--config=matting/quickstart"), "usage: zoo [--selector.threshold THRESHOLD]"),
+        (("--config=matting/quickstart", "--model.selector.help=TopK"), "usage: zoo [--selector.patches PATCHES]"),
+    ],
+)
+def test_help_is_about_the_chosen_class(command, words: tuple[str, ...], first: str) -> None:
+    outcome = command("fit", *words)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.out.startswith(first)
+
+
+def test_help_without_a_class_says_what_to_give(command) -> None:
+    outcome = command("fit", "--model.help")
+    assert outcome.code == 2
+    assert outcome.complaint.startswith(
+        "zoo fit: --model.help needs a class, --model.help=CLASS (such as BackgroundMatting, HeadAlignment), or"
+    )
+
+
+OPTIMIZED = """
+import zoo.cli
+commands = ("list", "show TopK", "show selectors", "study --help", "fit --help", "matte --help", "--help")
+codes = [zoo.cli.main(words.split()) for words in commands]
+assert not any(codes) or exit(f"{codes}")
+"""
+
+
+def test_help_needs_no_docstrings() -> None:
+    environment = os.environ | {"PYTHONOPTIMIZE": "2"}
+    done = subprocess.run([sys.executable, "-c", OPTIMIZED], capture_output=True, text=True, env=environment)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_the_version_is_the_distribution_s(command) -> None:
@@ -176,7 +216,7 @@ def test_an_unknown_command_is_answered_with_the_nearest(command) -> None:
         (["list", "--josn"], 2, "zoo list: unrecognized arguments: --josn; `zoo list --help` explains it."),
         (["list", "--js"], 2, "zoo list: unrecognized arguments: --js; `zoo list --help` explains it."),
         (["show"], 2, "zoo show: the following arguments are required: name; `zoo show --help` explains it."),
-        (["list", "selectorz"], 1, "zoo list: no slot named 'selectorz'; did you mean selectors? Known: datasets, "),
+        (["list", "selectorz"], 1, "zoo list: no slot named 'selectorz'; did you mean selectors or detectors? Kn"),
         (["show", "Topk"], 1, "zoo show: no plugin named 'Topk' is registered here; did you mean TopK? Install "),
         (["show", "TopK", "--plugin", "nowhere.py"], 1, "zoo show: --plugin nowhere.py: there is no such file."),
         (["fit", "--plugin", "nowhere.py"], 1, "zoo fit: --plugin nowhere.py: there is no such file."),
@@ -201,17 +241,56 @@ def test_an_interrupted_command_says_so(command, monkeypatch: pytest.MonkeyPatch
     assert (outcome.code, outcome.complaint) == (130, "zoo fit: interrupted.")
 
 
-def test_a_mistake_in_a_part_s_code_is_shown_where_it_is(tiny, command, install, selector_source) -> None:
+def test_a_mistake_in_a_part_s_code_is_one_sentence(tiny, command, install, selector_source, monkeypatch) -> None:
     install(
         "mistaken",
         "1.0",
         {"zoo.selectors": {"Mistaken": "mistaken:Mistaken"}},
         {"mistaken": selector_source("Mistaken", "{}['rows']")},
     )
-    outcome = command("fit", *tiny.options, "--model.selector=Mistaken")
+    words = ("fit", *tiny.options, "--model.selector=Mistaken")
+    outcome = command(*words)
+    assert (outcome.code, outcome.complaint) == (
+        1,
+        "zoo fit: KeyError: 'rows'. ZOO_TRACEBACK=1 shows where it happened.",
+    )
+    assert "Traceback" not in outcome.err
+    monkeypatch.setenv("ZOO_TRACEBACK", "1")
+    assert "{}['rows']" in command(*words).err
+
+
+def test_a_mistake_in_training_is_one_sentence_and_its_traceback_is_in_the_run(tiny, command, selector_source) -> None:
+    Path("late.py").write_text(selector_source("Late").replace("return error", "return {}['rows']"))
+    outcome = command("fit", *tiny.options, "--plugin=late.py", "--model.selector=Late")
     assert outcome.code == 1
-    assert "Traceback" in outcome.err
-    assert "{}['rows']" in outcome.err
+    file = Path("runs/tiny/version_0/error.txt")
+    assert outcome.complaint == f"zoo fit: KeyError: 'rows'. The traceback is in {file}."
+    assert "Traceback" not in outcome.err
+    assert "return {}['rows']" in file.read_text()
+
+
+@pytest.mark.parametrize(
+    ("option", "complaint"),
+    [
+        ("--data.batch_size=0", "zoo fit: batch_size should be a positive integer value, but got batch_size=0"),
+        ("--trainer.logger=MLFlowLogger", "zoo fit: Problem with given class_path 'lightning.pytorch.loggers.MLFlowL"),
+        ("--model.checkpoint=code.pkl", "zoo fit: code.pkl is not a readable checkpoint"),
+        ("--model.backbone.checkpoint=code.pkl", "zoo fit: code.pkl is not a readable checkpoint"),
+        ("--model.backbone.name=inception_v3", "zoo fit: timm cannot make 'inception_v3' with features and output_st"),
+        ("--runs=tiny.py", "zoo fit: {}/tiny.py is a file, so there is no place for the run: give another --runs"),
+    ],
+)
+def test_an_error_of_a_library_is_one_sentence(tiny, command, option: str, complaint: str) -> None:
+    class Code:
+        def __reduce__(self) -> tuple:
+            return print, ("executed",)
+
+    Path("code.pkl").write_bytes(pickle.dumps(Code()))
+    outcome = command("fit", *tiny.options, option)
+    assert outcome.code in (1, 2)
+    assert outcome.complaint.startswith(complaint.format(Path.cwd()))
+    assert "Traceback" not in outcome.err
+    assert "executed" not in outcome.out
 
 
 def test_a_stranger_s_part_is_believed_like_ours(tiny, command, install, selector_source) -> None:

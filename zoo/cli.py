@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Sequence
 from types import ModuleType
 
-from zoo.core.errors import ZooError, explain, is_on_purpose
+from zoo.core.errors import ZooError, explain, on_purpose
 from zoo.runner.help import ANYWHERE, Parser
 
 LIGHTNING = {
@@ -82,9 +82,13 @@ def main(args: Sequence[str] | None = None) -> int:
     except Exception as error:
         if isinstance(error, BrokenPipeError) and reader_has_left():
             return 141 if command in LIGHTNING else 0
-        if os.environ.get("ZOO_TRACEBACK") or not is_on_purpose(error):
+        if os.environ.get("ZOO_TRACEBACK"):
             traceback.print_exc()
-        print(f"zoo {command}: {explain(error)}", file=sys.stderr)
+        text = explain(error)
+        if not on_purpose(error):  # the note of an error in a run says where its traceback is
+            place = " ".join(getattr(error, "__notes__", [])) or "ZOO_TRACEBACK=1 shows where it happened."
+            text = f"{text.rstrip('.')}. {place}"
+        print(f"zoo {command}: {text}", file=sys.stderr)
         return error.exit_code if isinstance(error, ZooError) else 1
 
 
@@ -170,7 +174,7 @@ def overview() -> str:
     """Return the help of `zoo` without a command: one line per command."""
     helps = dict(LIGHTNING)
     for name in COMMANDS:
-        helps[name] = (command_module(name).__doc__ or "").strip().splitlines()[0]
+        helps[name] = (command_module(name).__doc__ or "").strip().partition("\n")[0]  # no docstrings with python -OO
     lines = "\n".join(f"  {name:<12} {text}" for name, text in helps.items())
     return (
         "zoo: an ablation is a combination of plugins.\n\nusage: zoo COMMAND [options]; `zoo COMMAND --help` "

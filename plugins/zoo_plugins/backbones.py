@@ -30,7 +30,8 @@ class TimmBackbone(Backbone):
     parameter for parameter.
 
     Args:
-        name: a timm model name, with its pretrained tag if wanted: `resnet50`, `mobilenetv2_100.ra_in1k`.
+        name: a timm model name, with its pretrained tag if wanted: `resnet50`, `mobilenetv2_100.ra_in1k`; also as on
+            the Hugging Face hub, `timm/resnet50.a1_in1k`.
         output_stride: the stride of the deepest features, 8, 16 or 32. Models that know no dilation have 32; they serve
             a network that asks for features at 16 as well, since deeper stages are left out.
         pretrained: download timm's weights (ImageNet, as a rule). A first convolution for other than 3 channels gets
@@ -68,7 +69,7 @@ class TimmBackbone(Backbone):
             )
         if checkpoint is not None and pretrained:
             raise ValueError("TimmBackbone has both pretrained=true and a checkpoint: give one of them.")
-        self.name = name
+        self.name = name.removeprefix("timm/")
         self.output_stride = output_stride
         self.pretrained = pretrained
         self.stride_in_first_conv = stride_in_first_conv
@@ -81,6 +82,8 @@ class TimmBackbone(Backbone):
         stages = self._stages_at(in_channels, strides)
         if self.checkpoint is not None:
             check_weights(self.name, self.checkpoint)
+        if self.pretrained:
+            check_download(self.name)
         model: Any = timm.create_model(
             self.name,
             features_only=True,
@@ -185,6 +188,31 @@ def check_weights(name: str, path: str) -> None:
             f"{path} holds no weights of timm's '{name}': {len(other)} of {len(expected)} tensors are absent or have "
             f"another shape, for example '{other[0]}'. Choose the file or the name that belongs to it."
         )
+
+
+def check_download(name: str) -> None:
+    """Raise ValueError where the pretrained weights of a timm model are neither here nor can be downloaded.
+
+    It asks once and briefly; timm would try for a minute.
+    """
+    import timm
+    from huggingface_hub import HfApi, try_to_load_from_cache
+
+    known = timm.get_pretrained_cfg(name, allow_unregistered=False)
+    place = getattr(known, "hf_hub_id", None)
+    if place is None:
+        return
+    if any(isinstance(try_to_load_from_cache(place, file), str) for file in ("model.safetensors", "pytorch_model.bin")):
+        return
+    try:
+        HfApi().model_info(place, timeout=10)
+    except Exception as error:  # of the transport, whichever it is, or of the hub
+        raise ValueError(
+            f"TimmBackbone(name='{name}', pretrained=True): the ImageNet weights {place} are not on this machine and "
+            f"cannot be downloaded ({str(error).splitlines()[0].rstrip('.')}). Give "
+            "--model.backbone.pretrained=false to train without them, with --model.backbone.checkpoint=FILE "
+            "to take them from a file."
+        ) from error
 
 
 @cache

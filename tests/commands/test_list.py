@@ -17,14 +17,21 @@ def test_every_slot_and_plugin_is_listed(command) -> None:
     outcome = command("list")
     assert outcome.code == 0
     lines = outcome.out.splitlines()
-    assert [line for line in lines if not line.startswith(" ")] == list(slots())
+    assert [line.split()[0] for line in lines[:-2] if not line.startswith(" ")] == list(slots())
     assert any(line.split() == ["TopK", "ablation-zoo", "0.1.0"] for line in lines)
 
 
 def test_one_slot_is_listed(command) -> None:
     lines = command("list", "selectors").out.splitlines()
-    assert lines[0] == "selectors"
-    assert [line.split()[0] for line in lines[1:]] == ["AllPatches", "NoPatches", "RandomPatches", "Threshold", "TopK"]
+    assert lines[0].split() == ["selectors", "zoo.matting.parts.PatchSelector"]
+    assert lines[-1].startswith("`zoo show selectors` says what a part of that slot must do")
+    assert [line.split()[0] for line in lines[1:-2]] == [
+        "AllPatches",
+        "NoPatches",
+        "RandomPatches",
+        "Threshold",
+        "TopK",
+    ]
 
 
 def test_json_says_the_same_for_programs(command) -> None:

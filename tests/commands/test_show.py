@@ -1,7 +1,12 @@
 """`zoo show`: arguments, defaults, documentation, distribution and licence of one plugin."""
 
+from dataclasses import fields
+
 import pytest
 import yaml
+
+from zoo.core.registry import slots
+from zoo.study.file import Study
 
 STRIPES = """
 from zoo.matting.parts import PatchSelector
@@ -51,6 +56,30 @@ def test_the_module_behind_the_models_is_shown_too(command) -> None:
     out = command("show", "BackgroundMatting").out
     assert "  base_scale: float = 0.25" in out
     assert "  foreground: Literal['residual', 'direct'] = 'residual'" in out
+
+
+@pytest.mark.parametrize("name", ["selectors", "PatchSelector"])
+def test_a_slot_is_shown_with_its_contract(command, name: str) -> None:
+    out = command("show", name).out
+    assert out.startswith("selectors  (zoo.selectors, patch selector, version 1)\nfrom zoo.matting.parts import PatchS")
+    assert "  patches: int | None = None\n  uses_error = False\n" in out
+    assert "  forward(self, error: torch.Tensor) -> torch.Tensor (required)\n      Return a score of the shape" in out
+    assert ">>> class Squared(PatchSelector):" in out
+    assert "Plugins: AllPatches, " in out
+
+
+def test_every_slot_is_shown(command) -> None:
+    for name, slot in slots().items():
+        assert f"(zoo.{name}, {slot.word}, " in command("show", name).out
+    assert "  channels: list[int]\n" in command("show", "Backbone").out
+    assert "__len__(self) -> int (required)" in command("show", "datasets").out
+
+
+def test_the_keys_of_a_study_file_are_shown(command) -> None:
+    keys = {field.name for field in fields(Study)} - {"file", "profile"} | {"grid", "profiles"}
+    shown = command("show", "study").out
+    assert {line.split()[0] for line in shown.splitlines()[1:] if not line.startswith(" " * 4)} == keys
+    assert shown in command("study", "--help").out
 
 
 @pytest.mark.parametrize(

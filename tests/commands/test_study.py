@@ -47,12 +47,13 @@ def test_plan_estimates_how_long_training_takes(study: Path, command: Callable, 
     assert not Path("runs").exists()
 
 
-def test_status_needs_only_directories(study: Path, command: Callable) -> None:
-    Path("tiny.yaml").unlink()
+def test_status_lists_every_run_and_names_the_folder(study: Path, command: Callable) -> None:
     outcome = command("study", "status", study)
     assert outcome.code == 0, outcome.err
     assert "0 missing, 4 missing" in outcome.out
     assert "5 missing, 6 missing" in outcome.out
+    assert f"In {Path('studies/two').resolve()}." in outcome.out
+    assert not Path("studies").exists()
 
 
 def test_a_study_that_is_not_there_is_one_sentence(command: Callable) -> None:

@@ -256,3 +256,18 @@ def test_an_unknown_activation_is_refused() -> None:
 def test_a_model_without_a_choice_of_activation_gets_a_sentence() -> None:
     with pytest.raises(ValueError, match=r"'repghostnet_050' .*its activation cannot be chosen"):
         for_heads("repghostnet_050", activation="silu")
+
+
+def test_the_name_on_the_hub_is_timm_s_own() -> None:
+    assert TimmBackbone("timm/test_resnet.r160_in1k").name == "test_resnet.r160_in1k"
+
+
+def test_pretrained_weights_that_cannot_be_downloaded_are_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(*_: object, **__: object) -> None:
+        raise ConnectionError("Name or service not known")
+
+    monkeypatch.setattr("huggingface_hub.HfApi.model_info", unreachable)
+    with pytest.raises(
+        ValueError, match=r"test_resnet.r160_in1k are not on this machine and cannot be downloaded \(Nam"
+    ):
+        TimmBackbone("test_resnet", output_stride=32, pretrained=True).build(3, (4, 8, 16, 32))

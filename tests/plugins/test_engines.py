@@ -13,7 +13,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from zoo_plugins.engines import local
 from zoo_plugins.engines.local import Local
 from zoo_plugins.engines.printed import Print
 
@@ -63,9 +62,10 @@ def test_local_runs_here_one_after_another(study: Path, command: Callable) -> No
     assert outcome.code == 0, outcome.err
     assert done("by_error")
     assert done("five")
-    first, second = (line for line in outcome.out.splitlines() if line.startswith("["))
-    assert first.startswith("[1/2] by error, seed 0: done, test/one/sad ")
-    assert second.startswith("[2/2] five, seed 0: done, test/one/sad ")
+    begins, first, begins_too, second = (line for line in outcome.out.splitlines() if line.startswith("["))
+    assert (begins, begins_too) == ("[1/2] by error, seed 0: begins", "[2/2] five, seed 0: begins")
+    assert re.fullmatch(r"\[1/2\] by error, seed 0: done, test/one/sad [\d.]+, \d+ s; about \d+ s left", first)
+    assert re.fullmatch(r"\[2/2\] five, seed 0: done, test/one/sad [\d.]+, \d+ s", second)
 
 
 @pytest.mark.slow
@@ -163,7 +163,7 @@ class TestSideBySide:
     def begun(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[list[str]]]:
         """What was begun, in order: the run, its process, and the environment variables in `NAMES`."""
         monkeypatch.setattr(parts, "WORKER", [sys.executable, "-c", f"NAMES = {NAMES}\n{PRETENDED}"])
-        monkeypatch.setattr(local, "announce", lambda task, number, count: None)
+        monkeypatch.setattr(parts.Progress, "end", lambda progress, run: None)
         monkeypatch.setenv("BEGUN", str(tmp_path / "begun"))
         return lambda: [line.split(",", 4) for line in (tmp_path / "begun").read_text().splitlines()]
 

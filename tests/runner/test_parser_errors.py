@@ -20,6 +20,8 @@ WRONG = """
 --model.selector=AlphaL1  ->  model.selector got 'AlphaL1', a loss term; expected a patch selector: AllPatches,
 --model.selector=zoo.nothing.Here
     ->  model.selector got 'zoo.nothing.Here', which cannot be used: module 'zoo' has no attribute 'nothing'.
+--model.backbone=resnet50
+    ->  model.backbone: no backbone named 'resnet50'. Known: FaceMesh, TimmBackbone. TimmBackbone takes
 --model.losses.alpha=TopK  ->  model.losses.alpha got 'TopK', a patch selector; expected a loss term: Adapt
 --model.losses.alpha=AlphaL2  ->  model.losses.alpha: no loss term named 'AlphaL2'; did you mean AlphaL1? Known:
 --data.train.squares.dataset=Tinny  ->  data.train.squares.dataset: no dataset named 'Tinny'; did you mean Tiny? Known:
@@ -65,8 +67,8 @@ WRONG = """
 --confg=x.yaml  ->  there is no option --confg; did you mean --config
 --mod=BackgroundMatting  ->  there is no option --mod; did you mean --model
 training  ->  'training' is neither an option nor the value of one; options begin with --
---config=nothing.yaml  ->  there is no configuration nothing.yaml, neither a file nor a shipped one (shipped:
---config=matting/quikstart  ->  there is no configuration matting/quikstart, neither a file nor a shipped one (shipped:
+--config=nothing.yaml  ->  there is no configuration nothing.yaml, neither a file nor a shipped one. Known: heads/dad
+--config=matting/quikstart  ->  there is no configuration matting/quikstart, neither a file nor a shipped one; did you
 --name  ->  --name needs a value.
 --config  ->  --config needs a value.
 --model.losses=null  ->  BackgroundMatting needs a value for losses.
@@ -93,7 +95,7 @@ model: {class_path: BackgroundMatting, init_args: {selector: {class_path: TopKx}
     ->  model.selector: no patch selector named 'TopKx'; did you mean TopK?
 model: {class_path: BackgroundMatting, init_args: {selector: {class_path: TopK, init_args: {patchs: 3}}}}
     ->  TopK has no argument 'patchs'; did you mean
-modle: {class_path: BackgroundMatting}  ->  there is no option --modle.class_path; did you mean --model
+modle: {class_path: BackgroundMatting}  ->  a configuration has the key 'modle'; did you mean model?
 trainer: {max_epoch: 3}  ->  there is no option --trainer.max_epoch; did you mean --trainer.max_epochs
 trainer: {max_epochs: x}  ->  trainer.max_epochs got 'x', expected a whole number or null.
 trainer: [1  ->  a configuration is not YAML: while parsing a flow sequence in line 1, column 10
@@ -113,6 +115,12 @@ def test_a_wrong_configuration_gets_one_sentence(tiny, command, content: str, ex
     assert outcome.complaint.startswith(f"zoo fit: {expected}")
 
 
+def test_a_wrong_key_of_a_configuration_is_named_first(tiny, command) -> None:
+    tiny.config.write_text(tiny.config.read_text().replace("model:", "modle:", 1))
+    outcome = command("fit", *tiny.options, "--model.selector.patches=3")
+    assert outcome.complaint.startswith("zoo fit: a configuration has the key 'modle'; did you mean model?")
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
@@ -130,11 +138,11 @@ def test_a_wrong_configuration_gets_one_sentence(tiny, command, content: str, ex
         ),
         (
             ["fit", "--model.selector.patches=3"],
-            "--model.selector.patches was given before anything that it could change: first give a configuration, ",
+            "--model.selector.patches changes a model, but nothing says which: give a configuration, for example ",
         ),
         (
             ["fit", "--model.selector=TopK"],
-            "--model.selector was given before anything that it could change: first give a configuration, for example ",
+            "--model.selector changes a model, but nothing says which: give a configuration, for example --config ",
         ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

@@ -30,28 +30,12 @@ VALIDATION = ("validation", "valid", "val")
 SHOWN = 20  # problems of one part of the folder that are printed
 
 
-class SynthParser(Parser):
-    """A parser that collects the options of the dataset (`--dataset.people=1`) unparsed."""
-
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """As the base class, with `dataset_options` in the namespace."""
-        options: list[str] = []
-        others: list[str] = []
-        words = iter(args or [])
-        for word in words:
-            if word.startswith("--dataset."):
-                options.append(word if "=" in word else f"{word}={next(words, '')}")
-            else:
-                others.append(word)
-        parsed, unknown = super().parse_known_args(others, namespace)
-        parsed.dataset_options = options
-        return parsed, unknown
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare `synth` and `check`."""
-    actions = parser.add_subparsers(dest="action", required=True, metavar="{synth,check}", parser_class=SynthParser)
-    synth = actions.add_parser("synth", help="write a dataset as files, in the official layout of its task")
+    actions = parser.add_subparsers(dest="action", required=True, metavar="{synth,check}", parser_class=Parser)
+    synth = actions.add_parser(
+        "synth", help="write a dataset as files, in the official layout of its task", prefix="--dataset."
+    )
     synth.add_argument(
         "dataset",
         nargs="?",
@@ -142,7 +126,7 @@ def _make(
     """Make the dataset of a split; it gets split, count, size and seed if it has such arguments."""
     from zoo.study.plan.resolve import make_from_options
 
-    for option in arguments.dataset_options:
+    for option in arguments.part_options:
         argument = re.split("[.=]", option)[1]
         if argument not in hints:
             known = nearest(argument, [name for name in hints if name != "return"])
@@ -160,7 +144,7 @@ def _make(
         )
     options = [f"--dataset.{name}={value}" for name, value in values.items()]
     try:
-        return make_from_options(cls, "dataset", options + arguments.dataset_options)
+        return make_from_options(cls, "dataset", options + arguments.part_options)
     except ValueError as error:
         raise ZooError(str(error)) from error
 

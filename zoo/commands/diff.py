@@ -194,7 +194,7 @@ def print_metrics(pairs: list[Pair]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from zoo.study.report.numbers import number, signed
+    from zoo.study.record import number, signed
 
     table = Table(title="metrics", title_justify="left")
     table.add_column("", overflow="fold")

@@ -26,11 +26,13 @@ def run(arguments: argparse.Namespace) -> int:
         print(json.dumps(plugins, indent=2))
         return 0
     for slot in chosen:
-        print(slot.name)
+        print(f"{slot.name:<24} {(slot.base or 'data').replace(':', '.')}")
         for name, claims in slot.plugins().items():
             owners = ", ".join(claim.origin for claim in claims)
             note = "   (ambiguous: see zoo doctor)" if len(claims) > 1 else ""
             if isinstance(error := slot.from_files.get(claims[0].target, (None, None))[1], UnfitError):
                 note = f"   (broken: {str(error).rstrip('.')})"
             print(f"  {name:<22} {owners}{note}")
+    example = arguments.slot or chosen[0].name
+    print(f"\n`zoo show {example}` says what a part of that slot must do, `zoo show NAME` what a part does.")
     return 0

@@ -1,6 +1,8 @@
-"""Show a plugin, weights of the catalogue, a checkpoint or a published file.
+"""Show a plugin, a slot, weights of the catalogue, a checkpoint or a published file.
 
-A plugin is shown with its arguments, documentation, distribution and licence.
+A plugin is shown with its arguments, documentation, distribution and licence. A slot, by its name or that of its base
+class, is shown with its contract: the base class with its attributes, methods and an example. `zoo show study` lists
+the keys of a study file.
 """
 
 import argparse
@@ -8,8 +10,8 @@ import inspect
 from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
 
-from zoo.core.registry import find_plugin, get_slot
-from zoo.core.slot import Plugin
+from zoo.core.registry import find_plugin, get_slot, slots
+from zoo.core.slot import Plugin, Slot
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,11 +23,63 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the description; return 0."""
     if Path(arguments.name).is_file():
         show_file(arguments.name)
+    elif arguments.name == "study":
+        from zoo.study.record import documented_keys
+
+        print(documented_keys())
+    elif slot := find_slot(arguments.name):
+        show_slot(slot)
     elif "-" in arguments.name:  # in every name of weights, and in no name of a class
         show_weights(arguments.name)
     else:
         show_plugin(arguments.name)
     return 0
+
+
+def find_slot(name: str) -> Slot | None:
+    """Return the slot of this name, or the one whose base class has it."""
+    named = (slot for slot in slots().values() if name in (slot.name, (slot.base or "").rpartition(":")[2]))
+    return next(named, None)
+
+
+def show_slot(slot: Slot) -> None:
+    """Print the contract of a slot: its base class, attributes and methods, and the plugins that there are."""
+    print(f"{slot.name}  (zoo.{slot.name}, {slot.word}, version {slot.version})")
+    if slot.base is None:
+        print("\nIts plugins are data, without a base class.")
+    else:
+        base = slot.base_class()
+        print(f"from {base.__module__} import {base.__name__}\n\n{inspect.cleandoc(base.__doc__ or '')}")
+        own = [cls for cls in reversed(base.__mro__) if cls.__module__.startswith(base.__module__.partition(".")[0])]
+        classes = [cls for cls in own if cls.__name__ != "Part"]
+        for title, lines in (("Attributes", attribute_lines(classes)), ("Methods", method_lines(base, classes))):
+            print("\n".join([f"\n{title}:", *(f"  {line}" for line in lines or ["none"])]))
+    print(f"\nPlugins: {', '.join(slot.names()) or 'none'}. `zoo show NAME` shows one.")
+
+
+def attribute_lines(classes: list[type]) -> list[str]:
+    """Return `name: type = value` for each public attribute that these classes define for their subclasses."""
+    lines = {}
+    for cls in classes:
+        annotations = inspect.get_annotations(cls)
+        for name in [*annotations, *vars(cls)]:
+            value = vars(cls).get(name, ...)
+            if not name.startswith("_") and not callable(value):
+                typed = f": {inspect.formatannotation(annotations[name])}" if name in annotations else ""
+                lines[name] = f"{name}{typed}{'' if value is ... or isinstance(value, property) else f' = {value!r}'}"
+    return list(lines.values())
+
+
+def method_lines(base: type, classes: list[type]) -> list[str]:
+    """Return each public method that these classes define, with its first line, marked where a part must have it."""
+    required: frozenset[str] = getattr(base, "__abstractmethods__", frozenset())
+    methods = {name: method for cls in classes for name, method in vars(cls).items() if inspect.isfunction(method)}
+    return [
+        f"{name}{inspect.signature(method)}{' (required)' * (name in required)}\n"
+        f"      {(inspect.getdoc(method) or '').partition(chr(10))[0]}"
+        for name, method in methods.items()
+        if not name.startswith("_") or name in required
+    ]
 
 
 def show_plugin(name: str) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo.runner.help import Parser
+from zoo.study.record import documented_keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,34 +22,17 @@ if TYPE_CHECKING:
     from zoo.study.record import Run
 
 
-class RunParser(Parser):
-    """A parser that leaves the options of the engine (`--engine.slots=2`) to the engine."""
-
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """As the base class, with `engine_options` in the namespace."""
-        options: list[str] = []
-        rest: list[str] = []
-        words = iter(args or [])
-        for word in words:
-            if not word.startswith("--engine."):
-                rest.append(word)
-            else:
-                options.append(word if "=" in word else f"{word}={next(words, '')}")
-        parsed, unknown = super().parse_known_args(rest, namespace)
-        parsed.engine_options = options
-        return parsed, unknown
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare `plan`, `run`, `status`, `speed`, `report` and `execute`."""
-    actions = parser.add_subparsers(
-        dest="action", required=True, metavar="{plan,run,status,speed,report,execute}", parser_class=RunParser
-    )
-    plan = actions.add_parser("plan", help="resolve, check and build every row; run nothing")
-    run_ = actions.add_parser("run", help="carry out what is missing or stale")
-    status = actions.add_parser("status", help="show the state of every run, from the directories alone")
-    speed = actions.add_parser("speed", help="measure frames per second where that was not done yet")
-    report = actions.add_parser("report", help="compare what is done: tables, intervals and plots")
+    parser.epilog = documented_keys()
+    names = "{plan,run,status,speed,report,execute}"
+    actions = parser.add_subparsers(dest="action", required=True, metavar=names, parser_class=Parser)
+    own: Any = {"prefix": "--engine."}
+    plan = actions.add_parser("plan", help="resolve, check and build every row; run nothing", **own)
+    run_ = actions.add_parser("run", help="carry out what is missing or stale", **own)
+    status = actions.add_parser("status", help="show the state of every run, and which ones `run` would repeat", **own)
+    speed = actions.add_parser("speed", help="measure frames per second where that was not done yet", **own)
+    report = actions.add_parser("report", help="compare what is done: tables, intervals and plots", **own)
     for action in (plan, run_, status, speed, report):
         action.add_argument("file", metavar="FILE", help="a study file, or a shipped one: studies/bgmv2_refinement")
         action.add_argument("--profile", metavar="NAME", help="a profile of the study, such as smoke, cpu or full")
@@ -68,14 +52,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     report.add_argument(
         "-o", "--output", type=Path, metavar="DIR", help="where report.* are written (default: the study's folder)"
     )
-    execute = actions.add_parser("execute", help="carry out one run that `zoo study run` wrote down")
+    execute = actions.add_parser("execute", help="carry out one run that `zoo study run` wrote down", **own)
     execute.add_argument("directory", metavar="DIR", help="the run's directory; - takes one a line from standard input")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the action; the exit code is 0 when every run is done."""
-    if arguments.engine_options and arguments.action != "run":
-        raise ValueError(f"{arguments.engine_options[0]}: `zoo study {arguments.action}` has no engine; `run` has.")
+    if arguments.part_options and arguments.action != "run":
+        raise ValueError(f"{arguments.part_options[0]}: `zoo study {arguments.action}` has no engine; `run` has.")
     if arguments.action == "execute":
         return _execute(arguments.directory)
     from zoo.study.file import read_study
@@ -122,7 +106,7 @@ def _run(study: "Study", arguments: argparse.Namespace) -> int:
     from zoo.study.run.start import make_engine, run_study
     from zoo.study.run.wandb import wandb_loggers
 
-    engine = make_engine(arguments.engine, arguments.engine_options)
+    engine = make_engine(arguments.engine, arguments.part_options)
     plan = make_plan(study)
     outcome = run_study(plan, arguments.runs, engine, arguments.retry_failed, arguments.force)
     if not engine.waits:
@@ -151,9 +135,10 @@ def _plan(plan: "Plan", measure: bool) -> int:
 
 
 def _status(study: "Study", runs: Path) -> int:
+    from zoo.study.plan.planner import resolve_plan
     from zoo.study.report.tables import show_status
 
-    return int(show_status(study, runs))
+    return int(show_status(resolve_plan(study), runs))
 
 
 def _speed(study: "Study", runs: Path) -> int:

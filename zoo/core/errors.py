@@ -1,6 +1,7 @@
 """`ZooError`, the base class of all errors raised on purpose, and the sentence that a user reads about an error."""
 
 import re
+import textwrap
 
 
 class ZooError(ValueError):
@@ -19,30 +20,27 @@ class ZooError(ValueError):
 
 
 def explain(error: BaseException) -> str:
-    """Return the message of an error in one line, or that of the `ZooError` that it was raised from.
+    """Return the message of an error in one line, with the kind of error unless it was raised on purpose.
 
     Example:
-        >>> explain(OSError(28, "No space left on device"))
-        '[Errno 28] No space left on device'
+        >>> explain(ZooError("expected rows ≥ 1.")), explain(KeyError("rows"))
+        ('expected rows ≥ 1.', "KeyError: 'rows'")
     """
-    current: BaseException | None = error
-    while current is not None and not isinstance(current, ZooError):
-        current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
-    text = str(current or error)
+    text = str(on_purpose(error) or error)
     # An error of a DataLoader worker carries the worker's traceback before its message.
     caught = re.match(r"Caught (\w+) in DataLoader worker", text)
     if caught:
         text = text.rpartition(f"{caught[1]}: ")[2]
-    return " ".join(text.split()) or type(error).__name__
+    text = textwrap.shorten(text, 1000, placeholder=" …")
+    return text if on_purpose(error) and text else f"{type(error).__name__}{f': {text}' * bool(text)}"
 
 
-def is_on_purpose(error: BaseException) -> bool:
-    """Return whether the message of an error suffices: ours, a part's `ValueError`, or one about files and numbers.
-
-    Subclasses of `ValueError`, such as a JSON reader's, come from inside a library: where they happened matters.
-
-    Example:
-        >>> is_on_purpose(ValueError("expected rows ≥ 1.")), is_on_purpose(KeyError("rows"))
-        (True, False)
+def on_purpose(error: BaseException) -> BaseException | None:
+    """Return the error whose message suffices: a `ZooError` that this one was raised from, or the error itself if it is
+    a part's `ValueError` or is about files and numbers; None for any other, where it matters where it happened.
     """
-    return isinstance(error, ZooError | OSError | FloatingPointError) or type(error) is ValueError
+    current: BaseException | None = error
+    while current is not None and not isinstance(current, ZooError):
+        current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
+    suffices = isinstance(error, OSError | FloatingPointError) or type(error) is ValueError
+    return current or (error if suffices else None)

@@ -18,7 +18,7 @@ from zoo.core.registry import get_slot, imported
 from zoo.core.spec import copy_plain
 from zoo.hub.pull import catalogue_entry, weights_file
 from zoo.runner.configs import shipped
-from zoo.runner.overrides import Source, as_source, as_words, replace_slots, resolve_names
+from zoo.runner.overrides import Source, as_source, as_words, class_at, replace_slots, resolve_names
 from zoo.runner.parser_errors import CommandLineError
 from zoo.runner.values import read_value
 from zoo.training.models import named_spec
@@ -37,6 +37,7 @@ def expanded(command: str, arguments: list[str]) -> Iterator[list[str]]:
         sources = [source for option, value in pairs(arguments) for source in sources_of(command, option, value)]
         # The settings of a checkpoint come first, so that all others override them.
         sources.sort(key=lambda source: not source.from_checkpoint)
+        choose_help(sources)
         replace_slots(sources)
         for source in sources:
             resolve_names(source)
@@ -77,6 +78,25 @@ def sources_of(command: str, option: str, value: str | None) -> Iterator[Source]
         yield as_source("--weights_only", "true", read_value)
     else:
         yield as_source(option, value, read_value)
+
+
+def choose_help(sources: list[Source]) -> None:
+    """Complete options such as `--model.help` by the class that the other sources choose, and put them last, in place.
+
+    Raises:
+        CommandLineError: no source chooses one.
+    """
+    sources.sort(key=lambda source: source.option.endswith(".help"))
+    for source in sources:
+        if source.option.endswith(".help") and source.text is None:
+            chosen = [name for other in sources if (name := class_at(other, source.path[:-1])) is not None]
+            if not chosen:
+                names = ", ".join(get_slot("modules").names()) if source.path == ("model", "help") else "TopK"
+                raise CommandLineError(
+                    f"{source.option} needs a class, {source.option}=CLASS (such as {names}), or a configuration that "
+                    "chooses one, --config matting/quickstart."
+                )
+            source.text = chosen[-1]
 
 
 def run_settings(checkpoint: Path) -> dict[str, Any]:

@@ -7,13 +7,15 @@ metrics.csv, checkpoints/, pictures/.
 import argparse
 import errno
 import logging
+import os
 import re
 import signal
 import sys
 import tempfile
+import traceback
 import warnings
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Union, get_args
@@ -49,6 +51,24 @@ STRICT: dict[str, Any] = {"exit_on_error": False, "allow_abbrev": False, "parser
 
 PRINT = "--print_config"
 """The option that prints the resolved configuration instead of running."""
+
+INTRODUCTION = """zoo {command} --config FILE [options]
+
+  --config FILE           a configuration of yours, or a shipped one such as matting/quickstart; later ones override
+  --model=NAME            a named model, see `zoo list models`
+  --model.PART=CLASS      another class for a part, see `zoo list`: --model.selector=RandomPatches
+  --model.PART.ARG=VALUE  an argument of a part: --model.selector.patches=500; --data.… the same for the data
+  --model.help            the arguments of the model that the configuration chooses
+  --model.PART.help       the arguments of a part; with =CLASS those of another one
+  --ckpt_path FILE        a checkpoint: `fit` resumes from it, the other commands measure or run it
+  --name, --runs          the run is written to RUNS/NAME/version_N
+  --print_config          print the resolved configuration and exit
+
+zoo {command} --config matting/quickstart --model.selector.patches=500 --trainer.max_epochs=1
+
+{anywhere}
+Everything below is Lightning's."""
+"""The beginning of the help of Lightning's commands."""
 
 PARSERS: dict[tuple[type, str], dict[str, Any]] = {}
 """Cache of `ZooCLI.setup_parser`, by class and command. A parser finds plugins when it is used."""
@@ -175,7 +195,7 @@ class ZooCLI(LightningCLI):
         return {self.command: LightningCLI.subcommands()[self.command]}
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        parser.epilog = ANYWHERE
+        parser.usage = INTRODUCTION.format(command=self.command, anywhere=ANYWHERE)  # unlike a description not wrapped
         parser.add_argument(
             "--name", type=str, default="run", help="name of the run; its directory is RUNS/NAME/version_N"
         )
@@ -205,6 +225,7 @@ class ZooCLI(LightningCLI):
             print("No checkpoint is given (--ckpt_path or --model.checkpoint): the network's weights are untrained.")
         if self.subcommand == "fit" and settings.get("ckpt_path"):
             check_unfinished(settings.ckpt_path, settings.trainer)
+        check_folder(Path(settings.runs, settings.name))
         # Saved before W&B's settings are completed, which belong to this run and not to its configuration.
         self.save_config_kwargs["settings"] = plain(self._parser(self.subcommand), settings)
         self.record = CSVLogger(settings.runs, settings.name)
@@ -289,8 +310,16 @@ def check_unfinished(path: str, trainer: Namespace) -> None:
             )
 
 
+def check_folder(folder: Path) -> None:
+    """Raise CommandLineError unless a folder can be made or written to; nothing is made."""
+    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        problem = "cannot be written to" if there.is_dir() else "is a file"
+        raise CommandLineError(f"{there} {problem}, so there is no place for the run: give another --runs or --name.")
+
+
 class RunRecord(Callback):
-    """Callback that writes config.yaml and environment.json into the run directory and logs both."""
+    """Callback that writes config.yaml, environment.json and, after an error, error.txt into the run directory."""
 
     def __init__(
         self,
@@ -313,6 +342,13 @@ class RunRecord(Callback):
         for logger in trainer.loggers:
             if not isinstance(logger, CSVLogger):
                 logger.log_hyperparams({**self.settings, "environment": recorded})
+
+    def on_exception(self, trainer: Trainer, pl_module: Any, exception: BaseException) -> None:
+        if self.written and trainer.log_dir is not None and isinstance(exception, Exception):
+            file = Path(trainer.log_dir) / "error.txt"
+            with suppress(OSError):  # as on a full disk, which may be the error itself
+                write_text(file, "".join(traceback.format_exception(exception)))
+                exception.add_note(f"The traceback is in {file}.")
 
 
 class RunCheckpoint(ModelCheckpoint):

@@ -19,6 +19,8 @@ from zoo.core.spec import type_hints
 from zoo.runner.configs import CONFIGS
 
 EXAMPLE = "a configuration, for example --config matting/quickstart"
+TOP_KEYS = ["trainer", "model", "data", "name", "runs", "seed_everything", "ckpt_path", "weights_only"]
+TOP_KEYS += ["verbose", "return_predictions", "config"]
 GENERAL_OPTIONS = ("--config", "--name", "--runs", "--seed_everything", "--model", "--data", "--ckpt_path", "--plugin")
 TYPE_NAMES = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text", "NoneType": "null"}
 TYPE_PATTERN = r"Expected an? (<class '[\w.]+'>|[\w.]+\[.*?\])"
@@ -51,6 +53,10 @@ def sentence(command: str, message: str, settings: Sequence[Any] = ()) -> str:
     owners = re.findall(r"Problem with given class_path '([\w.]+)': ", text)
     keys, nested = re.findall(r"Parser key \"([\w.]+)\"", text), re.findall(r"NestedArg\(key='([\w.]+)'", text)
     place = ".".join([keys[0], nested[-1]] if keys and nested else keys)
+    keys_of_files = [str(key) for content in settings if isinstance(content, dict) for key in content]
+    for key in keys_of_files:
+        if key not in TOP_KEYS:
+            return f"a configuration has the key '{key}'{nearest(key, TOP_KEYS)}"
     subject = ParserMessage(command, text, owners[-1] if owners else "", place, settings)
     for pattern, rule in RULES:
         if match := re.search(pattern, text):
@@ -95,8 +101,7 @@ def missing_class(message: ParserMessage) -> str:
     """Return the sentence about arguments of a part whose class is not chosen: often, a key is misspelt."""
     nodes, place, keys = message.settings, message.place, message.place.split(".")
     if not message.owner and keys[0] != "trainer":
-        first = f"{EXAMPLE}, or --model=bgmv2_resnet50"
-        return f"--{place} was given before anything that it could change: first give {first}."
+        return f"--{place} changes a {keys[0]}, but nothing says which: give {EXAMPLE}, or --{keys[0]}=CLASS."
     for position, key in enumerate(keys[:-1]):
         arguments = [node.get("init_args", node) for node in nodes if isinstance(node, dict)]
         nodes = [node[key] for node in arguments if key in node]
@@ -122,7 +127,10 @@ def unknown_class(message: ParserMessage, path: str) -> str:
     if name not in known and others:
         return f"{place} got '{name}', a {others[0]}; expected a {word}: {', '.join(known)}."
     if name not in known:
-        return f"{place}: no {word} named '{name}'{nearest(name, known)}"
+        # A name of a library's model is an argument of the class that knows the library.
+        takers = [each for each, cls in slot.load_all().items() if "name" in type_hints(getattr(cls, "__init__", None))]
+        by_name = f" {takers[0]} takes names of models: --{place}.name={name}." if takers else ""
+        return f"{place}: no {word} named '{name}'{nearest(name, known)}{by_name}"
     return f"{place}: the {word} '{name}' cannot be used here."
 
 
@@ -149,7 +157,7 @@ def missing_configuration(message: ParserMessage, file: str) -> str:
     path = Path(file)
     typed = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
     shipped = sorted(str(file.relative_to(CONFIGS).with_suffix("")) for file in CONFIGS.rglob("*.yaml"))
-    return f"there is no configuration {typed}, neither a file nor a shipped one (shipped: {', '.join(shipped)})."
+    return f"there is no configuration {typed}, neither a file nor a shipped one{nearest(str(typed), shipped)}"
 
 
 def wrong_value(message: ParserMessage, _: str) -> str:

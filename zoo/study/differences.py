@@ -48,7 +48,7 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Dif
 
 
 def unequal(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Difference]:
-    """Return the keys in which two flat mappings differ, in the order of `differences`."""
+    """Return the keys in which two flat mappings differ, in the order of `differences`; 1 batch is not 1.0 of all."""
     keys = list(before)
     position = 0
     for key in after:
@@ -56,7 +56,7 @@ def unequal(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Differe
             keys.insert(position, key)
         position = keys.index(key) + 1
     pairs = (Difference(key, before.get(key, ABSENT), after.get(key, ABSENT)) for key in keys)
-    return [pair for pair in pairs if pair.before != pair.after]
+    return [pair for pair in pairs if repr(pair.before) != repr(pair.after)]
 
 
 def unnamed(before: Mapping[str, Any], after: Mapping[str, Any], named: Iterable[str]) -> list[Difference]:

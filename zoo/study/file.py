@@ -19,7 +19,8 @@ import json
 import re
 from argparse import ArgumentError
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from copy import deepcopy
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -30,10 +31,9 @@ from jsonargparse.typing import NonNegativeInt, PositiveInt
 from zoo.core.errors import ZooError
 from zoo.core.plain_yaml import read_yaml
 from zoo.core.slot import nearest
-from zoo.core.spec import copy_plain
 from zoo.runner.configs import CONFIGS
 from zoo.study.differences import Difference
-from zoo.study.record import digest, folder_name
+from zoo.study.record import digest, folder_name, measuring
 
 NOISE_FLOOR = "A/A"
 """The row that is the baseline with other seeds: the difference between the two is noise."""
@@ -121,17 +121,7 @@ class Resources:
 class Study:
     """A study file, with one of its profiles laid over it.
 
-    Args:
-        file, name, profile: where it was read, the study's name, and the chosen profile, or None.
-        base: configurations, each over the one before it.
-        set: changes for all rows, by dotted key.
-        baseline: the row that the others are compared with.
-        seeds: of the runs; each row is run with each.
-        noise_floor: whether the baseline is also run with as many other seeds, as the row `A/A`.
-        sizes: (height, width) of images, by name, for which multiply-adds are counted.
-        frames_per_second: whether networks are timed on images of these sizes once all runs have finished.
-        source: of the published values.
-        plugins: Python files with parts that the rows use.
+    `file` is where it was read, `profile` the chosen one. The other fields are keys of the file, documented in `KEYS`.
     """
 
     file: Path
@@ -149,6 +139,7 @@ class Study:
     frames_per_second: bool
     first_stage: FirstStage | None
     robustness: tuple[Robustness, ...]
+    test_data_differs: bool
     source: str
     plugins: tuple[Path, ...]
 
@@ -157,6 +148,10 @@ class Study:
         """The names of all metrics that a run must have."""
         plotted = [name for robustness in self.robustness for name in robustness.metrics.values()]
         return list(dict.fromkeys([*(metric.name for metric in self.metrics), *plotted]))
+
+    def measuring(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the settings, by dotted key, in which all rows must agree so that their metrics compare."""
+        return measuring(settings, self.measured, data=not self.test_data_differs)
 
     @property
     def title(self) -> str:
@@ -180,7 +175,29 @@ class Study:
         return digest(json.dumps(said, default=str))
 
 
-KEYS = [*(key.name for key in fields(Study) if key.name not in ("file", "profile")), "grid", "profiles"]
+TEXT, FLAG, NAMES = (str, "text"), (bool, "true or false"), (dict, "names with values")
+CONFIGURATIONS = (str | list[str], "a configuration, or a list of them")
+
+STUDY: dict[str, tuple[Any, str]] = {
+    **dict.fromkeys(["name", "baseline", "source"], TEXT),
+    **dict.fromkeys(["noise_floor", "frames_per_second", "test_data_differs"], FLAG),
+    **dict.fromkeys(["set", "rows", "grid", "metrics", "sizes", "first_stage", "robustness", "resources"], NAMES),
+    "base": CONFIGURATIONS,
+    "seeds": (list[NonNegativeInt], "a list of different whole numbers from 0"),
+    "plugins": (list[str], "a list of Python files"),
+    "profiles": NAMES,
+}
+"""Type of each key of a study file, and what an error says that it expects; the following are those of its parts."""
+
+PROFILE = {key: expected for key, expected in STUDY.items() if key not in ("name", "profiles")}
+PROFILE["rows"] = (dict | list[str], "rows by their names, or a list of names to keep")
+ROW = {"changes": NAMES, "evaluate_only": FLAG, "note": TEXT, "published": NAMES}
+METRIC = {"direction": (Literal["lower", "higher"], "lower or higher"), "label": TEXT, "unit": TEXT}
+FIRST = {"base": CONFIGURATIONS, "set": NAMES, "takes": (list[str], "a list of keys, [model.backbone]")}
+RESOURCES = {
+    "threads": (PositiveInt, "a whole number from 1"),
+    "gpus": (NonNegativeInt, "a whole number from 0"),
+}
 
 MERGED = ("set", "rows", "metrics", "resources")
 """Keys that a profile adds to; its other keys replace the study's."""
@@ -198,13 +215,12 @@ def read_study(path: str, profile: str | None = None) -> Study:
     except (ValueError, OSError) as error:
         raise ZooError(str(error)) from error
     where = f"the study {file.name}"
-    content = mapping(content, where)
-    check_keys(content, KEYS, where)
-    profiles = mapping(content.pop("profiles", {}), f"{where}: profiles")
+    content = checked(content, where, STUDY)
+    profiles = content.pop("profiles", {})
     if profile is not None:
         if profile not in profiles:
             raise ZooError(f"{where} has no profile '{profile}'{nearest(profile, list(profiles))}")
-        content = with_profile(content, mapping(profiles[profile], f"profile '{profile}'"), profile)
+        content = checked(with_profile(content, profiles[profile], profile), where, STUDY)
     return Study(file=file, profile=profile, **read_fields(content, where, file))
 
 
@@ -217,44 +233,38 @@ def find(path: str) -> Path:
     raise ZooError(f"there is no study {path}, neither a file nor a shipped one{nearest(path, shipped)}")
 
 
-def with_profile(content: dict[str, Any], overlay: dict[str, Any], profile: str) -> dict[str, Any]:
+def with_profile(content: dict[str, Any], overlay: Any, profile: str) -> dict[str, Any]:
     """Return the study with a profile laid over it: a row that is null there is left out, a list names rows to keep."""
-    check_keys(overlay, [key for key in KEYS if key not in ("name", "profiles")], f"profile '{profile}'")
-    result = content | {key: value for key, value in overlay.items() if key not in MERGED}
-    for key in MERGED:
-        if key not in overlay:
-            continue
-        below = mapping(content.get(key), key)
-        if key == "rows" and isinstance(overlay[key], list):
-            for name in overlay[key]:
+    overlay = checked(overlay, f"profile '{profile}'", PROFILE)
+    result = content | overlay
+    for key in set(MERGED) & set(overlay):
+        below, above = content.get(key, {}), overlay[key]
+        if isinstance(above, list):
+            for name in above:
                 if name not in below:
                     raise ZooError(f"profile '{profile}' keeps the row '{name}'{nearest(str(name), list(below))}")
-            result[key] = {name: below[name] for name in overlay[key]}
+            result[key] = {name: below[name] for name in above}
         elif key == "set":
-            result[key] = dotted(below, "set") | dotted(overlay[key], "set")
+            result[key] = dotted(below, "set") | dotted(above, "set")
         else:
-            above = mapping(overlay[key], f"profile '{profile}': {key}")
             left_out = [name for name, entry in above.items() if entry is None]
             result[key] = {name: entry for name, entry in (below | above).items() if name not in left_out}
     return result
 
 
 def read_fields(content: dict[str, Any], where: str, file: Path) -> dict[str, Any]:
-    """Return the fields of `Study` except `file` and `profile`; every error says where.
-
-    Types are checked by jsonargparse, see `checked`.
-    """
+    """Return the fields of `Study` except `file` and `profile`; types are checked, and every error says where."""
     for key in ("base", "baseline", "metrics"):
         if not content.get(key):
             raise ZooError(f"{where} has no {key}.")
-    name = str(content.get("name", file.stem))
+    name = content.get("name", file.stem)
     if not re.fullmatch(r"[\w.-]+", name):
         raise ZooError(
             f"{where} has the name '{name}'; expected letters, digits and _-. only, since a folder has that name."
         )
     rows = read_rows(content, where)
     names = [row.name for row in rows]
-    baseline = str(content["baseline"])
+    baseline = content["baseline"]
     if baseline not in names:
         raise ZooError(f"{where} has the baseline '{baseline}', which is no row{nearest(baseline, names)}")
     if rows[names.index(baseline)].evaluate_only:
@@ -262,18 +272,12 @@ def read_fields(content: dict[str, Any], where: str, file: Path) -> dict[str, An
     if not content.get("source") and any(row.published for row in rows):
         raise ZooError(f"{where} has published values but no source that says where they are from.")
     seeds = content.get("seeds", [0])
-    said = f"{where} has the seeds {seeds}; expected a list of different whole numbers from 0."
-    if not checked(seeds, list[NonNegativeInt], said) or len(set(seeds)) < len(seeds) or max(seeds) >= 2**32:
-        raise ZooError(said)
-    sizes = mapping(content.get("sizes"), f"{where}: sizes")
-    for size, value in sizes.items():
-        said = f"{where} has the size {size}: {value}; expected [height, width] in pixels."
-        checked(value, tuple[PositiveInt, PositiveInt], said)
-    frames_per_second = flag(content, "frames_per_second", where)
-    if frames_per_second and not sizes:
+    if not seeds or len(set(seeds)) < len(seeds) or max(seeds) >= 2**32:
+        raise ZooError(f"{where} has seeds: {seeds}; expected {STUDY['seeds'][1]}.")
+    pixels = (tuple[PositiveInt, PositiveInt], "[height, width] in pixels")
+    sizes = checked(content.get("sizes"), f"{where}: sizes", dict.fromkeys(content.get("sizes", ()), pixels))
+    if content.get("frames_per_second") and not sizes:
         raise ZooError(f"{where} has frames_per_second but no sizes of images to measure them on.")
-    plugins = content.get("plugins", [])
-    said = f"{where} has plugins: {plugins}; expected a list of Python files."
     return {
         "name": name,
         "base": read_base(content["base"], file),
@@ -281,37 +285,30 @@ def read_fields(content: dict[str, Any], where: str, file: Path) -> dict[str, An
         "baseline": baseline,
         "rows": rows,
         "seeds": tuple(seeds),
-        "metrics": read_metrics(content["metrics"], where),
-        "resources": read_resources(content.get("resources"), where),
-        "noise_floor": flag(content, "noise_floor", where, default=True),
+        "metrics": read_metrics(content["metrics"]),
+        "resources": Resources(**checked(content.get("resources"), f"{where}: resources", RESOURCES)),
+        "noise_floor": content.get("noise_floor", True),
         "sizes": {str(size): tuple(value) for size, value in sizes.items()},
-        "frames_per_second": frames_per_second,
+        "frames_per_second": content.get("frames_per_second", False),
         "first_stage": read_first_stage(content.get("first_stage"), f"{where}: first_stage", file),
-        "robustness": read_robustness(content.get("robustness"), where),
-        "source": str(content.get("source", "")),
-        "plugins": tuple((file.parent / path).resolve() for path in checked(plugins, list[str], said)),
+        "robustness": read_robustness(content.get("robustness", {}), where),
+        "test_data_differs": content.get("test_data_differs", False),
+        "source": content.get("source", ""),
+        "plugins": tuple((file.parent / path).resolve() for path in content.get("plugins", ())),
     }
 
 
 def read_rows(content: dict[str, Any], where: str) -> tuple[Row, ...]:
     """Return the rows and those of the grid; ZooError for two whose folders have one name."""
     rows = []
-    for name, entry in mapping(content.get("rows"), f"{where}: rows").items():
-        of_row = f"row '{name}'"
-        entry = mapping(entry, of_row)
-        check_keys(entry, ["changes", "evaluate_only", "note", "published"], of_row)
-        published = mapping(entry.get("published"), f"{of_row}: published")
-        said = f"{of_row} has the published value {{}}: {{!r}}; expected a number."
-        rows.append(
-            Row(
-                str(name),
-                dotted(entry.get("changes"), f"{of_row}: changes"),
-                flag(entry, "evaluate_only", of_row),
-                str(entry.get("note", "")),
-                {str(key): float(checked(value, float, said.format(key, value))) for key, value in published.items()},
-            )
-        )
-    rows += expand(mapping(content.get("grid"), f"{where}: grid"))
+    for name, entry in content.get("rows", {}).items():
+        entry = checked(entry, f"row '{name}'", ROW)
+        published = entry.get("published", {})
+        number = dict.fromkeys(published, (float, "a number"))
+        checked(published, f"row '{name}': published", number)
+        changes = dotted(entry.get("changes"), f"row '{name}': changes")
+        rows.append(Row(str(name), **entry | {"changes": changes, "published": published}))
+    rows += expand(content.get("grid", {}))
     folders: dict[str, str] = {folder_name(NOISE_FLOOR): NOISE_FLOOR}
     for row in rows:
         if row.folder in folders:
@@ -322,82 +319,71 @@ def read_rows(content: dict[str, Any], where: str) -> tuple[Row, ...]:
     return tuple(rows)
 
 
-def read_metrics(content: Any, where: str) -> tuple[Metric, ...]:
+def read_metrics(content: dict[str, Any]) -> tuple[Metric, ...]:
     """Return the columns of the table."""
     metrics = []
-    for name, entry in mapping(content, f"{where}: metrics").items():
-        of_metric = f"metric '{name}'"
-        entry = {"direction": entry} if isinstance(entry, str) else mapping(entry, of_metric)
-        check_keys(entry, ["direction", "label", "unit"], of_metric)
-        said = f"{of_metric} has the direction {entry.get('direction')!r}; expected lower or higher."
-        direction = checked(entry.get("direction"), Literal["lower", "higher"], said)
-        label = entry.get("label", str(name).rpartition("/")[2])
-        metrics.append(Metric(str(name), direction, str(label), str(entry.get("unit", ""))))
+    for name, entry in content.items():
+        entry = checked({"direction": entry} if isinstance(entry, str) else entry, f"metric '{name}'", METRIC)
+        if "direction" not in entry:
+            raise ZooError(f"metric '{name}' has no direction; expected lower or higher.")
+        metrics.append(Metric(str(name), **{"label": str(name).rpartition("/")[2], **entry}))
     return tuple(metrics)
-
-
-def read_resources(content: Any, where: str) -> Resources:
-    """Return the threads and GPUs of a run."""
-    entry = mapping(content, f"{where}: resources")
-    check_keys(entry, [key.name for key in fields(Resources)], f"{where}: resources")
-    for key, kind, least in (("threads", PositiveInt, 1), ("gpus", NonNegativeInt, 0)):
-        said = f"{where} has resources.{key}={entry.get(key)!r}; expected a whole number from {least}."
-        if entry.get(key) is not None:
-            checked(entry[key], kind, said)
-    return Resources(**entry)
 
 
 def read_first_stage(content: Any, where: str, file: Path) -> FirstStage | None:
     """Return the first stage; None where the study has none."""
     if content is None:
         return None
-    entry = mapping(content, where)
-    check_keys(entry, [key.name for key in fields(FirstStage)], where)
+    entry = checked(content, where, FIRST)
     if not entry.get("base"):
         raise ZooError(f"{where} has no base.")
-    takes = entry.get("takes", [])
-    said = f"{where} has takes: {takes!r}; expected a list of keys, [model.backbone]."
-    takes = tuple(checked(takes, list[str], said))
-    return FirstStage(read_base(entry["base"], file), dotted(entry.get("set"), f"{where}: set"), takes)
+    changes = dotted(entry.get("set"), f"{where}: set")
+    return FirstStage(read_base(entry["base"], file), changes, tuple(entry.get("takes", ())))
 
 
-def read_robustness(content: Any, where: str) -> tuple[Robustness, ...]:
+def read_robustness(content: dict[str, Any], where: str) -> tuple[Robustness, ...]:
     """Return the robustness plots, severities ascending."""
     plots = []
-    for name, metrics in mapping(content, f"{where}: robustness").items():
-        metrics = mapping(metrics, f"{where}: robustness '{name}'")
-        said = f"{where} has robustness '{name}': {metrics}; expected severities with their metrics."
-        severities = checked(sorted(metrics, key=str), list[float], said)
-        if len(severities) < 2:
-            raise ZooError(said)
-        plots.append(Robustness(str(name), {float(key): str(metrics[key]) for key in sorted(metrics, key=float)}))
+    for name, metrics in content.items():
+        if not isinstance(metrics, dict) or len(metrics) < 2 or not all(type(key) in (int, float) for key in metrics):
+            raise ZooError(f"{where} has robustness '{name}': {metrics}; expected severities with their metrics.")
+        plots.append(Robustness(str(name), {float(key): str(metrics[key]) for key in sorted(metrics)}))
     return tuple(plots)
 
 
 def read_base(content: Any, file: Path) -> tuple[str, ...]:
     """Return configurations: each next to the study file, otherwise of the working directory or shipped."""
-    names = map(str, content if isinstance(content, list) else [content])
+    names = content if isinstance(content, list) else [content]
     return tuple(str(own) if (own := file.parent / name).is_file() else name for name in names)
 
 
-def flag(content: Mapping[str, Any], key: str, where: str, default: bool = False) -> bool:
-    """Return the value of a key that is true or false."""
-    value = content.get(key, default)
-    return checked(value, bool, f"{where} has {key}: {value!r}; expected true or false.")
-
-
-def checked(value: Any, kind: Any, said: str) -> Any:
-    """Return the value if jsonargparse accepts it as one of this type; ZooError with the sentence `said` if not.
+def checked(value: Any, where: str, schema: Mapping[Any, tuple[Any, str]]) -> dict[str, Any]:
+    """Return the mapping that belongs here, without null; jsonargparse judges its values.
 
     Text is never taken for a number or a boolean.
+
+    Args:
+        value: read from the file; None is an empty mapping.
+        where: beginning of an error's message.
+        schema: type and expectation of each key.
+
+    Raises:
+        ZooError: no mapping, an unknown key, or a value of another type.
     """
-    try:
-        parsed = value_parser(kind).parse_object({"value": copy_plain(value)}).value
-    except ArgumentError as error:
-        raise ZooError(said) from error
-    if value is None or (list(parsed) if isinstance(parsed, tuple) else parsed) != value:
-        raise ZooError(said)
-    return value
+    if not isinstance(value, dict | None):
+        raise ZooError(f"{where} holds {value!r}; expected names with values.")
+    entry = {key: item for key, item in (value or {}).items() if item is not None}
+    for key, item in entry.items():
+        if key not in schema:
+            raise ZooError(f"{where} has no key '{key}'{nearest(str(key), list(schema))}")
+        kind, expected = schema[key]
+        try:
+            parsed = value_parser(kind).parse_object({"value": deepcopy(item)}).value
+        except ArgumentError:
+            parsed = None
+        if parsed is None or (list(parsed) if isinstance(parsed, tuple) else parsed) != item:
+            raise ZooError(f"{where} has {key}: {item!r}; expected {expected}.")
+    return entry
 
 
 @cache
@@ -435,7 +421,7 @@ def called(value: Any) -> str:
 def dotted(changes: Any, where: str) -> dict[str, Any]:
     """Return changes by dotted key, those of nested mappings too; a part (`class_path`) is one value."""
     result: dict[str, Any] = {}
-    for key, value in mapping(changes, where).items():
+    for key, value in (changes or {}).items():
         if not isinstance(key, str) or not all(key.split(".")):
             raise ZooError(f"{where} has the key {key!r}; expected one as typed, model.selector.patches.")
         key = ".".join(part for part in key.split(".") if part != "init_args") or key
@@ -447,19 +433,3 @@ def dotted(changes: Any, where: str) -> dict[str, Any]:
                 raise ZooError(f"{where} has '{name}' twice.")
             result[name] = item
     return result
-
-
-def mapping(value: Any, where: str) -> dict[str, Any]:
-    """Return the mapping that belongs here, an empty one for None; ZooError for anything else."""
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise ZooError(f"{where} holds {value!r}; expected names with values.")
-    return dict(value)
-
-
-def check_keys(value: Mapping[str, Any], known: list[str], where: str) -> None:
-    """Raise ZooError for the first unknown key."""
-    for key in value:
-        if key not in known:
-            raise ZooError(f"{where} has no key '{key}'{nearest(str(key), known)}")

@@ -2,12 +2,13 @@
 
 import os
 import subprocess
+import time
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from zoo.core.spec import Part
-from zoo.study.record import ZOO, Run, read_run
+from zoo.study.record import ZOO, Run, duration, read_run
 
 WORKER = [*ZOO, "study", "execute", "-"]
 """The command of a `Worker`."""
@@ -91,15 +92,40 @@ def waves(runs: Sequence[Run]) -> list[list[Run]]:
     return groups
 
 
-def announce(run: Run, number: int, count: int) -> None:
-    """Print one line about a run that has finished, the `number`-th of `count`; its result is in its directory."""
-    run = read_run(run.directory)
-    if run.status in ("done", "failed"):
-        shown = [f"{name} {run.metrics[name]:.4g}" for name in run.metric_names[:3] if name in run.metrics]
-        outcome = f"{run.status}, {run.reason or ', '.join([*shown, f'{sum(run.seconds.values()):.0f} s'])}"
-    else:
-        outcome = "unfinished, ended without a result"
-    print(f"[{number}/{count}] {run.title}: {outcome}", flush=True)
+class Progress:
+    """Prints a line when a run begins and one when it has finished, with its result and about how long the rest takes.
+
+    Args:
+        count: number of all runs.
+
+    Example:
+        >>> Progress(3).begin(Run("small", "by error", seed=0))
+        [1/3] by error, seed 0: begins
+    """
+
+    def __init__(self, count: int) -> None:
+        self.count, self.begun, self.finished = count, 0, 0
+        self.start = time.monotonic()
+
+    def begin(self, run: Run) -> None:
+        """Print the line of a run that begins."""
+        self.begun += 1
+        print(f"[{self.begun}/{self.count}] {run.title}: begins", flush=True)
+
+    def end(self, run: Run) -> None:
+        """Print the line of a run that has finished; its result is in its directory."""
+        self.finished += 1
+        run = read_run(run.directory)
+        if run.status in ("done", "failed"):
+            shown = [f"{name} {run.metrics[name]:.4g}" for name in run.metric_names[:3] if name in run.metrics]
+            outcome = f"{run.status}, {run.reason or ', '.join([*shown, duration(sum(run.seconds.values()))])}"
+        else:
+            outcome = "unfinished, ended without a result"
+        left = (time.monotonic() - self.start) / self.finished * (self.count - self.finished)
+        print(
+            f"[{self.finished}/{self.count}] {run.title}: {outcome}{f'; about {duration(left)} left' * (left > 0)}",
+            flush=True,
+        )
 
 
 class Worker:

@@ -15,10 +15,11 @@ A first stage, which several rows start from, lies in STUDY/first_stage/ROW/seed
 import csv
 import hashlib
 import json
+import math
 import re
 import shlex
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from functools import cache
@@ -30,6 +31,7 @@ from filelock import FileLock, Timeout
 
 from zoo.core.errors import ZooError
 from zoo.core.registry import find_plugin
+from zoo.study.differences import flat
 
 JOB, CONFIG, FITTED, SAMPLES, RESULT = "job.json", "config.yaml", "fitted.json", "samples.csv", "result.json"
 
@@ -53,6 +55,38 @@ PLACES = ("name", "runs", "ckpt_path", "weights_only", "seed_everything")
 
 ON_DISK = {"metric_names": "metrics", "needs": "after", "needs_id": "after_id", "used_threads": "threads"}
 """Keys in job.json and result.json of fields that have another name here."""
+
+KEYS = {
+    "name": "of the study and its folder (default: the file's)",
+    "base": "a configuration, or a list of them, each over the one before it",
+    "set": "changes for all rows, keys as on the command line: {trainer.max_epochs: 2}",
+    "rows": "by name: {changes: {KEY: VALUE}, evaluate_only: true to test the baseline's checkpoint,\n"
+    "note: shown next to it, published: {METRIC: a paper's value}}",
+    "grid": "{KEY: [VALUES]}, a row for each combination",
+    "baseline": "the row that the others are compared with",
+    "seeds": "a list (default: [0]); each row is run with each",
+    "noise_floor": "whether the baseline is also run with other seeds, as the row A/A (default: true)",
+    "metrics": "{test/SET/METRIC: lower or higher, or {direction: lower, label: SAD, unit: mm}}",
+    "sizes": "{NAME: [height, width]} of images for which multiply-adds are counted",
+    "frames_per_second": "true: also time the networks on images of these sizes, after all runs",
+    "first_stage": "{base: …, set: …, takes: [model.backbone]}, a training that the rows start from; rows that\n"
+    "do not differ in the keys of `takes` share it",
+    "robustness": "{AXIS: {SEVERITY: test/SET/METRIC}}, a plot of a metric at several severities",
+    "test_data_differs": "true: rows may be measured on other images; only means of whole runs are compared",
+    "resources": "{threads: 1, gpus: 0} of one run",
+    "source": "of the published values",
+    "plugins": "a list of Python files with parts, relative to the study file",
+    "profiles": "{NAME: keys that are laid over the study by --profile NAME}; there, a row that is null is\n"
+    "left out, and `rows: [NAMES]` keeps these",
+}
+"""Keys of a study file."""
+
+
+def documented_keys() -> str:
+    """Return the keys of a study file with their meaning, as text."""
+    lines = [f"  {key:<19}{text.replace(chr(10), chr(10) + ' ' * 21)}" for key, text in KEYS.items()]
+    return "\n".join(["keys of a study file:", *lines])
+
 
 State = Literal["missing", "begun", "running", "failed", "stale", "done"]
 
@@ -380,6 +414,27 @@ def run_id(settings: Mapping[str, Any], seed: int, needs: str | None = None) -> 
     return digest(json.dumps(content))  # not sorted: the order of stages and augmentations counts
 
 
+def measuring(settings: Mapping[str, Any], metrics: Iterable[str], data: bool = True) -> dict[str, Any]:
+    """Return the settings that these metrics are measured by, by dotted key.
+
+    Args:
+        settings: resolved.
+        metrics: as they are logged; `test/small/sad` is measured on `data.test.small`.
+        data: whether the images belong to them.
+
+    Example:
+        >>> settings = {"trainer": {"limit_test_batches": 4}, "model": {"metrics": "rvm"}, "data": {"test": {"a": 1}}}
+        >>> measuring(settings, ["test/a/sad"])
+        {'trainer.limit_test_batches': 4, 'model.metrics': 'rvm', 'data.test.a': 1}
+    """
+    read = {"model.metrics"}
+    for name in metrics:
+        stage, *sets, _ = name.split("/")
+        read |= {f"trainer.limit_{'val' if stage == 'validation' else stage}_batches"}
+        read |= {".".join(["data", stage, *sets])} if data else set()
+    return {key: value for key, value in flat(settings) if any(f"{key}.".startswith(f"{name}.") for name in read)}
+
+
 def settings_hash(settings: Mapping[str, Any]) -> str:
     """Return a hash of settings, wherever the run is and whatever its seed."""
     return digest(json.dumps({key: value for key, value in settings.items() if key not in PLACES}))
@@ -420,3 +475,29 @@ def listing(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()[:16]
     files = sorted(file for file in path.rglob("*") if file.is_file())
     return digest("\n".join(f"{file.relative_to(path)} {file.stat().st_size}" for file in files))
+
+
+def p_value(p: float) -> str:
+    """Return `p = 0.012`, or `p < 0.001`."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+
+
+def signed(value: float) -> str:
+    """Return a number with its sign, three digits."""
+    return f"+{number(value, 3)}" if value > 0 else number(value, 3)
+
+
+def number(value: float, digits: int = 4) -> str:
+    """Return a number with this many significant digits, without an exponent where it is of common size."""
+    if value == 0 or not math.isfinite(value):
+        return f"{value:g}".replace("-0", "0")
+    magnitude = int(f"{value:.{digits - 1}e}".partition("e")[2])  # after rounding: 0.99999 is 1.000
+    text = f"{value:.{max(0, digits - 1 - magnitude)}f}" if -4 <= magnitude < 6 else f"{value:.{digits - 1}e}"
+    return text.replace("-", "−", 1) if value < 0 else text
+
+
+def duration(seconds: float) -> str:
+    """Return `45 s`, `12 min` or `3.5 h`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from zoo.study.parts import Engine, Worker, announce
+from zoo.study.parts import Engine, Progress, Worker
 from zoo.study.record import Run
 
 INTERVAL = 0.1
@@ -52,22 +52,23 @@ def one_after_another(runs: Sequence[Run]) -> None:
     """Carry out all runs in this process."""
     from zoo.study.run.execute import execute
 
-    for number, run in enumerate(runs, 1):
+    progress = Progress(len(runs))
+    for run in runs:
+        progress.begin(run)
         execute(run.directory)
-        announce(run, number, len(runs))
+        progress.end(run)
 
 
 def side_by_side(runs: Sequence[Run], slots: int, gpus: list[str]) -> None:
     """Carry out several runs at a time, in other processes, which end when this one is interrupted or asked to end."""
-    waiting, finished = list(runs), 0
+    waiting, progress = list(runs), Progress(len(runs))
     running: dict[Worker, Run] = {}
     idle: list[Worker] = []
     free = list(gpus)
     try:
         while waiting or running:
             for worker in [worker for worker in running if worker.has_finished()]:
-                finished += 1
-                announce(running.pop(worker), finished, len(runs))
+                progress.end(running.pop(worker))
                 if worker.alive:
                     idle.append(worker)
                 else:
@@ -77,6 +78,7 @@ def side_by_side(runs: Sequence[Run], slots: int, gpus: list[str]) -> None:
             for run in [run for run in waiting if busy.isdisjoint(run.after)]:
                 share = min(run.gpus, len(gpus))
                 if len(running) < slots and (found := worker_for(run, share, idle, free, slots - len(running))):
+                    progress.begin(run)
                     found.begin(run)
                     running[found] = run
                     waiting.remove(run)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.core.distributions import install_command
-from zoo.study.parts import Engine, announce, environment
+from zoo.study.parts import Engine, Progress, environment
 from zoo.study.record import Run
 
 
@@ -52,10 +52,10 @@ class Ray(Engine):
                 reference = sized.remote(run, Path.cwd(), *(references[path] for path in run.after))
                 references[run.directory] = reference
                 by_reference[reference] = run
-            waiting = list(by_reference)
+            waiting, progress = list(by_reference), Progress(len(runs))
             while waiting:
                 (finished, *_), waiting = ray.wait(waiting, num_returns=1)
-                announce(by_reference[finished], len(runs) - len(waiting), len(runs))
+                progress.end(by_reference[finished])
         finally:
             ray.shutdown()
             if threading.current_thread() is threading.main_thread():

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from zoo.core.distributions import install_command
-from zoo.study.parts import Engine, announce, waves
+from zoo.study.parts import Engine, Progress, waves
 from zoo.study.record import Run
 
 
@@ -49,7 +49,7 @@ class Slurm(Engine):
     def execute(self, runs: Sequence[Run]) -> None:
         import submitit
 
-        finished = 0
+        progress = Progress(len(runs))
         for wave in waves(runs):
             executor = submitit.AutoExecutor(self.folder, cluster=self.cluster)
             executor.update_parameters(**self._resources(wave))
@@ -57,8 +57,7 @@ class Slurm(Engine):
                 jobs = [executor.submit(submitit.helpers.CommandFunction(run.command)) for run in wave]
             for run, job in zip(wave, jobs, strict=True):
                 job.wait()  # a run that failed says so in its directory
-                finished += 1
-                announce(run, finished, len(runs))
+                progress.end(run)
 
     def _resources(self, wave: Sequence[Run]) -> dict[str, str | int]:
         """Return the resources of every run of a wave."""

@@ -122,6 +122,10 @@ CHANGE = "{changes: {model.selector: {class_path: RandomPatches, init_args: {pat
             "model.backbone.name: mobilenetv2_100",
             "row 'five' cannot test the baseline's checkpoint: network.backbone.",
         ),
+        (CHANGE, "{changes: {model.metrics: rvm}}", "changes what is measured, model.metrics: bgmv2 → rvm, so it"),
+        (CHANGE, "{changes: {data.test.one.dataset.count: 4}}", "data.test.one.dataset.count: 2 → 4, so it does not"),
+        ("{model.selector.patches: 5}", "{data.test.one.canvas: 32}", "or declare `test_data_differs: true`"),
+        (CHANGE, "{changes: {trainer.limit_test_batches: 1}}", "trainer.limit_test_batches: None → 1"),
         ("model.selector.patches: 5", "trainer.max_epochs.x: 5", "leads through 'max_epochs', which is 2"),
     ],
 )
@@ -131,6 +135,13 @@ def test_what_would_fail_or_be_unfair_is_refused_in_one_sentence(plan, old: str,
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
     assert not Path("studies").exists()
+
+
+def test_test_data_may_differ_where_the_study_declares_it(plan) -> None:
+    other = "{changes: {data.test.one.dataset.count: 4}}"
+    assert len(plan(CHANGE, other, "seeds: [0]", "test_data_differs: true").rows) == 3
+    with pytest.raises(ZooError, match=r"row 'at random' changes what is measured, model\.metrics: bgmv2 → rvm"):
+        plan(CHANGE, "{changes: {model.metrics: rvm}}", "seeds: [0]", "test_data_differs: true")
 
 
 def test_a_row_may_change_only_what_it_names(plan, monkeypatch: pytest.MonkeyPatch) -> None:

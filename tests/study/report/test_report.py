@@ -16,9 +16,8 @@ from PIL import Image
 import zoo.cli
 from zoo.core.errors import ZooError
 from zoo.study.file import NOISE_FLOOR, Study, read_study
-from zoo.study.record import Run
+from zoo.study.record import Run, number
 from zoo.study.report.forms import latex_text, markdown_text, to_csv, to_html, to_latex, to_markdown, write_report
-from zoo.study.report.numbers import number
 from zoo.study.report.plots import Point, Styles, front
 from zoo.study.report.report import Report, make_report
 from zoo.study.report.rows import expected_rows
@@ -38,6 +37,7 @@ rows:
   worse: {changes: {model.a: 1}, note: a question}
   same: {changes: {model.b: 1}, evaluate_only: true}
 """
+CONFIG = "{trainer: {limit_test_batches: 1.0}, model: {metrics: bgmv2}, data: {test: {one: {count: 12}, two: {}}}}"
 PICTURES = 12
 RUNS = [(row, seed) for row in ("by error", "worse", "same") for seed in (0, 1, 2)] + [
     (NOISE_FLOOR, s) for s in (3, 4, 5)
@@ -113,6 +113,7 @@ class Made:
         directory = self.directory(run.row, run.seed)
         directory.mkdir(parents=True, exist_ok=True)
         (directory / "job.json").write_text(json.dumps(run.job_data()))
+        (directory / "config.yaml").write_text(CONFIG)
         (directory / "result.json").write_text(json.dumps(run.result_data()))
 
     def time(self, **seconds: float) -> None:
@@ -132,6 +133,49 @@ class Made:
         content = json.loads((self.directory(row, seed) / "result.json").read_text())
         content |= {"status": "failed", "reason": reason, "metrics": {}}
         (self.directory(row, seed) / "result.json").write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("metrics: bgmv2", "metrics: rvm"),
+        ("count: 12", "count: 4"),
+        ("limit_test_batches: 1.0", "limit_test_batches: 1"),
+    ],
+)
+def test_runs_that_measured_something_else_are_named_and_not_compared(made: Made, old: str, new: str) -> None:
+    for seed in (0, 1, 2):
+        (made.directory("worse", seed) / "config.yaml").write_text(CONFIG.replace(old, new))
+    report = made.report()
+    worse = next(row for row in report.rows if row.name == "worse")
+    assert not worse.runs
+    assert worse.cells["test/one/sad"].mean is None
+    assert [(entry.row, entry.seed) for entry in report.missing] == [("worse", seed) for seed in (0, 1, 2)]
+    assert "it measured something else than the baseline" in report.missing[0].reason
+
+
+def test_what_no_metric_of_the_study_is_measured_by_may_differ(made: Made) -> None:
+    (made.directory("worse", 0) / "config.yaml").write_text(CONFIG.replace("two: {}", "two: {count: 3}"))
+    assert not made.report().missing
+
+
+@pytest.mark.parametrize("declared", [False, True])
+def test_other_images_are_compared_by_means_and_only_where_declared(made: Made, declared: bool) -> None:
+    for seed in (0, 1, 2):  # 4 images on which it equals the baseline
+        made.write("worse", seed, made.sad(seed)[:4])
+        (made.directory("worse", seed) / "config.yaml").write_text(CONFIG.replace("12", "4" if declared else "12"))
+    made.file.write_text(FILE + f"test_data_differs: {str(declared).lower()}\n")
+    report = made.report()
+    difference = next(row for row in report.rows if row.name == "worse").cells["test/one/sad"].difference
+    if declared:
+        means = [made.sad(seed)[:4].mean() - made.sad(seed).mean() for seed in (0, 1, 2)]
+        assert difference is not None
+        assert difference.mean == pytest.approx(np.mean(means))
+        assert (difference.over, difference.pictures) == ("seeds only", 0)
+        assert any("declares that test data differ" in note for note in report.notes)
+    else:
+        assert difference is None
+        assert report.notes[0] == "Not compared: test/one/sad of worse, which was measured on other images."
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ import yaml
 from filelock import FileLock
 
 import zoo
+from zoo.study import record
 from zoo.study.record import LOCK, all_runs, held, read_result, read_run, state
 from zoo.study.run import execute as executing
 from zoo.study.run.samples import read_samples
@@ -129,6 +130,9 @@ class TestAgain:
         text = small.file.read_text().replace("patches: 10", "patches: 11")
         changed = small.file.with_name("changed.yaml")
         changed.write_text(text)
+        outcome = command("study", "status", changed, "--runs", small.runs)
+        assert "at random │ 0 stale" in outcome.out
+        assert "3 done, 1 stale" in outcome.out
         outcome = command("study", "run", changed, "--runs", small.runs)
         assert outcome.code == 0, outcome.err
         old = read_result(next(small.run("at_random").parent.glob("seed_0.*")))
@@ -138,6 +142,18 @@ class TestAgain:
         )
         assert "1 to do" in outcome.out
         assert read_result(small.run("at_random")).id != old.id
+
+    def test_status_sees_that_the_code_of_a_plugin_changed(self, small, command, shared_tiny) -> None:
+        before = shared_tiny.plugin.read_text()
+        shared_tiny.plugin.write_text(before + "\n# Other code.\n")
+        record.listing.cache_clear()
+        try:
+            outcome = command("study", "status", *small.options)
+        finally:
+            shared_tiny.plugin.write_text(before)
+            record.listing.cache_clear()
+        assert "4 stale" in outcome.out
+        assert "`zoo study run` repeats the stale runs: their settings, data, plugin files" in outcome.out
 
     def test_force_repeats_every_run_and_keeps_the_old_ones(self, small, command) -> None:
         outcome = command("study", "run", *small.options, "--force")

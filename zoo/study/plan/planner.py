@@ -15,7 +15,7 @@ from zoo.core.errors import ZooError
 from zoo.core.registry import get_slot
 from zoo.core.slot import nearest
 from zoo.core.spec import build
-from zoo.study.differences import differences, flat, unnamed
+from zoo.study.differences import differences, flat, unequal, unnamed
 from zoo.study.file import NOISE_FLOOR, FirstStage, Row, Study
 from zoo.study.plan.cost import Cost, measure
 from zoo.study.plan.resolve import Resolver, changed
@@ -97,11 +97,11 @@ class Plan:
         return replace(run, directory=Path(run.folder))
 
 
-def make_plan(study: Study) -> Plan:
-    """Resolve, check and build every row.
+def resolve_plan(study: Study) -> Plan:
+    """Resolve every row without building it, which is enough to say which runs there are.
 
     Raises:
-        ZooError: something that would make a run fail or a comparison unfair; the message names the row.
+        ZooError: settings that cannot be resolved, or do not compare; the message names the row.
         PluginError: a plugin file cannot be used.
     """
     resolver = Resolver(study.plugins)
@@ -111,21 +111,35 @@ def make_plan(study: Study) -> Plan:
         with about(f"row '{row.name}'"):
             settings[row.name] = resolve_changes(start, row.changes, resolver)
     refuse_equal_rows(study.rows, settings)
+    check_measuring(study, settings)
     stages = resolve_first_stages(study, resolver)
+    return Plan(
+        study,
+        tuple(replace(row, settings=settings[row.name], first_stage=stages.get(row.name)) for row in study.rows),
+    )
+
+
+def make_plan(study: Study) -> Plan:
+    """Resolve, check and build every row.
+
+    Raises:
+        ZooError: something that would make a run fail or a comparison unfair; the message names the row.
+        PluginError: a plugin file cannot be used.
+    """
+    resolved = resolve_plan(study)
+    settings = {row.name: row.settings for row in resolved.rows}
     modules = each_once(settings, "data", lambda row: build(row["data"]))
     counts: dict[str, dict[str, int]] = {}
     networks = each_once(settings, "model", lambda row: build_network(row, study.sizes, counts))
     rows = tuple(
         replace(
             row,
-            settings=settings[row.name],
-            differences=tuple(differences(settings[study.baseline], settings[row.name])),
+            differences=tuple(differences(settings[study.baseline], row.settings)),
             parameters=networks[row.name].parameters,
             multiply_adds=networks[row.name].multiply_adds,
-            data=datasets(settings[row.name]["data"]),
-            first_stage=stages.get(row.name),
+            data=datasets(row.settings["data"]),
         )
-        for row in study.rows
+        for row in resolved.rows
     )
     for row in rows:
         check_metrics(row, study.measured, networks[row.name].module, modules[row.name])
@@ -198,6 +212,18 @@ def refuse_equal_rows(rows: tuple[Row, ...], settings: Mapping[str, dict[str, An
                 f"the rows '{seen[key]}' and '{row.name}' have equal settings: remove one, or let it change something."
             )
         seen[key] = row.name
+
+
+def check_measuring(study: Study, settings: Mapping[str, dict[str, Any]]) -> None:
+    """Raise ZooError for a row that changes what is measured: its values would share a column with other ones."""
+    own = {name: study.measuring(row) for name, row in settings.items()}
+    for name, row in own.items():
+        for difference in unequal(own[study.baseline], row):
+            declare = " or declare `test_data_differs: true`" if difference.key.startswith("data.") else ""
+            raise ZooError(
+                f"row '{name}' changes what is measured, {difference}, so it does not compare with the baseline: "
+                f"change it for all rows, in `set`,{declare or ' or make another study'}."
+            )
 
 
 def each_once(

@@ -12,8 +12,9 @@ import numpy as np
 from zoo.core.errors import ZooError
 from zoo.study.file import NOISE_FLOOR, Study
 from zoo.study.record import Run
+from zoo.study.report.comparison import compare
 from zoo.study.report.pictures import ROWS, PicturedSample, gather_pictures
-from zoo.study.report.rows import SIGNIFICANT, Missing, ReportedRow, compare, gather_rows
+from zoo.study.report.rows import SIGNIFICANT, Missing, ReportedRow, gather_rows
 from zoo.study.report.statistics import ENOUGH_SEEDS
 
 
@@ -82,10 +83,10 @@ def make_report(study: Study, root: Path) -> Report:
     runs = [run for row in rows for run in row.runs.values()]
     if not runs:
         raise ZooError(f"{root / study.title} has no finished run: expected `zoo study run` first, or another --runs.")
-    compare(study, rows)
+    refused = compare(study, rows)
     kinds = {run.data["synthetic"] for run in runs}
     mark = "" if kinds == {"none"} else " (synthetic data)" if kinds == {"all"} else " (partly synthetic data)"
-    return Report(study, study.title + mark, rows, missing, notes(study, rows, runs))
+    return Report(study, study.title + mark, rows, missing, [*refused, *notes(study, rows, runs)])
 
 
 def notes(study: Study, rows: list[ReportedRow], runs: list[Run]) -> list[str]:
@@ -131,6 +132,8 @@ def about_columns(study: Study, rows: list[ReportedRow]) -> list[str]:
     said = []
     if study.noise_floor:
         said.append(f"{NOISE_FLOOR} is the baseline with other seeds: its difference is noise, and is not corrected.")
+    if study.test_data_differs:
+        said.append("The study declares that test data differ: rows are compared by the means of whole runs only.")
     if any(metric.name in row.published for row in rows for metric in study.metrics):
         said.append(f"Published values are from {study.source}, and were not measured here.")
     speeds = [speed for row in rows for speed in row.speeds.values()]

@@ -1,4 +1,4 @@
-"""The rows of a report, gathered from the runs' directories and compared with the baseline.
+"""The rows of a report, gathered from the runs' directories; `zoo.study.report.comparison` compares them.
 
 The study file only says which runs belong to a row and how to label it. A run that failed or is missing lowers its
 row's count of seeds and is listed: it is never averaged away, and never a 0.
@@ -6,18 +6,18 @@ row's count of seeds and is listed: it is never averaged away, and never a 0.
 
 import statistics as standard
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from zoo.core.errors import ZooError
-from zoo.core.seeding import derive_seed
-from zoo.study.file import NOISE_FLOOR, Metric, Row, Study
-from zoo.study.record import SAMPLES, Run, all_runs, read_job, read_result, read_run
-from zoo.study.report.statistics import Difference, holm, mean_and_deviation, paired_difference
+from zoo.core.plain_yaml import from_yaml
+from zoo.study.differences import unequal
+from zoo.study.file import NOISE_FLOOR, Row, Study
+from zoo.study.record import CONFIG, SAMPLES, Run, all_runs, read_job, read_result, read_run
+from zoo.study.report.statistics import Difference, mean_and_deviation
 from zoo.study.run.samples import read_samples
 from zoo.study.run.timing import Speed, read_speed
 
@@ -115,8 +115,11 @@ def gather_rows(study: Study, folder: Path) -> tuple[list[ReportedRow], list[Mis
     """
     jobs = {(job.row, job.seed): job for job in map(read_job, all_runs(folder))}
     speeds = read_speed(folder)
+    baseline = [settings_of(job) for job in jobs.values() if job.row == study.baseline]
+    reference = study.measuring(baseline[0]) if baseline else {}
     missing: list[Missing] = []
-    return [gather(row, seeds, study, jobs, speeds, missing) for row, seeds in expected_rows(study)], missing
+    rows = [gather(row, seeds, study, jobs, speeds, missing, reference) for row, seeds in expected_rows(study)]
+    return rows, missing
 
 
 def expected_rows(study: Study) -> list[tuple[Row, tuple[int, ...]]]:
@@ -132,8 +135,12 @@ def gather(
     jobs: dict[tuple[str, int], Run],
     speeds: dict[str, dict[str, Speed]],
     missing: list[Missing],
+    reference: dict[str, Any],
 ) -> ReportedRow:
-    """Return a row with its runs and means; runs that cannot be counted are added to `missing`."""
+    """Return a row with its runs and means; runs that cannot be counted are added to `missing`.
+
+    `reference` are the settings that the baseline was measured by; a run with other ones is not counted.
+    """
     runs: dict[int, Run] = {}
     current = []
     for index, seed in enumerate(seeds):
@@ -143,6 +150,9 @@ def gather(
         elif job.written != study.written(row):
             changed = "the study file says something else about it since; run the study again"
             missing.append(Missing(row.name, seed, changed))
+        elif other := unequal(reference, study.measuring(settings_of(job))):
+            different = f"it does not compare, since it measured something else than the baseline, {other[0]}"
+            missing.append(Missing(row.name, seed, different))
         else:
             current.append(job)
             run = read_run(job.directory)
@@ -167,6 +177,11 @@ def gather(
         job=current[0] if current else None,
         first_stage_seconds=first_stage_seconds(runs),
     )
+
+
+def settings_of(job: Run) -> dict[str, Any]:
+    """Return the settings that a run was, or is to be, made with."""
+    return from_yaml((job.directory / CONFIG).read_text(encoding="utf-8"))
 
 
 def first_stage_seconds(runs: dict[int, Run]) -> float | None:
@@ -201,7 +216,9 @@ def marks(row: Row, study: Study) -> list[str]:
 
 
 def by_sample(run: Run, study: Study) -> dict[str, dict[Sample, float]]:
-    """Return the values of each metric by image; leaves out metrics that are not the mean of such values."""
+    """Return the values of each metric by image, NaN where there was nothing to measure; leaves out metrics that are
+    not the mean of such values.
+    """
     file = run.directory / SAMPLES
     if not file.is_file():
         return {}
@@ -214,53 +231,10 @@ def by_sample(run: Run, study: Study) -> dict[str, dict[Sample, float]]:
         seen: Counter[str] = Counter()
         for line in (line for line in lines if line["set"] == test_set):
             name = line.get("name", "")
-            if column in line and np.isfinite(line[column]):
-                found[name, seen[name]] = line[column]
+            found[name, seen[name]] = line.get(column, np.nan)
             seen[name] += 1
         # A median or the area of a curve is no mean of the images' values, so an interval of their mean is not its own.
-        if found and np.isclose(np.mean(list(found.values())), run.metrics[metric.name], rtol=1e-3):
+        finite = [value for value in found.values() if np.isfinite(value)]
+        if finite and np.isclose(np.mean(finite), run.metrics[metric.name], rtol=1e-3):
             values[metric.name] = found
     return values
-
-
-def compare(study: Study, rows: list[ReportedRow]) -> None:
-    """Fill in the differences of each row to the baseline, then correct the p-values of each metric over the rows."""
-    baseline = next(row for row in rows if row.name == study.baseline)
-    for metric in study.metrics:
-        for row in rows:
-            pairs = [index for index in row.runs if index in baseline.runs]
-            if row is baseline or not pairs:
-                continue
-            values, has_images = paired(row, baseline, pairs, metric)
-            seed = derive_seed("bootstrap", study.title, row.name, metric.name)
-            found = paired_difference(values, has_images, seed)
-            row.cells[metric.name] = replace(row.cells[metric.name], difference=found)
-        # The A/A baseline asks no question, so it is not corrected for.
-        asked = {
-            row.name: difference.p
-            for row in rows
-            if row.name != NOISE_FLOOR
-            and (difference := row.cells[metric.name].difference) is not None
-            and difference.p is not None
-        }
-        corrected = holm(asked)
-        for row in rows:
-            if row.name in corrected:
-                row.cells[metric.name] = replace(row.cells[metric.name], corrected=corrected[row.name])
-
-
-def paired(
-    row: ReportedRow, baseline: ReportedRow, pairs: list[int], metric: Metric
-) -> tuple[NDArray[np.float64], bool]:
-    """Return (seeds, images) differences of the images that all compared runs measured, otherwise (seeds, 1) ones
-    of the runs' own values; also whether there are such images.
-    """
-    sides = [[side.samples[index].get(metric.name, {}) for index in pairs] for side in (row, baseline)]
-    common = sorted(set.intersection(*(set(run) for side in sides for run in side)))
-    if common:
-        own, other = (np.array([[run[sample] for sample in common] for run in side]) for side in sides)
-    else:
-        own, other = (
-            np.array([[side.runs[index].metrics[metric.name]] for index in pairs]) for side in (row, baseline)
-        )
-    return own - other, bool(common)

@@ -11,10 +11,17 @@ from rich.text import Text
 
 from zoo.study.file import Metric, Robustness, Row, Study
 from zoo.study.plan.planner import Plan
-from zoo.study.record import FIRST_STAGE, all_runs, folder_name, read_job, read_run, settings_hash, state
-from zoo.study.report.numbers import duration, number, p_value, signed
+from zoo.study.record import (
+    duration,
+    number,
+    p_value,
+    read_run,
+    settings_hash,
+    signed,
+    state,
+)
 from zoo.study.report.report import Report
-from zoo.study.report.rows import Cell, ReportedRow, expected_rows
+from zoo.study.report.rows import Cell, ReportedRow
 from zoo.study.run.timing import Speed
 
 NONE = "—"
@@ -209,40 +216,29 @@ def remarks(row: Row, plan: Plan) -> str:
     return "\n".join([*lines, *([row.note] if row.note else [])])
 
 
-def show_status(study: Study, root: Path) -> bool:
-    """Print the state of each run; returns whether one failed. Nothing is resolved or built."""
-    table = ScreenTable(title=study.title, title_justify="left")
-    table.add_column("row")
-    table.add_column("seeds", overflow="fold")
-    folder = root / study.title
-    rows = [(row.name, folder / row.folder, seeds) for row, seeds in expected_rows(study)]
+def show_status(plan: Plan, root: Path) -> bool:
+    """Print the state of each run as `zoo study run` sees it, and its folder; returns whether one failed."""
+    folder = (root / plan.study.title).resolve()
+    states: dict[str, list[str]] = {}
     reasons = []
     counts: Counter[str] = Counter()
-    for name, place, seeds in [*first_stages(folder), *rows]:
-        states = []
-        for seed in seeds:
-            directory = place / f"seed_{seed}"
-            found = state(directory)
-            counts[found] += 1
-            states.append(f"{seed} {found}")
-            if found == "failed":
-                reasons.append(f"{name}, seed {seed} failed: {read_run(directory).reason}")
-        table.add_row(name, ", ".join(states))
+    for run in plan.runs():
+        found = state(folder / run.folder, run.id)
+        counts[found] += 1
+        states.setdefault(run.title.rpartition(", seed ")[0], []).append(f"{run.seed} {found}")
+        if found == "failed":
+            reasons.append(f"{run.title} failed: {read_run(folder / run.folder).reason}")
+    table = ScreenTable(title=plan.study.title, title_justify="left")
+    table.add_column("row")
+    table.add_column("seeds", overflow="fold")
+    for name, seeds_ in states.items():
+        table.add_row(name, ", ".join(seeds_))
     console = Console()
     console.print(table)
+    if counts["stale"]:
+        reasons.append(
+            "`zoo study run` repeats the stale runs: their settings, data, plugin files or the version have changed."
+        )
     console.print(", ".join(f"{count} {found}" for found, count in sorted(counts.items())), highlight=False)
-    for reason in reasons:
-        console.print(reason, highlight=False, markup=False)
-    return bool(reasons)
-
-
-def first_stages(folder: Path) -> list[tuple[str, Path, tuple[int, ...]]]:
-    """Return the first stages that were begun, as rows of `show_status`: only a plan knows all that there will be."""
-    seeds: dict[str, list[int]] = {}
-    for directory in all_runs(folder / FIRST_STAGE):
-        run = read_job(directory)
-        seeds.setdefault(run.row, []).append(run.seed)
-    return [
-        (f"{name}, first stage", folder / FIRST_STAGE / folder_name(name), tuple(sorted(found)))
-        for name, found in seeds.items()
-    ]
+    print(f"In {folder}.", *reasons, sep="\n")
+    return counts["failed"] > 0

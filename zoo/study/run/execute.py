@@ -23,7 +23,7 @@ from typing import Any
 import torch
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from zoo.core.errors import ZooError, explain, is_on_purpose
+from zoo.core.errors import ZooError, explain
 from zoo.core.files import write_text, writing
 from zoo.core.plain_yaml import from_yaml
 from zoo.core.plugin_files import load_plugin_files
@@ -80,7 +80,7 @@ def execute(directory: Path) -> Run:
         try:
             run = carry_out(run)
         except Exception as error:  # whatever broke this run, the other rows must go on
-            run = replace(run, status="failed", reason=reason(error))
+            run = replace(run, status="failed", reason=explain(error))
             note_down(directory / "error.txt", "".join(traceback.format_exception(error)))
         finally:
             gc.collect()  # the next run of this process gets the memory
@@ -282,12 +282,6 @@ def complete(run: Run, measured: dict[str, float]) -> dict[str, float]:
         if not math.isfinite(measured[name]):
             raise ZooError(f"the metric {name} is {measured[name]}, no number to compare.")
     return {name: value for name, value in measured.items() if math.isfinite(value)}
-
-
-def reason(error: BaseException) -> str:
-    """Return why a run failed, in one sentence; a library's message comes with the kind of error."""
-    text = explain(error)
-    return text if is_on_purpose(error) else f"{type(error).__name__}: {text}"
 
 
 def versions() -> dict[str, str]:

@@ -22,7 +22,7 @@ from lightning.fabric import Fabric
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from zoo.core.errors import ZooError
+from zoo.core.errors import ZooError, explain
 from zoo.core.files import write_json, writing
 from zoo.core.plain_yaml import to_yaml
 from zoo.core.plugin_files import load_plugin_files
@@ -33,7 +33,7 @@ from zoo.study.file import NOISE_FLOOR, Study
 from zoo.study.plan.cost import network_spec
 from zoo.study.plan.planner import Plan, about
 from zoo.study.record import CONFIG, Run, all_runs, digest, read_run, settings_hash
-from zoo.study.run.execute import command, read_settings, reason, versions
+from zoo.study.run.execute import command, read_settings, versions
 from zoo.training.module import TrainingModule
 from zoo.weights.checkpoint import record
 from zoo.weights.reading import read
@@ -278,7 +278,7 @@ def read_entries(folder: Path) -> dict[str, dict[str, Entry]]:
 def why_not(architecture: Architecture, error: Exception, where: str = "") -> str:
     """Return a sentence about why a network cannot be timed."""
     rows = ", ".join(f"'{name}'" for name in architecture.rows)
-    return f"the network of {rows} cannot be timed{where}: {reason(error).rstrip('.')}."
+    return f"the network of {rows} cannot be timed{where}: {explain(error).rstrip('.')}."
 
 
 def device_name(device: torch.device) -> str:
