@@ -335,6 +335,7 @@ def test_a_backbone_s_spec_does_not_change_when_it_is_built() -> None:
                 "pretrained": False,
                 "stride_in_first_conv": False,
                 "activation": None,
+                "checkpoint": None,
             },
         }
     )

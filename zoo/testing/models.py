@@ -8,7 +8,7 @@ import torch
 
 from zoo.core.nested import walk
 from zoo.core.registry import find_class, get_slot
-from zoo.core.spec import Part, is_spec
+from zoo.core.spec import Part, is_spec, without_downloads
 from zoo.training.models import create_model
 
 
@@ -50,7 +50,6 @@ class ModelContract:
         with torch.device("meta"):
             module = create_model(self.name)
         assert isinstance(module, Part), f"{self.name} is a part; got {type(module).__name__}."
-        rebuilt = {key: value for key, value in module.spec["init_args"].items() if key != "checkpoint"}
-        expected = {key: value for key, value in self.spec()["init_args"].items() if key != "checkpoint"}
+        rebuilt, expected = without_downloads(module.spec)["init_args"], without_downloads(self.spec())["init_args"]
         assert rebuilt == expected, f"a model made from {self.name} has the same spec; got {rebuilt}."
         assert json.dumps(self.spec()) == before, f"making a model from {self.name} leaves the spec as it was."
