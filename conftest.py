@@ -45,7 +45,7 @@ def example_surroundings(request: pytest.FixtureRequest) -> None:
 @pytest.fixture(autouse=True)
 def isolation(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Keep seed, arguments and registered classes of each test from the others."""
-    environment = {name: os.environ.get(name) for name in ("PL_GLOBAL_SEED", "PL_SEED_WORKERS")}
+    environment = {name: os.environ.get(name) for name in ("PL_GLOBAL_SEED", "PL_SEED_WORKERS", "PYTHONSAFEPATH")}
     for name in environment:
         os.environ.pop(name, None)
     monkeypatch.setattr(sys, "argv", ["zoo"])

@@ -71,7 +71,9 @@ def test_heads_configuration_runs(
     settings["data"]["init_args"] = shrunk(settings["data"]["init_args"], SMALL_HEADS) | {"workers": 0, "batch_size": 2}
     settings["trainer"] |= {"max_epochs": 1, "limit_train_batches": 1, "accelerator": "cpu"}
     settings["model"]["init_args"] |= {"image_size": 64, "head_model": {"class_path": "OpenHead"}}
-    settings["model"]["init_args"]["backbone"]["init_args"] |= SMALL_BACKBONE
+    backbone = settings["model"]["init_args"]["backbone"]
+    if backbone["class_path"] == "TimmBackbone":
+        backbone["init_args"] |= SMALL_BACKBONE
     changed = tmp_path / config.name
     changed.write_text(yaml.safe_dump(settings, sort_keys=False))
     outcome = command("fit", "--config", changed)
@@ -84,7 +86,9 @@ def test_heads_configuration_runs(
 @pytest.mark.parametrize("config", MATTING + HEADS, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_its_own_backbone_suits_the_network(config: Path) -> None:
     model = yaml.safe_load(config.read_text())["model"]
-    model["init_args"]["backbone"]["init_args"]["pretrained"] = False  # the one thing that needs a network
+    backbone = model["init_args"]["backbone"]
+    if backbone["class_path"] == "TimmBackbone":
+        backbone["init_args"]["pretrained"] = False  # the one thing that needs a network
     if config in HEADS:
         model["init_args"]["head_model"] = {"class_path": "OpenHead"}
     module = cast(TrainingModule, build(model)).eval()

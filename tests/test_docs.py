@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 
+from benchmarks import real
 from benchmarks.__main__ import make_parser
 from zoo import cli
 from zoo.core.errors import ZooError
@@ -69,7 +70,7 @@ def test_command_exists(page: str, line: str) -> None:
     program, *words = shlex.split(line.replace("…", "X"), comments=True)
     if program == "python":
         if words[1] == "benchmarks":
-            make_parser().parse_args(words[2:])
+            (real.make_parser() if words[2] == "real" else make_parser()).parse_args(words[2 + (words[2] == "real") :])
         else:
             assert (ROOT / f"{words[1].replace('.', '/')}.py").is_file() or words[1] == "pytest"
         return

@@ -69,7 +69,7 @@ def test_an_unknown_name_is_answered_with_the_nearest(stripes) -> None:
 
 
 def test_an_unknown_slot_is_answered_with_the_nearest() -> None:
-    with pytest.raises(PluginError, match=r"no slot named 'selector'; did you mean selectors\?"):
+    with pytest.raises(PluginError, match=r"no slot named 'selector'; did you mean selectors or detectors\?"):
         get_slot("selector")
 
 

@@ -9,12 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from jsonargparse import Namespace
 
 from zoo.core.files import write_json, write_text
 from zoo.measure.environment import environment
+from zoo.media.images import read_image
 from zoo.runner import wandb as runner_wandb
 
 
@@ -66,7 +68,7 @@ def test_an_offline_run_needs_no_key_and_can_be_read_back(no_key, tiny, command,
     directory = Path("runs/tiny/version_0")
     assert outcome.code == 0, outcome.err
     assert "exists and is not empty" not in outcome.err
-    assert "W&B: no API key found, logging offline" in outcome.out
+    assert "W&B: no API key found (`wandb login` once to log online), logging offline" in outcome.out
     assert wandb.run is None, "finished, so that the next run of this process is another one"
     (file,) = directory.glob("wandb/offline-run-*/run-*.wandb")
     found = list(records(file))
@@ -87,9 +89,8 @@ def test_an_offline_run_needs_no_key_and_can_be_read_back(no_key, tiny, command,
 
     pictures = [item.path for record in found for item in record.files.files if "validation/pictures" in item.path]
     assert pictures
-    assert (file.parent / "files" / pictures[0]).read_bytes() == (
-        directory / "pictures" / "epoch_0000.png"
-    ).read_bytes()
+    logged = read_image(file.parent / "files" / pictures[0])
+    assert np.array_equal(logged, read_image(directory / "pictures" / "epoch_0000.png"))
     (captions,) = [step["validation/pictures.captions"] for step in history if "validation/pictures.captions" in step]
     assert "alpha | error map | refined cells | composite" in captions[0]
     assert [record.exit.exit_code for record in found if record.WhichOneof("record_type") == "exit"] == [0]
@@ -132,6 +133,7 @@ class TestPrepareWandb:
             Path(os.environ["NETRC"]).write_text("machine api.wandb.ai\n  login user\n  password secret\n")
         else:
             monkeypatch.setenv(origin, {"WANDB_API_KEY": "x" * 40, "WANDB_MODE": "disabled"}[origin])
+        monkeypatch.setattr(runner_wandb, "reachable", lambda: True)
         settings = self.settings()
         runner_wandb.prepare_wandb(settings, "tiny", str(tmp_path))
         assert settings.offline is False

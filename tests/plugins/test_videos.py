@@ -142,7 +142,7 @@ def test_damaged_clip_is_named(root: Path, backgrounds: str) -> None:
 
 def test_without_pyav_the_extra_is_named(root: Path, backgrounds: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "av", None)
-    with pytest.raises(MediaError, match=r"PyAV.*pip install 'ablation-zoo\[video\]'"):
+    with pytest.raises(MediaError, match=r"PyAV.*pip install 'av>="):
         len(VideoMattes(str(root), backgrounds))
 
 

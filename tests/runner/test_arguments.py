@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+import zoo
 from zoo.runner.arguments import expanded, pairs
 
 
@@ -31,6 +32,7 @@ def test_options_are_paired_with_their_values(words: list[str], expected: list) 
 
 
 def test_a_checkpoint_s_settings_come_first(fitted: Path, tiny) -> None:
+    zoo.load_plugin(tiny.plugin)
     path = str(fitted / "checkpoints" / "last.ckpt")
     for given in (["--ckpt_path", path], [f"--ckpt_path={path}"]):
         with expanded("validate", ["--config", str(tiny.config), *given]) as ready:
@@ -42,6 +44,7 @@ def test_a_checkpoint_s_settings_come_first(fitted: Path, tiny) -> None:
 
 
 def test_training_settings_are_taken_from_a_checkpoint_to_resume_only(fitted: Path, tiny) -> None:
+    zoo.load_plugin(tiny.plugin)
     words = ["--ckpt_path", str(fitted / "checkpoints" / "last.ckpt")]
     with expanded("fit", words) as ready:
         assert settings(ready)[0]["trainer"]["max_epochs"] == 2

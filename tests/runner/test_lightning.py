@@ -287,8 +287,8 @@ class TestRefusedBeforeTraining:
     def test_a_folder_of_runs_that_cannot_be_written(self, tiny, command) -> None:
         Path("file").touch()
         outcome = command("fit", *tiny.options, "--runs=file")
-        assert outcome.code == 1
-        assert "file/tiny/version_0 cannot be written (Not a directory): choose another folder" in outcome.complaint
+        assert outcome.code == 2
+        assert "file is a file, so there is no place for the run: give another --runs" in outcome.complaint
 
     def test_a_callback_that_monitors_what_nothing_logs(self, tiny, command) -> None:
         stopper = {"class_path": "EarlyStopping", "init_args": {"monitor": "val_sad"}}

@@ -148,8 +148,8 @@ def test_a_training_goes_on_from_its_weights(small, published: Path, tiny, comma
 
 
 def test_pictures_are_matted_with_it(small, published: Path, tmp_path: Path, command) -> None:
-    for name in ("source.png", "background.png"):
-        Image.fromarray(np.full((64, 64, 3), 90, np.uint8)).save(tmp_path / name)
+    for name, grey in (("source.png", 90), ("background.png", 91)):
+        Image.fromarray(np.full((64, 64, 3), grey, np.uint8)).save(tmp_path / name)
     words = (tmp_path / "source.png", tmp_path / "background.png", "-o", tmp_path / "out", "--model", published)
     outcome = command("matte", *words, "--plugin", small.plugin, "--device", "cpu")
     assert outcome.code == 0, outcome.err
