@@ -202,8 +202,8 @@ def test_a_plugin_in_a_group_that_is_no_slot_is_named(command, install) -> None:
     found = command("doctor")
     assert found.code == 1
     assert (
-        "PROBLEM: 'Broken' of stripes 2.3 stands in the group zoo.selector, which is no slot; did you mean selectors or "
-        "detectors?" in found.out
+        "PROBLEM: 'Broken' of stripes 2.3 stands in the group zoo.selector, which is no slot; did you mean selectors "
+        "or detectors?" in found.out
     )
 
 
