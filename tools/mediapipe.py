@@ -64,6 +64,7 @@ def converted_facemesh(model: bytes) -> tuple[nn.Module, float]:
     """Return the backbone with the file's weights, and its largest relative difference from the original."""
     network = FaceMesh()
     network.build(3, MESH_STRIDES)
+    del network.norm  # which MediaPipe's network has not
     fill(network.eval(), constants(model, output=0))
 
     def points(image: Tensor) -> tuple[Tensor, ...]:

@@ -124,8 +124,9 @@ class FaceMesh(Backbone):
     """MediaPipe's face mesh, which has seen millions of real faces, as a backbone for heads.
 
     It looks at the window of a head's crop in which a face lies. Its features at stride 32 are joined by its 468 points
-    (x, y, depth), each as a constant channel, about 0 and in units of the window. It was made for crops of 192 pixels;
-    its points are right only there. Its input is normalised with ImageNet's mean and deviation, as the head network's.
+    (x, y, depth), each as a constant channel, in units of the window; a batch norm brings all channels to one scale. It
+    was made for crops of 192 pixels; its points are right only there. Its input is normalised with ImageNet's mean and
+    deviation, as the head network's.
 
     Args:
         checkpoint: its weights, as `tools/mediapipe.py facemesh` writes them; specs and checkpoints do not keep it.
@@ -170,10 +171,13 @@ class FaceMesh(Backbone):
             nn.AdaptiveAvgPool2d(3),  # changes nothing for crops of 192
             nn.Conv2d(32, 3 * MESH_POINTS, 3),
         )
+        self.norm = nn.BatchNorm2d(MESH_STAGES[-1][-1] + 3 * MESH_POINTS)
         self.register_buffer("mean", torch.tensor(IMAGENET_DEFAULT_MEAN)[:, None, None], persistent=False)
         self.register_buffer("std", torch.tensor(IMAGENET_DEFAULT_STD)[:, None, None], persistent=False)
         if self.checkpoint is not None:
-            self.load_state_dict({name: value.float() for name, value in read_weights(self.checkpoint).items()})
+            weights = {name: value.float() for name, value in read_weights(self.checkpoint).items()}
+            own = {name: value for name, value in self.state_dict().items() if name.startswith("norm.")}
+            self.load_state_dict(own | weights)
         self.strides = list(strides)
         every = [stage[-1] for stage in MESH_STAGES[:-1]] + [MESH_STAGES[-1][-1] + 3 * MESH_POINTS]
         self.channels = [every[MESH_STRIDES.index(stride)] for stride in strides]
@@ -197,7 +201,7 @@ class FaceMesh(Backbone):
     def last_stage(self, features: Tensor) -> Tensor:
         features = self.stages[-1](features)
         points = self.points(features) / MESH_SIDE - 0.5
-        return torch.cat([features, points.expand(-1, -1, *features.shape[2:])], dim=1)
+        return self.norm(torch.cat([features, points.expand(-1, -1, *features.shape[2:])], dim=1))
 
     def start(self, image: Tensor) -> Tensor:
         """Return the first features, at stride 2, of an image in [0, 1]."""

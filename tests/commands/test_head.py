@@ -125,7 +125,7 @@ def test_without_a_model_it_takes_the_one_that_comes_with_the_package(
     command: Callable[..., Any], picture: Path, tmp_path: Path, loaded: list[str]
 ) -> None:
     assert command("head", picture, "-o", tmp_path / "out", "--device", "cpu", "--box", "50,10,80,80").code == 0
-    assert loaded == ["dad3dnet_lcnet-synthetic"]
+    assert loaded == ["dad3dnet_facemesh-synthetic"]
 
 
 def test_a_submission_says_how_to_give_a_model(command: Callable[..., Any], benchmark: Path, tmp_path: Path) -> None:

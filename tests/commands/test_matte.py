@@ -126,9 +126,9 @@ def test_one_image_is_written_to_the_file_that_is_named(pair, tmp_path, loaded, 
 
 def test_a_model_of_heads_is_refused(pair, tmp_path):
     with pytest.raises(
-        ValueError, match="dad3dnet_lcnet-synthetic holds a HeadAlignment; expected a background matting"
+        ValueError, match="dad3dnet_facemesh-synthetic holds a HeadAlignment; expected a background matting"
     ):
-        run(*pair, "-o", tmp_path / "out", "--model", "dad3dnet_lcnet-synthetic", "--device", "cpu")
+        run(*pair, "-o", tmp_path / "out", "--model", "dad3dnet_facemesh-synthetic", "--device", "cpu")
 
 
 def test_the_image_itself_is_no_background(pair, tmp_path, loaded):

@@ -62,6 +62,9 @@ def test_the_list_says_what_there_is_and_what_is_here(command, mine, catalogue) 
     assert header.split() == ["name", "task", "licence", "size", "here", "short", "name"]
     assert "mine-v1 matting CC BY-NC 4.0, non-commercial 2.5 MB no mine" in [" ".join(line.split()) for line in lines]
     assert any(line.startswith("bgmv2_resnet50-official ") and line.endswith("bgmv2_resnet50") for line in lines)
+    ledger = [" ".join(line.split()) for line in lines]
+    assert "mine-v1 weights CC BY-NC 4.0 no" in ledger
+    assert "dad3dnet_facemesh-synthetic encoder MediaPipe's face mesh Apache-2.0 yes" in ledger
     (problem,) = [line for line in lines if line.startswith("PROBLEM")]
     assert "the catalogue 'broken' of broken-weights 1.0: 'mine' is no name for weights" in problem
     mine()

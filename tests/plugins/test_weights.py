@@ -66,7 +66,7 @@ def test_persons_are_cut_out_without_naming_a_model(command: Callable[..., Any],
 
 
 def test_a_head_is_found_where_it_is() -> None:
-    model = zoo.load("dad3dnet_lcnet-synthetic")
+    model = zoo.load("dad3dnet_facemesh-synthetic")
     heads = SyntheticHeads(split="test", count=8)
     heads.build(model.head_model)
     errors = []

@@ -10,7 +10,7 @@ from typing import Any
 
 from zoo.runner.model_arguments import add_model_arguments, load_model, model_name
 
-DEFAULT_MODEL = "dad3dnet_lcnet-synthetic"
+DEFAULT_MODEL = "dad3dnet_facemesh-synthetic"
 """Loaded without `--model`: weights that come with the package, so that it works offline."""
 
 KINDS = ("overlay", "obj", "glb", "json", "landmarks")

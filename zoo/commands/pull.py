@@ -5,6 +5,7 @@ Pulled weights work offline.
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -77,16 +78,28 @@ def pull_interactively(arguments: argparse.Namespace) -> Path:
 
 
 def print_list() -> None:
-    """Print a line for each name, and the problems with others."""
+    """Print a line for each name, the licences of all that went into the weights, and the problems with others."""
     from zoo.hub.catalogue import all_entries, ambiguous_names, catalogue_problems
 
-    rows = [("name", "task", "licence", "size", "here", "short name")]
-    rows += [row(claims[0]) for name, claims in all_entries().items() if len(claims) == 1 and name == claims[0].name]
+    entries = [claims[0] for name, claims in all_entries().items() if len(claims) == 1 and name == claims[0].name]
+    print_table([("name", "task", "licence", "size", "here", "short name"), *map(row, entries)])
+    ledger = [("weights", "part", "from", "licence", "commercial use")]
+    for entry in entries:
+        for origin in entry.ledger:
+            allowed = "unknown" if origin.commercial is None else "yes" if origin.commercial else "no"
+            what = "" if origin.part == "weights" else origin.name
+            ledger.append((entry.name, origin.part, what, origin.licence, allowed))
+    print()
+    print_table(ledger)
+    for problem in [*ambiguous_names().values(), *catalogue_problems()]:
+        print(f"PROBLEM: {problem}")
+
+
+def print_table(rows: Sequence[Sequence[str]]) -> None:
+    """Print rows of cells in columns."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for cells in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip())
-    for problem in [*ambiguous_names().values(), *catalogue_problems()]:
-        print(f"PROBLEM: {problem}")
 
 
 def row(entry: "Entry") -> tuple[str, str, str, str, str, str]:

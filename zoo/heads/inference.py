@@ -70,7 +70,7 @@ def predict_head(
 
     Example:
         >>> import zoo
-        >>> model = zoo.load("dad3dnet_lcnet-synthetic")
+        >>> model = zoo.load("dad3dnet_facemesh-synthetic")
         >>> head = predict_head(model, np.full((128, 128, 3), 128, np.uint8), box=(24, 24, 80, 80))
         >>> head.landmarks.shape, len(head.euler)
         ((68, 2), 3)
@@ -85,7 +85,7 @@ def predict_heads(model: AlignmentModel, image: np.ndarray, detector: Detector |
     Example:
         >>> import zoo
         >>> from skimage.data import astronaut
-        >>> [round(head.score, 1) for head in predict_heads(zoo.load("dad3dnet_lcnet-synthetic"), astronaut())]
+        >>> [round(head.score, 1) for head in predict_heads(zoo.load("dad3dnet_facemesh-synthetic"), astronaut())]
         [0.9]
     """
     pixels = to_uint8(check_image(image))
@@ -186,7 +186,7 @@ def head_files(
         >>> with TemporaryDirectory() as folder:
         ...     image = write_image(f"{folder}/me.png", np.full((128, 128, 3), 128, np.uint8))
         ...     results = HeadFiles(f"{folder}/out", ["obj"])
-        ...     len(head_files(zoo.load("dad3dnet_lcnet-synthetic"), image, results, box=(24, 24, 80, 80)))
+        ...     len(head_files(zoo.load("dad3dnet_facemesh-synthetic"), image, results, box=(24, 24, 80, 80)))
         me.png: the head was in the box that was given (x=24 y=24 width=80 height=80)
         1
     """

@@ -12,6 +12,8 @@ A *catalogue* is a YAML file in an installed package. Its entry point in the gro
       sha256: 9b7f…
       licence: {name: MIT, url: https://example.org/LICENSE, non_commercial: false}
       training_data: VideoMatte240K
+      origins:                         # what else went into the weights
+        - {part: encoder, name: timm's resnet50.a1_in1k, licence: Apache-2.0, commercial: yes}
       metrics:
         - {data: my test set, preset: bgmv2, source: https://example.org, values: {sad: 9.2}}
       default: true                    # `bgmv2_resnet50` alone means these weights too
@@ -61,6 +63,23 @@ class Licence:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Something that went into weights: the encoder that they started from, their training data.
+
+    Args:
+        part: what it is, such as `encoder` or `data`.
+        name: whose, and which.
+        licence: its terms.
+        commercial: whether these allow commercial use; None where that is not known.
+    """
+
+    part: str
+    name: str
+    licence: str
+    commercial: bool | None = None
+
+
+@dataclass(frozen=True)
 class Metrics:
     """Published measurements of weights.
 
@@ -97,6 +116,7 @@ class Entry:
     training_data: str
     model: str | None = None
     arguments: dict[str, Any] = field(default_factory=dict)
+    origins: tuple[Origin, ...] = ()
     metrics: tuple[Metrics, ...] = ()
     size: int | None = None
     sha256: str | None = None
@@ -112,6 +132,11 @@ class Entry:
             raise ValueError(f"'{self.name}': size is {self.size}; expected the number of bytes")
         if self.source.scheme == "package" and self.sha256 is None:
             raise ValueError(f"'{self.name}' is bundled in a package but has no sha256; expected that of the file")
+
+    @property
+    def ledger(self) -> tuple[Origin, ...]:
+        """The weights' own licence, and those of everything that went into them."""
+        return (Origin("weights", self.name, self.licence.name, not self.licence.non_commercial), *self.origins)
 
     @property
     def short_name(self) -> str | None:

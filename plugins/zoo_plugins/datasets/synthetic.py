@@ -17,6 +17,7 @@ from zoo_plugins.synthetic.drawing.layers import Image8
 from zoo_plugins.synthetic.drawing.photographs import Photographs, attribution, files_in
 from zoo_plugins.synthetic.mattes.matte import MatteOptions, generate_matte
 
+PHOTOGRAPHS_VERSION = 2  # the same for what a folder of photographs changes
 VERSION = 3  # of the generator, part of the cache's key: raise it when the same seeds would give other images
 
 
@@ -79,7 +80,7 @@ class SyntheticMattes(MattingDataset):
         self.photographs = Photographs(split, photographs)
         key: dict[str, object] = {"version": VERSION, "split": split, "seed": seed}
         if photographs is not None:
-            key["photographs"] = [Path(path).name for path in files_in(photographs)]
+            key["photographs"] = [PHOTOGRAPHS_VERSION, *(Path(path).name for path in files_in(photographs))]
         self._mattes = ArrayCache(cache, f"mattes-{split}-{size}", {**key, **asdict(self.options)})
         self._backgrounds = ArrayCache(cache, f"backgrounds-{split}-{size}", {**key, "size": size})
 

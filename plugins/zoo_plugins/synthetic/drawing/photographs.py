@@ -4,6 +4,7 @@ They are read from the installed package as files; nothing is ever downloaded. E
 that no image of a test has been trained on. Only photographs that are free of copyright are used.
 """
 
+import warnings
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
@@ -14,7 +15,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from PIL import Image
 
-from zoo.media.images import find_images, read_image, to_uint8
+from zoo.media.images import MediaWarning, find_images, read_image, to_uint8
 from zoo_plugins.synthetic.drawing.textures import house_colour, stretch
 
 PHOTOGRAPHS = {
@@ -88,7 +89,9 @@ def files_in(directory: str) -> list[str]:
     Raises:
         MediaError: it has none.
     """
-    return sorted(str(path) for path in find_images(directory))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", MediaWarning)  # ATTRIBUTION.txt is no image
+        return sorted(str(path) for path in find_images(directory))
 
 
 def _crop(rng: Generator, photograph: Image.Image, size: int, smallest: float) -> NDArray[np.floating]:

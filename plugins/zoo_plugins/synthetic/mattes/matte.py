@@ -19,8 +19,8 @@ from zoo_plugins.synthetic.mattes.things import render_thing
 
 COMPANION_FRACTION, MOTION_FRACTION, DEFOCUS_FRACTION = 0.12, 0.15, 0.2
 """Fractions of the mattes with a second thing in front, with motion blur, and with defocus blur."""
-TEXTURE_FRACTION = 0.6
-"""Fraction of the mattes whose surfaces get the texture of a photograph, where there is a folder of them."""
+TEXTURE_FRACTION, COLOURS_FRACTION = 0.35, 0.35
+"""Fractions of the mattes that get the fine texture, or the colours, of a photograph of the folder."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,8 @@ def generate_matte(seed: int, photographs: Photographs, index: int, options: Mat
     subject = np.random.default_rng(derive_seed(seed, split, "subject", clip))
     placement = np.random.default_rng(derive_seed(seed, split, "place", clip))
     layer = _compose(subject, placement, photographs, frame, options)
-    if photographs.folder is not None and subject.random() < TEXTURE_FRACTION:
-        layer = _textured(subject, layer, photographs)
+    if photographs.folder is not None:
+        layer = _photographed(subject, layer, photographs)
     return to_straight(_blur(placement, layer))
 
 
@@ -63,15 +63,24 @@ def _compose(
     return layer
 
 
-def _textured(rng: Generator, layer: Layer, photographs: Photographs) -> Layer:
-    """Shade the subject by the fine detail of a photograph, since drawn surfaces are smoother than real ones."""
-    size = layer.shape[0]
-    detail = photographs.crop(rng, size).mean(axis=2)
-    smooth = gaussian_filter(detail, size / 12)
-    strength = rng.uniform(0.3, 1.2)
-    factor = 1 + strength * (detail - smooth)
-    colours = np.minimum(layer[..., :3] * factor[..., None], layer[..., 3:])
-    return np.concatenate([colours, layer[..., 3:]], axis=2).astype(np.float32)
+def _photographed(rng: Generator, layer: Layer, photographs: Photographs) -> Layer:
+    """Give a drawn subject the texture or the colours of a photograph, or leave it as it is.
+
+    Without this, whatever looks photographed would be background in every sample, and a network would learn that.
+    """
+    kind = rng.random()
+    if kind > TEXTURE_FRACTION + COLOURS_FRACTION:
+        return layer
+    alpha = layer[..., 3:]
+    piece = photographs.crop(rng, layer.shape[0])
+    if kind < COLOURS_FRACTION:
+        weight = np.float32(rng.uniform(0.6, 1.0))
+        colours = (1 - weight) * layer[..., :3] + weight * piece * alpha
+    else:
+        detail = piece.mean(axis=2, keepdims=True)
+        smooth = gaussian_filter(detail, (layer.shape[0] / 12, layer.shape[0] / 12, 0))
+        colours = layer[..., :3] * (1 + rng.uniform(0.3, 1.2) * (detail - smooth))
+    return np.concatenate([np.clip(colours, 0, alpha), alpha], axis=2).astype(np.float32)
 
 
 def _frame_person(rng: Generator, size: int, frame: int) -> View:
