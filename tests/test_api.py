@@ -139,7 +139,7 @@ def test_a_part_that_a_checkpoint_knows_nothing_of_starts_fresh(fitted: Path, tm
         ("zoo.heads.inference", "predict_head"),
         ("zoo.cli", "main"),
         ("zoo.core.parts", "Backbone LossTerm Augmentation SampleSource"),
-        ("zoo.matting.parts", "Coarse MattingOutput MattingBatch PatchSelector ErrorMap Refiner select"),
+        ("zoo.matting.parts", "Coarse MattingOutput MattingBatch Context PatchSelector ErrorMap Refiner select"),
         ("zoo.heads.parts", "HeadOutput HeadBatch Fusion LandmarkBranch"),
     ],
 )

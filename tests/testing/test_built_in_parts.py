@@ -13,6 +13,7 @@ from zoo_plugins.augmentations.colour import BackgroundJitter, ColourJitter
 from zoo_plugins.augmentations.geometry import HorizontalFlip, RandomAffine
 from zoo_plugins.augmentations.heads import HeadAffine, HeadColour, HeadFlip, HeadOcclusion
 from zoo_plugins.backbones import TimmBackbone
+from zoo_plugins.contexts import ASPP, NoContext
 from zoo_plugins.datasets.folders import CutoutFolder, MatteFolder
 from zoo_plugins.datasets.synthetic import SyntheticMattes
 from zoo_plugins.datasets.synthetic_heads import SyntheticHeads
@@ -62,6 +63,7 @@ from zoo.testing import (
     ModelContract,
     ModuleContract,
     RefinerContract,
+    ContextContract,
     SelectorContract,
 )
 from zoo.testing.losses import load_head_model
@@ -117,6 +119,10 @@ class TestErrorMaps(Each, ErrorMapContract):
     parts = {
         cls.__name__: cls for cls in (PredictedError, AlphaUncertainty, BackgroundDifference, OracleError, NoError)
     }
+
+class TestContexts(Each, ContextContract):
+    parts = {"ASPP": lambda: ASPP(width=8), "NoContext": lambda: NoContext(width=8)}
+
 
 
 class TestRefiners(Each, RefinerContract):
