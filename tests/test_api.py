@@ -49,7 +49,14 @@ def test_models_are_listed_by_pattern() -> None:
 
 
 def test_plugins_are_listed_by_slot() -> None:
-    assert zoo.list_plugins("selectors") == ["AllPatches", "NoPatches", "RandomPatches", "Threshold", "TopK"]
+    assert zoo.list_plugins("selectors") == [
+        "AllPatches",
+        "GridPatches",
+        "NoPatches",
+        "RandomPatches",
+        "Threshold",
+        "TopK",
+    ]
     with pytest.raises(PluginError, match="no slot named 'nothing'"):
         zoo.list_plugins("nothing")
 

@@ -20,8 +20,24 @@ from zoo_plugins.datasets.synthetic_heads import SyntheticHeads
 from zoo_plugins.detectors import BlazeFace, FrontalCascade
 from zoo_plugins.engines.local import Local
 from zoo_plugins.engines.printed import Print
-from zoo_plugins.error_maps import AlphaUncertainty, BackgroundDifference, NoError, OracleError, PredictedError
-from zoo_plugins.fusions import ConcatFusion, ConvFusion, GatedBiFPN, InceptionBiFPN, NoFusion
+from zoo_plugins.error_maps import (
+    AlphaUncertainty,
+    BackgroundDifference,
+    EdgeError,
+    NoError,
+    OracleError,
+    PredictedError,
+)
+from zoo_plugins.fusions import (
+    AddFusion,
+    AttentionFusion,
+    ConcatFusion,
+    ConvFusion,
+    GatedBiFPN,
+    InceptionBiFPN,
+    NoFusion,
+    PyramidFusion,
+)
 from zoo_plugins.head_models import OpenHead, ProceduralHead, SavedHead
 from zoo_plugins.landmark_branches import HeatmapLandmarks, NoLandmarks, PointLandmarks
 from zoo_plugins.losses.heads import (
@@ -32,10 +48,10 @@ from zoo_plugins.losses.heads import (
     SoftIoUHeatmap,
     VertexLoss,
 )
-from zoo_plugins.losses.matting import AlphaL1, ErrorMSE, ForegroundL1, GradientL1
+from zoo_plugins.losses.matting import AlphaL1, AlphaMSE, ErrorMSE, ForegroundL1, GradientL1
 from zoo_plugins.mediapipe import FaceMesh
 from zoo_plugins.refiners import NoRefiner, PatchRefiner
-from zoo_plugins.selectors import AllPatches, NoPatches, RandomPatches, Threshold, TopK
+from zoo_plugins.selectors import AllPatches, GridPatches, NoPatches, RandomPatches, Threshold, TopK
 
 import zoo.testing
 from zoo.core.registry import slots
@@ -114,10 +130,12 @@ class TestSelectors(Each, SelectorContract):
         "NoPatches": NoPatches,
     }
 
+        "GridPatches": lambda: GridPatches(5),
 
 class TestErrorMaps(Each, ErrorMapContract):
     parts = {
-        cls.__name__: cls for cls in (PredictedError, AlphaUncertainty, BackgroundDifference, OracleError, NoError)
+        cls.__name__: cls
+        for cls in (PredictedError, AlphaUncertainty, BackgroundDifference, EdgeError, OracleError, NoError)
     }
 
 class TestContexts(Each, ContextContract):
@@ -181,6 +199,7 @@ class TestMattingLosses(Each, MattingLossContract):
     }
 
 
+        "AlphaMSE": AlphaMSE,
 class TestHeadLosses(Each, HeadLossContract):
     parts = {
         cls.__name__: cls
