@@ -155,6 +155,9 @@ class TestFusions(Each, FusionContract):
         "InceptionBiFPN": lambda: InceptionBiFPN(channels=8, layers=1),
         "ConcatFusion": lambda: ConcatFusion(channels=8),
         "ConvFusion": lambda: ConvFusion(channels=8),
+        "PyramidFusion": lambda: PyramidFusion(channels=8),
+        "AddFusion": lambda: AddFusion(channels=8),
+        "AttentionFusion": lambda: AttentionFusion(channels=8),
         "NoFusion": NoFusion,
     }
 
