@@ -96,8 +96,8 @@ class BackgroundMatting(TrainingModule):
             optimizer=optimizer,
             checkpoint=checkpoint,
         )
-        self.metrics = metrics
-        self.validation_metrics = matting_metrics(metrics, prefix="validation/")
+        self.metrics, self.similarity = metrics, similarity
+        self.validation_metrics = matting_metrics(metrics, "validation/", similarity)
         self.test_metrics = nn.ModuleDict()
         self._sheet: list[tuple[MattingBatch, MattingOutput]] = []
 
@@ -160,7 +160,9 @@ class BackgroundMatting(TrainingModule):
     def metric_names(self, data: DataModule) -> set[str]:
         sets = [f"test/{name}" for name in getattr(data, "test", {})]
         sets += ["validation"] if getattr(data, "validation", None) is not None else []
-        return {f"{where}/{name}" for where in sets for name in matting_metrics(self.metrics)}
+        return {
+            f"{where}/{name}" for where in sets for name in matting_metrics(self.metrics, similarity=self.similarity)
+        }
 
     def on_fit_start(self) -> None:
         if self.network.error_map.needs_target:
@@ -188,7 +190,7 @@ class BackgroundMatting(TrainingModule):
 
     def on_test_start(self) -> None:
         names = list(getattr(getattr(self.trainer, "datamodule", None), "test", {})) or ["data"]
-        template = matting_metrics(self.metrics)
+        template = matting_metrics(self.metrics, similarity=self.similarity)
         self.test_metrics = nn.ModuleDict({name: template.clone(prefix=f"test/{name}/") for name in names}).to(
             self.device
         )
