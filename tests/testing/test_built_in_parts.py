@@ -63,6 +63,7 @@ from zoo.matting.module import BackgroundMatting
 from zoo.testing import (
     BackboneContract,
     CatalogueContract,
+    ContextContract,
     DataModuleContract,
     DetectorContract,
     EngineContract,
@@ -79,7 +80,6 @@ from zoo.testing import (
     ModelContract,
     ModuleContract,
     RefinerContract,
-    ContextContract,
     SelectorContract,
 )
 from zoo.testing.losses import load_head_model
@@ -120,27 +120,27 @@ class TestBackbonesOfHeads(Each, BackboneContract):
     parts = {"TimmBackbone": lambda: TimmBackbone("test_resnet", output_stride=32), "FaceMesh": FaceMesh}
 
 
+class TestContexts(Each, ContextContract):
+    parts = {"ASPP": lambda: ASPP(width=8), "NoContext": lambda: NoContext(width=8)}
+
+
 class TestSelectors(Each, SelectorContract):
     parts = {
         "TopK": lambda: TopK(5),
         "fixed count": lambda: TopK(5, fixed_count=True),
         "Threshold": lambda: Threshold(0.5),
         "RandomPatches": lambda: RandomPatches(5),
+        "GridPatches": lambda: GridPatches(5),
         "AllPatches": AllPatches,
         "NoPatches": NoPatches,
     }
 
-        "GridPatches": lambda: GridPatches(5),
 
 class TestErrorMaps(Each, ErrorMapContract):
     parts = {
         cls.__name__: cls
         for cls in (PredictedError, AlphaUncertainty, BackgroundDifference, EdgeError, OracleError, NoError)
     }
-
-class TestContexts(Each, ContextContract):
-    parts = {"ASPP": lambda: ASPP(width=8), "NoContext": lambda: NoContext(width=8)}
-
 
 
 class TestRefiners(Each, RefinerContract):
@@ -175,7 +175,11 @@ class TestLandmarkBranches(Each, LandmarkBranchContract):
 
 
 class TestHeadModels(Each, HeadModelContract):
-    parts = {"OpenHead": OpenHead, "ProceduralHead": ProceduralHead}
+    parts = {
+        "OpenHead": OpenHead,
+        "OpenHead with fewer parameters": lambda: OpenHead(shape=20, expression=10),
+        "ProceduralHead": ProceduralHead,
+    }
 
 
 class TestSavedHead(HeadModelContract):
@@ -195,6 +199,7 @@ class TestMattingLosses(Each, MattingLossContract):
     parts = {
         "AlphaL1": AlphaL1,
         "AlphaL1 coarse": lambda: AlphaL1("coarse"),
+        "AlphaMSE": AlphaMSE,
         "GradientL1": GradientL1,
         "ForegroundL1": ForegroundL1,
         "ForegroundL1 coarse": lambda: ForegroundL1("coarse"),
@@ -202,7 +207,6 @@ class TestMattingLosses(Each, MattingLossContract):
     }
 
 
-        "AlphaMSE": AlphaMSE,
 class TestHeadLosses(Each, HeadLossContract):
     parts = {
         cls.__name__: cls
