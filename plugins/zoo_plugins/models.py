@@ -55,6 +55,7 @@ def bgmv2(backbone: str) -> dict[str, Any]:
         schedule="constant",
         optimizer={"class_path": "Adam", "init_args": {}},
         metrics="bgmv2",
+        similarity=False,
     )
 
 
