@@ -67,7 +67,7 @@ def dad3dnet(name: str, stride_in_first_conv: bool = False, activation: str | No
 
     Example:
         >>> dad3dnet("resnet50")["init_args"]["head_model"]
-        {'class_path': 'ProceduralHead', 'init_args': {}}
+        {'class_path': 'ProceduralHead', 'init_args': {'shape': None, 'expression': None}}
     """
     trained = ("backbone", "fusion", "landmark_branch", "shape_head", "pose_head")
     return spec(
@@ -75,7 +75,7 @@ def dad3dnet(name: str, stride_in_first_conv: bool = False, activation: str | No
         backbone=timm_backbone(name, 32, stride_in_first_conv, activation),
         fusion=spec("GatedBiFPN", channels=256, layers=2, batch_norm_momentum=3e-4),
         landmark_branch=spec("HeatmapLandmarks", width=512, dropout=0.3),
-        head_model=spec("ProceduralHead"),
+        head_model=spec("ProceduralHead", shape=None, expression=None),
         losses={
             "heatmap": spec("SoftIoUHeatmap", weight=1.0),
             "vertices": spec("VertexLoss", subsets={"head": 0.5, "face_with_ears": 0.75, "face": 1.0}, weight=50.0),
