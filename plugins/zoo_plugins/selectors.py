@@ -110,8 +110,9 @@ class GridPatches(PatchSelector):
     def forward(self, error: Tensor) -> Tensor:
         # In tensors throughout, since the sides are symbols in an exported graph.
         height, width = (torch.full((), side, device=error.device, dtype=torch.int64) for side in error.shape[-2:])
-        rows = (self.patches * height / width).sqrt().long().clamp(min=1).minimum(height)
-        columns = (self.patches // rows).minimum(width)
+        patches = torch.full_like(height, self.patches or 0)
+        rows = (patches * height / width).sqrt().long().clamp(min=1).minimum(height)
+        columns = (patches // rows).minimum(width)
         grid = evenly_spaced(rows, error.shape[-2], height).view(-1, 1) & evenly_spaced(columns, error.shape[-1], width)
         return grid.to(error.dtype).expand_as(error)
 
