@@ -61,8 +61,10 @@ PRESETS: dict[str, Preset] = {
 def similarity_metrics() -> dict[str, Metric | MetricCollection]:
     """Return new PSNR and SSIM, of alpha and of the composite, by key."""
     functions = {"psnr": psnr, "ssim": ssim}
-    alone = {name: Similarity(function) for name, function in functions.items()}
-    return alone | {f"composite_{name}": Similarity(each, of_composite=True) for name, each in functions.items()}
+    return {
+        **{name: Similarity(each) for name, each in functions.items()},
+        **{f"composite_{name}": Similarity(each, of_composite=True) for name, each in functions.items()},
+    }
 
 
 class MattingMetrics(MetricCollection):
