@@ -49,7 +49,14 @@ def test_models_are_listed_by_pattern() -> None:
 
 
 def test_plugins_are_listed_by_slot() -> None:
-    assert zoo.list_plugins("selectors") == ["AllPatches", "NoPatches", "RandomPatches", "Threshold", "TopK"]
+    assert zoo.list_plugins("selectors") == [
+        "AllPatches",
+        "GridPatches",
+        "NoPatches",
+        "RandomPatches",
+        "Threshold",
+        "TopK",
+    ]
     with pytest.raises(PluginError, match="no slot named 'nothing'"):
         zoo.list_plugins("nothing")
 
@@ -139,7 +146,7 @@ def test_a_part_that_a_checkpoint_knows_nothing_of_starts_fresh(fitted: Path, tm
         ("zoo.heads.inference", "predict_head"),
         ("zoo.cli", "main"),
         ("zoo.core.parts", "Backbone LossTerm Augmentation SampleSource"),
-        ("zoo.matting.parts", "Coarse MattingOutput MattingBatch PatchSelector ErrorMap Refiner select"),
+        ("zoo.matting.parts", "Coarse MattingOutput MattingBatch Context PatchSelector ErrorMap Refiner select"),
         ("zoo.heads.parts", "HeadOutput HeadBatch Fusion LandmarkBranch"),
     ],
 )

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from zoo.matting.parts import PATCH, Coarse, ErrorMap, resize
+from zoo_plugins.losses.matting import sobel
 
 
 class PredictedError(ErrorMap):
@@ -62,6 +63,22 @@ class BackgroundDifference(ErrorMap):
         return ((difference / self.scale).clamp(max=1) - coarse.alpha).abs()
 
 
+class EdgeError(ErrorMap):
+    """The gradient of the source image, which refines its edges and needs no error channel.
+
+    It is the magnitude of the Sobel gradient of the mean of the three channels, averaged over each patch.
+
+    Example:
+        >>> coarse = Coarse(*(torch.full((1, channels, 2, 2), 0.25) for channels in (1, 3, 1, 32)))
+        >>> EdgeError()(coarse, *torch.ones(2, 1, 3, 8, 8)).tolist()
+        [[[[0.0, 0.0], [0.0, 0.0]]]]
+    """
+
+    def forward(self, coarse: Coarse, source: Tensor, background: Tensor, target: Tensor | None = None) -> Tensor:
+        gradient = sobel(source.mean(1, keepdim=True)).square().sum(1, keepdim=True).sqrt()
+        return F.avg_pool2d(gradient, PATCH, ceil_mode=True)
+
+
 class OracleError(ErrorMap):
     """The true error, the mean of |coarse alpha − true alpha| over each patch: the upper bound for any map.
 
@@ -91,7 +108,7 @@ class OracleError(ErrorMap):
 
 
 class NoError(ErrorMap):
-    """Ones everywhere, for selectors that do not rank by error (RandomPatches, AllPatches).
+    """Ones everywhere, for selectors that do not rank by error (RandomPatches, GridPatches, AllPatches).
 
     Example:
         >>> coarse = Coarse(*(torch.full((1, channels, 2, 2), 0.25) for channels in (1, 3, 1, 32)))

@@ -1,9 +1,10 @@
 """Fusions: a pyramid of the backbone's features, and its merge with the heatmaps back into the backbone.
 
 The features are c2, c3 and c4, at strides 4, 8 and 16; the *pyramid* p3, p4 and p5 has the same strides and an equal
-number of channels at each. The four fusions are rows of one ablation: `GatedBiFPN` is DAD-3DNet as released,
-`InceptionBiFPN` as its paper describes it; `ConcatFusion` has neither BiFPN nor gate, and `ConvFusion` adds one
-convolution to it.
+number of channels at each. The fusions are rows of one ablation: `GatedBiFPN` is DAD-3DNet as released,
+`InceptionBiFPN` as its paper describes it; `ConcatFusion` has neither BiFPN nor gate. Each of the others changes one
+thing of it: `ConvFusion` adds a convolution, `PyramidFusion` has a top-down pyramid, `AddFusion` adds and
+`AttentionFusion` weights the levels instead of concatenating them.
 """
 
 from abc import abstractmethod
@@ -273,6 +274,97 @@ class ConvFusion(ConcatFusion):
         return nn.Sequential(convolution(joined_channels, width, 3), nn.Conv2d(width, c4_channels, 1))
 
 
+class PyramidFusion(ConcatFusion):
+    """`ConcatFusion` on a feature pyramid network: coarser levels are added to finer ones (Lin et al., CVPR 2017).
+
+    Args:
+        channels: of the pyramid.
+
+    Raises:
+        ValueError: less than one channel.
+
+    Example:
+        >>> fusion = PyramidFusion(channels=6)
+        >>> fusion.build(channels=(4, 8, 16), heatmaps=0)
+        >>> [p.shape[-1] for p in fusion.pyramid(*(torch.rand(2, c, s, s) for c, s in ((4, 16), (8, 8), (16, 4))))]
+        [16, 8, 4]
+    """
+
+    def build(self, channels: Sequence[int], heatmaps: int) -> None:
+        super().build(channels, heatmaps)
+        width = self.pyramid_channels
+        self.smoothing = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for _ in channels)
+
+    def pyramid(self, c2: Tensor, c3: Tensor, c4: Tensor) -> list[Tensor]:
+        fine, middle, coarse = super().pyramid(c2, c3, c4)
+        middle = middle + nearest(coarse, middle)
+        return apply_each(self.smoothing, (fine + nearest(middle, fine), middle, coarse))
+
+
+class AddFusion(ConcatFusion):
+    """`ConcatFusion` that adds instead: the levels and the projected heatmaps are summed at c4's size, and a 1×1
+    convolution of the sum is added to c4.
+
+    Args:
+        channels: of the pyramid.
+
+    Raises:
+        ValueError: less than one channel.
+
+    Example:
+        >>> fusion = AddFusion(channels=6)
+        >>> fusion.build(channels=(4, 8, 16), heatmaps=0)
+        >>> fusion.merging.in_channels
+        6
+    """
+
+    def build(self, channels: Sequence[int], heatmaps: int) -> None:
+        self.laterals = make_laterals(channels, self.pyramid_channels)
+        self.projection = nn.Conv2d(heatmaps, self.pyramid_channels, 1) if heatmaps else None
+        self.merging = self.make_merging(self.pyramid_channels, channels[-1])
+
+    def merge(self, c4: Tensor, pyramid: list[Tensor], heatmaps: Tensor | None) -> Tensor:
+        _, *sources = at_size_of(c4, heatmaps, pyramid)
+        if heatmaps is not None and self.projection is not None:
+            sources[0] = self.projection(sources[0])
+        return c4 + self.merging(self.combine(c4, torch.stack(sources, dim=1)))
+
+    def combine(self, c4: Tensor, sources: Tensor) -> Tensor:
+        """Return one map (B, C, h, w) of the sources (B, N, C, h, w)."""
+        return sources.sum(1)
+
+
+class AttentionFusion(AddFusion):
+    """`AddFusion` with attention: at each position, c4 decides how much of each level and of the heatmaps it takes.
+
+    The scaled dot product of a query from c4 and a key from each source, softmax over the sources, one head.
+
+    Args:
+        channels: of the pyramid, queries and keys.
+
+    Raises:
+        ValueError: less than one channel.
+
+    Example:
+        >>> fusion = AttentionFusion(channels=6)
+        >>> fusion.build(channels=(4, 8, 16), heatmaps=0)
+        >>> fusion.combine(torch.rand(2, 16, 4, 4), torch.rand(2, 3, 6, 4, 4)).shape
+        torch.Size([2, 6, 4, 4])
+    """
+
+    def build(self, channels: Sequence[int], heatmaps: int) -> None:
+        super().build(channels, heatmaps)
+        width = self.pyramid_channels
+        self.query = nn.Conv2d(channels[-1], width, 1)
+        # Without a bias, which would move all scores of a position alike.
+        self.key, self.value = nn.Conv2d(width, width, 1, bias=False), nn.Conv2d(width, width, 1)
+
+    def combine(self, c4: Tensor, sources: Tensor) -> Tensor:
+        keys, values = (layer(sources.flatten(0, 1)).view_as(sources) for layer in (self.key, self.value))
+        scores = (self.query(c4)[:, None] * keys).sum(2, keepdim=True) / self.pyramid_channels**0.5
+        return (scores.softmax(1) * values).sum(1)
+
+
 def make_laterals(feature_channels: Sequence[int], channels: int) -> nn.ModuleList:
     """Return a 1×1 convolution for each of the backbone's features."""
     return nn.ModuleList(nn.Conv2d(count, channels, 1) for count in feature_channels)
@@ -294,12 +386,16 @@ def convolution(in_channels: int, out_channels: int, size: int, batch_norm_momen
 
 def join(c4: Tensor, heatmaps: Tensor | None, levels: Sequence[Tensor]) -> Tensor:
     """Concatenate c4, the heatmaps as probabilities, and levels of the pyramid, all at c4's size."""
+    return torch.cat(at_size_of(c4, heatmaps, levels), dim=1)
+
+
+def at_size_of(c4: Tensor, heatmaps: Tensor | None, levels: Sequence[Tensor]) -> list[Tensor]:
+    """Return c4, the heatmaps as probabilities where there are any, and the levels, all at c4's size."""
     size = (c4.shape[-2], c4.shape[-1])
-    joined = [c4]
+    maps = [c4]
     if heatmaps is not None:
-        joined.append(F.interpolate(heatmaps, size, mode="bilinear", align_corners=True).sigmoid())
-    joined += [level if level.shape[-2:] == c4.shape[-2:] else F.adaptive_avg_pool2d(level, size) for level in levels]
-    return torch.cat(joined, dim=1)
+        maps.append(F.interpolate(heatmaps, size, mode="bilinear", align_corners=True).sigmoid())
+    return maps + [each if each.shape[-2:] == c4.shape[-2:] else F.adaptive_avg_pool2d(each, size) for each in levels]
 
 
 def normalised(weights: Tensor) -> Tensor:

@@ -13,10 +13,16 @@ from zoo_plugins.procedural_head import procedural_asset
 class OpenHead(HeadModel):
     """The realistic head of the package, free to use; `zoo show` and `.licence` name its authors.
 
+    Args:
+        shape: number of shape parameters, the first of those that the head has; None for all.
+        expression: number of expression parameters, likewise.
+
     Example:
         >>> head = OpenHead()
         >>> head.sizes
         HeadSizes(shape=80, expression=40)
+        >>> OpenHead(shape=50, expression=20).sizes
+        HeadSizes(shape=50, expression=20)
     """
 
     def asset(self) -> HeadAsset:
@@ -39,6 +45,8 @@ class SavedHead(HeadModel):
 
     Args:
         path: the safetensors file.
+        shape: number of shape parameters, the first of those that the head has; None for all.
+        expression: number of expression parameters, likewise.
 
     Example:
         >>> SavedHead(path="absent.safetensors")
@@ -46,9 +54,9 @@ class SavedHead(HeadModel):
         zoo.core.errors.ZooError: absent.safetensors: there is no such file.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, shape: int | None = None, expression: int | None = None) -> None:
         self.path = path
-        super().__init__()
+        super().__init__(shape, expression)
 
     def asset(self) -> HeadAsset:
         return head_asset.read(self.path)
@@ -65,6 +73,8 @@ class FlameHead(HeadModel):
         landmarks: FLAME's landmark embedding: a file with all 68, one with the 51 inside the face, or the folder of
             `flame_static_embedding.pkl` and `flame_dynamic_embedding.npy`.
         subsets: vertex indices of `face`, `head` and `face_with_ears`: a folder with a file each, or one file.
+        shape: number of shape parameters, the first of those that the head has; None for all.
+        expression: number of expression parameters, likewise.
 
     Example:
         >>> FlameHead(path="absent.pkl")
@@ -72,10 +82,17 @@ class FlameHead(HeadModel):
         zoo.core.errors.ZooError: absent.pkl: there is no such file.
     """
 
-    def __init__(self, path: str, landmarks: str | None = None, subsets: str | None = None) -> None:
+    def __init__(
+        self,
+        path: str,
+        landmarks: str | None = None,
+        subsets: str | None = None,
+        shape: int | None = None,
+        expression: int | None = None,
+    ) -> None:
         self.path = path
         self._tables = (landmarks, subsets)
-        super().__init__()
+        super().__init__(shape, expression)
 
     def asset(self) -> HeadAsset:
         landmarks, subsets = self._tables
@@ -89,6 +106,10 @@ class ProceduralHead(HeadModel):
     """Procedural head with FLAME's sizes and no file, for tests and for training without FLAME.
 
     It looks like a head, but its shapes and expressions are smooth random fields.
+
+    Args:
+        shape: number of shape parameters, the first of those that the head has; None for all.
+        expression: number of expression parameters, likewise.
 
     Example:
         >>> ProceduralHead().vertex_count

@@ -35,6 +35,8 @@ def bgmv2(backbone: str) -> dict[str, Any]:
     return spec(
         "BackgroundMatting",
         backbone=timm_backbone(backbone, 16),
+        context=spec("ASPP", width=256),
+        decoder_width=256,
         error_map=spec("PredictedError"),
         selector=spec("TopK", patches=5000, fixed_count=False),
         refiner=spec("PatchRefiner", kernel_size=3),
@@ -53,6 +55,7 @@ def bgmv2(backbone: str) -> dict[str, Any]:
         schedule="constant",
         optimizer={"class_path": "Adam", "init_args": {}},
         metrics="bgmv2",
+        similarity=False,
     )
 
 
@@ -64,7 +67,7 @@ def dad3dnet(name: str, stride_in_first_conv: bool = False, activation: str | No
 
     Example:
         >>> dad3dnet("resnet50")["init_args"]["head_model"]
-        {'class_path': 'ProceduralHead', 'init_args': {}}
+        {'class_path': 'ProceduralHead', 'init_args': {'shape': None, 'expression': None}}
     """
     trained = ("backbone", "fusion", "landmark_branch", "shape_head", "pose_head")
     return spec(
@@ -72,7 +75,7 @@ def dad3dnet(name: str, stride_in_first_conv: bool = False, activation: str | No
         backbone=timm_backbone(name, 32, stride_in_first_conv, activation),
         fusion=spec("GatedBiFPN", channels=256, layers=2, batch_norm_momentum=3e-4),
         landmark_branch=spec("HeatmapLandmarks", width=512, dropout=0.3),
-        head_model=spec("ProceduralHead"),
+        head_model=spec("ProceduralHead", shape=None, expression=None),
         losses={
             "heatmap": spec("SoftIoUHeatmap", weight=1.0),
             "vertices": spec("VertexLoss", subsets={"head": 0.5, "face_with_ears": 0.75, "face": 1.0}, weight=50.0),

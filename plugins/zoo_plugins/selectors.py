@@ -87,6 +87,36 @@ class RandomPatches(PatchSelector):
         return score.expand_as(error)
 
 
+class GridPatches(PatchSelector):
+    """A uniform grid of patches, the same for every image of a size: the ablation of choosing by content.
+
+    Rows and columns of the grid are evenly spaced, about equally far apart, so that it may have a few patches less.
+
+    Args:
+        patches: the most patches that are refined in an image.
+
+    Example:
+        >>> GridPatches(patches=4)(torch.zeros(1, 1, 4, 4))[0, 0]
+        tensor([[0., 0., 0., 0.],
+                [0., 1., 0., 1.],
+                [0., 0., 0., 0.],
+                [0., 1., 0., 1.]])
+    """
+
+    def __init__(self, patches: int = 5000) -> None:
+        super().__init__()
+        self.patches = at_least(patches, 0, "GridPatches", "patches")
+
+    def forward(self, error: Tensor) -> Tensor:
+        # In tensors throughout, since the sides are symbols in an exported graph.
+        height, width = (torch.full((), side, device=error.device, dtype=torch.int64) for side in error.shape[-2:])
+        patches = torch.full_like(height, self.patches or 0)
+        rows = (patches * height / width).sqrt().long().clamp(min=1).minimum(height)
+        columns = (patches // rows).minimum(width)
+        grid = evenly_spaced(rows, error.shape[-2], height).view(-1, 1) & evenly_spaced(columns, error.shape[-1], width)
+        return grid.to(error.dtype).expand_as(error)
+
+
 class AllPatches(PatchSelector):
     """Every patch: refinement everywhere (official "full" mode).
 
@@ -113,6 +143,12 @@ class NoPatches(PatchSelector):
 
     def forward(self, error: Tensor) -> Tensor:
         return torch.zeros_like(error)
+
+
+def evenly_spaced(count: Tensor, length: int, size: Tensor) -> Tensor:
+    """Return which of `length` positions belong to `count` evenly spaced ones, (length,); `size` is the length, too."""
+    steps = (torch.arange(length + 1, device=size.device) * count + (size - 1) // 2) // size
+    return steps[1:] > steps[:-1]
 
 
 def scramble(values: Tensor) -> Tensor:

@@ -27,6 +27,7 @@ def test_one_slot_is_listed(command) -> None:
     assert lines[-1].startswith("`zoo show selectors` says what a part of that slot must do")
     assert [line.split()[0] for line in lines[1:-2]] == [
         "AllPatches",
+        "GridPatches",
         "NoPatches",
         "RandomPatches",
         "Threshold",

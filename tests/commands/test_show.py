@@ -1,5 +1,6 @@
 """`zoo show`: arguments, defaults, documentation, distribution and licence of one plugin."""
 
+import json
 from dataclasses import fields
 
 import pytest
@@ -73,6 +74,38 @@ def test_every_slot_is_shown(command) -> None:
         assert f"(zoo.{name}, {slot.word}, " in command("show", name).out
     assert "  channels: list[int]\n" in command("show", "Backbone").out
     assert "__len__(self) -> int (required)" in command("show", "datasets").out
+
+
+def test_the_vocabulary_has_every_part_with_documented_arguments(command) -> None:
+    outcome = command("show", "--slots", "--json")
+    assert outcome.code == 0
+    vocabulary = json.loads(outcome.out)
+    assert list(vocabulary["slots"]) == list(slots())
+    selectors = vocabulary["slots"]["selectors"]["parts"]
+    assert list(selectors) == slots()["selectors"].names()
+    assert selectors["GridPatches"]["arguments"]["patches"] == {
+        "type": "int",
+        "default": 5000,
+        "documentation": "the most patches that are refined in an image.",
+    }
+    assert vocabulary["metrics"]["matting"]["psnr"] == {"higher_is_better": True}
+    assert vocabulary["metrics"]["heads"]["rmse"]["unit"] == "mm"
+    undocumented = [
+        f"{part}.{name}"
+        for slot, entry in vocabulary["slots"].items()
+        if slot != "optimizers" and isinstance(entry["parts"], dict)  # torch documents in its own form
+        for part, described in entry["parts"].items()
+        for name, argument in described["arguments"].items()
+        if not argument["documentation"]
+    ]
+    assert undocumented == []
+
+
+@pytest.mark.parametrize("arguments", [(), ("TopK", "--slots"), ("TopK", "--json")])
+def test_show_takes_a_name_or_slots(command, arguments: tuple[str, ...]) -> None:
+    outcome = command("show", *arguments)
+    assert outcome.code == 1
+    assert outcome.err == "zoo show: expected a name, or --slots with or without --json.\n"
 
 
 def test_the_keys_of_a_study_file_are_shown(command) -> None:

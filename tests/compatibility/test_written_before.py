@@ -82,7 +82,9 @@ def test_load_gives_the_same_outputs(before: Path, task: str, source: str) -> No
 def test_metrics_are_the_same(before: Path, tmp_path: Path, command, task: str, subcommand: str) -> None:
     outcome = command(subcommand, "--plugin", "parts.py", "--ckpt_path", checkpoint(task), "--runs", tmp_path)
     assert outcome.code == 0, outcome.err
-    assert metrics(tmp_path) == expected(before, f"{task}/{subcommand}", 1e-6)
+    recorded = json.loads((before / "numbers.json").read_text())[f"{task}/{subcommand}"]
+    numbers = {key: value for key, value in metrics(tmp_path).items() if key in recorded}  # more is measured today
+    assert numbers == expected(before, f"{task}/{subcommand}", 1e-6)
 
 
 @TASKS

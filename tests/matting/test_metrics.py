@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import skimage.metrics
 import torch
 from scipy import ndimage
 from torch import Tensor
@@ -400,6 +401,43 @@ def test_keys_and_prefix() -> None:
     metrics = matting_metrics("bgmv2", prefix="val/")
     metrics.update(**batch_of([image("blobs")]))
     assert set(metrics.compute()) == {f"val/{key}" for key in KEYS}
+
+
+def test_similarity_is_scikit_images_of_levels_mean_over_images() -> None:
+    alphas, colours = torch.rand(2, 2, 1, 24, 30), torch.rand(2, 2, 3, 24, 30)
+    metrics = matting_metrics("rvm", similarity=True)
+    for index in (0, 1):
+        metrics.update(alphas[0, index, None], alphas[1, index, None], colours[0, index, None], colours[1, index, None])
+    levels, levels_of_colours = ((each * 255).round().double().numpy() / 255 for each in (alphas, colours))
+    green = np.array([120 / 255, 1, 155 / 255]).reshape(3, 1, 1)
+    composites = levels * levels_of_colours + (1 - levels) * green
+    margins = ((0, 0), (5, 5), (5, 5))  # torchmetrics also averages over the border
+    for prefix, images in (("", levels), ("composite_", composites)):
+        pairs = list(zip(images[1], images[0], strict=True))
+        expected = {
+            "psnr": np.mean([skimage.metrics.peak_signal_noise_ratio(*pair, data_range=1) for pair in pairs]),
+            "ssim": np.mean([
+                skimage.metrics.structural_similarity(*(np.pad(one, margins, "reflect") for one in pair),
+                                                      data_range=1, channel_axis=0, gaussian_weights=True,
+                                                      use_sample_covariance=False)
+                for pair in pairs
+            ]),
+        }  # fmt: skip
+        for name, value in expected.items():
+            assert metrics.compute()[prefix + name].item() == pytest.approx(value, rel=1e-3, abs=1e-4)
+
+
+def test_similarity_of_a_perfect_image_is_finite_and_of_a_tiny_one_absent() -> None:
+    alpha = torch.rand(2, 1, 12, 12)
+    metrics = matting_metrics("rvm", similarity=True)
+    metrics.update(alpha, alpha)
+    results = metrics.compute()
+    assert results["psnr"] == 100
+    assert results["ssim"] == pytest.approx(1)
+    assert not {"composite_psnr", "composite_ssim"} & set(results)
+    tiny = matting_metrics("rvm", similarity=True)
+    tiny.update(alpha[..., :8, :8], alpha[..., :8, :8])
+    assert "ssim" not in tiny.compute()
 
 
 def test_without_foregrounds_their_metric_is_absent_and_never_0() -> None:

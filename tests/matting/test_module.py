@@ -305,6 +305,8 @@ def test_it_names_the_metrics_that_it_logs() -> None:
     names = made().metric_names(data)
     assert {"test/one/sad", "test/one/foreground_mse"} <= names
     assert not any(name.startswith("validation/") for name in names)
+    similarity = {f"test/one/{name}" for name in ("psnr", "ssim", "composite_psnr", "composite_ssim")}
+    assert made(similarity=True).metric_names(data) == names | similarity
 
 
 def test_its_example_is_what_the_network_takes() -> None:

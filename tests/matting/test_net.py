@@ -10,12 +10,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from zoo_plugins.backbones import TimmBackbone
+from zoo_plugins.contexts import ASPP, NoContext
 from zoo_plugins.error_maps import AlphaUncertainty, NoError, OracleError, PredictedError
 from zoo_plugins.refiners import NoRefiner, PatchRefiner
 from zoo_plugins.selectors import AllPatches, NoPatches, RandomPatches, Threshold, TopK
 
 from zoo.core.parts import Backbone
-from zoo.matting.net import MattingNetwork, PooledBatchNorm
+from zoo.matting.fast import FastMatting
+from zoo.matting.net import MattingNetwork
 from zoo.matting.parts import MattingOutput, PatchSelector, Refiner
 
 
@@ -344,17 +346,27 @@ def test_a_batch_of_one_trains_every_parameter(selector: PatchSelector, refiner:
         assert parameter.grad.isfinite().all(), name
 
 
-def test_pooled_batchnorm_keeps_its_statistics_with_one_value_and_learns_them_with_more() -> None:
-    norm = PooledBatchNorm(3)
-    norm.running_mean.fill_(2.0)
-    x = torch.rand(1, 3, 1, 1)
-    torch.testing.assert_close(norm.train()(x), (x - 2) / (1 + 1e-5) ** 0.5)
-    assert norm.running_mean.tolist() == [2.0] * 3
-    plain, two = nn.BatchNorm2d(3), torch.rand(2, 3, 1, 1)
-    plain.running_mean.fill_(2.0)
-    assert torch.equal(norm(two), plain(two))
-    assert torch.equal(norm.running_mean, plain.running_mean)
-    assert torch.equal(norm.eval()(x), plain.eval()(x))
+def test_a_narrow_network_without_context_computes_the_same_fast() -> None:
+    network = made(context=NoContext(width=16), decoder_width=16, base_scale=0.5)
+    assert [network.decoder.get_submodule(f"conv{each}").out_channels for each in (1, 2, 3, 4)] == [8, 4, 3, 37]
+    expected, given = run(network, *pictures()), pictures()
+    assert not any(isinstance(each, nn.BatchNorm2d) for each in FastMatting(network).network.aspp.modules())
+    torch.testing.assert_close(run(FastMatting(network), *given).alpha, expected.alpha, rtol=0, atol=1e-5)
+
+
+def test_a_network_without_a_context_named_has_the_official_one() -> None:
+    torch.manual_seed(0)
+    plain, named = (MattingNetwork(SmallBackbone(), PredictedError(), TopK(20), PatchRefiner(), context=each)
+                    for each in (None, ASPP(width=256)))  # fmt: skip
+    for key, value in plain.state_dict().items():
+        if key.startswith("aspp."):
+            assert torch.equal(value, named.state_dict()[key])
+    assert sum(key.startswith("aspp.") for key in plain.state_dict()) == 36
+
+
+def test_a_decoder_that_cannot_be_divided_is_refused() -> None:
+    with pytest.raises(ValueError, match="decoder_width=40: expected a multiple of 16"):
+        made(decoder_width=40)
 
 
 class Watching(AllPatches):

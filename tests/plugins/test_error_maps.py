@@ -2,7 +2,14 @@
 
 import pytest
 import torch
-from zoo_plugins.error_maps import AlphaUncertainty, BackgroundDifference, NoError, OracleError, PredictedError
+from zoo_plugins.error_maps import (
+    AlphaUncertainty,
+    BackgroundDifference,
+    EdgeError,
+    NoError,
+    OracleError,
+    PredictedError,
+)
 
 from zoo.matting.parts import Coarse
 
@@ -30,6 +37,13 @@ def test_background_difference_is_large_where_alpha_and_picture_disagree() -> No
     source = torch.tensor([0.0, 0.0, 0.125, 0.75]).expand(1, 3, 1, 4)
     error = BackgroundDifference(scale=0.25)(coarse([[0.0, 1.0, 0.0, 1.0]]), source, background)
     assert error.flatten().tolist() == [0.0, 1.0, 0.5, 0.0]
+
+
+def test_edge_error_is_the_gradient_of_the_image_in_each_patch() -> None:
+    source = torch.zeros(1, 3, 8, 16)
+    source[:, 0, :, 8:] = 3  # a step of 1 in the mean of the channels, whose Sobel gradient is 1/2 on both sides
+    error = EdgeError()(coarse([[0.5]]), source, torch.rand(1, 3, 8, 16))
+    torch.testing.assert_close(error, torch.tensor([[[[0, 0.125, 0.125, 0]] * 2]]))
 
 
 def test_background_difference_needs_a_positive_scale() -> None:

@@ -5,8 +5,19 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
-from zoo_plugins.fusions import BiFPNLayer, ConcatFusion, ConvFusion, GatedBiFPN, InceptionBiFPN, normalised
+from zoo_plugins.fusions import (
+    AddFusion,
+    AttentionFusion,
+    BiFPNLayer,
+    ConcatFusion,
+    ConvFusion,
+    GatedBiFPN,
+    InceptionBiFPN,
+    PyramidFusion,
+    normalised,
+)
 
 from zoo.core.seeding import random_stream
 from zoo.heads.parts import Fusion
@@ -83,6 +94,33 @@ def test_a_level_of_concat_fusion_knows_its_own_feature_alone() -> None:
     c2, c3, c4 = features()
     before, after = fusion.pyramid(c2, c3, c4), fusion.pyramid(c2, c3 + 1, c4)
     assert [torch.equal(one, other) for one, other in zip(before, after, strict=True)] == [True, False, True]
+
+
+def test_a_feature_pyramid_tells_finer_levels_of_coarser_ones() -> None:
+    fusion = built(PyramidFusion(channels=8))
+    c2, c3, c4 = features()
+    before, after = fusion.pyramid(c2, c3, c4), fusion.pyramid(c2, c3 + 1, c4)
+    assert [torch.equal(one, other) for one, other in zip(before, after, strict=True)] == [False, False, True]
+
+
+def test_add_fusion_adds_what_concatenation_would_keep_apart() -> None:
+    fusion = built(AddFusion(channels=8), heatmaps=0)
+    c2, c3, c4 = features()
+    pyramid = fusion.pyramid(c2, c3, c4)
+    pooled = [F.adaptive_avg_pool2d(level, c4.shape[-2:]) for level in pyramid]
+    torch.testing.assert_close(fusion.merge(c4, pyramid, None), c4 + fusion.merging(sum(pooled)))
+
+
+def test_attention_takes_the_source_that_its_query_asks_for() -> None:
+    fusion = built(AttentionFusion(channels=2), heatmaps=0)
+    with torch.no_grad():
+        fusion.query.weight.zero_()
+        fusion.query.bias.copy_(torch.tensor([100.0, 0.0]))
+        for layer in (fusion.key, fusion.value):
+            layer.weight.copy_(torch.eye(2)[:, :, None, None])
+        fusion.value.bias.zero_()
+    sources = torch.tensor([[0.0, 5.0], [1.0, 7.0], [0.5, 9.0]])[None, :, :, None, None]
+    assert fusion.combine(features(1)[2][..., :1, :1], sources).flatten().tolist() == pytest.approx([1.0, 7.0])
 
 
 @pytest.mark.parametrize("level", [0, 2])

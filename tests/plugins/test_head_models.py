@@ -6,7 +6,9 @@ import torch
 from zoo_plugins.head_models import OpenHead, ProceduralHead
 from zoo_plugins.procedural_head import procedural_asset
 
+from zoo.core.errors import ZooError
 from zoo.core.registry import get_slot
+from zoo.core.spec import build
 from zoo.heads.asset import HeadAsset
 from zoo.heads.mesh import HeadModel, HeadParams
 from zoo.heads.rotation import FRONTAL, matrix_to_6d
@@ -50,6 +52,23 @@ def test_the_procedural_head_has_flames_counts() -> None:
     }
     assert asset.offset.tolist() == pytest.approx([0, 0, 0.05])
     assert ProceduralHead().sizes.total == 413
+
+
+def test_fewer_parameters_are_the_first_of_all() -> None:
+    few, all_of_them = OpenHead(shape=20, expression=10), OpenHead()
+    params = torch.rand(2, few.sizes.total)
+    whole = torch.zeros(2, all_of_them.sizes.total)
+    whole[:, :20], whole[:, 80:90], whole[:, 120:] = params[:, :20], params[:, 20:30], params[:, 30:]
+    torch.testing.assert_close(few.vertices(params), all_of_them.vertices(whole))
+    assert few.complete().sha256 == all_of_them.sha256 != few.sha256
+    assert all_of_them.complete() is all_of_them
+    assert build(few.spec).sizes == few.sizes == (20, 10)
+
+
+@pytest.mark.parametrize(("name", "count", "known"), [("shape", 100, 80), ("shape", 0, 80), ("expression", 41, 40)])
+def test_more_parameters_than_a_head_has_are_an_error(name: str, count: int, known: int) -> None:
+    with pytest.raises(ZooError, match=f"{name}={count}: the head model 'open head' has {known} {name} parameters"):
+        OpenHead(**{name: count})
 
 
 def test_the_procedural_head_is_always_the_same() -> None:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from torch import Tensor
-from zoo_plugins.selectors import AllPatches, NoPatches, RandomPatches, Threshold, TopK
+from zoo_plugins.selectors import AllPatches, GridPatches, NoPatches, RandomPatches, Threshold, TopK
 
 from zoo.matting.parts import PatchSelector, select
 
@@ -108,7 +108,29 @@ def test_random_patches_differ_between_images_and_steps_in_training() -> None:
     assert not torch.equal(first, second)
 
 
-@pytest.mark.parametrize("selector", [TopK, RandomPatches])
+@pytest.mark.parametrize(
+    ("rows", "columns", "patches", "count"),
+    [
+        (270, 480, 5000, 4982),
+        (6, 9, 5, 5),
+        (1, 7, 3, 3),
+        (40, 40, 1600, 1600),
+        (4, 4, 99, 16),
+        (6, 9, 1, 1),
+        (6, 9, 0, 0),
+    ],
+)
+def test_grid_patches_are_evenly_spaced_and_as_many_as_fit(rows: int, columns: int, patches: int, count: int) -> None:
+    cells = selected(GridPatches(patches), error_map(1, rows, columns))[0, 0]
+    assert cells.sum() == count
+    for dimension in (0, 1) if count else ():
+        steps = cells.any(dimension).nonzero().flatten().diff()
+        assert not len(steps) or steps.max() - steps.min() <= 1
+        filled = cells.sum(dimension)
+        assert set(filled.tolist()) <= {0, int(filled.max())}
+
+
+@pytest.mark.parametrize("selector", [TopK, RandomPatches, GridPatches])
 def test_a_negative_number_of_patches_is_refused(selector: type) -> None:
     with pytest.raises(ValueError, match=rf"{selector.__name__}\(patches=-1\): expected patches ≥ 0\."):
         selector(-1)

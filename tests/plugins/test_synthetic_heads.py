@@ -84,11 +84,38 @@ def test_it_is_rebuilt_from_its_spec() -> None:
         ({"split": "val"}, "split is 'val': choose train, validation or test"),
         ({"count": 0}, "count is 0: it must be at least 1"),
         ({"size": 16}, "size is 16: it must be at least 32"),
+        ({"pitch": 120.0}, "pitch is 120: it must be from 0 to 90"),
+        ({"occlusion": -1.0}, "occlusion is -1: it must be from 0 to 5"),
     ],
 )
 def test_impossible_arguments_are_refused(arguments: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         SyntheticHeads(**arguments)
+
+
+def test_without_diversity_heads_are_frontal_neutral_and_uncovered() -> None:
+    plain, same = (SyntheticHeads("train", count=6, size=32, yaw=0, pitch=0, roll=0, expression=0, occlusion=each)
+                   for each in (0, 1))  # fmt: skip
+    for dataset in (plain, same):
+        dataset.build(HeadModel.load("open"))
+    pictures = [plain.picture(index) for index in range(6)]
+    for picture in pictures:
+        assert picture.neutral is not None
+        assert torch.equal(picture.vertices, picture.neutral)
+        values = [picture.attributes[name] for name in ("pose", "expression", "occlusions")]
+        assert values == ["front", "False", "False"]
+    rotations = torch.stack([picture.rotation for picture in pictures])
+    assert (rotations - rotations[0]).abs().max() < 0.15  # of cameras off the axis alone
+    assert any((same.picture(index).image != pictures[index].image).any() for index in range(6))
+
+
+def test_other_diversity_is_cached_elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("ZOO_CACHE", str(tmp_path))
+    for arguments in ({}, {"expression": 0.5}):
+        dataset = SyntheticHeads("test", count=1, size=32, keep=True, **arguments)
+        dataset.build(HeadModel.load("open"))
+        dataset.picture(0)
+    assert len(list(tmp_path.glob("**/heads-test-32*"))) == 2
 
 
 def test_there_is_no_picture_beyond_the_last(dataset: SyntheticHeads) -> None:

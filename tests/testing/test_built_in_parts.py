@@ -13,14 +13,31 @@ from zoo_plugins.augmentations.colour import BackgroundJitter, ColourJitter
 from zoo_plugins.augmentations.geometry import HorizontalFlip, RandomAffine
 from zoo_plugins.augmentations.heads import HeadAffine, HeadColour, HeadFlip, HeadOcclusion
 from zoo_plugins.backbones import TimmBackbone
+from zoo_plugins.contexts import ASPP, NoContext
 from zoo_plugins.datasets.folders import CutoutFolder, MatteFolder
 from zoo_plugins.datasets.synthetic import SyntheticMattes
 from zoo_plugins.datasets.synthetic_heads import SyntheticHeads
 from zoo_plugins.detectors import BlazeFace, FrontalCascade
 from zoo_plugins.engines.local import Local
 from zoo_plugins.engines.printed import Print
-from zoo_plugins.error_maps import AlphaUncertainty, BackgroundDifference, NoError, OracleError, PredictedError
-from zoo_plugins.fusions import ConcatFusion, ConvFusion, GatedBiFPN, InceptionBiFPN, NoFusion
+from zoo_plugins.error_maps import (
+    AlphaUncertainty,
+    BackgroundDifference,
+    EdgeError,
+    NoError,
+    OracleError,
+    PredictedError,
+)
+from zoo_plugins.fusions import (
+    AddFusion,
+    AttentionFusion,
+    ConcatFusion,
+    ConvFusion,
+    GatedBiFPN,
+    InceptionBiFPN,
+    NoFusion,
+    PyramidFusion,
+)
 from zoo_plugins.head_models import OpenHead, ProceduralHead, SavedHead
 from zoo_plugins.landmark_branches import HeatmapLandmarks, NoLandmarks, PointLandmarks
 from zoo_plugins.losses.heads import (
@@ -31,10 +48,10 @@ from zoo_plugins.losses.heads import (
     SoftIoUHeatmap,
     VertexLoss,
 )
-from zoo_plugins.losses.matting import AlphaL1, ErrorMSE, ForegroundL1, GradientL1
+from zoo_plugins.losses.matting import AlphaL1, AlphaMSE, ErrorMSE, ForegroundL1, GradientL1
 from zoo_plugins.mediapipe import FaceMesh
 from zoo_plugins.refiners import NoRefiner, PatchRefiner
-from zoo_plugins.selectors import AllPatches, NoPatches, RandomPatches, Threshold, TopK
+from zoo_plugins.selectors import AllPatches, GridPatches, NoPatches, RandomPatches, Threshold, TopK
 
 import zoo.testing
 from zoo.core.registry import slots
@@ -46,6 +63,7 @@ from zoo.matting.module import BackgroundMatting
 from zoo.testing import (
     BackboneContract,
     CatalogueContract,
+    ContextContract,
     DataModuleContract,
     DetectorContract,
     EngineContract,
@@ -102,12 +120,17 @@ class TestBackbonesOfHeads(Each, BackboneContract):
     parts = {"TimmBackbone": lambda: TimmBackbone("test_resnet", output_stride=32), "FaceMesh": FaceMesh}
 
 
+class TestContexts(Each, ContextContract):
+    parts = {"ASPP": lambda: ASPP(width=8), "NoContext": lambda: NoContext(width=8)}
+
+
 class TestSelectors(Each, SelectorContract):
     parts = {
         "TopK": lambda: TopK(5),
         "fixed count": lambda: TopK(5, fixed_count=True),
         "Threshold": lambda: Threshold(0.5),
         "RandomPatches": lambda: RandomPatches(5),
+        "GridPatches": lambda: GridPatches(5),
         "AllPatches": AllPatches,
         "NoPatches": NoPatches,
     }
@@ -115,7 +138,8 @@ class TestSelectors(Each, SelectorContract):
 
 class TestErrorMaps(Each, ErrorMapContract):
     parts = {
-        cls.__name__: cls for cls in (PredictedError, AlphaUncertainty, BackgroundDifference, OracleError, NoError)
+        cls.__name__: cls
+        for cls in (PredictedError, AlphaUncertainty, BackgroundDifference, EdgeError, OracleError, NoError)
     }
 
 
@@ -131,6 +155,9 @@ class TestFusions(Each, FusionContract):
         "InceptionBiFPN": lambda: InceptionBiFPN(channels=8, layers=1),
         "ConcatFusion": lambda: ConcatFusion(channels=8),
         "ConvFusion": lambda: ConvFusion(channels=8),
+        "PyramidFusion": lambda: PyramidFusion(channels=8),
+        "AddFusion": lambda: AddFusion(channels=8),
+        "AttentionFusion": lambda: AttentionFusion(channels=8),
         "NoFusion": NoFusion,
     }
 
@@ -148,7 +175,11 @@ class TestLandmarkBranches(Each, LandmarkBranchContract):
 
 
 class TestHeadModels(Each, HeadModelContract):
-    parts = {"OpenHead": OpenHead, "ProceduralHead": ProceduralHead}
+    parts = {
+        "OpenHead": OpenHead,
+        "OpenHead with fewer parameters": lambda: OpenHead(shape=20, expression=10),
+        "ProceduralHead": ProceduralHead,
+    }
 
 
 class TestSavedHead(HeadModelContract):
@@ -168,6 +199,7 @@ class TestMattingLosses(Each, MattingLossContract):
     parts = {
         "AlphaL1": AlphaL1,
         "AlphaL1 coarse": lambda: AlphaL1("coarse"),
+        "AlphaMSE": AlphaMSE,
         "GradientL1": GradientL1,
         "ForegroundL1": ForegroundL1,
         "ForegroundL1 coarse": lambda: ForegroundL1("coarse"),

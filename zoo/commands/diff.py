@@ -116,12 +116,12 @@ def measurement_keys(metric: str) -> list[str]:
 def lower_is_better(metric: str) -> bool | None:
     """Return whether a lower value is better, by the last word of a metric's name; None where it is unknown."""
     from zoo.heads.measures import MEASURES
-    from zoo.matting.measures import LOWER_IS_BETTER
+    from zoo.matting.measures import HIGHER_IS_BETTER, LOWER_IS_BETTER
 
     word = metric.rpartition("/")[2]
     if word in MEASURES:
         return not MEASURES[word].higher_is_better
-    return True if word in LOWER_IS_BETTER else None
+    return word in LOWER_IS_BETTER if word in LOWER_IS_BETTER + HIGHER_IS_BETTER else None
 
 
 def as_data(before: "Recorded", after: "Recorded") -> dict[str, Any]:

@@ -2,13 +2,16 @@
 
 A plugin is shown with its arguments, documentation, distribution and licence. A slot, by its name or that of its base
 class, is shown with its contract: the base class with its attributes, methods and an example. `zoo show study` lists
-the keys of a study file.
+the keys of a study file. `zoo show --slots --json` prints the vocabulary of a study: slots, parts, their arguments with
+types, defaults and documentation, and metrics.
 """
 
 import argparse
 import inspect
+import json
 from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
+from typing import Any
 
 from zoo.core.registry import find_plugin, get_slot, slots
 from zoo.core.slot import Plugin, Slot
@@ -16,12 +19,23 @@ from zoo.core.slot import Plugin, Slot
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("name", help="a name from `zoo list` or `zoo pull --list`, a checkpoint or a published file")
+    parser.add_argument(
+        "name", nargs="?", help="a name from `zoo list` or `zoo pull --list`, a checkpoint or a published file"
+    )
+    parser.add_argument(
+        "--slots", action="store_true", help="every slot with its parts, their arguments and documentation, and metrics"
+    )
+    parser.add_argument("--json", action="store_true", help="with --slots: print JSON")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the description; return 0."""
-    if Path(arguments.name).is_file():
+    if arguments.slots == (arguments.name is not None) or arguments.json > arguments.slots:
+        raise ValueError("expected a name, or --slots with or without --json.")
+    if arguments.slots:
+        vocabulary = {"slots": {slot.name: describe_slot(slot) for slot in slots().values()}, "metrics": metrics()}
+        print(json.dumps(vocabulary, indent=2) if arguments.json else yaml_text(vocabulary))
+    elif Path(arguments.name).is_file():
         show_file(arguments.name)
     elif arguments.name == "study":
         from zoo.study.record import documented_keys
@@ -34,6 +48,47 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         show_plugin(arguments.name)
     return 0
+
+
+def describe_slot(slot: Slot) -> dict[str, Any]:
+    """Return a slot and its usable parts as plain data, arguments with types, defaults and documentation."""
+    parts = {name: describe_part(part) for name, part in slot.load_all().items() if isinstance(part, type)}
+    return {"word": slot.word, "base": (slot.base or "data").replace(":", "."), "parts": parts or slot.names()}
+
+
+def describe_part(cls: type) -> dict[str, Any]:
+    """Return the first sentence and the arguments of a class as plain data."""
+    from docstring_parser import parse
+
+    from zoo.core.spec import to_plain
+
+    documentation = parse(inspect.cleandoc(cls.__doc__ or ""))
+    texts = {
+        name: " ".join((argument.description or "").split())
+        for argument in documentation.params
+        for name in argument.arg_name.split(", ")
+    }
+    arguments = {}
+    for one in arguments_of(cls):
+        optional = {} if one.default is one.empty else {"default": to_plain(one.default, one.name)}
+        arguments[one.name] = {"type": type_text(one), **optional, "documentation": texts.get(one.name, "")}
+    return {"summary": " ".join((documentation.short_description or "").split()), "arguments": arguments}
+
+
+def metrics() -> dict[str, dict[str, dict[str, Any]]]:
+    """Return the metrics of each task: whether higher is better, label and unit where they are the same everywhere."""
+    from zoo.heads.measures import MEASURES
+    from zoo.matting.measures import HIGHER_IS_BETTER, LOWER_IS_BETTER
+
+    matting = {name: {"higher_is_better": name in HIGHER_IS_BETTER} for name in LOWER_IS_BETTER + HIGHER_IS_BETTER}
+    return {"matting": matting, "heads": {name: measure._asdict() for name, measure in MEASURES.items()}}
+
+
+def yaml_text(data: Any) -> str:
+    """Return plain data as YAML."""
+    import yaml
+
+    return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=120)
 
 
 def find_slot(name: str) -> Slot | None:
@@ -90,9 +145,7 @@ def show_plugin(name: str) -> None:
     if plugin.slot == "catalogues":
         print("\n".join(content))
     elif isinstance(content, dict):
-        import yaml
-
-        print(yaml.safe_dump(content, sort_keys=False))
+        print(yaml_text(content))
     else:
         print(inspect.cleandoc(content.__doc__ or "No documentation."))
         print("\nArguments:")
@@ -141,8 +194,6 @@ def card_text(path: Path) -> str:
 
 def show_file(path: str) -> None:
     """Print the description in a checkpoint or published file; import nothing that it names."""
-    import yaml
-
     from zoo.weights.checkpoint import record
     from zoo.weights.reading import read
 
@@ -152,20 +203,28 @@ def show_file(path: str) -> None:
     megabytes = Path(path).stat().st_size / 1e6
     print(f"{path}  ({entry['model']['class_path']}, {numbers:,} numbers, {megabytes:.1f} MB)\n")
     card = {key: value for key, value in entry.get("card", {}).items() if key != "text"}
-    print(yaml.safe_dump(card | {key: entry[key] for key in ("model", "plugins", "versions")}, sort_keys=False))
+    print(yaml_text(card | {key: entry[key] for key in ("model", "plugins", "versions")}))
     if "text" in entry.get("card", {}):
         print(entry["card"]["text"])
 
 
 def signature_lines(cls: type) -> list[str]:
     """Return `name: type = default` for each argument of a class."""
-    lines = []
-    for one in list(inspect.signature(cls.__init__).parameters.values())[1:]:  # type: ignore[misc]
-        if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD):
-            annotation = inspect.formatannotation(one.annotation).replace("typing.", "")
-            default = " (required)" if one.default is one.empty else f" = {one.default!r}"
-            lines.append(f"{one.name}: {annotation}{default}")
-    return lines
+    return [
+        f"{one.name}: {type_text(one)}{' (required)' if one.default is one.empty else f' = {one.default!r}'}"
+        for one in arguments_of(cls)
+    ]
+
+
+def arguments_of(cls: type) -> list[inspect.Parameter]:
+    """Return the arguments of a class that have names."""
+    _, *arguments = inspect.signature(cls.__init__).parameters.values()  # type: ignore[misc]
+    return [one for one in arguments if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)]
+
+
+def type_text(argument: inspect.Parameter) -> str:
+    """Return the type of an argument as it is written in code."""
+    return inspect.formatannotation(argument.annotation).replace("typing.", "")
 
 
 def licence(plugin: Plugin) -> str:

@@ -88,11 +88,11 @@ class LossTerm(Part, nn.Module):
     class attributes, or set in the constructor where they depend on an argument.
 
     Example:
-        >>> class AlphaMSE(LossTerm):
+        >>> class AlphaBias(LossTerm):
         ...     reads, targets = frozenset({"alpha"}), frozenset({"alpha"})
-        ...     def forward(self, output, batch): return (output.alpha - batch.alpha).square().mean()
-        >>> AlphaMSE(weight=2.0).spec
-        {'class_path': 'AlphaMSE', 'init_args': {'weight': 2.0}}
+        ...     def forward(self, output, batch): return (output.alpha - batch.alpha).mean().abs()
+        >>> AlphaBias(weight=2.0).spec
+        {'class_path': 'AlphaBias', 'init_args': {'weight': 2.0}}
     """
 
     reads: frozenset[str]

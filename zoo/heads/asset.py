@@ -8,7 +8,7 @@ safetensors file; its header holds the fields that are no arrays.
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -89,6 +89,29 @@ class HeadAsset:
             digest.update(f"{name} {array.dtype} {array.shape}".encode())
             digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
+
+
+def first_directions(asset: HeadAsset, shape: int | None, expression: int | None) -> HeadAsset:
+    """Return the asset with its first directions of shape and of expression; None keeps all of them.
+
+    Raises:
+        ZooError: there are fewer.
+
+    Example:
+        >>> from zoo.heads.mesh import HeadModel
+        >>> first_directions(HeadModel.load("procedural").asset(), 100, 50).shape_basis.shape
+        (5023, 3, 100)
+    """
+    reduced = {}
+    for name, count in (("shape", shape), ("expression", expression)):
+        basis = getattr(asset, f"{name}_basis")
+        if count is not None and not 1 <= count <= basis.shape[2]:
+            raise ZooError(
+                f"{name}={count}: the head model '{asset.name}' has {basis.shape[2]} {name} parameters; give 1 to "
+                f"{basis.shape[2]}, or null for all."
+            )
+        reduced[f"{name}_basis"] = basis[:, :, :count]
+    return asset if shape is None and expression is None else replace(asset, **reduced)
 
 
 def save(asset: HeadAsset, path: str | Path) -> None:

@@ -113,7 +113,7 @@ class HeadData(DataModule):
             raise ValueError("data.train: expected a training set.")
         module: Any = self.trainer.lightning_module
         # A copy on the CPU: datasets render and crop in worker processes without another device.
-        self.head_model: HeadModel = copy.deepcopy(module.head_model).cpu()
+        self.head_model: HeadModel = copy.deepcopy(module.head_model.complete()).cpu()
         self.image_size: int = module.image_size
         sets: dict[str, list[HeadTrainingSet | HeadEvaluationSet | None]] = {
             "fit": [self.train, self.validation],

@@ -32,6 +32,7 @@ MEASURES: dict[str, Measure] = {
     "z5": Measure("Z5 accuracy, n nearest neighbours (paper)", "share", higher_is_better=True),
     "z5_official": Measure("Z5 accuracy as the released code pairs vertices", "share", higher_is_better=True),
     "chamfer": Measure("Chamfer distance from the true face, inner eye corners 20 apart", "squared units"),
+    "rmse": Measure("3D RMSE of the head's vertices after rigid alignment", "mm"),
     "now_median": Measure("NoW protocol on synthetic scans, median", "mm"),
     "now_mean": Measure("NoW protocol on synthetic scans, mean", "mm"),
     "now_std": Measure("NoW protocol on synthetic scans, standard deviation", "mm"),
@@ -42,5 +43,5 @@ MEASURES: dict[str, Measure] = {
 
 FAST = ("nme", "landmark_nme", "pose", "angle", "angle_folded")
 """Cheap means over heads, for validation during training."""
-FULL = (*FAST, "z5", "z5_official", "chamfer")
+FULL = (*FAST, "z5", "z5_official", "chamfer", "rmse")
 """Means over heads of a test, which also measures NoW and F_Q."""

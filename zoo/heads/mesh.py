@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from zoo.core.errors import ZooError
 from zoo.core.registry import get_slot
 from zoo.core.slot import nearest
-from zoo.core.spec import Part
-from zoo.heads.asset import HeadAsset
+from zoo.core.spec import Part, build
+from zoo.heads.asset import HeadAsset, first_directions
 from zoo.heads.rotation import matrix_from_6d, matrix_from_axis_angle
 
 POSE_SIZE = 10
@@ -88,6 +88,13 @@ class HeadModel(Part, nn.Module):
     A plugin implements `asset`; a constructor of its own stores its arguments and then calls `super().__init__()`.
     The arrays are not part of the state dict: a checkpoint names the head model and never holds it.
 
+    Args:
+        shape: number of shape parameters, the first of those that the head has; None for all.
+        expression: number of expression parameters, likewise.
+
+    Raises:
+        ZooError: the head has fewer parameters.
+
     Example:
         >>> head = HeadModel.load("open")
         >>> params = torch.zeros(2, head.sizes.total)
@@ -114,9 +121,9 @@ class HeadModel(Part, nn.Module):
     jaw_rest: Tensor
     jaw_directions: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, shape: int | None = None, expression: int | None = None) -> None:
         super().__init__()
-        asset = self.asset()
+        asset = first_directions(self.asset(), shape, expression)
         self.name, self.licence, self.source, self.notes = asset.name, asset.licence, asset.source, asset.notes
         self.sha256 = asset.sha256
         self.sizes = HeadSizes(asset.shape_basis.shape[2], asset.expression_basis.shape[2])
@@ -154,6 +161,13 @@ class HeadModel(Part, nn.Module):
         if any(each.default is each.empty for each in parameters):
             raise ZooError(f"the head model '{text}' needs a file: give its path instead, for example flame.pkl.")
         return head_class()
+
+    def complete(self) -> "HeadModel":
+        """Return this head with all its parameters, as data are rendered: they do not depend on how many are learnt."""
+        arguments = self.spec["init_args"]
+        if arguments.get("shape") is None and arguments.get("expression") is None:
+            return self
+        return build({"class_path": type(self).__name__, "init_args": arguments | {"shape": None, "expression": None}})
 
     @property
     def vertex_count(self) -> int:

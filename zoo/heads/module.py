@@ -139,7 +139,7 @@ class HeadAlignment(TrainingModule):
         (like,) = self.example(height, width)
         # Built by name, not imported: the core never imports a plugin.
         heads = build({"class_path": "SyntheticHeads", "init_args": {"split": "test", "count": 1, "size": height}})
-        heads.build(copy.deepcopy(self.head_model).cpu())
+        heads.build(copy.deepcopy(self.head_model.complete()).cpu())
         return (heads.picture(0).image[None].to(like) / 255,)
 
     square = True

@@ -16,7 +16,7 @@ from zoo.matting.compose import composite, to_float
 from zoo.matting.metrics import matting_metrics
 from zoo.matting.net import ForegroundKind, MattingNetwork
 from zoo.matting.official_weights import to_network
-from zoo.matting.parts import PATCH, ErrorMap, MattingBatch, MattingOutput, PatchSelector, Refiner
+from zoo.matting.parts import PATCH, Context, ErrorMap, MattingBatch, MattingOutput, PatchSelector, Refiner
 from zoo.matting.perturbation import Perturbation, perturb
 from zoo.matting.pictures import log_sheet, result_tiles
 from zoo.matting.prediction import save_prediction
@@ -44,12 +44,15 @@ class BackgroundMatting(TrainingModule):
         selector: which patches are refined.
         refiner: how they are refined.
         losses: loss terms by name; each is listed here, none is implied.
-        learning_rates: for `backbone`, `aspp`, `decoder` and `refiner`.
+        learning_rates: for `backbone`, `aspp` (the context), `decoder` and `refiner`.
         schedule: of the learning rates, `constant` (official) or `cosine`, falling to 0 over the training.
         optimizer: class of the optimizer, with its arguments; null for Adam (official).
         foreground: `residual` predicts foreground − source (paper), `direct` the foreground itself.
         base_scale: size of the base network's input relative to the image.
         metrics: the preset that validation and test report, see `zoo.matting.metrics`.
+        context: between backbone and decoder; null for `ASPP` (official).
+        decoder_width: the decoder's layers have 1/2, 1/4 and 3/16 of it in channels (official 256: 128, 64 and 48).
+        similarity: report PSNR and SSIM of alpha and composite, too.
         checkpoint: weights to start from, ours or official ones; a part that the file does not hold starts fresh.
 
     Example:
@@ -76,9 +79,13 @@ class BackgroundMatting(TrainingModule):
         foreground: ForegroundKind = "residual",
         base_scale: float = 0.25,
         metrics: Literal["bgmv2", "rvm", "mmagic"] = "bgmv2",
+        context: Context | None = None,
+        decoder_width: int = 256,
+        similarity: bool = False,
         checkpoint: str | None = None,
     ) -> None:
-        network = MattingNetwork(backbone, error_map, selector, refiner, foreground, base_scale)
+        parts = (backbone, error_map, selector, refiner)
+        network = MattingNetwork(*parts, foreground, base_scale, context, decoder_width)
         super().__init__(
             network,
             losses,
@@ -89,8 +96,8 @@ class BackgroundMatting(TrainingModule):
             optimizer=optimizer,
             checkpoint=checkpoint,
         )
-        self.metrics = metrics
-        self.validation_metrics = matting_metrics(metrics, prefix="validation/")
+        self.metrics, self.similarity = metrics, similarity
+        self.validation_metrics = matting_metrics(metrics, "validation/", similarity)
         self.test_metrics = nn.ModuleDict()
         self._sheet: list[tuple[MattingBatch, MattingOutput]] = []
 
@@ -153,7 +160,9 @@ class BackgroundMatting(TrainingModule):
     def metric_names(self, data: DataModule) -> set[str]:
         sets = [f"test/{name}" for name in getattr(data, "test", {})]
         sets += ["validation"] if getattr(data, "validation", None) is not None else []
-        return {f"{where}/{name}" for where in sets for name in matting_metrics(self.metrics)}
+        return {
+            f"{where}/{name}" for where in sets for name in matting_metrics(self.metrics, similarity=self.similarity)
+        }
 
     def on_fit_start(self) -> None:
         if self.network.error_map.needs_target:
@@ -181,7 +190,7 @@ class BackgroundMatting(TrainingModule):
 
     def on_test_start(self) -> None:
         names = list(getattr(getattr(self.trainer, "datamodule", None), "test", {})) or ["data"]
-        template = matting_metrics(self.metrics)
+        template = matting_metrics(self.metrics, similarity=self.similarity)
         self.test_metrics = nn.ModuleDict({name: template.clone(prefix=f"test/{name}/") for name in names}).to(
             self.device
         )

@@ -1,7 +1,8 @@
-"""The matting network: backbone, ASPP, decoder, error map, patch selector, refiner.
+"""The matting network: backbone, context, decoder, error map, patch selector, refiner.
 
 Pure torch, built from its parts, and independent of training. With timm's `resnet50`, `resnet101` or `mobilenetv2_100`,
-`PredictedError`, `TopK` and `PatchRefiner` it is BackgroundMattingV2, parameter for parameter and number for number.
+`ASPP`, `PredictedError`, `TopK` and `PatchRefiner` it is BackgroundMattingV2, parameter for parameter and number for
+number.
 """
 
 import math
@@ -16,7 +17,8 @@ from torch import Tensor, nn
 from zoo.core.parts import Backbone
 from zoo.core.promises import check_built, check_features, check_output
 from zoo.core.seeding import random_stream, run_seed
-from zoo.matting.parts import PATCH, Coarse, ErrorMap, MattingOutput, PatchSelector, Refiner, resize
+from zoo.core.spec import build
+from zoo.matting.parts import PATCH, Coarse, Context, ErrorMap, MattingOutput, PatchSelector, Refiner, resize
 
 STRIDES = (2, 4, 8, 16)
 ForegroundKind = Literal["residual", "direct"]
@@ -51,6 +53,8 @@ class MattingNetwork(nn.Module):
         foreground: `residual`, the network predicts foreground − source (paper), or `direct`, the foreground itself.
         base_scale: size of the base network's input relative to the image: 1/4 for HD and 1/8 for 4K in the paper, at
             most 1/2; 1 only without refinement, which is the first training stage.
+        context: between backbone and decoder; None for `ASPP` (official).
+        decoder_width: the decoder's layers have 1/2, 1/4 and 3/16 of it in channels (official 256: 128, 64 and 48).
 
     Raises:
         ValueError: parts that do not go together; the message names parts that do.
@@ -72,8 +76,12 @@ class MattingNetwork(nn.Module):
         refiner: Refiner,
         foreground: ForegroundKind = "residual",
         base_scale: float = 0.25,
+        context: Context | None = None,
+        decoder_width: int = 256,
     ) -> None:
         super().__init__()
+        if decoder_width < 16 or decoder_width % 16:
+            raise ValueError(f"decoder_width={decoder_width}: expected a multiple of 16, such as 64 or 256.")
         check_combination(error_map, selector, refiner, foreground, base_scale)
         self.foreground = foreground
         self.base_scale = base_scale
@@ -82,9 +90,10 @@ class MattingNetwork(nn.Module):
         check_built(backbone, STRIDES)
         self.backbone = backbone
         with random_stream(run_seed(), "aspp"):
-            self.aspp = make_aspp(backbone.channels[-1])
+            self.aspp = context or build({"class_path": "ASPP"})  # any context, under the name of official weights
+            self.aspp.build(backbone.channels[-1])
         with random_stream(run_seed(), "decoder"):
-            self.decoder = Decoder(256, [*backbone.channels[-2::-1], 6])
+            self.decoder = Decoder(self.aspp.channels, [*backbone.channels[-2::-1], 6], decoder_width)
         self.error_map = error_map
         self.selector = selector
         self.refiner = refiner
@@ -181,7 +190,10 @@ class MattingNetwork(nn.Module):
         images = torch.cat([source, background], 1)
         features = self.backbone(images)
         check_features(self.backbone, images, features)
-        x = self.decoder(self.aspp(features[-1]), [*features[-2::-1], images])
+        x = self.aspp(features[-1])
+        shape = (images.shape[0], self.aspp.channels, *features[-1].shape[-2:])
+        check_output(self.aspp, x, [shape], f"features of the same size, {shape}")
+        x = self.decoder(x, [*features[-2::-1], images])
         return Coarse(
             alpha=x[:, 0:1].clamp(0, 1), foreground=x[:, 1:4], error=x[:, 4:5].clamp(0, 1), hidden=F.relu(x[:, 5:])
         )
@@ -229,14 +241,15 @@ class Decoder(nn.Module):
     but the last.
 
     Args:
-        in_channels: of the ASPP's result.
+        in_channels: of the context's result.
         skip_channels: of the joined maps, coarsest first; the last one is the input image.
+        width: the layers have 1/2, 1/4 and 3/16 of it in channels.
     """
 
-    def __init__(self, in_channels: int, skip_channels: list[int]) -> None:
+    def __init__(self, in_channels: int, skip_channels: list[int], width: int = 256) -> None:
         super().__init__()
         # 37 = 1 alpha + 3 foreground + 1 error + 32 hidden
-        widths = [in_channels, 128, 64, 48, 37]
+        widths = [in_channels, width // 2, width // 4, 3 * width // 16, 37]
         self.conv1 = nn.Conv2d(widths[0] + skip_channels[0], widths[1], 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(widths[1])
         self.conv2 = nn.Conv2d(widths[1] + skip_channels[1], widths[2], 3, padding=1, bias=False)
@@ -256,28 +269,6 @@ class Decoder(nn.Module):
         x = F.relu(self.bn2(self.conv2(join(x, skips[1]))))
         x = F.relu(self.bn3(self.conv3(join(x, skips[2]))))
         return self.conv4(join(x, skips[3]))
-
-
-class PooledBatchNorm(nn.BatchNorm2d):
-    """BatchNorm after global pooling. With a batch of one, a channel has one value and no variance: then it takes the
-    running statistics.
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        if self.training and x.numel() == x.shape[1]:
-            return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps)
-        return super().forward(x)
-
-
-def make_aspp(in_channels: int) -> nn.Module:
-    """Return DeepLabV3's atrous spatial pyramid pooling, rates 3, 6, 9, 256 channels, trainable with a batch of one."""
-    from segmentation_models_pytorch.decoders.deeplabv3.decoder import ASPP  # imports timm and all encoders
-
-    aspp = ASPP(in_channels, 256, (3, 6, 9), separable=False, dropout=0.5)
-    pooling = aspp.convs[-1]
-    position = next(index for index, layer in enumerate(pooling) if isinstance(layer, nn.BatchNorm2d))
-    pooling[position] = PooledBatchNorm(pooling[position].num_features)
-    return aspp
 
 
 def join(x: Tensor, skip: Tensor) -> Tensor:

@@ -1,9 +1,9 @@
 """The slots of background matting, and the records that flow through it.
 
 The *base* network reads the source and the captured background at a reduced size (`base_scale`) and returns a *coarse*
-result with an error channel. An *error map* estimates where the coarse alpha is wrong, a *patch selector* scores the
-4×4-pixel cells ("patches") by it, and a *refiner* recomputes the selected cells at full size. Data flows one way:
-batch → network → `MattingOutput`.
+result with an error channel; a *context* stands between its backbone and its decoder. An *error map* estimates where
+the coarse alpha is wrong, a *patch selector* scores the 4×4-pixel cells ("patches") by it, and a *refiner* recomputes
+the selected cells at full size. Data flows one way: batch → network → `MattingOutput`.
 """
 
 from abc import abstractmethod
@@ -163,6 +163,31 @@ class MattingAugmentation(Augmentation):
     @abstractmethod
     def forward(self, batch: MattingBatch, random: RandomStream) -> Any:
         """Return the changed batch; tensors of the batch are not changed in place."""
+
+
+class Context(Part, nn.Module):
+    """Enlarges the receptive field of the backbone's coarsest features, between backbone and decoder.
+
+    Example:
+        >>> class Unchanged(Context):
+        ...     def build(self, in_channels): self.channels = in_channels
+        ...     def forward(self, features): return features
+        >>> context = Unchanged()
+        >>> context.build(8)
+        >>> context.channels
+        8
+    """
+
+    channels: int
+    """Channels of the result, known after `build`."""
+
+    @abstractmethod
+    def build(self, in_channels: int) -> None:
+        """Create the layers for features of this many channels, and set `channels`."""
+
+    @abstractmethod
+    def forward(self, features: Tensor) -> Tensor:
+        """Return (B, channels, h, w) of features (B, in_channels, h, w)."""
 
 
 class ErrorMap(Part, nn.Module):

@@ -3,6 +3,7 @@
 from zoo.core.slot import Slot
 
 SLOTS = [
+    Slot("contexts", "context", "zoo.matting.parts:Context"),
     Slot("selectors", "patch selector", "zoo.matting.parts:PatchSelector"),
     Slot("error_maps", "error map", "zoo.matting.parts:ErrorMap"),
     Slot("refiners", "refiner", "zoo.matting.parts:Refiner"),

@@ -196,7 +196,7 @@ class HeadModelContract(NetworkPartContract):
 
     def test_the_asset_is_always_the_same(self) -> None:
         one, other = self.make(), self.make()
-        same = one.asset().sha256 == other.sha256 == one.sha256
+        same = one.asset().sha256 == other.asset().sha256 and one.sha256 == other.sha256
         assert same, f"{self.name()}.asset gives the same arrays every time."
         for field, text in (("licence", one.licence), ("source", one.source)):
             assert text.strip(), f"{self.name()} states its {field}."

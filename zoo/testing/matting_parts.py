@@ -1,10 +1,47 @@
-"""Contracts of the parts of matting networks: error maps, patch selectors, refiners."""
+"""Contracts of the parts of matting networks: contexts, error maps, patch selectors, refiners."""
 
 import torch
 from torch import Tensor
 
-from zoo.matting.parts import PATCH, Coarse, ErrorMap, PatchSelector, Refiner
+from zoo.matting.parts import PATCH, Coarse, Context, ErrorMap, PatchSelector, Refiner
 from zoo.testing.networks import Inputs, NetworkPartContract, check_close, check_shape
+
+
+class ContextContract(NetworkPartContract):
+    """Contract tests of a context: features of the same size, for features of any size.
+
+    Example:
+        >>> from zoo_plugins.contexts import NoContext
+        >>> class TestNoContext(ContextContract):
+        ...     def make(self): return NoContext(width=8)
+        >>> TestNoContext().test_features_of_the_same_size()
+    """
+
+    slot = "contexts"
+    in_channels = 6
+    sizes = ((6, 9), (1, 1), (5, 4))
+    """Heights and widths of the backbone's coarsest features."""
+
+    def build(self, part: Context) -> None:
+        part.build(self.in_channels)
+
+    def inputs(self, batch: int, size: tuple[int, int]) -> Inputs:
+        return (torch.rand(batch, self.in_channels, *size),)
+
+    def compute(self, part: Context, inputs: Inputs) -> Inputs:
+        return (part(*inputs),)
+
+    def test_features_of_the_same_size(self) -> None:
+        part = self.prepare()
+        for size in self.sizes:
+            (features,) = self.evaluate(part, self.seeded_inputs(2, size))
+            check_shape(
+                features, (2, part.channels, *size), f"{self.name()} gives `channels` features of the same size"
+            )
+
+    def test_the_spec_is_the_same_once_built(self) -> None:
+        part, built = self.make(), self.prepare()
+        assert built.spec == part.spec, f"{self.name()}'s spec does not depend on what it was built for; {built.spec}."
 
 
 class ErrorMapContract(NetworkPartContract):

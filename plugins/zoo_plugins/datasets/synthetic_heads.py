@@ -1,7 +1,7 @@
 """Synthetic heads: renderings of any head model with exact ground truth."""
 
 import json
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from zoo.heads.parts import HeadDataset, HeadPicture
 from zoo.media.cache import ArrayCache
 from zoo_plugins.synthetic import check_arguments, check_index
 from zoo_plugins.synthetic.drawing.photographs import attribution
-from zoo_plugins.synthetic.heads.head import SyntheticHead, generate_head, place_head
+from zoo_plugins.synthetic.heads.head import Diversity, PlacedHead, SyntheticHead, generate_head, place_head
 from zoo_plugins.synthetic.heads.regions import find_regions
 
 VERSION = 1  # of the generator, part of the cache's key: raise it when the same seeds would give other images
@@ -44,6 +44,9 @@ class SyntheticHeads(HeadDataset):
         size: height and width of the images in pixels; a head takes 58 to 78 % of that.
         seed: another seed gives another dataset.
         keep: cache each rendered image on disk (under `ZOO_CACHE`), so that later epochs read it.
+        yaw, pitch, roll: about the widest angles in degrees: poses are scaled to them, 0 is frontal.
+        expression: factor of the strength of expressions and of the mouth's opening; 0 makes all heads neutral.
+        occlusion: factor of the probability of each thing in front of the head; 0 leaves them out.
 
     Raises:
         ValueError: an argument is out of its range.
@@ -66,8 +69,17 @@ class SyntheticHeads(HeadDataset):
         size: int = 256,
         seed: int = 0,
         keep: bool = False,
+        yaw: float = 100.0,
+        pitch: float = 60.0,
+        roll: float = 75.0,
+        expression: float = 1.0,
+        occlusion: float = 1.0,
     ) -> None:
         check_arguments(split, count=(count, 1), size=(size, 32))
+        self.diversity = Diversity(yaw, pitch, roll, expression, occlusion)
+        for (name, value), highest in zip(self.diversity._asdict().items(), (180, 90, 180, 2, 5), strict=True):
+            if not 0 <= value <= highest:
+                raise ValueError(f"{name} is {value:g}: it must be from 0 to {highest}.")
         self.split: str = split
         self.count = count
         self.size = size
@@ -82,7 +94,9 @@ class SyntheticHeads(HeadDataset):
     def build(self, head_model: HeadModel) -> None:
         super().build(head_model)
         self._regions = find_regions(self.head_model)
-        key = {"version": VERSION, "split": self.split, "size": self.size, "seed": self.seed}
+        key: dict[str, Any] = {"version": VERSION, "split": self.split, "size": self.size, "seed": self.seed}
+        if self.diversity != Diversity():  # images cached by earlier versions have the default without naming it
+            key |= self.diversity._asdict()
         name = f"heads-{self.split}-{self.size}"
         self._cache = ArrayCache(None, name, {**key, "head": head_model.sha256}) if self.keep else None
 
@@ -106,19 +120,23 @@ class SyntheticHeads(HeadDataset):
     def annotation(self, index: int) -> Annotation:
         """Return the vertices and the exact camera of image number `index`; nothing is rendered for it."""
         check_index(index, self.count, "heads")
-        return place_head(self.head_model, self.seed, self.split, index, self.size).annotation
+        return self._place(index).annotation
 
     def _head(self, index: int) -> SyntheticHead:
         def generate() -> SyntheticHead:
-            return generate_head(self.head_model, self._regions, self.seed, self.split, index, self.size)
+            sample = (self.seed, self.split, index, self.size, self.diversity)
+            return generate_head(self.head_model, self._regions, *sample)
 
         if self._cache is None:
             return generate()
         arrays = self._cache.get_arrays(f"{index:06d}", self._usable, lambda: _to_arrays(generate()))
-        placed = place_head(self.head_model, self.seed, self.split, index, self.size)
+        placed = self._place(index)
         annotation = placed.annotation._replace(model_view=arrays["model_view"], projection=arrays["projection"])
         attributes = json.loads(arrays["attributes"].tobytes())
         return SyntheticHead(arrays["image"], annotation, placed.neutral, arrays["box"], attributes)
+
+    def _place(self, index: int) -> PlacedHead:
+        return place_head(self.head_model, self.seed, self.split, index, self.size, self.diversity)
 
     def _usable(self, arrays: dict[str, np.ndarray]) -> bool:
         image = arrays.get("image")

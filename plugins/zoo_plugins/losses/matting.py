@@ -60,6 +60,25 @@ class AlphaL1(_TermAtSize):
         return F.l1_loss(alpha, like(batch.alpha, alpha))
 
 
+class AlphaMSE(_TermAtSize):
+    """mean (α − α*)².
+
+    Args:
+        at: which alpha, the `full`-size or the `coarse` one.
+        weight: of the term in the sum.
+
+    Example:
+        >>> alpha, image = torch.zeros(1, 1, 4, 4), torch.zeros(1, 3, 4, 4)
+        >>> output = MattingOutput(alpha, image, alpha, image, alpha, alpha)
+        >>> AlphaMSE()(output, MattingBatch(image, image, alpha + 0.5, image)).item()
+        0.25
+    """
+
+    def forward(self, output: MattingOutput, batch: MattingBatch) -> Tensor:
+        alpha = self.prediction(output)
+        return F.mse_loss(alpha, like(batch.alpha, alpha))
+
+
 class GradientL1(_TermAtSize):
     """mean |S(α) − S(α*)| with S the magnitude of the Sobel gradient.
 
@@ -139,12 +158,21 @@ def like(image: Tensor, reference: Tensor) -> Tensor:
 
 
 def sobel_magnitude(image: Tensor) -> Tensor:
-    """Return √(gx² + gy² + 1e-6) of (B, 1, H, W), with the 3×3 Sobel kernels divided by 8 and replicated borders.
+    """Return √(gx² + gy² + 1e-6) of (B, 1, H, W), see `sobel`.
 
     Example:
         >>> sobel_magnitude(torch.ones(1, 1, 4, 4)).max() < 0.0011
         tensor(True)
     """
+    return (sobel(image).square().sum(1, keepdim=True) + 1e-6).sqrt()
+
+
+def sobel(image: Tensor) -> Tensor:
+    """Return gx and gy of (B, 1, H, W) as (B, 2, H, W): 3×3 Sobel kernels divided by 8, borders replicated.
+
+    Example:
+        >>> sobel(torch.tensor([[[[0.0, 1.0, 2.0]]]])).flatten().tolist()
+        [0.5, 1.0, 0.5, 0.0, 0.0, 0.0]
+    """
     kernel = image.new_tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]]) / 8
-    gradient = F.conv2d(F.pad(image, (1, 1, 1, 1), mode="replicate"), torch.stack([kernel, kernel.T]).unsqueeze(1))
-    return (gradient.square().sum(1, keepdim=True) + 1e-6).sqrt()
+    return F.conv2d(F.pad(image, (1, 1, 1, 1), mode="replicate"), torch.stack([kernel, kernel.T]).unsqueeze(1))

@@ -17,6 +17,7 @@ from zoo.heads.metrics import (
     now_error,
     pose_error,
     reprojection_nme,
+    rigid_rmse,
     seven_points,
     zn_accuracy,
 )
@@ -120,6 +121,7 @@ def test_every_key_equals_its_function(head_model: HeadModel, measured: tuple[An
         "z5": zn_accuracy(posed[:, head], true_posed[:, head]).mean(),
         "z5_official": zn_accuracy(posed[:, head], true_posed[:, head], mode="official").mean(),
         "chamfer": chamfer_to_ground_truth(output.vertices, batch.vertices[:, face], points7, true_points7).mean(),
+        "rmse": rigid_rmse(output.vertices[:, head], batch.vertices[:, head]).mean(),
         "failure_rate": (nme > 5).double().mean(),
     }
     assert {name: found[name] for name in expected} == pytest.approx(
@@ -151,7 +153,7 @@ def test_a_perfect_prediction_is_perfect(head_model: HeadModel, measured: tuple[
     output, batch = measured
     perfect = output._replace(**{field: getattr(batch, field) for field in ("vertices", "projected", "rotation")})
     found = results(head_model, perfect._replace(landmarks=batch.landmarks), batch)
-    zero = ("nme", "landmark_nme", "pose", "angle", "angle_folded", "failure_rate", "chamfer")
+    zero = ("nme", "landmark_nme", "pose", "angle", "angle_folded", "failure_rate", "chamfer", "rmse")
     assert [found[name] for name in zero] == pytest.approx([0] * len(zero), abs=1e-3)
     assert found["z5"] == found["z5_official"] == 1
 

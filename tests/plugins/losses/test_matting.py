@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from zoo_plugins.losses.matting import AlphaL1, ErrorMSE, ForegroundL1, GradientL1, sobel_magnitude
+from zoo_plugins.losses.matting import AlphaL1, AlphaMSE, ErrorMSE, ForegroundL1, GradientL1, sobel_magnitude
 
 from zoo.core.parts import LossTerm
 from zoo.matting.parts import MattingBatch, MattingOutput
@@ -35,6 +35,12 @@ def test_alpha_l1_is_the_mean_absolute_difference() -> None:
     assert AlphaL1()(output(alpha=image([0.5, 0.0], [1.0, 0.75])), batch(truth)).item() == pytest.approx(
         (0.5 + 0 + 0.5 + 0.25) / 4
     )
+
+
+def test_alpha_mse_is_the_mean_squared_difference() -> None:
+    alpha, target = torch.tensor([[[[0.0, 1.0]]]]), torch.tensor([[[[0.5, 1.0]]]])
+    assert AlphaMSE()(output(alpha=alpha), batch(target)).item() == 0.125
+    assert AlphaMSE("coarse")(output(coarse_alpha=alpha), batch(target)).item() == 0.125
 
 
 def test_coarse_alpha_is_compared_with_the_target_at_its_size() -> None:

@@ -16,11 +16,9 @@ from zoo.heads.mesh import HeadModel
 from zoo.heads.metrics.now import faces_within, now_error, synthetic_scan
 from zoo.heads.metrics.points import have_extent, seven_points
 from zoo.heads.metrics.pose import annotation_consistency, pose_error, reprojection_nme
-from zoo.heads.metrics.shape import chamfer_to_ground_truth, zn_accuracy
+from zoo.heads.metrics.shape import MILLIMETRES, chamfer_to_ground_truth, rigid_rmse, zn_accuracy
 from zoo.heads.parts import HeadBatch, HeadOutput
 
-MILLIMETRES = 1000.0
-"""Millimetres in a metre."""
 POSE_NUMBERS = 9 + 4
 """Numbers that F_Q needs of each head: rotation and box."""
 
@@ -87,7 +85,8 @@ def head_metrics(head_model: HeadModel, prefix: str = "", preset: PresetName = "
     Args:
         head_model: gives landmarks and subsets.
         prefix: of each key (`validation/`).
-        preset: `fast`, for validation during training, has NME, pose and failures; `full` also Z5, Chamfer, NoW, F_Q.
+        preset: `fast`, for validation during training, has NME, pose and failures; `full` also Z5, Chamfer, 3D
+            RMSE, NoW and F_Q.
 
     Raises:
         ValueError: no such preset.
@@ -222,6 +221,7 @@ class HeadMetrics(Metric):
         return {
             "z5": zn_accuracy(posed, true_posed, mode="paper"),
             "z5_official": zn_accuracy(posed, true_posed, mode="official"),
+            "rmse": rigid_rmse(output.vertices[:, head], batch.vertices[:, head]),
             "chamfer": chamfer_to_ground_truth(
                 output.vertices,
                 batch.vertices[:, face],

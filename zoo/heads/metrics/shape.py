@@ -1,4 +1,4 @@
-"""Metrics of shape against a ground-truth mesh: Z_n accuracy and Chamfer distance."""
+"""Metrics of shape against a ground-truth mesh: Z_n accuracy, Chamfer distance and RMSE of vertices."""
 
 from typing import Literal, get_args
 
@@ -9,6 +9,8 @@ from torch import Tensor
 from zoo.heads.metrics.points import Points, as_points, procrustes
 
 DepthOrder = Literal["paper", "official"]
+MILLIMETRES = 1000.0
+"""Millimetres in a metre."""
 EYE_DISTANCE = 20.0
 """The unit of the Chamfer distance: the inner corners of the true eyes are scaled to be this far apart."""
 
@@ -112,6 +114,28 @@ def chamfer_to_ground_truth(vertices: Points, gt_face_vertices: Points, points7:
     if vertices.ndim == 2:
         return _mean_squared_distance(face, aligned)
     return torch.stack([_mean_squared_distance(*pair) for pair in zip(face, aligned, strict=True)])
+
+
+def rigid_rmse(predicted: Points, target: Points) -> Tensor:
+    """Return the root mean square distance of corresponding vertices, millimetres: () or (B,).
+
+    The prediction is first aligned rigidly (rotation and translation that fit best, no scale).
+
+    Args:
+        predicted, target: (V, 3) or (B, V, 3) metres, the same vertices of both meshes, in any frame.
+
+    Raises:
+        ValueError: shapes differ, a coordinate is not finite, or the vertices lie on one line.
+
+    Example:
+        >>> vertices = torch.rand(20, 3, dtype=torch.float64)
+        >>> turned = vertices @ torch.tensor([[0.0, 1, 0], [-1, 0, 0], [0, 0, 1]], dtype=torch.float64) + 1
+        >>> bool(rigid_rmse(turned, vertices) < 1e-9)
+        True
+    """
+    predicted, target = as_points(predicted, "predicted"), as_points(target, "target")
+    aligned = procrustes(predicted, target, scale=False).apply(predicted)
+    return MILLIMETRES * (aligned - target).square().sum(-1).mean(-1).sqrt()
 
 
 def _mean_squared_distance(points: Tensor, vertices: Tensor) -> Tensor:

@@ -1,7 +1,8 @@
-"""Matting metrics: SAD, MAD, MSE, gradient and connectivity error, foreground MSE and, for videos, dtSSD.
+"""Matting metrics: SAD, MAD, MSE, gradient and connectivity error, foreground MSE, dtSSD, PSNR and SSIM.
 
 Each is a pure function, one value an image, and a thin `torchmetrics.Metric` that takes the mean over images; lower is
-better for all. `matting_metrics` bundles those of one image as a named evaluation program defines them.
+better for all but PSNR and SSIM. `matting_metrics` bundles those of one image as a named evaluation program defines
+them, PSNR and SSIM on request.
 """
 
 from zoo.matting.metrics.connectivity import ConnectivityError, connectivity_error
@@ -19,6 +20,7 @@ from zoo.matting.metrics.pixels import (
     temporal_difference,
 )
 from zoo.matting.metrics.presets import PRESETS, MattingMetrics, Preset, matting_metrics
+from zoo.matting.metrics.similarity import Similarity, psnr, ssim
 
 __all__ = [
     "MAD",
@@ -31,12 +33,15 @@ __all__ = [
     "GradientError",
     "MattingMetrics",
     "Preset",
+    "Similarity",
     "connectivity_error",
     "foreground_mean_squared_difference",
     "gradient_error",
     "matting_metrics",
     "mean_absolute_difference",
     "mean_squared_difference",
+    "psnr",
+    "ssim",
     "sum_absolute_difference",
     "temporal_difference",
 ]

@@ -10,6 +10,7 @@ from zoo.matting.metrics.base import Region, quantise, region_mask
 from zoo.matting.metrics.connectivity import DOUBLE_PRECISION_CUTOFFS, SINGLE_PRECISION_CUTOFFS, ConnectivityError
 from zoo.matting.metrics.gradient import GradientError
 from zoo.matting.metrics.pixels import MAD, MSE, SAD, ForegroundMSE
+from zoo.matting.metrics.similarity import Similarity, psnr, ssim
 
 PresetName = Literal["bgmv2", "rvm", "mmagic"]
 
@@ -57,8 +58,17 @@ PRESETS: dict[str, Preset] = {
 }
 
 
+def similarity_metrics() -> dict[str, Metric | MetricCollection]:
+    """Return new PSNR and SSIM, of alpha and of the composite, by key."""
+    functions = {"psnr": psnr, "ssim": ssim}
+    return {
+        **{name: Similarity(each) for name, each in functions.items()},
+        **{f"composite_{name}": Similarity(each, of_composite=True) for name, each in functions.items()},
+    }
+
+
 class MattingMetrics(MetricCollection):
-    """The six metrics of one preset, updated together: levels and unknown region are computed once for all of them.
+    """The metrics of one preset, updated together: levels and unknown region are computed once for all of them.
 
     A metric that had nothing to measure (`foreground_mse` without foregrounds; `mad` and `mse` where every unknown
     region is empty) is left out of the results, never 0.
@@ -71,10 +81,11 @@ class MattingMetrics(MetricCollection):
         tensor(1000.)
     """
 
-    def __init__(self, preset: Preset, prefix: str | None = None) -> None:
+    def __init__(self, preset: Preset, prefix: str | None = None, similarity: bool = False) -> None:
         # No compute groups: torchmetrics would merge metrics whose first values are equal (all 0 for a perfect batch),
         # and from then on update only one of them.
-        super().__init__(preset.metrics(), prefix=prefix, compute_groups=False)
+        metrics = preset.metrics() | (similarity_metrics() if similarity else {})
+        super().__init__(metrics, prefix=prefix, compute_groups=False)
         self.preset = preset
 
     def update(  # type: ignore[override]
@@ -132,7 +143,9 @@ class MattingMetrics(MetricCollection):
         }
 
 
-def matting_metrics(preset: PresetName = "bgmv2", prefix: str | None = None) -> MattingMetrics:
+def matting_metrics(
+    preset: PresetName = "bgmv2", prefix: str | None = None, similarity: bool = False
+) -> MattingMetrics:
     """Return the metrics `sad mad mse grad conn foreground_mse` as one evaluation program defines them.
 
     | preset   | measured over  | SAD     | MAD   | MSE, foreground MSE | Grad, Conn | thresholds of Conn |
@@ -153,6 +166,8 @@ def matting_metrics(preset: PresetName = "bgmv2", prefix: str | None = None) -> 
     Args:
         preset: `bgmv2`, `rvm` or `mmagic`.
         prefix: put before each key (`val/`).
+        similarity: add `psnr` and `ssim` of alpha, and `composite_psnr` and `composite_ssim` of foreground and alpha
+            composited over one green. They are torchmetrics', over the whole image in every preset; higher is better.
 
     Raises:
         ValueError: no such preset.
@@ -165,7 +180,7 @@ def matting_metrics(preset: PresetName = "bgmv2", prefix: str | None = None) -> 
     """
     if preset not in PRESETS:
         raise ValueError(f"preset={preset!r}: expected one of {', '.join(get_args(PresetName))}.")
-    return MattingMetrics(PRESETS[preset], prefix)
+    return MattingMetrics(PRESETS[preset], prefix, similarity)
 
 
 def _measured(results: dict[str, Any]) -> dict[str, Any]:

@@ -43,6 +43,16 @@ class SyntheticHead(NamedTuple):
     attributes: dict[str, str]  # as in DAD-3DHeads
 
 
+class Diversity(NamedTuple):
+    """How different heads are; the defaults are the dataset's own, and each number scales one of its distributions."""
+
+    yaw: float = 100.0  # degrees, about the widest
+    pitch: float = 60.0
+    roll: float = 75.0
+    expression: float = 1.0  # factor of the expression parameters and of the jaw's angles; 0: all neutral
+    occlusion: float = 1.0  # factor of each occluder's probability; 0: none
+
+
 class PlacedHead(NamedTuple):
     """A head in front of a camera, before anything is rendered."""
 
@@ -54,14 +64,21 @@ class PlacedHead(NamedTuple):
 
 
 def generate_head(
-    head_model: HeadModel, regions: Regions, seed: int, split: str, index: int, size: int
+    head_model: HeadModel,
+    regions: Regions,
+    seed: int,
+    split: str,
+    index: int,
+    size: int,
+    diversity: Diversity = Diversity(),  # noqa: B008
 ) -> SyntheticHead:
     """Return image number `index` of a split, `size` pixels high and wide; the head model is on the CPU."""
     generators = _generators(seed, split, index)
-    placed = place_head(head_model, seed, split, index, size)
+    placed = place_head(head_model, seed, split, index, size, diversity)
     look, light = sample_look(generators("look")), sample_light(generators("light"))
     inside = head_model.subset("head").numpy()
-    view = rasterise_scene(build_scene(generators, head_model, regions, look, placed), placed.camera, size)
+    scene = build_scene(generators, head_model, regions, look, placed, diversity.occlusion)
+    view = rasterise_scene(scene, placed.camera, size)
     background = generate_head_background(generators("background"), seed, Photographs(split), size)
     background *= np.float32(light.brightness)
     rendered = render(generators("texture"), view, regions, look, light, background)
@@ -79,27 +96,43 @@ def generate_head(
     return SyntheticHead(image, placed.annotation, placed.neutral, np.append(low, high - low), attributes)
 
 
-def place_head(head_model: HeadModel, seed: int, split: str, index: int, size: int) -> PlacedHead:
+def place_head(
+    head_model: HeadModel,
+    seed: int,
+    split: str,
+    index: int,
+    size: int,
+    diversity: Diversity = Diversity(),  # noqa: B008
+) -> PlacedHead:
     """Sample shape, pose and camera of image number `index`."""
     generators = _generators(seed, split, index)
-    vertices, neutral, expressive = sample_shape(generators("shape"), head_model)
+    vertices, neutral, expressive = sample_shape(generators("shape"), head_model, diversity.expression)
+    widest = Diversity()
     pose = sample_pose(generators("pose"))
+    pose = Pose(
+        pose.pitch * (diversity.pitch / widest.pitch),
+        pose.yaw * (diversity.yaw / widest.yaw),
+        pose.roll * (diversity.roll / widest.roll),
+    )
     head = vertices[head_model.subset("head").numpy()]
     camera = sample_camera(generators("camera"), pose.matrix, head, size)
     annotation = Annotation(vertices, camera.model_view, camera.projection(size))
     return PlacedHead(annotation, neutral, expressive, pose, camera)
 
 
-def sample_shape(rng: Generator, head_model: HeadModel) -> tuple[Points, Points, bool]:
-    """Sample vertices (V, 3) with and without expression, in the head frame, and whether there is an expression."""
+def sample_shape(rng: Generator, head_model: HeadModel, strength: float = 1.0) -> tuple[Points, Points, bool]:
+    """Sample vertices (V, 3) with and without expression, in the head frame, and whether there is an expression.
+
+    `strength` multiplies the expression.
+    """
     shapes, expressions = head_model.sizes
     params = torch.zeros(2, head_model.sizes.total)
     params[:, :shapes] = torch.from_numpy((SHAPE_SPREAD * rng.standard_normal(shapes)).clip(-LIMIT, LIMIT))
-    expressive = rng.random() >= NEUTRAL_FRACTION
+    expressive = rng.random() >= NEUTRAL_FRACTION and strength > 0
     if expressive:
         expression = (EXPRESSION_SPREAD * rng.standard_normal(expressions)).clip(-LIMIT, LIMIT)
         jaw = [JAW * rng.random() ** 2 if rng.random() < OPEN_FRACTION else 0.0, *rng.normal(0, 0.015, 2)]
-        moved = np.append(expression, jaw)
+        moved = strength * np.append(expression, jaw)
         params[0, shapes : shapes + len(moved)] = torch.from_numpy(moved)
     with torch.inference_mode():
         both = head_model.vertices(HeadParams.from_vector(params, shapes, expressions), rotated=False).numpy()
@@ -107,7 +140,12 @@ def sample_shape(rng: Generator, head_model: HeadModel) -> tuple[Points, Points,
 
 
 def build_scene(
-    generators: Generators, head_model: HeadModel, regions: Regions, look: Look, placed: PlacedHead
+    generators: Generators,
+    head_model: HeadModel,
+    regions: Regions,
+    look: Look,
+    placed: PlacedHead,
+    occlusion: float = 1.0,
 ) -> Mesh:
     """Return everything in front of the background as one mesh in the picture frame; the head comes first."""
     pose, camera, vertices = placed.pose, placed.camera, placed.annotation.vertices
@@ -120,7 +158,7 @@ def build_scene(
     meshes = [head_mesh(generators("skin"), regions, look, vertices)]
     meshes += hair_meshes(generators("hair"), regions, look, vertices)
     meshes += body_meshes(bodies, vertices[regions.rim], body, neck, look.skin)
-    meshes += worn_meshes(generators("things"), wearer)
+    meshes += worn_meshes(generators("things"), wearer, occlusion)
     scene = join_meshes(meshes)
     return scene._replace(points=camera.to_picture_frame(scene.points))
 

@@ -73,9 +73,10 @@ def body_meshes(rng: Generator, rim: Points, body: Points, neck: Points, skin: C
     return [*meshes, _tube(collar, 0.8 * cloth, Material.CLOTH)]
 
 
-def worn_meshes(rng: Generator, wearer: Wearer) -> list[Mesh]:
-    """Return the occluders on this head or in front of it; more than half of the heads have none."""
-    return [mesh for make, chance in PROBABILITIES.items() if rng.random() < chance for mesh in make(rng, wearer)]
+def worn_meshes(rng: Generator, wearer: Wearer, factor: float = 1.0) -> list[Mesh]:
+    """Return the occluders on this head or in front of it; with `factor` 1, more than half of the heads have none."""
+    chances = {make: factor * chance for make, chance in PROBABILITIES.items()}
+    return [mesh for make, chance in chances.items() if rng.random() < chance for mesh in make(rng, wearer)]
 
 
 def glasses(rng: Generator, wearer: Wearer) -> list[Mesh]:
