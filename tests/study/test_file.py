@@ -85,6 +85,80 @@ def test_a_first_stage_has_a_base_of_its_own(study) -> None:
     assert read.first_stage.takes == ("model.backbone",)
 
 
+class TestDesigns:
+    STUDY = """
+base: matting/quickstart
+metrics: {test/synthetic/sad: lower}
+components: {a: {x: 0}, b: {y: 0, y.z: 1}, c: {model: {z: 0}}}
+design: DESIGN
+"""
+
+    @pytest.mark.parametrize(
+        ("design", "names"),
+        [
+            ("leave-one-out", ["all components", "without a", "without b", "without c"]),
+            ("add-one-in", ["no components", "only a", "only b", "only c"]),
+            ("ladder", ["no components", "only a", "without c", "all components"]),
+            (
+                "factorial",
+                [*("all components", "without a", "without b", "without c"), *("only c", "only b", "only a")]
+                + ["no components"],
+            ),
+        ],
+    )
+    def test_rows_are_made_and_named(self, study, design: str, names: list[str]) -> None:
+        read = study(self.STUDY.replace("DESIGN", design).replace(", y.z: 1", ""))
+        assert [row.name for row in read.rows] == names
+        assert read.baseline == names[0]
+        changes = {"a": {"x": 0}, "b": {"y": 0}, "c": {"model.z": 0}}
+        for row in read.rows:
+            assert row.changes == {key: value for name in row.out for key, value in changes[name].items()}
+
+    def test_an_explicit_row_keeps_its_name_and_others_stand_beside(self, study) -> None:
+        rows = "baseline: mine\nrows: {mine: {}, other: {changes: {w: 1}}, my a: {changes: {x: 0}}}\n"
+        read = study(self.STUDY.replace("DESIGN", "leave-one-out") + rows)
+        assert [(row.name, row.out) for row in read.rows] == [
+            ("mine", ()),
+            ("other", None),
+            ("my a", ("a",)),
+            ("without b", ("b",)),
+            ("without c", ("c",)),
+        ]
+
+    def test_what_is_excluded_is_left_out(self, study) -> None:
+        read = study(self.STUDY.replace("DESIGN", "factorial") + "exclude: [without b, only a]")
+        assert len(read.rows) == 6
+        assert read.excluded == ("without b", "only a")
+
+    def test_a_fraction_is_balanced_and_has_the_row_with_all(self, study) -> None:
+        more = ", ".join(f"{name}: {{{name}: 0}}" for name in "abcdefg")
+        text = self.STUDY.replace("a: {x: 0}, b: {y: 0, y.z: 1}, c: {model: {z: 0}}", more)
+        read = study(text.replace("DESIGN", "{fraction: 16}"))
+        assert len(read.rows) == 16
+        assert read.rows[0].name == "all components"
+        assert all(sum(name in row.out for row in read.rows) == 8 for name in "abcdefg")
+        with pytest.raises(ZooError, match=r"7 components: it does not exist, or it aliases main effects; expected 16"):
+            study(text.replace("DESIGN", "{fraction: 8}"))
+
+    @pytest.mark.parametrize(
+        ("old", "new", "said"),
+        [
+            ("b: {y: 0", "b: {x.k: 0", "the components 'a' and 'b', which overlap: both change x.k"),
+            ("b: {y: 0, y.z: 1}", "b: {}", "the component 'b' without changes"),
+            ("b: {y: 0, y.z: 1}", "b: 3", "component 'b' holds 3; expected {KEY: VALUE}"),
+            ("DESIGN", "all", "the design 'all'; expected leave-one-out, add-one-in, ladder, factorial or {fraction"),
+            ("DESIGN", "{fraction: 4}", "has a fraction of 3 components; expected 4 to 12"),
+            ("design: DESIGN", "", "has no design: components, design and exclude belong together"),
+            ("DESIGN", "ladder\nexclude: [only d]", "excludes 'only d', which is no row of its design; did you mean"),
+        ],
+    )
+    def test_what_cannot_be_right_is_one_sentence(self, study, old: str, new: str, said: str) -> None:
+        with pytest.raises(ZooError) as caught:
+            study(self.STUDY.replace(old, new).replace("DESIGN", "ladder"))
+        assert said in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
 class TestProfiles:
     PROFILES = """
 set: {trainer.max_epochs: 8, trainer.precision: 32}
@@ -130,6 +204,12 @@ profiles:
         (("changes: {model", "change: {model"), "row 'at random' has no key 'change'; did you mean changes?"),
         (("by error: {}", "by error: {evaluate_only: true}"), "with evaluate_only; expected a row that is trained"),
         (("metrics: {test/synthetic/sad: lower}", ""), "has no metrics"),
+        (("seeds:", "margins: {test/synthetic/sad: 5}\nseeds:"), "the margin test/synthetic/sad: 5; expected a number"),
+        (("seeds:", "margins: {test/synthetic/sad: 0 %}\nseeds:"), "expected a number above 0 with its unit, '5 %'"),
+        (
+            ("seeds:", "margins: {test/synthetic/sat: 5 %}\nseeds:"),
+            "which is no metric; did you mean test/synthetic/sad",
+        ),
         (("name: mine", "name: a/b"), "has the name 'a/b'"),
         (("rows:", "rows: ["), "is not usable YAML"),
         (("seeds:", "frames_per_second: true\nseeds:"), "has frames_per_second but no sizes of images"),

@@ -1,8 +1,9 @@
 """Run studies: many combinations of parts, run under the same conditions and compared.
 
 `zoo study plan FILE` resolves and builds every row and shows how it differs from the baseline. `run` carries out what
-is missing, `status` shows the state of every run, `speed` times the networks, as `run` does at its end, and `report`
-compares the runs that are done. `execute DIR` carries out one run, as engines do.
+is missing, `status` shows the state of every run, `speed` times the networks, as `run` does at its end, `report`
+compares the runs that are done, and `power` says how many more seeds the undecided rows need. `execute DIR` carries
+out one run, as engines do.
 """
 
 import argparse
@@ -23,20 +24,21 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare `plan`, `run`, `status`, `speed`, `report` and `execute`."""
+    """Declare `plan`, `run`, `status`, `speed`, `power`, `report` and `execute`."""
     parser.epilog = documented_keys()
-    names = "{plan,run,status,speed,report,execute}"
+    names = "{plan,run,status,speed,power,report,execute}"
     actions = parser.add_subparsers(dest="action", required=True, metavar=names, parser_class=Parser)
     own: Any = {"prefix": "--engine."}
     plan = actions.add_parser("plan", help="resolve, check and build every row; run nothing", **own)
     run_ = actions.add_parser("run", help="carry out what is missing or stale", **own)
     status = actions.add_parser("status", help="show the state of every run, and which ones `run` would repeat", **own)
     speed = actions.add_parser("speed", help="measure frames per second where that was not done yet", **own)
+    power = actions.add_parser("power", help="show the smallest detectable difference, and seeds still needed", **own)
     report = actions.add_parser("report", help="compare what is done: tables, intervals and plots", **own)
-    for action in (plan, run_, status, speed, report):
+    for action in (plan, run_, status, speed, power, report):
         action.add_argument("file", metavar="FILE", help="a study file, or a shipped one: studies/bgmv2_refinement")
         action.add_argument("--profile", metavar="NAME", help="a profile of the study, such as smoke, cpu or full")
-    for action in (run_, status, speed, report):
+    for action in (run_, status, speed, power, report):
         action.add_argument(
             "--runs", type=Path, default=Path("studies"), metavar="DIR", help="where studies are (default: studies)"
         )
@@ -47,6 +49,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="where runs are carried out, see `zoo list engines` (default: local); --engine.OPTION=VALUE",
     )
+    run_.add_argument(
+        "--until-decided", action="store_true", help="give the undecided rows one more seed at a time; needs --budget"
+    )
+    run_.add_argument("--budget", metavar="TIME", help="of --until-decided, such as 45min or 2h")
+    run_.add_argument("--max-seeds", type=int, metavar="N", help="of a row, with --until-decided (default: 10)")
     run_.add_argument("--retry-failed", action="store_true", help="also repeat the runs that failed")
     run_.add_argument("--force", action="store_true", help="repeat every run; the old directories are renamed")
     report.add_argument(
@@ -68,6 +75,16 @@ def run(arguments: argparse.Namespace) -> int:
     # Written down with each run, for the processes and machines that carry it out.
     files = (Path(file).resolve() for file in arguments.plugins)
     study = replace(study, plugins=tuple(dict.fromkeys((*study.plugins, *files))))
+    from zoo.study.run.rounds import with_rounds
+
+    if arguments.action != "plan":
+        study = with_rounds(study, arguments.runs / study.title)
+    if arguments.action == "power":
+        from zoo.study.report.power import show_power
+        from zoo.study.report.report import make_report
+
+        show_power(make_report(study, arguments.runs))
+        return 0
     if arguments.action == "status":
         return _status(study, arguments.runs)
     if arguments.action == "speed":
@@ -107,8 +124,18 @@ def _run(study: "Study", arguments: argparse.Namespace) -> int:
     from zoo.study.run.wandb import wandb_loggers
 
     engine = make_engine(arguments.engine, arguments.part_options)
-    plan = make_plan(study)
-    outcome = run_study(plan, arguments.runs, engine, arguments.retry_failed, arguments.force)
+    if arguments.until_decided != bool(arguments.budget) or (arguments.max_seeds and not arguments.until_decided):
+        raise ValueError("--until-decided needs --budget TIME, and --budget and --max-seeds belong to it.")
+    if arguments.until_decided:
+        from zoo.study.run.rounds import run_until_decided, seconds_of, with_rounds
+
+        budget, most = seconds_of(arguments.budget), arguments.max_seeds or study.most_seeds or 10
+        plan = make_plan(study)
+        outcome = run_until_decided(plan, arguments.runs, engine, budget, most, arguments.retry_failed)
+        study = with_rounds(study, arguments.runs / study.title)
+    else:
+        plan = make_plan(study)
+        outcome = run_study(plan, arguments.runs, engine, arguments.retry_failed, arguments.force)
     if not engine.waits:
         return 0
     _failed(map(read_run, outcome.failed))

@@ -20,7 +20,7 @@ import re
 from argparse import ArgumentError
 from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -32,6 +32,7 @@ from zoo.core.errors import ZooError
 from zoo.core.plain_yaml import read_yaml
 from zoo.core.slot import nearest
 from zoo.runner.configs import CONFIGS
+from zoo.study.design import ALL, DESIGNS, NONE, check_overlap, combinations, row_name
 from zoo.study.differences import Difference
 from zoo.study.record import digest, folder_name, measuring
 
@@ -55,6 +56,7 @@ class Row:
         multiply_adds: of one forward pass for one image, by the name of its size.
         data: which datasets there are, and whether they are synthetic.
         first_stage: resolved settings of the training that it starts from, or None.
+        out: the components that it lacks; None for a row that belongs to no design.
 
     Example:
         >>> Row("a row: β=1/2").folder
@@ -72,6 +74,13 @@ class Row:
     multiply_adds: dict[str, int] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=dict)
     first_stage: dict[str, Any] | None = None
+    out: tuple[str, ...] | None = None
+
+    @property
+    def subject(self) -> str:
+        """Row and name, as an error's message begins; with what to do where a design made the row."""
+        hint = "" if self.out is None else f" (of the design; to leave it out: `exclude: [{json.dumps(self.name)}]`)"
+        return f"row '{self.name}'{hint}"
 
     @property
     def folder(self) -> str:
@@ -87,6 +96,23 @@ class Metric:
     direction: Literal["lower", "higher"]
     label: str
     unit: str = ""
+
+
+@dataclass(frozen=True)
+class Margin:
+    """A difference that does not matter: in the metric's unit, or relative to the baseline's mean."""
+
+    value: float
+    relative: bool
+
+    def around(self, mean: float) -> float:
+        """Return the margin in the metric's unit.
+
+        Example:
+            >>> Margin(0.05, relative=True).around(20.0)
+            1.0
+        """
+        return self.value * abs(mean) if self.relative else self.value
 
 
 @dataclass(frozen=True)
@@ -121,7 +147,8 @@ class Resources:
 class Study:
     """A study file, with one of its profiles laid over it.
 
-    `file` is where it was read, `profile` the chosen one. The other fields are keys of the file, documented in `KEYS`.
+    `file` is where it was read, `profile` the chosen one. `counts` and `most_seeds`, the seeds of each row and at most,
+    are of a study that is run until it is decided. The other fields are keys of the file, documented in `KEYS`.
     """
 
     file: Path
@@ -133,6 +160,7 @@ class Study:
     rows: tuple[Row, ...]
     seeds: tuple[int, ...]
     metrics: tuple[Metric, ...]
+    margins: dict[str, Margin]
     resources: Resources
     noise_floor: bool
     sizes: dict[str, tuple[int, int]]
@@ -142,6 +170,11 @@ class Study:
     test_data_differs: bool
     source: str
     plugins: tuple[Path, ...]
+    components: dict[str, dict[str, Any]] = field(default_factory=dict)
+    factorial: bool = False
+    excluded: tuple[str, ...] = ()
+    counts: dict[str, int] = field(default_factory=dict)
+    most_seeds: int = 0
 
     @property
     def measured(self) -> list[str]:
@@ -163,6 +196,14 @@ class Study:
         """As many other seeds, for the A/A baseline."""
         return tuple(max(self.seeds) + 1 + index for index in range(len(self.seeds)))
 
+    def seeds_of(self, name: str) -> tuple[int, ...]:
+        """Return the seeds of a row; those beyond the file's list are not the A/A baseline's either."""
+        if name == NOISE_FLOOR:
+            return self.other_seeds[: self.counts.get(self.baseline)]
+        first = max(self.seeds) + 1 + len(self.seeds)
+        count = self.counts.get(name, len(self.seeds))
+        return (*self.seeds, *range(first, first + count - len(self.seeds)))[:count]
+
     def row(self, name: str) -> Row:
         """Return the row of this name."""
         return next(row for row in self.rows if row.name == name)
@@ -181,10 +222,15 @@ CONFIGURATIONS = (str | list[str], "a configuration, or a list of them")
 STUDY: dict[str, tuple[Any, str]] = {
     **dict.fromkeys(["name", "baseline", "source"], TEXT),
     **dict.fromkeys(["noise_floor", "frames_per_second", "test_data_differs"], FLAG),
-    **dict.fromkeys(["set", "rows", "grid", "metrics", "sizes", "first_stage", "robustness", "resources"], NAMES),
+    **dict.fromkeys(
+        ["set", "rows", "grid", "components", "metrics", "margins", "sizes", "first_stage", "robustness", "resources"],
+        NAMES,
+    ),
     "base": CONFIGURATIONS,
     "seeds": (list[NonNegativeInt], "a list of different whole numbers from 0"),
     "plugins": (list[str], "a list of Python files"),
+    "design": (str | dict, f"{', '.join(DESIGNS)} or {{fraction: ROWS}}"),
+    "exclude": (list[str], "a list of names of the design's rows"),
     "profiles": NAMES,
 }
 """Type of each key of a study file, and what an error says that it expects; the following are those of its parts."""
@@ -199,7 +245,9 @@ RESOURCES = {
     "gpus": (NonNegativeInt, "a whole number from 0"),
 }
 
-MERGED = ("set", "rows", "metrics", "resources")
+DESIGN = ("components", "design", "exclude")
+
+MERGED = ("set", "rows", "metrics", "margins", "resources")
 """Keys that a profile adds to; its other keys replace the study's."""
 
 
@@ -254,6 +302,10 @@ def with_profile(content: dict[str, Any], overlay: Any, profile: str) -> dict[st
 
 def read_fields(content: dict[str, Any], where: str, file: Path) -> dict[str, Any]:
     """Return the fields of `Study` except `file` and `profile`; types are checked, and every error says where."""
+    components = read_components(content, where)
+    if components:
+        start = NONE if content["design"] in ("add-one-in", "ladder") else ALL
+        content = {"baseline": start} | content
     for key in ("base", "baseline", "metrics"):
         if not content.get(key):
             raise ZooError(f"{where} has no {key}.")
@@ -262,7 +314,7 @@ def read_fields(content: dict[str, Any], where: str, file: Path) -> dict[str, An
         raise ZooError(
             f"{where} has the name '{name}'; expected letters, digits and _-. only, since a folder has that name."
         )
-    rows = read_rows(content, where)
+    rows = read_rows(content, components, where)
     names = [row.name for row in rows]
     baseline = content["baseline"]
     if baseline not in names:
@@ -278,6 +330,7 @@ def read_fields(content: dict[str, Any], where: str, file: Path) -> dict[str, An
     sizes = checked(content.get("sizes"), f"{where}: sizes", dict.fromkeys(content.get("sizes", ()), pixels))
     if content.get("frames_per_second") and not sizes:
         raise ZooError(f"{where} has frames_per_second but no sizes of images to measure them on.")
+    metrics = read_metrics(content["metrics"])
     return {
         "name": name,
         "base": read_base(content["base"], file),
@@ -285,7 +338,8 @@ def read_fields(content: dict[str, Any], where: str, file: Path) -> dict[str, An
         "baseline": baseline,
         "rows": rows,
         "seeds": tuple(seeds),
-        "metrics": read_metrics(content["metrics"]),
+        "metrics": metrics,
+        "margins": read_margins(content.get("margins", {}), [metric.name for metric in metrics], where),
         "resources": Resources(**checked(content.get("resources"), f"{where}: resources", RESOURCES)),
         "noise_floor": content.get("noise_floor", True),
         "sizes": {str(size): tuple(value) for size, value in sizes.items()},
@@ -295,11 +349,56 @@ def read_fields(content: dict[str, Any], where: str, file: Path) -> dict[str, An
         "test_data_differs": content.get("test_data_differs", False),
         "source": content.get("source", ""),
         "plugins": tuple((file.parent / path).resolve() for path in content.get("plugins", ())),
+        "components": components,
+        "factorial": content.get("design") not in (None, *DESIGNS[:-1]),
+        "excluded": tuple(content.get("exclude", ())),
     }
 
 
-def read_rows(content: dict[str, Any], where: str) -> tuple[Row, ...]:
-    """Return the rows and those of the grid; ZooError for two whose folders have one name."""
+def read_components(content: dict[str, Any], where: str) -> dict[str, dict[str, Any]]:
+    """Return the changes of each component of a design; empty where the study has none."""
+    components = {
+        str(name): dotted(checked_changes(changes, f"component '{name}'"), f"component '{name}'")
+        for name, changes in content.get("components", {}).items()
+    }
+    if lacking := {"components", "design"} - content.keys() if content.keys() & {*DESIGN} else set():
+        raise ZooError(f"{where} has no {min(lacking)}: components, design and exclude belong together.")
+    check_overlap(components, where)
+    return components
+
+
+def checked_changes(value: Any, where: str) -> dict[str, Any]:
+    """Return changes that are a mapping; ZooError for anything else."""
+    if not isinstance(value, dict):
+        raise ZooError(f"{where} holds {value!r}; expected {{KEY: VALUE}}, what takes it out.")
+    return value
+
+
+def design_rows(
+    content: dict[str, Any], components: dict[str, dict[str, Any]], rows: list[Row], where: str
+) -> list[Row]:
+    """Return explicit rows and those of the design; a combination that is an explicit row keeps that row's name."""
+    names, excluded = list(components), content.get("exclude", [])
+    result, known = list(rows), []
+    for out in combinations(names, content["design"], where):
+        changes = {key: value for name in names if name in out for key, value in components[name].items()}
+        row = Row(row_name(out, names), changes, out=out)
+        same = next((i for i, own in enumerate(rows) if own.changes == changes and not own.evaluate_only), None)
+        known.append(row.name if same is None else rows[same].name)
+        if known[-1] in excluded:
+            continue
+        if same is None:
+            result.append(row)
+        else:
+            result[same] = replace(rows[same], out=out)
+    for name in excluded:
+        if name not in known:
+            raise ZooError(f"{where} excludes '{name}', which is no row of its design{nearest(name, known)}")
+    return result
+
+
+def read_rows(content: dict[str, Any], components: dict[str, dict[str, Any]], where: str) -> tuple[Row, ...]:
+    """Return the rows, those of the grid and of the design; ZooError for two whose folders have one name."""
     rows = []
     for name, entry in content.get("rows", {}).items():
         entry = checked(entry, f"row '{name}'", ROW)
@@ -309,6 +408,7 @@ def read_rows(content: dict[str, Any], where: str) -> tuple[Row, ...]:
         changes = dotted(entry.get("changes"), f"row '{name}': changes")
         rows.append(Row(str(name), **entry | {"changes": changes, "published": published}))
     rows += expand(content.get("grid", {}))
+    rows = design_rows(content, components, rows, where) if components else rows
     folders: dict[str, str] = {folder_name(NOISE_FLOOR): NOISE_FLOOR}
     for row in rows:
         if row.folder in folders:
@@ -328,6 +428,24 @@ def read_metrics(content: dict[str, Any]) -> tuple[Metric, ...]:
             raise ZooError(f"metric '{name}' has no direction; expected lower or higher.")
         metrics.append(Metric(str(name), **{"label": str(name).rpartition("/")[2], **entry}))
     return tuple(metrics)
+
+
+def read_margins(content: dict[str, Any], metrics: list[str], where: str) -> dict[str, Margin]:
+    """Return the margin of each metric that has one, `5 %` or `0.5 absolute`."""
+    margins = {}
+    for name, text in content.items():
+        if name not in metrics:
+            raise ZooError(f"{where} has a margin for '{name}', which is no metric{nearest(str(name), metrics)}")
+        found = re.fullmatch(r"(\d+\.?\d*|\.\d+)(?:[eE]-?\d+)?\s*(%|absolute)", str(text))
+        value = float(str(text).removesuffix(found[2])) if found else 0.0
+        if not found or not value:
+            raise ZooError(
+                f"{where} has the margin {name}: {text!r}; expected a number above 0 with its unit, '5 %' of the "
+                "baseline's mean or '0.5 absolute' in the metric's unit."
+            )
+        relative = found[2] == "%"
+        margins[str(name)] = Margin(value / 100 if relative else value, relative)
+    return margins
 
 
 def read_first_stage(content: Any, where: str, file: Path) -> FirstStage | None:

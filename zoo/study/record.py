@@ -35,6 +35,9 @@ from zoo.study.differences import flat
 
 JOB, CONFIG, FITTED, SAMPLES, RESULT = "job.json", "config.yaml", "fitted.json", "samples.csv", "result.json"
 
+ROUNDS = "rounds.json"
+"""In the study's folder: seeds of each row, where it is run until it is decided."""
+
 FIRST_STAGE, METRICS = "first_stage", "metrics.csv"
 """The folder of the first stages in the study's, and the file of metrics in each of Lightning's run directories."""
 
@@ -63,10 +66,16 @@ KEYS = {
     "rows": "by name: {changes: {KEY: VALUE}, evaluate_only: true to test the baseline's checkpoint,\n"
     "note: shown next to it, published: {METRIC: a paper's value}}",
     "grid": "{KEY: [VALUES]}, a row for each combination",
+    "components": "{NAME: {KEY: VALUE}}, what takes each component out; needs `design`",
+    "design": "leave-one-out, add-one-in, ladder (in the order listed), factorial (up to 6 components), or\n"
+    "{fraction: ROWS}, a regular fraction of a factorial; these two give effects and interactions",
+    "exclude": "[NAMES] of the design's rows that cannot be built",
     "baseline": "the row that the others are compared with",
     "seeds": "a list (default: [0]); each row is run with each",
     "noise_floor": "whether the baseline is also run with other seeds, as the row A/A (default: true)",
     "metrics": "{test/SET/METRIC: lower or higher, or {direction: lower, label: SAD, unit: mm}}",
+    "margins": "{test/SET/METRIC: 5 % (of the baseline's mean), or 0.5 absolute}, differences that do not matter;\n"
+    "with them a row can be equivalent; fix them before anything runs",
     "sizes": "{NAME: [height, width]} of images for which multiply-adds are counted",
     "frames_per_second": "true: also time the networks on images of these sizes, after all runs",
     "first_stage": "{base: …, set: …, takes: [model.backbone]}, a training that the rows start from; rows that\n"

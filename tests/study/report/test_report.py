@@ -202,7 +202,8 @@ class TestNumbers:
         assert float(line["low"]) == pytest.approx(1)
         assert float(line["p_holm"]) == pytest.approx(2 * float(line["p"]))
         assert (line["interval_over"], line["pairs_of_seeds"], line["pictures"]) == ("seeds and pictures", "3", "12")
-        assert "+1.00 [+1.00, +1.00], p < 0.001\\*" in to_markdown(made.report())
+        assert line["verdict"] == "worse"
+        assert "| worse | worse | +1.00 | [+1.00, +1.00] | p < 0.001\\* |" in to_markdown(made.report())
 
     def test_a_row_that_is_the_same_does_not_differ(self, made: Made) -> None:
         line = lines(made.report())["same", "test/one/sad"]
@@ -236,6 +237,41 @@ class TestNumbers:
         assert lines(made.report())["worse", "test/one/sad"]["interval_over"] == "seeds only"
 
 
+class TestVerdicts:
+    def test_a_row_within_the_margin_is_equivalent(self, made: Made) -> None:
+        made.file.write_text(FILE + "margins: {test/one/sad: 5 %, test/one/score: 0.5 absolute}\n")
+        report = made.report()
+        found = {name: lines(report)[name, "test/one/sad"] for name in ("worse", "same", NOISE_FLOOR)}
+        assert {name: line["verdict"] for name, line in found.items()} == {
+            "worse": "worse",
+            "same": "equivalent",
+            NOISE_FLOOR: "equivalent",
+        }
+        baseline = float(lines(report)["by error", "test/one/sad"]["mean"])
+        assert float(found["same"]["margin"]) == pytest.approx(0.05 * baseline)
+        # The score of the A/A row is higher by three with every seed.
+        caution = "Caution: A/A, the baseline with other seeds, differs from the baseline in Score, so the noise"
+        decided = "2 of 2 rows are decided on SAD (1 worse, 1 equivalent)."
+        for form in FORMS:
+            assert caution in form(report)
+            assert decided in form(report)
+        assert "<td class=worse>worse</td>" in to_html(report)
+
+    def test_without_margins_nothing_is_equivalent_and_better_has_a_direction(self, made: Made) -> None:
+        made.file.write_text(FILE.replace("one/sad: {direction: lower", "one/sad: {direction: higher"))
+        found = lines(made.report())
+        assert [found[name, "test/one/sad"]["verdict"] for name in ("worse", "same")] == ["better", "undecided"]
+
+    def test_a_wide_interval_is_undecided(self, made: Made) -> None:
+        for seed in (0, 1, 2):
+            made.write("worse", seed, made.sad(seed) + (-2, 1, 3)[seed])
+        made.file.write_text(FILE + "margins: {test/one/sad: 5 %}\n")
+        report = made.report()
+        assert lines(report)["worse", "test/one/sad"]["verdict"] == "undecided"
+        assert report.headline.endswith("1 of 2 rows are decided on SAD (1 equivalent).")
+        assert "| worse | undecided | +0.7 | [" in to_markdown(report)  # no more digits than the interval carries
+
+
 class TestFewSeeds:
     def test_below_three_the_interval_is_over_pictures_and_says_so(self, made: Made) -> None:
         made.file.write_text(FILE.replace("[0, 1, 2]", "[0, 1]"))
@@ -249,7 +285,9 @@ class TestFewSeeds:
         made.file.write_text(FILE.replace("[0, 1, 2]", "[0, 1]"))
         line = lines(made.report())["worse", "test/one/score"]
         assert (line["low"], line["high"], line["p"], line["interval_over"]) == ("", "", "", "nothing")
-        assert "0 (no interval)" in to_markdown(made.report())
+        text = to_markdown(made.report())
+        assert "## Score (%) ↑, differences to the baseline, by error (no interval)" in text
+        assert "| worse | 0 | — |" in text
 
     def test_without_pictures_three_seeds_have_an_interval(self, made: Made) -> None:
         for seed in (0, 1, 2):
@@ -270,7 +308,11 @@ class TestFewSeeds:
         report = made.report()
         line = lines(report)["worse", "test/one/sad"]
         assert (line["p"], line["p_holm"], line["significant"]) == ("", "", "")
-        assert "| +1.00 [+1.00, +1.00] (pictures only) |" in to_markdown(report)
+        assert (line["verdict"], line["p_equivalent"]) == ("", "")
+        text = to_markdown(report)
+        assert "0 of 2 rows are decided on SAD, since there is no verdict below 3 seeds." in text
+        assert "## SAD ↓, differences to the baseline, by error (pictures only)" in text
+        assert "| worse | +1.00 | [+1.00, +1.00] |" in text
         for form in FORMS:
             assert "fewer than 3 seeds have no p-value" in form(report)
 
@@ -310,7 +352,7 @@ class TestMissing:
         for seed in (0, 1, 2):
             made.fail("by error", seed, "no")
         assert lines(made.report())["worse", "test/one/sad"]["difference"] == ""
-        assert "Differences to the baseline" in to_html(made.report())
+        assert "differences to the baseline" in to_html(made.report())
 
     def test_runs_of_different_commits_are_marked(self, made: Made) -> None:
         made.write("worse", 1, made.sad(1), versions={"torch": "2.6", "commit": "abc"})
@@ -492,6 +534,68 @@ class TestManyRows:
         assert [(point.cost, point.quality) for point in front(points, False, metric)] == [(4, 1.0)]
 
 
+class TestEffects:
+    STUDY = (
+        FILE.partition("rows:")[0].replace("baseline: by error\n", "")
+        + """
+components: {a: {model.a: 1}, b: {model.b: 1}, c: {model.c: 1}}
+design: factorial
+noise_floor: false
+"""
+    )
+    MAIN, INTERACTION = {"a": -2.0, "b": 1.0, "c": 0.0, "d": 0.0}, 0.8
+    """Effects of having a component on SAD, and half the difference between a's effects with and without b."""
+
+    def toy(self, made: Made, text: str = STUDY, lost: str = "") -> Report:
+        made.file.write_text(text)
+        made.written = {row.name: made.study.written(row) for row, _ in expected_rows(made.study)}
+        for row in made.study.rows:
+            level = {name: -1 if name in (row.out or ()) else 1 for name in made.study.components}
+            truth = sum(self.MAIN[name] * sign / 2 for name, sign in level.items())
+            truth += self.INTERACTION * level["a"] * level["b"] / 2
+            for seed in (0, 1, 2) if row.name != lost else ():
+                noise = np.random.default_rng([seed, *map(ord, row.name)]).normal(0, 0.05, PICTURES)
+                made.write(row.name, seed, made.sad(seed) + truth + noise)
+        return made.report()
+
+    def test_a_factorial_recovers_a_known_interaction(self, made: Made) -> None:
+        report = self.toy(made)
+        effects = {(effect.kind, effect.name): effect for effect in report.effects["test/one/sad"]}
+        truths = {("main effect", name): self.MAIN[name] for name in "abc"}
+        truths |= {("interaction", "a × b"): self.INTERACTION, ("interaction", "a × c"): 0, ("interaction", "b × c"): 0}
+        for key, truth in truths.items():
+            found = effects[key].difference
+            assert found.low <= truth <= found.high, key
+            assert found.high - found.low < 0.3, key
+        assert effects["interaction", "a × b"].corrected < 0.05 < effects["main effect", "c"].corrected
+        # By hand: half of the interaction's effect on the way from none to all belongs to each of the two.
+        shapley = {name: effects["Shapley value", name].difference.mean for name in "abc"}
+        assert shapley == pytest.approx({name: self.MAIN[name] for name in "abc"}, abs=0.1)
+        whole = effects["whole effect", "all components"].difference.mean
+        assert sum(shapley.values()) == pytest.approx(whole, abs=1e-9)
+        assert "| interaction | a × b | +0.8" in to_markdown(report)
+        assert "<h2>Effects of components</h2>" in to_html(report)
+
+    def test_a_row_without_results_is_made_up_for_and_named(self, made: Made) -> None:
+        report = self.toy(made, lost="without b")
+        found = next(effect for effect in report.effects["test/one/sad"] if effect.name == "a × b").difference
+        assert found.low <= self.INTERACTION <= found.high
+        assert {effect.kind for effect in report.effects["test/one/sad"]} == {"main effect", "interaction"}
+        assert "Effects on test/one/sad are estimated without some rows" in to_markdown(report)
+
+    def test_too_few_rows_estimate_nothing(self, made: Made) -> None:
+        report = self.toy(made, self.STUDY + "exclude: [without a, without b, without c]\n")
+        assert not report.effects["test/one/sad"]
+        assert "cannot be estimated: too few rows" in report.notes[0]
+
+    def test_aliases_of_a_fraction_are_in_their_names(self, made: Made) -> None:
+        text = self.STUDY.replace("c: {model.c: 1}}", "c: {model.c: 1}, d: {model.d: 1}}")
+        report = self.toy(made, text.replace("factorial", "{fraction: 8}"))
+        names = [effect.name for effect in report.effects["test/one/sad"]]
+        assert names == ["a", "b", "c", "d", "a × b = c × d", "a × c = b × d", "a × d = b × c"]
+        assert "a × b = c × d" in to_markdown(report)
+
+
 class TestPictures:
     def keep(self, made: Made) -> None:
         for place, row in enumerate(("by error", "worse")):
@@ -530,7 +634,7 @@ class TestLatex:
         text = to_latex(made.report())
         body = "\n".join(line for line in text.splitlines() if not line.startswith("%"))
         tabulars = re.findall(r"\\begin\{tabular\}\{([lr]+)\}(.*?)\\end\{tabular\}", body, re.DOTALL)
-        assert len(tabulars) == 5
+        assert len(tabulars) == 6
         for columns, content in tabulars:
             table_lines = [line for line in content.splitlines() if line.endswith(r" \\")]
             assert len(table_lines) >= 2
@@ -543,9 +647,9 @@ class TestLatex:
             assert body.count(rf"\begin{{{begun}}}") == body.count(rf"\end{{{begun}}}")
 
     def test_wide_tables_are_shrunk_to_the_text(self, made: Made) -> None:
-        _, differences, costs = to_latex(made.report()).split(r"\begin{table}")[1:]
-        assert "resizebox" not in costs
-        assert differences.count(r"\resizebox{\linewidth}{!}{%") == differences.count(r"\end{tabular}}") == 1
+        first, values, *_ = to_latex(made.report()).split(r"\begin{table}")[1:]
+        assert "resizebox" not in first
+        assert values.count(r"\resizebox{\linewidth}{!}{%") == values.count(r"\end{tabular}}") == 1
 
 
 class TestForms:

@@ -6,11 +6,14 @@ from scipy.stats import ttest_1samp
 
 from zoo.study.report.statistics import (
     Difference,
+    bootstrap_means,
     holm,
+    interval,
+    look_levels,
     mean_and_deviation,
+    p_values,
     paired_difference,
     stretch,
-    student_p,
     two_sided_p,
 )
 
@@ -104,8 +107,57 @@ def test_of_many_rows_that_differ_by_nothing_hardly_any_family_has_a_star(seeds:
     draw = np.random.default_rng(0)
     baseline = draw.normal(size=(200, 1, seeds, 1))
     families = draw.normal(size=(200, 20, seeds, 1)) - baseline + draw.normal(size=(200, 20, seeds, pictures)) / 2
-    passed = [min(holm({str(row): student_p(found) for row, found in enumerate(rows)}).values()) for rows in families]
+    means = families.mean((-2, -1))[..., None].repeat(10_000 - 1, -1)  # leaves Student's p-value
+    found, _ = p_values(families, means, 0.0)
+    passed = [min(holm({str(row): p for row, p in enumerate(family)}).values()) for family in found]
     assert sum(p < 0.05 for p in passed) <= 20  # 10 expected, and 17 in one of a hundred trials
+
+
+@pytest.mark.parametrize("mixture", [(1.0, 0.0, 0.5), (1.0, 1.0, 0.5), (0.3, 1.0, 0.5)], ids=str)
+@pytest.mark.parametrize(("seeds", "pictures"), [(3, 6), (3, 30), (5, 30), (10, 30)])
+def test_verdicts_err_as_rarely_as_they_promise(
+    seeds: int, pictures: int, mixture: tuple[float, float, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("zoo.study.report.statistics.RESAMPLES", 500)
+    monkeypatch.setattr("zoo.study.report.statistics.CHUNK", 50)
+    trials, draw = 1000, np.random.default_rng(0)
+    by_seed, by_image, noise = mixture
+    nothing = by_seed * draw.normal(size=(trials, seeds, 1)) + by_image * draw.normal(size=(trials, 1, pictures))
+    nothing += noise * draw.normal(size=(trials, seeds, pictures))
+    means = bootstrap_means(nothing, True, True, 0)
+    low, high = interval(means)
+    different, _ = p_values(nothing, means, 0.0)
+    margin = 3 * (by_seed**2 / seeds + by_image**2 / pictures) ** 0.5
+    _, equal = p_values(nothing + margin, means + margin, margin)  # the true difference is the margin itself
+    allowed = 0.05 + 2.3 * (0.05 * 0.95 / trials) ** 0.5  # and one trial in a hundred by chance
+    assert np.mean((low <= 0) & (high >= 0)) >= 0.93
+    assert np.mean(different < 0.05) <= allowed
+    assert np.mean(equal < 0.05) <= allowed
+
+
+@pytest.mark.parametrize("by_image", [0.0, 1.0])
+def test_looking_after_every_seed_raises_no_false_alarms(by_image: float) -> None:
+    trials, most, pictures, draw = 2000, 10, 30, np.random.default_rng(1)
+    nothing = draw.normal(size=(trials, most, 1)) + by_image * draw.normal(size=(trials, 1, pictures))
+    nothing += draw.normal(size=(trials, most, pictures)) / 2
+    adjusted, often = np.zeros(trials, bool), np.zeros(trials, bool)
+    for seeds, level in look_levels(most).items():
+        seen = nothing[:, :seeds]
+        p, _ = p_values(seen, seen.mean((-2, -1))[..., None].repeat(999, -1), 0.0)  # Student's; ours are never smaller
+        adjusted |= p < level
+        often |= p < 0.05
+    allowed = 0.05 + 2.3 * (0.05 * 0.95 / trials) ** 0.5
+    assert adjusted.mean() <= allowed
+    assert often.mean() > 0.08 or by_image  # without the rule, looking does raise them
+
+
+def test_a_difference_well_within_the_margin_is_equivalent_and_one_outside_is_not() -> None:
+    small = 0.1 * normal(0, seeds=5, pictures=20)
+    inside, *outside = (paired_difference(small + shift, True, 0, margin=1.0).p_equal for shift in (0, 1, -1.1, 2))
+    assert inside < 0.001
+    assert all(p > 0.05 for p in outside)
+    assert paired_difference(small, True, 0).p_equal is None
+    assert paired_difference(small[:2], True, 0, margin=1.0).p_equal is None
 
 
 def test_below_three_seeds_their_disagreement_is_not_in_the_interval() -> None:

@@ -51,10 +51,10 @@ class Plan:
     def runs(self) -> list[Run]:
         """Return every run; one that needs another's checkpoint comes after it."""
         baseline_first = sorted(self.rows, key=lambda row: row.name != self.study.baseline)
-        rows = [(row, self.study.seeds) for row in baseline_first]
+        rows = [(row, self.study.seeds_of(row.name)) for row in baseline_first]
         if self.study.noise_floor:
             noise = replace(self.baseline, name=NOISE_FLOOR, note="the baseline with other seeds", published={})
-            rows.append((noise, self.study.other_seeds))
+            rows.append((noise, self.study.seeds_of(NOISE_FLOOR)))
         runs: dict[tuple[str, int], Run] = {}
         stages: dict[str, Run] = {}
         for row, seeds in rows:
@@ -108,7 +108,7 @@ def resolve_plan(study: Study) -> Plan:
     start = resolve_base(study, resolver)
     settings = {}
     for row in study.rows:
-        with about(f"row '{row.name}'"):
+        with about(row.subject):
             settings[row.name] = resolve_changes(start, row.changes, resolver)
     refuse_equal_rows(study.rows, settings)
     check_measuring(study, settings)
@@ -128,9 +128,10 @@ def make_plan(study: Study) -> Plan:
     """
     resolved = resolve_plan(study)
     settings = {row.name: row.settings for row in resolved.rows}
-    modules = each_once(settings, "data", lambda row: build(row["data"]))
+    subjects = {row.name: row.subject for row in resolved.rows}
+    modules = each_once(settings, "data", lambda row: build(row["data"]), subjects)
     counts: dict[str, dict[str, int]] = {}
-    networks = each_once(settings, "model", lambda row: build_network(row, study.sizes, counts))
+    networks = each_once(settings, "model", lambda row: build_network(row, study.sizes, counts), subjects)
     rows = tuple(
         replace(
             row,
@@ -146,7 +147,7 @@ def make_plan(study: Study) -> Plan:
     check_first_stages(rows, networks)
     for row in rows:
         if not row.evaluate_only:
-            with about(f"row '{row.name}'"):
+            with about(row.subject):
                 networks[row.name].module.check_trainable()
         else:
             check_evaluate_only(row, networks[row.name].shapes, networks[study.baseline].shapes)
@@ -227,17 +228,20 @@ def check_measuring(study: Study, settings: Mapping[str, dict[str, Any]]) -> Non
 
 
 def each_once(
-    settings: Mapping[str, dict[str, Any]], key: str, make: Callable[[dict[str, Any]], Made], subject: str = "row '{}'"
+    settings: Mapping[str, dict[str, Any]],
+    key: str,
+    make: Callable[[dict[str, Any]], Made],
+    subjects: Mapping[str, str],
 ) -> dict[str, Made]:
     """Return what `make` returns for each row's settings, called once for equal values of a key; errors begin with the
-    subject.
+    subject of the row.
     """
     known: dict[str, Made] = {}
     result = {}
     for name, row in settings.items():
         text = json.dumps(row[key])
         if text not in known:
-            with about(subject.format(name)):
+            with about(subjects[name]):
                 known[text] = make(row)
         result[name] = known[text]
     return result
@@ -267,7 +271,7 @@ def datasets(settings: dict[str, Any]) -> dict[str, Any]:
 
 def check_metrics(row: Row, names: Iterable[str], module: TrainingModule, data: DataModule) -> None:
     """Raise ZooError for a metric that a row would not measure."""
-    with about(f"row '{row.name}'"):
+    with about(row.subject):
         try:
             measured = module.metric_names(data)
         except NotImplementedError as error:
@@ -282,7 +286,8 @@ def check_metrics(row: Row, names: Iterable[str], module: TrainingModule, data: 
 def check_first_stages(rows: Iterable[Row], networks: Mapping[str, Cost]) -> None:
     """Raise ZooError for a first stage that cannot be built, or whose weights do not fit its row."""
     settings = {row.name: row.first_stage for row in rows if row.first_stage is not None}
-    stages = each_once(settings, "model", lambda stage: build_network(stage, {}, {}), "first stage of row '{}'")
+    subjects = {row.name: f"first stage of {row.subject}" for row in rows}
+    stages = each_once(settings, "model", lambda stage: build_network(stage, {}, {}), subjects)
     for name, stage in stages.items():
         own, before = networks[name].shapes, stage.shapes
         parts = {part_of(key) for key in before}

@@ -1,13 +1,20 @@
-"""The comparison of each row with the baseline, pair by pair: the same index of the seed, the same image."""
+"""The comparison of each row with the baseline, pair by pair: the same index of the seed, the same image.
 
+Each row and metric has one verdict: *equivalent* where two one-sided tests place the difference within the study's
+margin, otherwise *better* or *worse* where it is significant after correction, otherwise *undecided*.
+"""
+
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from zoo.core.seeding import derive_seed
 from zoo.study.file import NOISE_FLOOR, Study
-from zoo.study.report.rows import ReportedRow, Sample
-from zoo.study.report.statistics import holm, paired_difference
+from zoo.study.report.rows import SIGNIFICANT, ReportedRow, Sample, Verdict
+from zoo.study.report.statistics import Difference, holm, look_levels, paired_difference
 
 
 def compare(study: Study, rows: list[ReportedRow]) -> list[str]:
@@ -20,27 +27,20 @@ def compare(study: Study, rows: list[ReportedRow]) -> list[str]:
     baseline = next(row for row in rows if row.name == study.baseline)
     for metric in study.metrics:
         for row in rows:
-            pairs = [index for index in row.runs if index in baseline.runs]
-            if row is baseline or not pairs:
+            if row is baseline or not row.runs.keys() & baseline.runs.keys():
                 continue
-            sides = [[side.samples[index].get(metric.name, {}) for index in pairs] for side in (row, baseline)]
-            images = {frozenset(run) for side in sides for run in side if run}
-            if len(images) > 1 and not study.test_data_differs:
+            values = common_values([row, baseline], metric.name, study.test_data_differs)
+            if values is None:
                 refused.append(f"Not compared: {metric.name} of {row.name}, which was measured on other images.")
                 continue
-            common = [] if study.test_data_differs else measured_by_all(sides)
-            if common:
-                own, other = (np.array([[run[image] for image in common] for run in side]) for side in sides)
-            else:
-                own, other = (
-                    np.array([[side.runs[index].metrics[metric.name]] for index in pairs]) for side in (row, baseline)
-                )
+            own, other = values.matrices
+            margin = study.margins[metric.name].around(float(other.mean())) if metric.name in study.margins else None
             seed = derive_seed("bootstrap", study.title, row.name, metric.name)
-            found = paired_difference(own - other, bool(common), seed)
-            row.cells[metric.name] = replace(row.cells[metric.name], difference=found)
+            found = paired_difference(own - other, values.by_image, seed, margin)
+            row.cells[metric.name] = replace(row.cells[metric.name], difference=found, margin=margin)
         # The A/A baseline asks no question, so it is not corrected for.
         asked = {
-            row.name: difference.p
+            row.name: min(1.0, difference.p * looks(study, difference))
             for row in rows
             if row.name != NOISE_FLOOR
             and (difference := row.cells[metric.name].difference) is not None
@@ -50,7 +50,53 @@ def compare(study: Study, rows: list[ReportedRow]) -> list[str]:
         for row in rows:
             if row.name in corrected:
                 row.cells[metric.name] = replace(row.cells[metric.name], corrected=corrected[row.name])
+    for row in rows:
+        decide(row, study)
     return refused
+
+
+def looks(study: Study, difference: Difference) -> float:
+    """Return the factor of p-values in a study that was looked at after each seed until it was decided."""
+    level = look_levels(study.most_seeds).get(difference.seeds) if study.most_seeds else None
+    return SIGNIFICANT / level if level else 1.0
+
+
+def decide(row: ReportedRow, study: Study) -> None:
+    """Fill in the verdicts of a row; those of the A/A baseline, one check, are corrected over its metrics."""
+    found = {metric.name: cell.difference for metric in study.metrics if (cell := row.cells[metric.name]).difference}
+    p_values = {name: difference.p for name, difference in found.items() if difference and difference.p is not None}
+    corrected = holm(p_values) if row.name == NOISE_FLOOR else {name: row.cells[name].corrected for name in p_values}
+    for metric in study.metrics:
+        difference, p = found.get(metric.name), corrected.get(metric.name)
+        if difference is not None and p is not None:
+            verdict: Verdict = "undecided"
+            factor = 1.0 if row.name == NOISE_FLOOR else looks(study, difference)
+            if difference.p_equal is not None and difference.p_equal * factor < SIGNIFICANT:
+                verdict = "equivalent"
+            elif p < SIGNIFICANT:
+                verdict = "better" if (difference.mean < 0) == (metric.direction == "lower") else "worse"
+            row.cells[metric.name] = replace(row.cells[metric.name], verdict=verdict)
+
+
+class Values(NamedTuple):
+    """One metric of several rows: a matrix (seeds, images) of each, or (seeds, 1) of the means of whole runs."""
+
+    matrices: list[NDArray[np.float64]]
+    by_image: bool
+
+
+def common_values(rows: Sequence[ReportedRow], metric: str, whole_runs: bool) -> Values | None:
+    """Return what all rows measured: the same indices of seeds and, unless `whole_runs`, the same images.
+
+    None where they were measured on different images.
+    """
+    pairs = sorted(set.intersection(*(set(row.runs) for row in rows)))
+    sides = [[row.samples[index].get(metric, {}) for index in pairs] for row in rows]
+    if not whole_runs and len({frozenset(run) for side in sides for run in side if run}) > 1:
+        return None
+    if common := [] if whole_runs or not pairs else measured_by_all(sides):
+        return Values([np.array([[run[image] for image in common] for run in side]) for side in sides], True)
+    return Values([np.array([[row.runs[index].metrics[metric]] for index in pairs]) for row in rows], False)
 
 
 def measured_by_all(sides: list[list[dict[Sample, float]]]) -> list[Sample]:

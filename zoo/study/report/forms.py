@@ -13,6 +13,7 @@ from zoo.core.files import write_text, writing
 from zoo.media.images import write_image
 from zoo.study.report.pictures import PicturedSample, jpeg, sheet
 from zoo.study.report.plots import (
+    effect_plot,
     forest_plot,
     learning_curves,
     quality_against_multiply_adds,
@@ -20,7 +21,7 @@ from zoo.study.report.plots import (
     robustness_curves,
 )
 from zoo.study.report.report import Report
-from zoo.study.report.rows import ReportedRow
+from zoo.study.report.rows import VERDICTS, ReportedRow
 from zoo.study.report.tables import Table, tables
 
 SHEET = "samples.png"
@@ -29,7 +30,7 @@ SHEET = "samples.png"
 
 def to_markdown(report: Report) -> str:
     """Return headings, pipe tables, notes, and a link to the sample pictures where there are some."""
-    parts = [f"# {markdown_text(report.title)}"]
+    parts = [f"# {markdown_text(report.title)}", markdown_text(report.headline)]
     for table in tables(report):
         alignment = ["---"] * table.left + ["---:"] * (len(table.header) - table.left)
         header, *lines = ([markdown_text(cell) for cell in line] for line in [table.header, *table.lines])
@@ -54,7 +55,7 @@ WIDE = 90
 
 def to_latex(report: Report) -> str:
     r"""Return one `table` after another, for `\usepackage{booktabs,graphicx}`; notes as comments."""
-    said = [report.title, *report.notes, r"needs \usepackage{booktabs,graphicx}"]
+    said = [report.title, report.headline, *report.notes, r"needs \usepackage{booktabs,graphicx}"]
     comments = "\n".join(f"% {' '.join(note.split())}" for note in said)
     return "\n\n".join([comments, *(table_latex(table, report.title) for table in tables(report))]) + "\n"
 
@@ -101,6 +102,9 @@ th, td { padding: .3rem .7rem; text-align: right; border-bottom: 1px solid #ddd;
 th:first-child, td:first-child, .text th, .text td { text-align: left; }
 thead th { border-bottom: 2px solid #222; }
 img { max-width: 100%; }
+.better { color: #0072b2; font-weight: 600; } .worse { color: #d55e00; font-weight: 600; }
+.equivalent { color: #00684a; } .undecided { color: #767676; font-style: italic; }
+.caution { font-weight: 600; border-left: .3rem solid #d55e00; padding-left: .7rem; }
 .tiles { display: flex; flex-wrap: wrap; gap: .5rem; }
 .tiles figure { margin: 0; width: 10rem; font-size: 12px; line-height: 1.3; }
 .tiles img { width: 100%; }
@@ -109,11 +113,16 @@ img { max-width: 100%; }
 COLOURS = "The baseline is black; of many rows those that differ most from it are named, the others are grey."
 TRADE_OFF = f"Mean ± standard deviation over seeds; the dotted line joins rows that no other beats in both. {COLOURS}"
 
-FOREST = "Points are mean differences, lines their 95 % intervals, hollow points have none; red is significant after "
-FOREST += "correction; the grey band is the A/A baseline."
+EFFECTS = "Left: main effects, the metric with a component minus without it, and their 95 % intervals; right: "
+EFFECTS += "interactions of two, grey where the interval contains zero. Aliased ones are named in the table."
+
+FOREST = "Points are mean differences, lines their 95 % intervals, hollow points have none; blue triangles pointing up "
+FOREST += "are better, orange ones pointing down worse, green squares equivalent, grey points undecided; "
+FOREST += "the grey band is the A/A baseline."
 
 PLOTS = (
     ("Differences to the baseline", FOREST, forest_plot),
+    ("Effects of components", EFFECTS, effect_plot),
     ("Quality against multiply-adds", TRADE_OFF, quality_against_multiply_adds),
     ("Quality against frames per second", TRADE_OFF, quality_against_speed),
     ("Robustness", f"Mean ± standard deviation over seeds of the rows that were trained. {COLOURS}", robustness_curves),
@@ -129,6 +138,7 @@ def to_html(report: Report) -> str:
         '<html lang="en">',
         f'<head><meta charset="utf-8"><title>{title}</title><style>{STYLE}</style></head>',
         f"<body><h1>{title}</h1>",
+        f"<p{' class=caution' if report.warning else ''}>{escape(report.headline)}</p>",
         *map(table_html, tables(report)),
         *(figure_html(name, caption, picture) for name, caption, draw in PLOTS if (picture := draw(report))),
         pictures_html(report.pictures),
@@ -143,11 +153,42 @@ def table_html(table: Table) -> str:
     """Return a heading and a table."""
     kind = ' class="text"' if table.left == len(table.header) else ""
     header = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in table.header)
-    lines = "\n".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in line)}</tr>" for line in table.lines)
+    cells = [
+        [f"<td{' class=' + cell if cell in VERDICTS else ''}>{escape(cell)}</td>" for cell in line]
+        for line in table.lines
+    ]
+    if table.intervals and any(table.intervals):
+        header += "<th></th>"
+        cells = [[*line, f"<td>{bar}</td>"] for line, bar in zip(cells, bars(table.intervals), strict=True)]
+    lines = "\n".join(f"<tr>{''.join(line)}</tr>" for line in cells)
     return (
         f'<h2>{escape(table.title)}</h2>\n<div class="wide"><table{kind}><thead><tr>{header}</tr></thead>\n'
         f"<tbody>{lines}</tbody></table></div>"
     )
+
+
+def bars(intervals: list[tuple[float, float, float, float] | None]) -> list[str]:
+    """Return each interval as a small drawing, all on one scale: a line at zero, the margin as a band."""
+    width, middle = 220, 8
+    ends = [end for interval in intervals if interval for end in (*interval, -interval[3])]
+    low, high = min(0.0, *ends), max(0.0, *ends)
+
+    def x(value: float) -> str:
+        return f"{4 + (width - 8) * (value - low) / (high - low or 1):.1f}"
+
+    drawn = []
+    for interval in intervals:
+        if interval is None:
+            drawn.append("")
+            continue
+        start, mean, end, margin = interval
+        band = float(x(margin)) - float(x(-margin))
+        drawn.append(
+            f'<svg width="{width}" height="16"><rect x="{x(-margin)}" width="{band:.1f}" height="16" fill="#e5e9f0"/>'
+            f'<path d="M{x(0)} 0V16" stroke="#999"/><path d="M{x(start)} {middle}H{x(end)}" stroke="#222"/>'
+            f'<circle cx="{x(mean)}" cy="{middle}" r="3.5" fill="#222"/></svg>'
+        )
+    return drawn
 
 
 def figure_html(name: str, caption: str, picture: str) -> str:
@@ -234,6 +275,9 @@ def measured(row: ReportedRow, name: str) -> dict[str, object]:
         "p": found and found.p,
         "p_holm": cell.corrected,
         "significant": None if cell.corrected is None else cell.significant,
+        "margin": cell.margin,
+        "p_equivalent": found and found.p_equal,
+        "verdict": cell.verdict,
         "interval_over": found and found.over,
         "pairs_of_seeds": found.seeds if found else 0,
         "pictures": found.pictures if found else 0,

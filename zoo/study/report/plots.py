@@ -8,11 +8,13 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import matplotlib
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from zoo.study.file import NOISE_FLOOR, Metric, Robustness
+from zoo.study.record import signed
 from zoo.study.report.report import Report
 from zoo.study.report.rows import ReportedRow
 from zoo.study.report.tables import heading, plotted_metric
@@ -92,8 +94,17 @@ def svg(figure: Figure) -> str:
     return text.getvalue()
 
 
-NEUTRAL, MARKED, BAND = "#4c566a", "#b3261e", "#d8dee9"
-"""Colours of differences, of significant ones, and of the A/A baseline's interval."""
+BAND = "#d8dee9"
+"""The colour of the A/A baseline's interval."""
+
+LOOKS: dict[str | None, tuple[str, str]] = {
+    "better": ("#0072b2", "^"),
+    "worse": ("#d55e00", "v"),
+    "equivalent": ("#009e73", "s"),
+    "undecided": ("#767676", "o"),
+    None: ("#4c566a", "o"),
+}
+"""Colour (Okabe and Ito, for colour-blind readers) and marker of each verdict, and without one."""
 
 
 def forest_plot(report: Report) -> str | None:
@@ -124,14 +135,48 @@ def draw_difference(axes: Axes, height: int, row: ReportedRow, metric: Metric) -
     found = cell.difference
     if found is None:
         return
-    colour = MARKED if cell.significant else NEUTRAL
+    colour, marker = LOOKS[cell.verdict]
     if found.low is None or found.high is None:
-        axes.plot(found.mean, height, "o", color=colour, fillstyle="none", markersize=5)
+        axes.plot(found.mean, height, marker, color=colour, fillstyle="none", markersize=5)
         return
     if row.name == NOISE_FLOOR:
         axes.axvspan(found.low, found.high, color=BAND, zorder=0)
     axes.hlines(height, found.low, found.high, color=colour)
-    axes.plot(found.mean, height, "o", color=colour, markersize=5)
+    axes.plot(found.mean, height, marker, color=colour, markersize=5)
+
+
+def effect_plot(report: Report) -> str | None:
+    """Plot main effects with intervals and the matrix of interactions, a line per metric; None without a design."""
+    metrics = [metric for metric in report.study.metrics if report.effects[metric.name]]
+    if not metrics:
+        return None
+    names = list(report.study.components)
+    figure, panels = panelled(2 * len(metrics), columns=2, width=4.6, height=1.4 + 0.4 * len(names))
+    ticks = [plain(name) for name in names]
+    for number, metric in enumerate(metrics):
+        left, right = panels[2 * number : 2 * number + 2]
+        left.axvline(0, color="black", linewidth=0.8)
+        matrix = np.full((len(names), len(names)), np.nan)
+        for effect in report.effects[metric.name]:
+            found, places = effect.difference, [names.index(name) for name in effect.components]
+            sure = found.low is not None and found.high is not None and not found.low <= 0 <= found.high
+            if effect.kind == "main effect":
+                if found.low is not None and found.high is not None:
+                    left.hlines(places[0], found.low, found.high, color=LOOKS[None][0])
+                left.plot(found.mean, places[0], "o", color=LOOKS[None][0], fillstyle="full" if sure else "none")
+            elif effect.kind == "interaction":
+                matrix[places[1], places[0]] = found.mean
+                style = {"weight": "bold"} if sure else {"color": "#767676"}
+                right.text(*places, signed(found.mean), ha="center", va="center", fontsize="small", **style)
+        left.set_yticks(range(len(names)), ticks)
+        left.set_ylim(len(names) - 0.5, -0.5)
+        left.set_xlabel(f"{plain(heading(metric, report.study))}\nwith minus without")
+        limit = float(np.nanmax(np.abs(matrix), initial=0.0)) or 1.0
+        right.imshow(matrix, cmap="PuOr", vmin=-2 * limit, vmax=2 * limit)
+        right.set_xticks(range(len(names)), ticks, rotation=20, ha="right")
+        right.set_yticks(range(len(names)), ticks)
+        right.set_title("interactions", fontsize="medium")
+    return svg(figure)
 
 
 def learning_curves(report: Report) -> str | None:

@@ -3,6 +3,7 @@
 Everything comes from the runs' directories. Tables and plots show a `Report` and compute nothing.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,8 +14,9 @@ from zoo.core.errors import ZooError
 from zoo.study.file import NOISE_FLOOR, Study
 from zoo.study.record import Run
 from zoo.study.report.comparison import compare
+from zoo.study.report.effects import Effect, estimate_effects
 from zoo.study.report.pictures import ROWS, PicturedSample, gather_pictures
-from zoo.study.report.rows import SIGNIFICANT, Missing, ReportedRow, gather_rows
+from zoo.study.report.rows import SIGNIFICANT, VERDICTS, Missing, ReportedRow, gather_rows
 from zoo.study.report.statistics import ENOUGH_SEEDS
 
 
@@ -27,6 +29,7 @@ class Report:
     rows: list[ReportedRow]
     missing: list[Missing]
     notes: list[str]
+    effects: dict[str, list[Effect]]
 
     @property
     def baseline(self) -> ReportedRow:
@@ -37,6 +40,33 @@ class Report:
     def others(self) -> list[ReportedRow]:
         """All rows but the baseline."""
         return [row for row in self.rows if row.name != self.study.baseline]
+
+    @cached_property
+    def headline(self) -> str:
+        """One sentence: what was compared, and how many rows are decided on the first metric."""
+        metric = self.study.metrics[0]
+        compared = [row for row in self.others if row.name != NOISE_FLOOR]
+        found = Counter(row.cells[metric.name].verdict for row in compared)
+        decided = {verdict: count for verdict in VERDICTS[:-1] if (count := found[verdict])}
+        said = f"{sum(decided.values())} of {len(compared)} rows are decided on {metric.label}"
+        said += f" ({', '.join(f'{count} {verdict}' for verdict, count in decided.items())})" if decided else ""
+        if not found.keys() - {None}:
+            said += f", since there is no verdict below {ENOUGH_SEEDS} seeds"
+        return f"{self.warning}Compared with {self.study.baseline}, {said}."
+
+    @property
+    def warning(self) -> str:
+        """What to know first where the A/A baseline differs from the baseline; empty where it does not."""
+        if self.rows[-1].name != NOISE_FLOOR:
+            return ""
+        cells = [(metric, self.rows[-1].cells[metric.name]) for metric in self.study.metrics]
+        differs = [metric.label for metric, cell in cells if cell.verdict in ("better", "worse")]
+        if not differs:
+            return ""
+        return (
+            f"Caution: {NOISE_FLOOR}, the baseline with other seeds, differs from the baseline in "
+            f"{', '.join(differs)}, so the noise is larger than the margin or something is wrong. "
+        )
 
     @property
     def devices(self) -> list[str]:
@@ -86,15 +116,19 @@ def make_report(study: Study, root: Path) -> Report:
     refused = compare(study, rows)
     kinds = {run.data["synthetic"] for run in runs}
     mark = "" if kinds == {"none"} else " (synthetic data)" if kinds == {"all"} else " (partly synthetic data)"
-    return Report(study, study.title + mark, rows, missing, [*refused, *notes(study, rows, runs)])
+    effects = {metric.name: estimate_effects(study, rows, metric.name) for metric in study.metrics}
+    refused += [sentence for _, sentence in effects.values() if sentence]
+    found = {name: own for name, (own, _) in effects.items()}
+    return Report(study, study.title + mark, rows, missing, [*refused, *notes(study, rows, runs)], found)
 
 
 def notes(study: Study, rows: list[ReportedRow], runs: list[Run]) -> list[str]:
     """Return how to read the tables, and devices and versions of the runs."""
     said = [
         "Values are mean ± standard deviation over seeds. Differences are row minus baseline, paired by seed and "
-        "image, with a 95 % bootstrap interval; p is two-sided, from the same bootstrap, "
-        f"Holm-corrected over the rows of each metric; * marks p < {SIGNIFICANT}."
+        "image, with a 95 % bootstrap interval and two digits of its half width; "
+        "p is two-sided, from the same bootstrap, Holm-corrected over the rows of each metric; "
+        f"* marks p < {SIGNIFICANT}."
     ]
     return [*said, *about_intervals(rows), *about_columns(study, rows), *surroundings(runs)]
 
@@ -128,8 +162,30 @@ def about_intervals(rows: list[ReportedRow]) -> list[str]:
 
 
 def about_columns(study: Study, rows: list[ReportedRow]) -> list[str]:
-    """Return what the A/A baseline, published values and frames per second are."""
+    """Return what verdicts, the A/A baseline, published values and frames per second are."""
     said = []
+    if any(cell.verdict for row in rows for cell in row.cells.values()):
+        said.append(
+            "Verdicts: better or worse where p is marked, unless equivalent, where two one-sided tests of 5 % each by "
+            "the same bootstrap place the difference within the margin; otherwise undecided."
+        )
+    if study.factorial:
+        said.append(
+            "A main effect is the mean with a component minus the mean without it, over the rows of the design. An "
+            "interaction is half the difference between the effects of one with and without the other. Effects are "
+            "Holm-corrected over those of a metric, Shapley values likewise; = joins effects that the fraction aliases."
+        )
+    if study.most_seeds:
+        said.append(
+            f"Rows were given seeds until they were decided, at most {study.most_seeds}; p-values are raised for each "
+            "look by Pocock's rule of spending, so that looking often raises no false alarms."
+        )
+    if study.margins:
+        margins = [
+            f"{name} {f'{margin.value:.3g}' if not margin.relative else f'{100 * margin.value:.3g} % of the baseline'}"
+            for name, margin in study.margins.items()
+        ]
+        said.append(f"Margins, within which a difference does not matter: {', '.join(margins)}.")
     if study.noise_floor:
         said.append(f"{NOISE_FLOOR} is the baseline with other seeds: its difference is noise, and is not corrected.")
     if study.test_data_differs:

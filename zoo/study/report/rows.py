@@ -8,7 +8,7 @@ import statistics as standard
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -23,6 +23,10 @@ from zoo.study.run.timing import Speed, read_speed
 
 SIGNIFICANT = 0.05
 """Corrected p-values below it are marked."""
+
+Verdict = Literal["better", "worse", "equivalent", "undecided"]
+
+VERDICTS: tuple[Verdict, ...] = ("better", "worse", "equivalent", "undecided")
 
 Sample = tuple[str, int]
 """An image of a test set: its name, and a counter among those of that name."""
@@ -46,12 +50,16 @@ class Cell:
             is only plotted.
         corrected: the p-value after Holm's correction over the rows; None where there is none, and for the A/A
             baseline, which asks no question.
+        margin: within which a difference does not matter, in the metric's unit; None where the study has none.
+        verdict: None below three seeds.
     """
 
     mean: float | None
     deviation: float | None
     difference: Difference | None = None
     corrected: float | None = None
+    margin: float | None = None
+    verdict: Verdict | None = None
 
     @property
     def significant(self) -> bool:
@@ -124,8 +132,8 @@ def gather_rows(study: Study, folder: Path) -> tuple[list[ReportedRow], list[Mis
 
 def expected_rows(study: Study) -> list[tuple[Row, tuple[int, ...]]]:
     """Return the rows that should be there, the A/A baseline last, with their seeds."""
-    rows = [(row, study.seeds) for row in study.rows]
-    return [*rows, (Row(NOISE_FLOOR), study.other_seeds)] if study.noise_floor else rows
+    rows = [(row, study.seeds_of(row.name)) for row in study.rows]
+    return [*rows, (Row(NOISE_FLOOR), study.seeds_of(NOISE_FLOOR))] if study.noise_floor else rows
 
 
 def gather(

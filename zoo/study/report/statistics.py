@@ -7,6 +7,7 @@ move with other seeds and other images.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 import numpy as np
@@ -39,6 +40,8 @@ class Difference:
             other seeds.
         over: the resampled axes.
         seeds, pictures: number of those compared; 0 images where only the means of whole runs were.
+        p_equal: of the two one-sided tests that it lies within the margin; None without a margin, and where p is.
+        spread: variance of the differences by seed, by image, and what is left; None for a single seed.
     """
 
     mean: float
@@ -48,6 +51,8 @@ class Difference:
     over: Over
     seeds: int
     pictures: int
+    p_equal: float | None = None
+    spread: tuple[float, float, float] | None = None
 
 
 def mean_and_deviation(values: list[float]) -> tuple[float, float | None]:
@@ -57,8 +62,10 @@ def mean_and_deviation(values: list[float]) -> tuple[float, float | None]:
     return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else None
 
 
-def paired_difference(differences: NDArray[np.float64], has_images: bool, seed: int) -> Difference:
-    """Return the mean paired difference with a bootstrap interval and a two-sided p-value, see `student_p`.
+def paired_difference(
+    differences: NDArray[np.float64], has_images: bool, seed: int, margin: float | None = None
+) -> Difference:
+    """Return the mean paired difference with a bootstrap interval and p-values, see `p_values`.
 
     Seeds and images are crossed, so both are resampled, independently of one another: the pigeonhole bootstrap (Owen,
     "The pigeonhole bootstrap", 2007), which is conservative about images that react differently with each seed. The
@@ -69,6 +76,7 @@ def paired_difference(differences: NDArray[np.float64], has_images: bool, seed: 
         differences: (seeds, images), row minus baseline; (seeds, 1) where only means of whole runs are known.
         has_images: whether the second axis is images.
         seed: of the resampling.
+        margin: within which a difference does not matter, in the metric's unit; None for no test of equivalence.
 
     Raises:
         ValueError: there is nothing to compare, or not only numbers.
@@ -77,13 +85,63 @@ def paired_difference(differences: NDArray[np.float64], has_images: bool, seed: 
         raise ValueError(f"got differences of shape {differences.shape}; expected finite (seeds, images), not empty.")
     seeds, pictures = differences.shape
     over = resampled(seeds, pictures if has_images else 0)
-    mean, low, high, p = float(differences.mean()), None, None, None
+    mean, low, high, p, equal = float(differences.mean()), None, None, None, None
     if over != "nothing":
         means = bootstrap_means(differences, "seeds" in over, "pictures" in over, seed)
-        low, high = interval(means)
+        low, high = (float(end) for end in interval(means))
         if "seeds" in over:
-            p = max(two_sided_p(means), student_p(differences))
-    return Difference(mean, low, high, p, over, seeds, pictures if has_images else 0)
+            p, equal = (float(value) for value in p_values(differences, means, margin or 0.0))
+    equal = None if margin is None else equal
+    return Difference(mean, low, high, p, over, seeds, pictures if has_images else 0, equal, spread(differences))
+
+
+def spread(differences: NDArray[np.float64]) -> tuple[float, float, float] | None:
+    """Return the components of variance of (seeds, images), see `Difference`, by the method of moments."""
+    seeds, images = differences.shape
+    if seeds < 2:
+        return None
+    by_seed = differences.mean(1).var(ddof=1)
+    if images < 2:
+        return float(by_seed), 0.0, 0.0
+    by_image = differences.mean(0).var(ddof=1)
+    rest = differences - differences.mean(1, keepdims=True) - differences.mean(0) + differences.mean()
+    left = float((rest**2).sum() / ((seeds - 1) * (images - 1)))
+    return max(0.0, float(by_seed) - left / images), max(0.0, float(by_image) - left / seeds), left
+
+
+def p_values(
+    differences: NDArray[np.float64], means: NDArray[np.float64], margin: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return p-values of two tests: that the mean is not zero (two-sided), and that it lies within ± the margin.
+
+    The second is the larger of two one-sided tests (Schuirmann, 1987). No bootstrap p-value may be smaller than that of
+    Student's t: few values have few resamples, and where three seeds agree, no resample of them disagrees. The standard
+    error adds the variances over seeds and over images; the degrees of freedom are those of the shorter axis.
+    In simulations of 30 rows that differ by nothing (3 to 10 seeds; 3, 6 or 24 images; seven mixtures of effects of
+    seeds, of images and noise; 4,000 trials each), Holm's correction then let any row pass in at most 5 % of the
+    trials; degrees of freedom by Satterthwaite did in up to 33 %.
+
+    Args:
+        differences: (..., seeds, images).
+        means: (..., resamples) of these.
+        margin: 0 or more, in the metric's unit.
+    """
+    mean, error, freedom = standard_error(differences)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        from_zero = np.where(mean == 0, 0.0, np.abs(mean) / error)
+        inside = np.where(margin == np.abs(mean), 0.0, (margin - np.abs(mean)) / error)
+    outside = np.maximum(fraction(means >= margin), fraction(means <= -margin))
+    different = np.maximum(two_sided_p(means), 2 * t.sf(from_zero, freedom))
+    return different, np.maximum(outside, t.sf(inside, freedom))
+
+
+def standard_error(differences: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:
+    """Return mean, standard error and degrees of freedom of (..., seeds, images), see `p_values`."""
+    mean = differences.mean((-2, -1))
+    longer = [axis for axis in (-1, -2) if differences.shape[axis] > 1]
+    variances = [differences.mean(-3 - axis).var(-1, ddof=1) / differences.shape[axis] for axis in longer]
+    error = np.sqrt(np.sum(variances, axis=0)) + np.zeros_like(mean)
+    return mean, error, min((differences.shape[axis] for axis in longer), default=2) - 1
 
 
 def resampled(seeds: int, pictures: int) -> Over:
@@ -96,19 +154,20 @@ def resampled(seeds: int, pictures: int) -> Over:
 def bootstrap_means(
     differences: NDArray[np.float64], over_seeds: bool, over_images: bool, seed: int
 ) -> NDArray[np.float64]:
-    """Return (RESAMPLES,) means of the differences, their rows and their columns resampled with replacement.
+    """Return (..., RESAMPLES) means of differences (..., seeds, images), their rows and columns resampled with
+    replacement, alike in all matrices.
 
     An axis that is not resampled is averaged.
     """
     generator = np.random.default_rng(seed)
-    seeds, images = differences.shape
-    mean = differences.mean()  # subtracted, so that rounding does not spread equal differences
+    *_, seeds, images = differences.shape
+    mean = differences.mean((-2, -1), keepdims=True)  # subtracted, so that rounding does not spread equal differences
     means = []
     for _ in range(RESAMPLES // CHUNK):
         by_seed = weights(generator, seeds, over_seeds)
         by_image = weights(generator, images, over_images)
-        means.append(mean + np.einsum("ds,sp,dp->d", by_seed, differences - mean, by_image, optimize=True))
-    return np.concatenate(means)
+        means.append(mean[..., 0] + np.sum(by_seed @ (differences - mean) * by_image, axis=-1))
+    return np.concatenate(means, axis=-1)
 
 
 def weights(generator: np.random.Generator, count: int, resample: bool) -> NDArray[np.float64]:
@@ -131,39 +190,42 @@ def stretch(count: int) -> float:
     return float(np.sqrt(count / (count - 1)) * t.ppf(quantile, count - 1) / norm.ppf(quantile))
 
 
-def interval(means: NDArray[np.float64]) -> tuple[float, float]:
-    """Return the percentile interval of bootstrap means."""
-    low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return float(low), float(high)
+def interval(means: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the ends of the percentile interval of bootstrap means (..., resamples)."""
+    return np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=-1)
 
 
-def two_sided_p(means: NDArray[np.float64]) -> float:
-    """Return twice the fraction of bootstrap means on the rarer side of zero, zero itself on both sides.
+def two_sided_p(means: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return twice the fraction of bootstrap means on the rarer side of zero, zero itself on both sides."""
+    return np.minimum(1.0, 2 * np.minimum(fraction(means <= 0), fraction(means >= 0)))
+
+
+def fraction(passed: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return the fraction of resamples that passed.
 
     One is added to the counts (Davison and Hinkley, "Bootstrap Methods and their Application", 1997, section 4.2), so
     that finitely many resamples never claim p = 0.
     """
-    rarer = min(np.count_nonzero(means <= 0), np.count_nonzero(means >= 0))
-    return min(1.0, 2 * (int(rarer) + 1) / (len(means) + 1))
+    return (np.count_nonzero(passed, axis=-1) + 1) / (passed.shape[-1] + 1)
 
 
-def student_p(differences: NDArray[np.float64]) -> float:
-    """Return the p-value of Student's t for a mean over seeds and images: no bootstrap p-value may be smaller.
+@cache
+def look_levels(most: int) -> dict[int, float]:
+    """Return the level of a two-sided test after each number of seeds, from `ENOUGH_SEEDS` to the most.
 
-    Few values have few resamples: where three seeds agree, no resample of them disagrees, so their bootstrap p-value is
-    tiny however large the chance. The standard error adds the variances over seeds and over images; the degrees of
-    freedom are those of the shorter axis. In simulations of 30 rows that differ by nothing (3 to 10 seeds; 3, 6 or 24
-    images; seven mixtures of effects of seeds, of images and noise; 4,000 trials each), Holm's correction then let
-    any row pass in at most 5 % of the trials; degrees of freedom by Satterthwaite did in up to 33 %.
+    Pocock's rule of spending (Lan and DeMets, "Discrete sequential boundaries for clinical trials", 1983): after a
+    fraction f of the seeds, alpha log(1 + (e - 1) f) of the 5 % are spent. The bounds are those of sums of normal
+    values. Images that all looks share correlate the looks more than that, which makes false alarms rarer.
     """
-    mean, error, fewest = differences.mean(), 0.0, np.inf
-    for axis, count in enumerate(differences.shape):
-        if count > 1:
-            error += differences.mean(axis=1 - axis).var(ddof=1) / count
-            fewest = min(fewest, count)
-    if error == 0:
-        return 1.0 if mean == 0 else 0.0
-    return float(2 * t.sf(abs(mean) / np.sqrt(error), fewest - 1))
+    looks = np.arange(ENOUGH_SEEDS, most + 1)
+    paths = np.abs(np.cumsum(np.random.default_rng(0).standard_normal((100_000, most)), axis=1)[:, ENOUGH_SEEDS - 1 :])
+    levels, spent, stopped = {}, 0, np.zeros(len(paths), bool)
+    for seeds, column in zip(looks, (paths / np.sqrt(looks)).T, strict=True):
+        allowed = int((1 - LEVEL) * np.log(1 + (np.e - 1) * seeds / most) * len(paths))
+        bound = np.sort(np.where(stopped, 0.0, column))[spent - allowed - 1]
+        stopped |= column > bound
+        levels[int(seeds)], spent = float(2 * norm.sf(bound)), int(stopped.sum())
+    return levels
 
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:

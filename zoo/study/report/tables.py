@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table as ScreenTable
 from rich.text import Text
 
+from zoo.core.errors import ZooError
 from zoo.study.file import Metric, Robustness, Row, Study
 from zoo.study.plan.planner import Plan
 from zoo.study.record import (
@@ -20,8 +21,9 @@ from zoo.study.record import (
     signed,
     state,
 )
-from zoo.study.report.report import Report
+from zoo.study.report.report import Report, make_report
 from zoo.study.report.rows import Cell, ReportedRow
+from zoo.study.report.statistics import Difference, Over
 from zoo.study.run.timing import Speed
 
 NONE = "—"
@@ -31,17 +33,23 @@ ARROWS = {"lower": "↓", "higher": "↑"}
 
 
 class Table(NamedTuple):
-    """Text in rows and columns; the first `left` columns are aligned on the left, the others on the right."""
+    """Text in rows and columns; the first `left` columns are aligned on the left, the others on the right.
+
+    A page shows the interval of each line, as `(low, mean, high, margin)`, next to it.
+    """
 
     title: str
     header: list[str]
     lines: list[list[str]]
     left: int = 1
+    intervals: list[tuple[float, float, float, float] | None] | None = None
 
 
 def tables(report: Report) -> list[Table]:
     """Return the tables that every form shows, in their order."""
-    made = [values(report), differences(report), costs(report)]
+    first, *further = (verdicts(report, metric) for metric in report.study.metrics)
+    effects = [effect_table(report, metric) for metric in report.study.metrics if report.effects[metric.name]]
+    made = [first, values(report), *further, *effects, costs(report)]
     made += [robustness_table(report, robustness) for robustness in report.study.robustness]
     if report.missing:
         lines = [[entry.row, str(entry.seed), entry.reason] for entry in report.missing]
@@ -67,13 +75,64 @@ def values(report: Report) -> Table:
     return Table("Results" if len(commits) < 2 else "Results, runs from different commits", header, lines)
 
 
-def differences(report: Report) -> Table:
-    """Return the difference of every metric to the baseline's."""
-    metrics = report.study.metrics
-    header = ["row", *(heading(metric, report.study) for metric in metrics)]
-    lines = [[named(row), *(difference(row.cells[metric.name]) for metric in metrics)] for row in report.others]
+def verdicts(report: Report, metric: Metric) -> Table:
+    """Return the verdict on each row by one metric: its difference to the baseline, with the interval.
+
+    The title says which axes were resampled where all rows share that and they are not both seeds and images. Without
+    any p-value there are no columns of verdicts and p-values.
+    """
+    cells = [row.cells[metric.name] for row in report.others]
+    kinds = {cell.difference.over for cell in cells if cell.difference is not None}
+    shared = kinds.pop() if len(kinds) == 1 else "seeds and pictures"
+    judged = any(cell.verdict for cell in cells)
+    lines = [
+        [row.name, *interval_cells(cell.difference, shared)] for row, cell in zip(report.others, cells, strict=True)
+    ]
+    header = ["row", "difference", "95 % interval"]
+    if judged:
+        header = [*header[:1], "verdict", *header[1:], "p"]
+        for line, cell in zip(lines, cells, strict=True):
+            line.insert(1, cell.verdict or NONE)
+            line.append(NONE if cell.corrected is None else p_value(cell.corrected) + "*" * cell.significant)
+    intervals = [
+        None
+        if (d := cell.difference) is None or d.low is None or d.high is None
+        else (d.low, d.mean, d.high, cell.margin or 0)
+        for cell in cells
+    ]
     name = "" if report.study.baseline == "baseline" else f", {report.study.baseline}"
-    return Table(f"Differences to the baseline{name}", header, lines)
+    title = f"{heading(metric, report.study)}, differences to the baseline{name}"
+    over = "" if shared == "seeds and pictures" else f" ({'no interval' if shared == 'nothing' else shared})"
+    return Table(title + over, header, lines, 1 + judged, intervals)
+
+
+def effect_table(report: Report, metric: Metric) -> Table:
+    """Return the effects of the design's components on one metric."""
+    effects = report.effects[metric.name]
+    shared = effects[0].difference.over
+    lines = [
+        [e.kind, e.name, *interval_cells(e.difference, shared), NONE if e.corrected is None else p_value(e.corrected)]
+        for e in effects
+    ]
+    over = "" if shared == "seeds and pictures" else f" ({shared})"
+    title = f"Effects of components on {heading(metric, report.study)}, with minus without{over}"
+    return Table(title, ["effect", "of", "difference", "95 % interval", "p"], lines, 2)
+
+
+def interval_cells(found: Difference | None, shared: Over) -> list[str]:
+    """Return the cells of a difference and its interval, with as many digits as the interval carries.
+
+    The resampled axes follow where they are not the shared ones.
+    """
+    if found is None:
+        return [NONE, NONE]
+    if found.low is None or found.high is None:
+        return [signed(found.mean), NONE]
+    half = (found.high - found.low) / 2
+    digits = 1 - math.floor(math.log10(half)) if half > 0 else 99
+    shown = [found.mean, found.low, found.high]
+    mean, low, high = (f"{x:+.{max(0, digits)}f}".replace("-", "−") if digits < 6 else signed(x) for x in shown)
+    return [mean, f"[{low}, {high}]" + (f" ({found.over})" if found.over != shared else "")]
 
 
 def costs(report: Report) -> Table:
@@ -145,20 +204,6 @@ def value(cell: Cell) -> str:
     return number(cell.mean) if cell.deviation is None else f"{number(cell.mean)} ± {number(cell.deviation, 2)}"
 
 
-def difference(cell: Cell) -> str:
-    """Return `−1.2 [−2.0, −0.4], p = 0.012*`, and the resampled axes where they are not both seeds and images."""
-    found = cell.difference
-    if found is None:
-        return NONE
-    text = signed(found.mean)
-    if found.low is None or found.high is None:
-        return f"{text} (no interval)"
-    text += f" [{signed(found.low)}, {signed(found.high)}]"
-    if cell.corrected is not None:
-        text += f", {p_value(cell.corrected)}{'*' if cell.significant else ''}"
-    return text if found.over == "seeds and pictures" else f"{text} ({found.over})"
-
-
 def frames_per_second(speed: Speed | None) -> str:
     """Return `24.1 [23.8, 24.2]`: median and quartiles."""
     if speed is None:
@@ -217,7 +262,9 @@ def remarks(row: Row, plan: Plan) -> str:
 
 
 def show_status(plan: Plan, root: Path) -> bool:
-    """Print the state of each run as `zoo study run` sees it, and its folder; returns whether one failed."""
+    """Print the state of each run as `zoo study run` sees it, the verdicts, and the folder; returns whether a run
+    failed.
+    """
     folder = (root / plan.study.title).resolve()
     states: dict[str, list[str]] = {}
     reasons = []
@@ -231,8 +278,20 @@ def show_status(plan: Plan, root: Path) -> bool:
     table = ScreenTable(title=plan.study.title, title_justify="left")
     table.add_column("row")
     table.add_column("seeds", overflow="fold")
+    try:
+        report = make_report(plan.study, root)
+    except ZooError:  # nothing to judge yet
+        report = None
+    metrics = [] if report is None else plan.study.metrics
+    for metric in metrics:
+        table.add_column(heading(metric, plan.study))
+    judged = {} if report is None else {row.name: row for row in report.rows}
     for name, seeds_ in states.items():
-        table.add_row(name, ", ".join(seeds_))
+        own = judged.get(name)
+        shown = [(own and own.cells[metric.name].verdict) or NONE for metric in metrics]
+        table.add_row(name, ", ".join(seeds_), *shown)
+    if report is not None:
+        reasons.append(report.headline)
     console = Console()
     console.print(table)
     if counts["stale"]:
