@@ -164,6 +164,21 @@ def test_wrong_channels_show_before_anything_runs(plan, tiny) -> None:
         plan("[tiny.py]", "[tiny.py, crooked.py]", CHANGE, "{changes: {model.refiner: Crooked}}")
 
 
+def test_a_combination_that_cannot_be_built_is_named_and_may_be_excluded(plan, tiny) -> None:
+    (tiny.folder / "crooked.py").write_text(WRONG_CHANNELS)
+    components = "components: {refiner: {model.refiner: Crooked}, patches: {model.selector.patches: 7}}"
+    design = f"{components}\ndesign: leave-one-out\nseeds: [0]"
+    words = ("[tiny.py]", "[tiny.py, crooked.py]", "seeds: [0]")
+    with pytest.raises(ZooError) as caught:
+        plan(*words, design)
+    said = (
+        "row 'without refiner' (of the design; to leave it out: `exclude: [\"without refiner\"]`): its network does not"
+    )
+    assert str(caught.value).startswith(said)
+    made = plan(*words, design + "\nexclude: [without refiner]")
+    assert [row.name for row in made.rows] == ["by error", "at random", "five", "without patches"]
+
+
 def test_a_part_that_needs_values_is_tried_on_the_cpu(plan, tiny) -> None:
     with (tiny.folder / "tiny.py").open("a") as file:
         file.write(UNSAID)
