@@ -647,6 +647,7 @@ class TestLatex:
             assert body.count(rf"\begin{{{begun}}}") == body.count(rf"\end{{{begun}}}")
 
     def test_wide_tables_are_shrunk_to_the_text(self, made: Made) -> None:
+        made.file.write_text(FILE.replace("a question", "a long question " * 4))  # in one table, not in the verdicts
         first, values, *_ = to_latex(made.report()).split(r"\begin{table}")[1:]
         assert "resizebox" not in first
         assert values.count(r"\resizebox{\linewidth}{!}{%") == values.count(r"\end{tabular}}") == 1

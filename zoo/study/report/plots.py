@@ -166,8 +166,10 @@ def effect_plot(report: Report) -> str | None:
                 left.plot(found.mean, places[0], "o", color=LOOKS[None][0], fillstyle="full" if sure else "none")
             elif effect.kind == "interaction":
                 matrix[places[1], places[0]] = found.mean
-                style = {"weight": "bold"} if sure else {"color": "#767676"}
-                right.text(*places, signed(found.mean), ha="center", va="center", fontsize="small", **style)
+                style: dict[str, Any] = {"weight": "bold"} if sure else {"color": "#767676"}
+                right.text(
+                    places[0], places[1], signed(found.mean), ha="center", va="center", fontsize="small", **style
+                )
         left.set_yticks(range(len(names)), ticks)
         left.set_ylim(len(names) - 0.5, -0.5)
         left.set_xlabel(f"{plain(heading(metric, report.study))}\nwith minus without")
