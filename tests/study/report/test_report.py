@@ -574,6 +574,8 @@ noise_floor: false
         whole = effects["whole effect", "all components"].difference.mean
         assert sum(shapley.values()) == pytest.approx(whole, abs=1e-9)
         assert "| interaction | a × b | +0.8" in to_markdown(report)
+        scores = report.effects["test/one/score"]  # equal in all rows: rounding is no effect
+        assert {effect.difference.mean for effect in scores} == {0.0}
         assert "<h2>Effects of components</h2>" in to_html(report)
 
     def test_a_row_without_results_is_made_up_for_and_named(self, made: Made) -> None:

@@ -57,7 +57,7 @@ def estimate_effects(study: Study, rows: list[ReportedRow], metric: str) -> tupl
     values = common_values(present, metric, study.test_data_differs) if found else None
     if values is None or not values.matrices[0].size:
         return [], f"Effects on {metric} cannot be estimated: too few rows of the design have comparable results."
-    stacked = np.stack(values.matrices)
+    stacked = np.stack(values.matrices) - values.matrices[0]  # weights add up to zero; equal rows give exactly zero
     effects = []
     for kind, name, components, weights in found:
         seed = derive_seed("bootstrap", study.title, kind, name, metric)

@@ -174,7 +174,7 @@ def effect_plot(report: Report) -> str | None:
         left.set_ylim(len(names) - 0.5, -0.5)
         left.set_xlabel(f"{plain(heading(metric, report.study))}\nwith minus without")
         limit = float(np.nanmax(np.abs(matrix), initial=0.0)) or 1.0
-        right.imshow(matrix, cmap="PuOr", vmin=-2 * limit, vmax=2 * limit)
+        right.imshow(matrix, cmap="PuOr", vmin=-2 * limit, vmax=2 * limit, aspect="auto")
         right.set_xticks(range(len(names)), ticks, rotation=20, ha="right")
         right.set_yticks(range(len(names)), ticks)
         right.set_title("interactions", fontsize="medium")
