@@ -264,7 +264,9 @@ def test_a_mistake_in_training_is_one_sentence_and_its_traceback_is_in_the_run(t
     outcome = command("fit", *tiny.options, "--plugin=late.py", "--model.selector=Late")
     assert outcome.code == 1
     file = Path("runs/tiny/version_0/error.txt")
-    assert outcome.complaint == f"zoo fit: KeyError: 'rows'. The traceback is in {file}."
+    assert outcome.complaint == (
+        f"zoo fit: KeyError: 'rows'. It was raised in Late (late.py). The traceback is in {file}."
+    )
     assert "Traceback" not in outcome.err
     assert "return {}['rows']" in file.read_text()
 

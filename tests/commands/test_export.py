@@ -137,6 +137,7 @@ def test_without_a_name_the_file_lands_beside_the_checkpoint_and_replaces_none(
         ),
         (("--format", "safetensors", "--metrics", "bad.json", "-o", "a.safetensors"), "expected numbers by name"),
         (("--format", "safetensors", "--card", "image", "-o", "a.safetensors"), "--card image cannot be read as text"),
+        (("--format", "onnx", "-o", "image/a.onnx"), "image is a file, so image/a.onnx cannot be written"),
     ],
 )
 def test_what_makes_no_sense_is_one_sentence(words, command, options: tuple[object, ...], said: str) -> None:

@@ -3,6 +3,7 @@
 import csv
 import gc
 import json
+import re
 import resource
 import shutil
 import signal
@@ -208,6 +209,7 @@ class TestResuming:
         words = ("--plugin", tiny.plugin, "--trainer.max_epochs=3", "--trainer.limit_train_batches=1")
         outcome = command("fit", "--ckpt_path", folder / "last.ckpt", *words)
         assert outcome.code == 0, outcome.err
+        assert not list(folder.glob(".*"))
         assert "copied/last.ckpt is not a readable checkpoint" in outcome.out
         assert "Resuming from copied/best.ckpt instead." in outcome.out
         assert zoo.load("runs/tiny/version_0/checkpoints/last.ckpt")
@@ -494,6 +496,30 @@ class TestFailures:
         assert outcome.code == 1
         assert "JSONDecodeError" in Path("runs/tiny/version_0/error.txt").read_text()
         assert "JSONDecodeError" in outcome.err
+        assert re.search(r"It was raised in RaisesInside \(.*\.py\)\. The traceback is in", outcome.complaint)
+
+    @pytest.mark.parametrize(
+        ("error", "sentence"),
+        [
+            (OSError(28, "No space left on device"), "the disk of the run, or a temporary folder"),
+            (
+                RuntimeError("unable to write to file </torch_1> in shared memory"),
+                "--data.workers=0",
+            ),
+            (RuntimeError("DataLoader worker is killed by signal: Bus error."), "docker run --shm-size=8g"),
+        ],
+    )
+    def test_a_full_disk_or_shared_memory_says_what_to_do(
+        self, tiny, command, monkeypatch: pytest.MonkeyPatch, error: Exception, sentence: str
+    ) -> None:
+        def full(*_: Any, **__: Any) -> None:
+            raise error
+
+        monkeypatch.setattr(TrainingModule, "on_train_epoch_start", full)
+        outcome = command("fit", *tiny.options)
+        assert outcome.code == 1
+        assert sentence in outcome.complaint
+        assert "Traceback" not in outcome.err
 
     def test_our_own_errors_show_it_when_asked(self, tiny, command, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("ZOO_TRACEBACK", "1")

@@ -41,6 +41,7 @@ WRONG = """
     ->  RandomPatches has no argument 'patchs'; did you mean patches?
 --model.selektor.patches=3
     ->  BackgroundMatting has no argument 'selektor'; did you mean selector or schedule? Known: backbone,
+--model.optimizer.lr=0.1  ->  each part has a learning rate of its own, the optimizer has none: --model.learning_rates.
 --model.losses.alpa.weight=1
     ->  model.losses has no 'alpa'; did you mean alpha? Known: alpha, error. To add it, first give --model.losses.
 --trainer.logger.save_dir=x  ->  trainer has no 'logger'. To add it, first give --trainer.logger=CLASS.

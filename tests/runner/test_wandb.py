@@ -32,6 +32,16 @@ def test_a_server_that_cannot_be_reached_is_said_and_the_run_is_logged_offline(
         assert "W&B: no answer from http://127.0.0.1:9, logging offline; `wandb sync`" in capsys.readouterr().out
 
 
+def test_without_a_server_checkpoints_are_not_uploaded(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+    settings = Namespace(save_dir=".", name=None, project=None, offline=False, log_model="all")
+    prepare_wandb(settings, "mine", "runs/mine/version_0")
+    assert settings.log_model is False  # Lightning refuses it offline
+    assert "checkpoints stay in the run directory" in capsys.readouterr().out
+
+
 def test_a_server_that_answers_is_used(monkeypatch: pytest.MonkeyPatch, server: Any) -> None:
     monkeypatch.setenv("WANDB_BASE_URL", server.address)
     settings = prepared()

@@ -8,11 +8,12 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from zoo.weights.files import CheckpointFiles
+from zoo.weights.files import CheckpointFiles, remove_unfinished
 
 WRITE = """
 import sys, torch
@@ -45,6 +46,21 @@ def test_killing_a_process_while_it_saves_leaves_a_complete_checkpoint(tmp_path:
     weights = torch.load(path, weights_only=True)["state_dict"]["weight"]
     assert weights.unique().tolist() in ([1.0], [2.0])
     assert not list(temporary.iterdir())
+    assert list(path.parent.glob(".last.*"))
+    remove_unfinished(path.parent)
+    assert [file.name for file in path.parent.iterdir()] == ["last.ckpt"]
+
+
+def test_a_checkpoint_that_is_being_written_is_not_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save = torch.save
+
+    def resumed_meanwhile(content: Any, file: Any) -> None:
+        save(content, file)
+        remove_unfinished(tmp_path)
+
+    monkeypatch.setattr(torch, "save", resumed_meanwhile)
+    CheckpointFiles().save_checkpoint({"state_dict": {}}, tmp_path / "last.ckpt")
+    assert (tmp_path / "last.ckpt").is_file()
 
 
 def size(file: Path) -> int:

@@ -7,6 +7,7 @@ compared with that of PyTorch, on another batch and, where the size is dynamic, 
 
 import argparse
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +59,10 @@ def run(arguments: argparse.Namespace) -> int:
         raise ValueError(f"-o {output}: expected a name ending in {suffix} for --format {arguments.format}.")
     if output.exists() and not arguments.force:
         raise ValueError(f"{output} exists already: pass --force to replace it, or another name with -o.")
+    there = next(place for place in output.absolute().parents if place.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        problem = "cannot be written to" if there.is_dir() else "is a file"
+        raise ValueError(f"{there} {problem}, so {output} cannot be written: give another name with -o.")
     check_options(arguments)
     if arguments.format == "safetensors":
         publish(arguments, output)

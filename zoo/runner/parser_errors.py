@@ -69,6 +69,8 @@ def unknown_key(message: ParserMessage, *words: str) -> str:
     """Return the sentence about an option, or an argument of a class or record, that does not exist."""
     option = ".".join(words)
     name = option.removeprefix("--").partition("=")[0]
+    if name.rpartition(".")[2] == "lr":
+        return "each part has a learning rate of its own, the optimizer has none: --model.learning_rates.backbone=1e-4."
     if message.owner:
         field, _, argument = name.partition(".")
         record = type_hints(imported(message.owner)).get(field) if argument else None

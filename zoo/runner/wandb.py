@@ -27,11 +27,16 @@ def prepare_wandb(settings: Namespace, name: str, directory: str) -> None:
     if settings.offline or os.environ.get("WANDB_MODE", "online") != "online":
         return
     if "WANDB_MODE" not in os.environ and not has_wandb_key():
-        settings.offline = True
-        print(f"W&B: no API key found (`wandb login` once to log online), {OFFLINE}.")
+        reason = "no API key found (`wandb login` once to log online)"
     elif not reachable():
-        settings.offline = True
-        print(f"W&B: no answer from {server()}, {OFFLINE}.")
+        reason = f"no answer from {server()}"
+    else:
+        return
+    settings.offline = True
+    print(f"W&B: {reason}, {OFFLINE}.")
+    if settings.get("log_model"):
+        settings.log_model = False  # which W&B refuses offline
+        print("W&B: checkpoints stay in the run directory (log_model needs a server).")
 
 
 def begin_wandb(loggers: Iterable[Logger]) -> None:

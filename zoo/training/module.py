@@ -6,6 +6,7 @@ studies and exporters are in `zoo.training.hooks`.
 """
 
 import math
+import sys
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping
@@ -17,12 +18,13 @@ from lightning.pytorch import LightningModule
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from zoo.core.errors import ZooError
 from zoo.core.parts import LossTerm
 from zoo.core.promises import check_output
 from zoo.core.seeding import random_stream, run_seed
-from zoo.core.spec import Part
+from zoo.core.spec import Part, place_of
 from zoo.hub.pull import weights_file
 from zoo.training.checks import check_learning_rates, check_losses
 from zoo.training.hooks import ExportHooks, StudyHooks
@@ -99,6 +101,7 @@ class TrainingModule(StudyHooks, ExportHooks, Part, LightningModule):
         self.learning_rates = dict(learning_rates)
         self.schedule = schedule
         self.optimizer = optimizer or torch.optim.Adam
+        self._hooks: list[RemovableHandle] = []
         if checkpoint is not None:
             self.warm_start(checkpoint)
 
@@ -168,6 +171,12 @@ class TrainingModule(StudyHooks, ExportHooks, Part, LightningModule):
     def setup(self, stage: str) -> None:
         if stage == "fit":
             self.check_trainable()
+        parts = [part for part in (*self.network.modules(), *self.losses.modules()) if isinstance(part, Part)]
+        self._hooks = [part.register_forward_hook(name_in_error, always_call=True) for part in parts]
+
+    def teardown(self, stage: str) -> None:
+        for hook in self._hooks:
+            hook.remove()
 
     def configure_optimizers(self) -> Any:
         groups = [
@@ -268,6 +277,13 @@ class TrainingModule(StudyHooks, ExportHooks, Part, LightningModule):
         if not isinstance(module, cls):
             raise ZooError(f"{checkpoint_path} holds a {type(module).__name__}, expected a {cls.__name__}.")
         return module
+
+
+def name_in_error(part: nn.Module, inputs: Any, output: Any) -> None:
+    """Note the innermost part, and its file, in the error that its forward pass raises; a hook of `nn.Module`."""
+    error = sys.exception()
+    if output is None and error is not None and not hasattr(error, "__notes__"):
+        error.add_note(f"It was raised in {place_of(type(part))}.")
 
 
 def in_float32(record: Any) -> Any:

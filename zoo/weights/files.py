@@ -1,6 +1,8 @@
 """How Lightning writes and reads the checkpoints of a run: atomically; published files are read too."""
 
+import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,8 @@ class CheckpointFiles(TorchCheckpointIO):
             return
         advice = "make room, then resume with --ckpt_path from the last complete checkpoint"
         with writing(Path(path), advice), replacing(Path(path)) as temporary, temporary.open("wb") as file:
+            with suppress(OSError):  # of a file system without locks
+                fcntl.flock(file, fcntl.LOCK_EX)
             try:
                 torch.save(checkpoint, file)
             except RuntimeError as error:
@@ -42,3 +46,11 @@ class CheckpointFiles(TorchCheckpointIO):
             return super().load_checkpoint(path, *arguments, **named)
         start = {"epoch": 0, "global_step": 0, "optimizer_states": [], "lr_schedulers": []}
         return published.read(str(path)) | start | {"pytorch-lightning_version": lightning.pytorch.__version__}
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove the checkpoints in a folder that a killed process was writing; a living one has locked its own."""
+    for path in folder.glob(".*.ckpt"):
+        with suppress(OSError), path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink()

@@ -23,6 +23,7 @@ from zoo.core.slot import PluginError
 from zoo.core.spec import Spec, build, is_spec, without_retired
 from zoo.weights import published
 from zoo.weights.checkpoint import EVALUATION_SETTINGS, TRAINING_SETTINGS, record, run_name, unknown_model_error
+from zoo.weights.files import remove_unfinished
 from zoo.weights.part_texts import texts_for_parts
 from zoo.weights.state import check_fit, load_all, unwrapped
 from zoo.weights.torchscript import is_torchscript
@@ -52,9 +53,12 @@ class UnreadableError(ZooError):
 def readable(path: Path) -> Path:
     """Return a checkpoint to resume from: this one, or else the newest of its folder that can be read, with a message.
 
+    Files of the folder that a killed process left unfinished are removed.
+
     Raises:
         ZooError: there is no such file, or none that can be read.
     """
+    remove_unfinished(path.parent)
     try:
         read(str(path))
         return path
