@@ -15,7 +15,7 @@ def cases(table: str) -> list[tuple[str, str]]:
 
 WRONG = """
 --model.selector=Topk
-    ->  model.selector: no patch selector named 'Topk'; did you mean TopK? Known: AllPatches, NoPatches,
+    ->  model.selector: no patch selector named 'Topk'; did you mean TopK? Known: AllPatches, GridPatches,
 --model.selector=os.system  ->  model.selector: no patch selector named 'os.system'. Known: AllPatches,
 --model.selector=AlphaL1  ->  model.selector got 'AlphaL1', a loss term; expected a patch selector: AllPatches,
 --model.selector=zoo.nothing.Here
@@ -23,7 +23,7 @@ WRONG = """
 --model.backbone=resnet50
     ->  model.backbone: no backbone named 'resnet50'. Known: FaceMesh, TimmBackbone. TimmBackbone takes
 --model.losses.alpha=TopK  ->  model.losses.alpha got 'TopK', a patch selector; expected a loss term: Adapt
---model.losses.alpha=AlphaL2  ->  model.losses.alpha: no loss term named 'AlphaL2'; did you mean AlphaL1? Known:
+--model.losses.alpha=AlphaL2  ->  model.losses.alpha: no loss term named 'AlphaL2'; did you mean AlphaL1 or AlphaMSE? Known:
 --data.train.squares.dataset=Tinny  ->  data.train.squares.dataset: no dataset named 'Tinny'; did you mean Tiny? Known:
 --model=bgmv2_resnet51
     ->  model: no model named 'bgmv2_resnet51'; did you mean bgmv2_resnet50 or bgmv2_resnet101? Known:
