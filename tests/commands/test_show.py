@@ -109,7 +109,8 @@ def test_show_takes_a_name_or_slots(command, arguments: tuple[str, ...]) -> None
 
 
 def test_the_keys_of_a_study_file_are_shown(command) -> None:
-    keys = {field.name for field in fields(Study)} - {"file", "profile"} | {"grid", "profiles"}
+    derived = {"file", "profile", "factorial", "excluded", "counts", "most_seeds"}
+    keys = {field.name for field in fields(Study)} - derived | {"grid", "profiles", "design", "exclude"}
     shown = command("show", "study").out
     assert {line.split()[0] for line in shown.splitlines()[1:] if not line.startswith(" " * 4)} == keys
     assert shown in command("study", "--help").out

@@ -300,7 +300,8 @@ def test_a_head_is_loaded_by_name_or_file(tmp_path: Path) -> None:
         assert isinstance(head, SavedHead)
         assert (head.name, head.licence, head.source, head.vertex_count) == ("branching", "CC0", "made up", 30)
         assert head.sha256 == read(file).sha256
-    assert head.spec == {"class_path": "SavedHead", "init_args": {"path": str(file)}}
+    arguments = {"path": str(file), "shape": None, "expression": None}
+    assert head.spec == {"class_path": "SavedHead", "init_args": arguments}
     assert build(head.spec).template.equal(head.template)
 
 

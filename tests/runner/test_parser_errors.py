@@ -23,7 +23,8 @@ WRONG = """
 --model.backbone=resnet50
     ->  model.backbone: no backbone named 'resnet50'. Known: FaceMesh, TimmBackbone. TimmBackbone takes
 --model.losses.alpha=TopK  ->  model.losses.alpha got 'TopK', a patch selector; expected a loss term: Adapt
---model.losses.alpha=AlphaL2  ->  model.losses.alpha: no loss term named 'AlphaL2'; did you mean AlphaL1 or AlphaMSE? Known:
+--model.losses.alpha=AlphaL2
+    ->  model.losses.alpha: no loss term named 'AlphaL2'; did you mean AlphaL1 or AlphaMSE? Known:
 --data.train.squares.dataset=Tinny  ->  data.train.squares.dataset: no dataset named 'Tinny'; did you mean Tiny? Known:
 --model=bgmv2_resnet51
     ->  model: no model named 'bgmv2_resnet51'; did you mean bgmv2_resnet50 or bgmv2_resnet101? Known:

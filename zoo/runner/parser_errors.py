@@ -69,7 +69,7 @@ def unknown_key(message: ParserMessage, *words: str) -> str:
     """Return the sentence about an option, or an argument of a class or record, that does not exist."""
     option = ".".join(words)
     name = option.removeprefix("--").partition("=")[0]
-    if name.rpartition(".")[2] == "lr":
+    if name == "lr" or name.endswith("optimizer.lr"):
         return "each part has a learning rate of its own, the optimizer has none: --model.learning_rates.backbone=1e-4."
     if message.owner:
         field, _, argument = name.partition(".")

@@ -162,7 +162,9 @@ def test_a_difference_well_within_the_margin_is_equivalent_and_one_outside_is_no
 
 def test_below_three_seeds_their_disagreement_is_not_in_the_interval() -> None:
     differences = np.array([[1.0, 1.0, 1.0], [3.0, 3.0, 3.0]])
-    assert paired_difference(differences, True, 0) == Difference(2, 2, 2, None, "pictures only", 2, 3)
+    assert paired_difference(differences, True, 0) == Difference(
+        2, 2, 2, None, "pictures only", 2, 3, spread=(2.0, 0.0, 0.0)
+    )
 
 
 @pytest.mark.parametrize("broken", [np.zeros((0, 3)), np.zeros((2, 0)), np.zeros(3), np.array([[1.0, np.nan]])])
