@@ -1,13 +1,14 @@
 """How Lightning writes and reads the checkpoints of a run: atomically; published files are read too."""
 
-import fcntl
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch
 import torch
+from filelock import FileLock, Timeout
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
 from zoo.core.files import replacing, writing
@@ -30,9 +31,8 @@ class CheckpointFiles(TorchCheckpointIO):
             super().save_checkpoint(checkpoint, path, storage_options)
             return
         advice = "make room, then resume with --ckpt_path from the last complete checkpoint"
-        with writing(Path(path), advice), replacing(Path(path)) as temporary, temporary.open("wb") as file:
-            with suppress(OSError):  # of a file system without locks
-                fcntl.flock(file, fcntl.LOCK_EX)
+        path = Path(path)
+        with writing(path, advice), saving(path.parent), replacing(path) as temporary, temporary.open("wb") as file:
             try:
                 torch.save(checkpoint, file)
             except RuntimeError as error:
@@ -49,8 +49,25 @@ class CheckpointFiles(TorchCheckpointIO):
 
 
 def remove_unfinished(folder: Path) -> None:
-    """Remove the checkpoints in a folder that a killed process was writing; a living one has locked its own."""
-    for path in folder.glob(".*.ckpt"):
-        with suppress(OSError), path.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            path.unlink()
+    """Remove the checkpoints in a folder that a killed process was writing, unless a living one writes there."""
+    if left := list(folder.glob(".*.ckpt")):
+        with suppress(Timeout, OSError), saving(folder, timeout=0):
+            for path in left:
+                path.unlink(missing_ok=True)
+
+
+@contextmanager
+def saving(folder: Path, timeout: float = -1) -> Iterator[None]:
+    """Lock the checkpoints in a folder, which is made if it does not exist, while the block runs.
+
+    Raises:
+        Timeout: another process has had them locked for this many seconds; −1 waits for ever.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = folder / ".saving.lock"
+    with FileLock(lock, timeout=timeout):
+        try:
+            yield
+        finally:
+            with suppress(OSError):  # some systems keep files that are open
+                lock.unlink()
