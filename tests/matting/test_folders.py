@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from zoo.matting.folders import Pair, counted, find_pairs, mismatch, pair_by_name, read_pair
-from zoo.media.images import MediaError, find_images, write_image
+from zoo.media.folders import find_images
+from zoo.media.images import MediaError, write_image
 
 
 @pytest.fixture

@@ -14,16 +14,8 @@ from PIL import Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
 from skimage.io import imsave
 
-from zoo.media.images import (
-    MediaError,
-    MediaWarning,
-    find_images,
-    image_size,
-    read_image,
-    to_tensor,
-    to_uint8,
-    write_image,
-)
+from zoo.media.folders import find_images
+from zoo.media.images import MediaError, MediaWarning, image_size, read_image, to_tensor, to_uint8, write_image
 
 RANDOM = np.random.default_rng(0)
 
@@ -371,21 +363,6 @@ def test_broken_values_and_other_endings_are_not_written(tmp_path):
     with pytest.raises(ValueError, match="shape"):
         write_image(tmp_path / "a.png", torch.zeros(2, 2, 2))
     assert not os.listdir(tmp_path)
-
-
-def test_folders_are_searched_in_depth_and_sorted(tmp_path):
-    for name in ("b.JPG", "a/z.png", "a.png", ".hidden.png", ".cache/x.png", "notes.txt", "clip.mp4"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).touch()
-    with pytest.warns(MediaWarning, match=r"holds 2 files that are no image and left out: clip\.mp4, notes\.txt\.$"):
-        assert find_images(tmp_path) == [tmp_path / "a" / "z.png", tmp_path / "a.png", tmp_path / "b.JPG"]
-
-
-def test_empty_and_missing_folders_are_named(tmp_path):
-    with pytest.raises(MediaError, match="holds no image"):
-        find_images(tmp_path)
-    with pytest.raises(MediaError, match="not a folder"):
-        find_images(tmp_path / "missing")
 
 
 HEIC = (  # 48×32 pixels, white in the upper left quarter, to be rotated by 90 degrees; b85 of zlib

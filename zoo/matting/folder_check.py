@@ -17,8 +17,9 @@ import numpy as np
 
 from zoo.matting.folders import Pair, counted, index_clips, looks_premultiplied, pair_by_name, require_same_size
 from zoo.media import videos
+from zoo.media.folders import find_images, split_files
 from zoo.media.frame_index import FrameReader, find_videos
-from zoo.media.images import EXTENSIONS, MediaError, Mode, find_images, read_image, split_files
+from zoo.media.images import EXTENSIONS, MediaError, Mode, read_image
 
 FOREGROUNDS = ("fgr", "fg", "foreground", "foregrounds")
 """Names of folders of foregrounds, the usual name first; upper and lower case alike. So for the next three."""

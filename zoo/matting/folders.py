@@ -83,7 +83,7 @@ def find_pairs(root: Path, foregrounds: str, alphas: str, find: Callable[[Path],
 
     Example:
         >>> from tempfile import mkdtemp
-        >>> from zoo.media.images import find_images
+        >>> from zoo.media.folders import find_images
         >>> root = Path(mkdtemp())
         >>> for kind in ("fgr", "pha"):
         ...     _ = write_image(root / kind / "a.png", np.zeros((2, 2, 3), np.uint8))

@@ -22,15 +22,8 @@ from zoo.matting.net import MattingNetwork
 from zoo.matting.parts import MattingOutput
 from zoo.matting.results import MatteFiles
 from zoo.measure.device import choose_device, device_of
-from zoo.media.images import (
-    MediaError,
-    MediaWarning,
-    check_image,
-    find_images,
-    read_image,
-    to_tensor,
-    to_uint8,
-)
+from zoo.media.folders import find_images
+from zoo.media.images import MediaError, MediaWarning, check_image, read_image, to_tensor, to_uint8
 from zoo.media.run import Job, name_in, named_images, process_images, process_video, refuse_overwriting
 from zoo.media.videos import Frame, VideoEndsEarly, is_video, read_frames, read_video_info
 from zoo.training.models import create_model, load

@@ -13,7 +13,8 @@ from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 
-from zoo.media.images import MediaError, find_files
+from zoo.media.folders import find_files
+from zoo.media.images import MediaError
 from zoo.media.videos import EXTENSIONS, as_rgb, open_video, reason, upright
 
 INDEXED = frozenset({"mp4", "matroska", "avi"})

@@ -16,7 +16,8 @@ from rich.console import Console
 from rich.progress import Progress
 
 from zoo.core.errors import ZooError
-from zoo.media.images import EXTENSIONS, SHOWN, MediaError, MediaWarning, find_images
+from zoo.media.folders import SHOWN, find_images
+from zoo.media.images import EXTENSIONS, MediaError, MediaWarning
 from zoo.media.pipeline import BackgroundWriter, prefetch
 from zoo.media.videos import Frame, VideoEndsEarly, is_video
 

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from zoo.matting.folders import find_pairs, fingerprint, read_pair, straight
 from zoo.matting.parts import Matte, MattingDataset
-from zoo.media.images import MediaError, find_images, read_image, to_tensor
+from zoo.media.folders import find_images
+from zoo.media.images import MediaError, read_image, to_tensor
 
 
 class BackgroundFolder(MattingDataset):
