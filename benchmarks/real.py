@@ -29,17 +29,17 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 from scipy import ndimage
-from skimage.filters import threshold_otsu
 
 from zoo.commands.head import DEFAULT_MODEL as HEAD_MODEL
 from zoo.commands.matte import DEFAULT_MODEL as MATTING_MODEL
 from zoo.core.spec import build
 from zoo.heads.crop import widened
 from zoo.heads.detection import find_head_boxes
-from zoo.heads.inference import NoHeadError, predict_head
+from zoo.heads.inference import predict_head
 from zoo.heads.parts import Detector
 from zoo.matting.inference import load_matting, matte_files
 from zoo.matting.results import MatteFiles
+from zoo.media.images import read_image, to_uint8
 from zoo.training.models import load
 from zoo.training.pictures import contact_sheet
 
@@ -111,7 +111,7 @@ def measure_mattes(folder: Path, model: str) -> list[list[np.ndarray]]:
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")
                 (written,) = matte_files(matting, image, background, results, progress=False)
-            alpha = grey(np.asarray(Image.open(written)))
+            alpha = read_alpha(written)
             found, expected = reduced(alpha), reduced(case.reference)
             difference = np.abs(found - expected)
             numbers = [
@@ -140,21 +140,21 @@ def read_mattes(folder: Path) -> Iterator[Case]:
         raise ValueError(f"{folder} has no files NAME_ref.png; expected NAME_img.png, NAME_back.png, NAME_ref.png.")
     for path in references:
         name = path.name.removesuffix("_ref.png")
-        reference = grey(np.asarray(Image.open(path)))
-        background = np.asarray(Image.open(folder / f"{name}_back.png").convert("RGB"))
+        reference = read_alpha(path)
+        background = to_uint8(read_image(folder / f"{name}_back.png"))
         photograph = folder / f"{name}_img.png"
         if photograph.is_file():
-            image = np.asarray(Image.open(photograph).convert("RGB"))
+            image = to_uint8(read_image(photograph))
         else:
-            foreground = np.asarray(Image.open(folder / f"{name}_fgr.png").convert("RGB"))
+            foreground = to_uint8(read_image(folder / f"{name}_fgr.png"))
             alpha = reference[..., None]
             image = np.rint(foreground * alpha + background * (1 - alpha)).astype(np.uint8)
         yield Case(name, image, background, reference)
 
 
-def grey(pixels: np.ndarray) -> np.ndarray:
-    """Return an alpha (H, W) in [0, 1] from the pixels of an 8-bit file, of its first channel if it has several."""
-    return (pixels if pixels.ndim == 2 else pixels[..., 0]).astype(np.float32) / 255
+def read_alpha(path: Path) -> np.ndarray:
+    """Return an alpha (H, W) in [0, 1] from its file."""
+    return to_uint8(read_image(path, "L")).astype(np.float32) / 255
 
 
 def reduced(alpha: np.ndarray) -> np.ndarray:
@@ -180,11 +180,10 @@ def largest_piece(alpha: np.ndarray, reference: np.ndarray) -> float:
 
 
 def best_threshold(case: Case) -> float:
-    """Return the error of the plain difference of image and background at the fixed threshold that fits best."""
-    difference = np.abs(case.image.astype(np.float32) - case.background).max(axis=2) / 255
-    start = threshold_otsu(difference) if difference.max() > 0 else 0.1
-    candidates = (start * factor for factor in (0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.3))
-    return min(float(np.abs((difference > one) - case.reference).mean()) for one in candidates)
+    """Return the error of the difference of image and background at the fixed threshold that fits best."""
+    difference = reduced(np.abs(case.image.astype(np.float32) - case.background).max(axis=2) / 255)
+    expected = reduced(case.reference)
+    return min(float(np.abs((difference > step / 100) - expected).mean()) for step in range(1, 100))
 
 
 def measure_faces(folder: Path, model: str, detector: str) -> list[list[np.ndarray]]:
@@ -193,7 +192,7 @@ def measure_faces(folder: Path, model: str, detector: str) -> list[list[np.ndarr
     finder: Detector = build({"class_path": detector})
     by_box, by_eyes, own, found, more, total, tiles = [], [], [], 0, 0, 0, []
     for path, faces in read_faces(folder):
-        image = np.asarray(Image.open(path).convert("RGB"))
+        image = to_uint8(read_image(path))
         try:
             heads = find_head_boxes(image, finder)
         except ValueError:  # none
@@ -209,14 +208,11 @@ def measure_faces(folder: Path, model: str, detector: str) -> list[list[np.ndarr
             head = predict_head(network, image, head_box)
             error = np.linalg.norm(head.landmarks - points, axis=1).mean()
             by_box.append(error / np.sqrt(head_box[2] * head_box[3]))
-            by_eyes.append(error / np.linalg.norm(points[OUTER_EYES[0]] - points[OUTER_EYES[1]]))
+            by_eyes.append(error / eye_distance(points))
             draw_points(drawn, head.landmarks)
             if number is not None:
-                try:
-                    head = predict_head(network, image, heads[number].box)
-                except NoHeadError:
-                    continue
-                own.append(np.linalg.norm(head.landmarks - points, axis=1).mean() / by_size(points))
+                head = predict_head(network, image, heads[number].box)
+                own.append(np.linalg.norm(head.landmarks - points, axis=1).mean() / eye_distance(points))
         found, more = found + len(matched), more + len(heads) - len(matched)
         tiles.append(tile(np.asarray(drawn)))
     table = Table("faces", "NME of the box", "NME of the eyes", "found", "more found", box=box.SIMPLE)
@@ -244,7 +240,7 @@ def read_faces(folder: Path) -> Iterator[tuple[Path, list[np.ndarray]]]:
                 yield folder / str(entry.get("file")), faces
 
 
-def by_size(points: np.ndarray) -> float:
+def eye_distance(points: np.ndarray) -> float:
     """Return the distance of the outer corners of the eyes."""
     return float(np.linalg.norm(points[OUTER_EYES[0]] - points[OUTER_EYES[1]]))
 
