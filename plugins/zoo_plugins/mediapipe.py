@@ -175,9 +175,16 @@ class FaceMesh(Backbone):
         self.register_buffer("mean", torch.tensor(IMAGENET_DEFAULT_MEAN)[:, None, None], persistent=False)
         self.register_buffer("std", torch.tensor(IMAGENET_DEFAULT_STD)[:, None, None], persistent=False)
         if self.checkpoint is not None:
-            weights = {name: value.float() for name, value in read_weights(self.checkpoint).items()}
-            own = {name: value for name, value in self.state_dict().items() if name.startswith("norm.")}
-            self.load_state_dict(own | weights)
+            own = self.state_dict()
+            given = {name: value.float() for name, value in read_weights(self.checkpoint).items()}
+            # MediaPipe's network has no batch norm.
+            start = {name: value for name, value in own.items() if name.startswith("norm.")} | given
+            if {name: value.shape for name, value in start.items()} != {name: own[name].shape for name in own}:
+                raise ValueError(
+                    f"{self.checkpoint} holds no weights of the face mesh; expected a file of `tools/mediapipe.py "
+                    "facemesh`."
+                )
+            self.load_state_dict(start)
         self.strides = list(strides)
         every = [stage[-1] for stage in MESH_STAGES[:-1]] + [MESH_STAGES[-1][-1] + 3 * MESH_POINTS]
         self.channels = [every[MESH_STRIDES.index(stride)] for stride in strides]

@@ -1,11 +1,15 @@
 """Converting MediaPipe's networks: parameters are filled in the graph's order, other layers are refused."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from zoo_plugins.mediapipe import BlazeNetwork, FaceMesh, padded
 
 from tools.mediapipe import fill
+from zoo.core.spec import without_downloads
 
 
 def test_parameters_are_filled_in_order() -> None:
@@ -24,7 +28,21 @@ def test_padding_is_tensorflows(extent: int, kernel: int, left: int, right: int)
     assert ones.tolist() == [0] * left + [1] * extent + [0] * right
 
 
-def test_the_points_of_the_mesh_are_joined_to_the_last_features(tmp_path) -> None:
+def test_the_face_mesh_starts_from_its_file_and_from_no_other(tmp_path: Path) -> None:
+    trained = FaceMesh()
+    trained.build(3, (4, 8, 16, 32))
+    weights = {name: value for name, value in trained.state_dict().items() if not name.startswith("norm.")}
+    save_file(weights, tmp_path / "mesh.safetensors")
+    backbone = FaceMesh(checkpoint=str(tmp_path / "mesh.safetensors"))
+    backbone.build(3, (4, 8, 16, 32))
+    assert torch.equal(backbone.mesh[-1].weight, trained.mesh[-1].weight)
+    assert "checkpoint" not in without_downloads(backbone.spec)["init_args"]
+    save_file({"conv.weight": torch.zeros(1)}, tmp_path / "other.safetensors")
+    with pytest.raises(ValueError, match=r"other\.safetensors holds no weights of the face mesh; expected a file of"):
+        FaceMesh(checkpoint=str(tmp_path / "other.safetensors")).build(3, (4, 8))
+
+
+def test_the_points_of_the_mesh_are_joined_to_the_last_features() -> None:
     backbone = FaceMesh()
     backbone.build(3, (4, 8, 16, 32))
     features = backbone.eval()(torch.rand(2, 3, 192, 192))[-1]
