@@ -21,6 +21,7 @@ import yaml
 
 import zoo.cli
 from zoo.core import distributions, registry
+from zoo.runner.wandb import end_session
 
 TINY_PLUGIN = '''
 """Squares on plain colours."""
@@ -102,6 +103,18 @@ class Outcome(NamedTuple):
         """The one line of a failed command on the error stream that starts with zoo."""
         (line,) = [line for line in self.err.splitlines() if line.startswith("zoo")]
         return line
+
+
+@pytest.fixture(autouse=True)
+def own_surroundings() -> Iterator[None]:
+    """Environment variables, and a session of W&B, end with the test that began them."""
+    before = dict(os.environ)
+    yield
+    if os.environ != before:  # Lightning's logger sets W&B's mode for good
+        os.environ.clear()
+        os.environ.update(before)
+    if "wandb" in sys.modules:
+        end_session()
 
 
 @pytest.fixture
