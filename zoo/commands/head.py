@@ -66,7 +66,6 @@ def run(arguments: argparse.Namespace) -> int:
             "path."
         )
     from zoo.core.registry import get_slot
-    from zoo.core.spec import build
     from zoo.heads.inference import head_files
     from zoo.heads.results import HeadFiles
     from zoo.media.run import one_line_warnings
@@ -74,7 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
     name = model_name(arguments)
     results = HeadFiles(arguments.output, arguments.save, arguments.wire, arguments.posed, name)
     model = load_head_model(arguments)
-    detector: Any = build({"class_path": get_slot("detectors").get(arguments.detector).__name__})
+    detector = get_slot("detectors").get(arguments.detector)()
     with one_line_warnings():
         written = head_files(
             model,

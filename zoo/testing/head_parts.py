@@ -68,9 +68,10 @@ class FusionContract(NetworkPartContract):
 
     def test_gradients_reach_features_and_heatmaps(self) -> None:
         part, inputs = self.prepare().train(), tuple(value.requires_grad_() for value in self.seeded_inputs(4))
-        if not part.fuses:
-            return
         merged = self.compute(part, inputs)[-1]
+        if not part.fuses:
+            assert torch.equal(merged, inputs[2]), f"{self.name()} says fuses=False, and its merge changes c4."
+            return
         (merged * torch.linspace(-1, 1, merged.numel()).view_as(merged)).sum().backward()
         named = zip(("c2", "c3", "c4", "heatmaps"), inputs, strict=True)
         lacking = ", ".join(name for name, value in named if value.grad is None or not value.grad.any())

@@ -15,7 +15,8 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from PIL import Image
 
-from zoo.media.images import MediaWarning, find_images, read_image, to_uint8
+from zoo.media.folders import find_images
+from zoo.media.images import MediaWarning, read_image, to_uint8
 from zoo_plugins.synthetic.drawing.textures import house_colour, stretch
 
 PHOTOGRAPHS = {
@@ -82,6 +83,7 @@ class Photographs:
         return _crop(rng, _read(names[rng.integers(len(names))]), size, smallest)
 
 
+@cache
 @cache
 def files_in(directory: str) -> list[str]:
     """Return the images of a folder and its subfolders in order of their names.
