@@ -54,6 +54,7 @@ def bgmv2(backbone: str) -> dict[str, Any]:
         learning_rates={"backbone": 5e-5, "aspp": 5e-5, "decoder": 1e-4, "refiner": 3e-4},
         schedule="constant",
         optimizer={"class_path": "Adam", "init_args": {}},
+        frozen=[],
         metrics="bgmv2",
         similarity=False,
     )
@@ -86,6 +87,7 @@ def dad3dnet(name: str, stride_in_first_conv: bool = False, activation: str | No
         learning_rates=dict.fromkeys(trained, 1e-3),
         schedule="plateau",
         optimizer={"class_path": "Adam", "init_args": {}},
+        frozen=[],
         image_size=256,
         width=512,
         dropout=0.3,

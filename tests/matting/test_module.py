@@ -143,6 +143,14 @@ def test_a_missing_or_unknown_learning_rate_is_refused() -> None:
         made(learning_rates=RATES | {"refiner": 3e-4, "decodr": 1e-4})
 
 
+def test_a_frozen_part_needs_no_learning_rate_and_something_must_be_left_to_train() -> None:
+    made(learning_rates=RATES, frozen=["refiner"])
+    with pytest.raises(ValueError, match=r"frozen names 'decodr', .*did you mean decoder"):
+        made(learning_rates=RATES, frozen=["refiner", "decodr"])
+    with pytest.raises(ValueError, match=r"frozen names every part \(aspp, backbone, decoder\)"):
+        made(**STAGE_ONE | {"frozen": ["backbone", "aspp", "decoder"]})
+
+
 def test_a_part_without_parameters_may_have_a_learning_rate_and_needs_none() -> None:
     for rates in (RATES, RATES | {"refiner": 1e-4}):
         groups = made(**STAGE_ONE | {"learning_rates": rates}).configure_optimizers().param_groups

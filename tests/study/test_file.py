@@ -210,6 +210,18 @@ profiles:
             ("seeds:", "margins: {test/synthetic/sat: 5 %}\nseeds:"),
             "which is no metric; did you mean test/synthetic/sad",
         ),
+        (
+            (
+                "seeds:",
+                "expected: {known: {row: at randm, metric: test/synthetic/sad, verdict: worse, why: x}}\nseeds:",
+            ),
+            "expected 'known' has row: at randm; did you mean at random",
+        ),
+        (
+            ("seeds:", "expected: {known: {row: at random, metric: test/synthetic/sad, verdict: bad, why: x}}\nseeds:"),
+            "has verdict: 'bad'; expected better, worse or equivalent, or not and one of these.",
+        ),
+        (("seeds:", "expected: {known: {row: at random}}\nseeds:"), "expected 'known' has no metric"),
         (("name: mine", "name: a/b"), "has the name 'a/b'"),
         (("rows:", "rows: ["), "is not usable YAML"),
         (("seeds:", "frames_per_second: true\nseeds:"), "has frames_per_second but no sizes of images"),

@@ -72,6 +72,15 @@ def test_rates_that_a_plateau_has_reduced_stay_where_they_are_not_changed(resume
     assert rates(content) == {"backbone": 5e-5, "aspp": 5e-5, "decoder": 5e-4, "refiner": 1e-5}
 
 
+def test_frozen_parts_stay_as_they_are_with_their_statistics_and_the_others_train(resume, fitted: Path) -> None:
+    before = torch.load(fitted / "checkpoints/last.ckpt", weights_only=True)["state_dict"]
+    content = resume("--model.frozen=[backbone,aspp,decoder]")
+    assert list(rates(content)) == ["refiner"]
+    changed = {name.split(".")[1] for name, value in content["state_dict"].items() if not value.equal(before[name])}
+    assert changed == {"refiner"}
+    assert content["zoo"]["model"]["init_args"]["frozen"] == ["backbone", "aspp", "decoder"]
+
+
 def test_another_schedule_begins_at_the_full_learning_rates(resume) -> None:
     assert rates(resume("--model.schedule=constant", change=reduced))["decoder"] == 1e-3
 

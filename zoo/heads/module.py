@@ -46,6 +46,7 @@ class HeadAlignment(TrainingModule):
         image_size: side of the square crops, a multiple of 32; 256 officially.
         width: hidden units of the two regression heads.
         dropout: probability in the regression heads.
+        frozen: parts that training leaves as they are, by the names of the learning rates, such as `[backbone]`.
         checkpoint: weights to start from, ours or official ones; a part that the file lacks starts fresh.
 
     Example:
@@ -72,6 +73,7 @@ class HeadAlignment(TrainingModule):
         image_size: int = 256,
         width: int = 512,
         dropout: float = 0.3,
+        frozen: list[str] | None = None,
         checkpoint: str | None = None,
     ) -> None:
         network = HeadNetwork(backbone, fusion, landmark_branch, head_model.sizes, width, dropout)
@@ -83,6 +85,7 @@ class HeadAlignment(TrainingModule):
             batch=HeadBatch,
             schedule=schedule,
             optimizer=optimizer,
+            frozen=frozen or (),
             checkpoint=checkpoint,
         )
         self.head_model = head_model

@@ -53,6 +53,7 @@ class BackgroundMatting(TrainingModule):
         context: between backbone and decoder; null for `ASPP` (official).
         decoder_width: the decoder's layers have 1/2, 1/4 and 3/16 of it in channels (official 256: 128, 64 and 48).
         similarity: report PSNR and SSIM of alpha and composite, too.
+        frozen: parts that training leaves as they are, by the names of the learning rates, such as `[backbone]`.
         checkpoint: weights to start from, ours or official ones; a part that the file does not hold starts fresh.
 
     Example:
@@ -82,6 +83,7 @@ class BackgroundMatting(TrainingModule):
         context: Context | None = None,
         decoder_width: int = 256,
         similarity: bool = False,
+        frozen: list[str] | None = None,
         checkpoint: str | None = None,
     ) -> None:
         parts = (backbone, error_map, selector, refiner)
@@ -94,6 +96,7 @@ class BackgroundMatting(TrainingModule):
             batch=MattingBatch,
             schedule=schedule,
             optimizer=optimizer,
+            frozen=frozen or (),
             checkpoint=checkpoint,
         )
         self.metrics, self.similarity = metrics, similarity

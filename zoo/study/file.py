@@ -114,6 +114,35 @@ class Margin:
         """
         return self.value * abs(mean) if self.relative else self.value
 
+    def __str__(self) -> str:
+        return f"{100 * self.value:.3g} %" if self.relative else f"{self.value:.3g} absolute"
+
+
+SPEED = "fps/"
+"""Beginning of the name of a speed, `fps/HD`, in a known truth."""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """Something known to be true, which the report checks: the verdict on a row, compared with another, by a metric.
+
+    Args:
+        name: what is known, a few words.
+        row, than: names of the compared rows; `than` is the baseline unless the file says another.
+        metric: of the study, or `fps/SIZE`.
+        verdict: better, worse or equivalent, or one of these that must not come out: `not better`.
+        why: it is known.
+        source: of that knowledge.
+    """
+
+    name: str
+    row: str
+    than: str
+    metric: str
+    verdict: str
+    why: str
+    source: str = ""
+
 
 @dataclass(frozen=True)
 class FirstStage:
@@ -161,6 +190,7 @@ class Study:
     seeds: tuple[int, ...]
     metrics: tuple[Metric, ...]
     margins: dict[str, Margin]
+    expected: tuple[Expected, ...]
     resources: Resources
     noise_floor: bool
     sizes: dict[str, tuple[int, int]]
@@ -223,9 +253,10 @@ STUDY: dict[str, tuple[Any, str]] = {
     **dict.fromkeys(["name", "baseline", "source"], TEXT),
     **dict.fromkeys(["noise_floor", "frames_per_second", "test_data_differs"], FLAG),
     **dict.fromkeys(
-        ["set", "rows", "grid", "components", "metrics", "margins", "sizes", "first_stage", "robustness", "resources"],
+        ["set", "rows", "grid", "components", "metrics", "margins", "expected", "sizes", "first_stage", "robustness"],
         NAMES,
     ),
+    "resources": NAMES,
     "base": CONFIGURATIONS,
     "seeds": (list[NonNegativeInt], "a list of different whole numbers from 0"),
     "plugins": (list[str], "a list of Python files"),
@@ -239,6 +270,13 @@ PROFILE = {key: expected for key, expected in STUDY.items() if key not in ("name
 PROFILE["rows"] = (dict | list[str], "rows by their names, or a list of names to keep")
 ROW = {"changes": NAMES, "evaluate_only": FLAG, "note": TEXT, "published": NAMES}
 METRIC = {"direction": (Literal["lower", "higher"], "lower or higher"), "label": TEXT, "unit": TEXT}
+EXPECTED = {
+    **dict.fromkeys(["row", "than", "metric", "why", "source"], TEXT),
+    "verdict": (
+        Literal["better", "worse", "equivalent", "not better", "not worse", "not equivalent"],
+        "better, worse or equivalent, or not and one of these",
+    ),
+}
 FIRST = {"base": CONFIGURATIONS, "set": NAMES, "takes": (list[str], "a list of keys, [model.backbone]")}
 RESOURCES = {
     "threads": (PositiveInt, "a whole number from 1"),
@@ -340,6 +378,7 @@ def read_fields(content: dict[str, Any], where: str, file: Path) -> dict[str, An
         "seeds": tuple(seeds),
         "metrics": metrics,
         "margins": read_margins(content.get("margins", {}), [metric.name for metric in metrics], where),
+        "expected": read_expected(content, [*names, NOISE_FLOOR], [metric.name for metric in metrics], sizes, where),
         "resources": Resources(**checked(content.get("resources"), f"{where}: resources", RESOURCES)),
         "noise_floor": content.get("noise_floor", True),
         "sizes": {str(size): tuple(value) for size, value in sizes.items()},
@@ -446,6 +485,25 @@ def read_margins(content: dict[str, Any], metrics: list[str], where: str) -> dic
         relative = found[2] == "%"
         margins[str(name)] = Margin(value / 100 if relative else value, relative)
     return margins
+
+
+def read_expected(
+    content: dict[str, Any], rows: list[str], metrics: list[str], sizes: Mapping[Any, Any], where: str
+) -> tuple[Expected, ...]:
+    """Return the known truths; each names its rows, a metric, a verdict and why it is known."""
+    speeds = [f"{SPEED}{size}" for size in sizes] if content.get("frames_per_second") else []
+    known = {"row": rows, "than": rows, "metric": [*metrics, *speeds]}
+    truths = []
+    for name, entry in content.get("expected", {}).items():
+        here = f"{where}: expected '{name}'"
+        entry = {"than": content["baseline"]} | checked(entry, here, EXPECTED)
+        if lacking := [key for key in ("row", "metric", "verdict", "why") if key not in entry]:
+            raise ZooError(f"{here} has no {lacking[0]}; expected row, metric, verdict and why.")
+        for key, names in known.items():
+            if entry[key] not in names:
+                raise ZooError(f"{here} has {key}: {entry[key]}{nearest(entry[key], names)}")
+        truths.append(Expected(str(name), **entry))
+    return tuple(truths)
 
 
 def read_first_stage(content: Any, where: str, file: Path) -> FirstStage | None:

@@ -76,6 +76,8 @@ KEYS = {
     "metrics": "{test/SET/METRIC: lower or higher, or {direction: lower, label: SAD, unit: mm}}",
     "margins": "{test/SET/METRIC: 5 % (of the baseline's mean), or 0.5 absolute}, differences that do not matter;\n"
     "with them a row can be equivalent; fix them before anything runs",
+    "expected": "{WHAT IS KNOWN: {row: NAME, than: NAME (default: the baseline), metric: test/SET/METRIC or fps/SIZE,\n"
+    "verdict: better, worse, equivalent or not one of them, why: …, source: …}}, which the report checks",
     "sizes": "{NAME: [height, width]} of images for which multiply-adds are counted",
     "frames_per_second": "true: also time the networks on images of these sizes, after all runs",
     "first_stage": "{base: …, set: …, takes: [model.backbone]}, a training that the rows start from; rows that\n"
@@ -121,6 +123,7 @@ class Run:
         threads, gpus: as in `Resources`.
         settings_hash: of config.yaml without the seed and the places.
         written: hash of everything that the study file says about the row, see `Study.written`.
+        margins: of the metrics, as text, when the run was planned.
         status: `done`, `failed`, `stale` where the result belongs to another id, `planned` where there is none.
         reason: why it failed, one sentence.
         checkpoint: the tested checkpoint, relative to the study's directory.
@@ -164,6 +167,7 @@ class Run:
     gpus: int = 0
     settings_hash: str = ""
     written: str = ""
+    margins: dict[str, str] = field(default_factory=dict)
     status: Literal["planned", "stale", "done", "failed"] = "planned"
     reason: str = ""
     checkpoint: str | None = None
@@ -249,6 +253,7 @@ def run_of_job(content: Mapping[str, Any]) -> Run:
     """Return the run of a job's plain data; TypeError for a key that does not belong there, KeyError for a missing
     one.
     """
+    content = {"margins": {}, **content}  # which runs before version 0.2 lack
     named = {name: content[ON_DISK.get(name, name)] for name in JOB_FIELDS}
     if len(content) != len(named):
         raise TypeError("unknown keys")

@@ -1,6 +1,6 @@
 """Checks of a training module's arguments: loss terms against records, learning rates against parts."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from torch import nn
@@ -75,14 +75,20 @@ def validates(data: Any, trainer: Any) -> bool:
     return getattr(data, "validation", None) is not None and trainer.limit_val_batches != 0
 
 
-def check_learning_rates(learning_rates: Mapping[str, float], network: nn.Module) -> None:
-    """Raise ZooError for a child with parameters that has no learning rate, or a learning rate without a child."""
+def check_learning_rates(learning_rates: Mapping[str, float], network: nn.Module, frozen: Collection[str]) -> None:
+    """Raise ZooError for a child with parameters that has no learning rate and is not frozen, for a name without a
+    child, and where nothing is left to train.
+    """
     children = dict(network.named_children())
-    for name in learning_rates:
-        if name not in children:
-            raise ZooError(
-                f"learning_rates names '{name}', which is no part of the network{nearest(name, list(children))}"
-            )
-    for name, part in children.items():
-        if name not in learning_rates and any(True for _ in part.parameters()):
+    for argument, names in (("learning_rates", learning_rates), ("frozen", frozen)):
+        for name in names:
+            if name not in children:
+                raise ZooError(
+                    f"{argument} names '{name}', which is no part of the network{nearest(name, list(children))}"
+                )
+    trained = [name for name, part in children.items() if any(True for _ in part.parameters()) and name not in frozen]
+    if not trained:
+        raise ZooError(f"frozen names every part ({', '.join(sorted(frozen))}): expected at least one that is trained.")
+    for name in trained:
+        if name not in learning_rates:
             raise ZooError(f"learning_rates has none for '{name}': add learning_rates.{name}, for example 1e-4.")

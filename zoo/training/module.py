@@ -9,7 +9,7 @@ import math
 import sys
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
@@ -53,11 +53,14 @@ class TrainingModule(StudyHooks, ExportHooks, Part, LightningModule):
         optimizer: class of the optimizer, with its arguments; None for Adam.
         schedule: `constant`; `cosine` (all learning rates fall to 0 along half a cosine over `trainer.max_epochs`);
             or `plateau` (all are halved when `monitor` has not improved for 8 epochs, down to 1e-6).
+        frozen: children of the network that `fit` leaves as they are: no gradient, batch norm in evaluation mode. Their
+            learning rates are not used.
         output, batch: the record types that the loss terms may read.
         checkpoint: start from these weights (a warm start, not a resume: see `zoo fit --ckpt_path`).
 
     Raises:
-        ValueError: a loss term reads a field that nothing produces, or a learning rate is missing or names no part.
+        ValueError: a loss term reads a field that nothing produces, a learning rate is missing, or a name in
+            `learning_rates` or `frozen` is no part's.
 
     Example:
         >>> import zoo
@@ -87,12 +90,13 @@ class TrainingModule(StudyHooks, ExportHooks, Part, LightningModule):
         batch: type,
         schedule: Schedule = "constant",
         optimizer: OptimizerFactory | None = None,
+        frozen: Collection[str] = (),
         checkpoint: str | None = None,
     ) -> None:
         super().__init__()
         check_losses(losses, output, batch)
         self.output_type = output
-        check_learning_rates(learning_rates, network)
+        check_learning_rates(learning_rates, network, frozen)
         if schedule not in get_args(Schedule):
             raise ValueError(f"schedule={schedule!r}: expected one of {', '.join(get_args(Schedule))}.")
         # Convolutions are faster with channels last, on CPUs as on GPUs.
@@ -101,6 +105,7 @@ class TrainingModule(StudyHooks, ExportHooks, Part, LightningModule):
         self.learning_rates = dict(learning_rates)
         self.schedule = schedule
         self.optimizer = optimizer or torch.optim.Adam
+        self.frozen = frozenset(frozen)
         self._hooks: list[RemovableHandle] = []
         if checkpoint is not None:
             self.warm_start(checkpoint)
@@ -171,18 +176,22 @@ class TrainingModule(StudyHooks, ExportHooks, Part, LightningModule):
     def setup(self, stage: str) -> None:
         if stage == "fit":
             self.check_trainable()
+            for name in self.frozen:
+                self.network.get_submodule(name).eval().requires_grad_(False)
         parts = [part for part in (*self.network.modules(), *self.losses.modules()) if isinstance(part, Part)]
         self._hooks = [part.register_forward_hook(name_in_error, always_call=True) for part in parts]
 
     def teardown(self, stage: str) -> None:
         for hook in self._hooks:
             hook.remove()
+        for name in self.frozen if stage == "fit" else ():
+            self.network.get_submodule(name).requires_grad_(True)
 
     def configure_optimizers(self) -> Any:
         groups = [
             {"params": list(part.parameters()), "lr": self.learning_rates[name], "name": name}
             for name, part in self.network.named_children()
-            if any(True for _ in part.parameters())
+            if name not in self.frozen and any(True for _ in part.parameters())
         ]
         optimizer = self.optimizer(groups, 1e-3)  # the groups have learning rates of their own
         if self.schedule != "plateau":

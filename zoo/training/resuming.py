@@ -10,7 +10,7 @@ from zoo.core.errors import ZooError
 from zoo.core.seeding import run_seed
 from zoo.core.spec import Spec
 
-OPTIMIZER_SETTINGS = ("optimizer", "learning_rates", "schedule")
+OPTIMIZER_SETTINGS = ("optimizer", "learning_rates", "schedule", "frozen")
 
 
 def apply_settings(checkpoint: dict[str, Any], entry: Mapping[str, Any], module: Any) -> None:
@@ -58,11 +58,11 @@ def update_optimizer(checkpoint: dict[str, Any], entry: Mapping[str, Any], modul
     Learning rates that `schedule: plateau` has reduced stay unless they, the schedule or the optimizer have changed.
     """
     before, now = entry["model"]["init_args"], module.spec["init_args"]
-    changed = [name for name in OPTIMIZER_SETTINGS if before.get(name) != now.get(name)]
+    changed = [name for name in OPTIMIZER_SETTINGS if (before.get(name) or None) != (now.get(name) or None)]
     if not changed:
         return
     rank_zero_info(f"Resuming with other settings than before: {', '.join(f'model.{name}' for name in changed)}.")
-    if not shares_state(before.get("optimizer"), now.get("optimizer")):
+    if "frozen" in changed or not shares_state(before.get("optimizer"), now.get("optimizer")):
         rank_zero_info("The state of the optimizer, such as its averages of gradients, starts fresh.")
         checkpoint["optimizer_states"], checkpoint["lr_schedulers"] = [], []
         return

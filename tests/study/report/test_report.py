@@ -89,6 +89,7 @@ class Made:
             threads=1,
             settings_hash=row,
             written=self.written.get(row, ""),
+            margins={"test/one/sad": "5 %", "test/one/score": "0.5 absolute"},
         )
         values = [10.0 + seed] if sad is None else list(sad)
         run = replace(
@@ -256,6 +257,14 @@ class TestVerdicts:
             assert caution in form(report)
             assert decided in form(report)
         assert "<td class=worse>worse</td>" in to_html(report)
+
+    def test_margins_that_were_set_after_the_runs_are_named(self, made: Made) -> None:
+        late = "Caution: the margin of test/one/sad was set or changed after runs had been made. Compared with"
+        made.file.write_text(FILE + "margins: {test/one/sad: 5 %}\n")
+        assert "margin of" not in made.report().headline
+        made.file.write_text(FILE + "margins: {test/one/sad: 50 %}\n")
+        for form in FORMS:
+            assert late in form(made.report())
 
     def test_without_margins_nothing_is_equivalent_and_better_has_a_direction(self, made: Made) -> None:
         made.file.write_text(FILE.replace("one/sad: {direction: lower", "one/sad: {direction: higher"))
@@ -574,6 +583,9 @@ noise_floor: false
         whole = effects["whole effect", "all components"].difference.mean
         assert sum(shapley.values()) == pytest.approx(whole, abs=1e-9)
         assert "| interaction | a × b | +0.8" in to_markdown(report)
+        (line,) = [line for line in csv.DictReader(io.StringIO(to_csv(report))) if line["of"] == "a × b"][:1]
+        assert (line["row"], line["effect"], line["metric"]) == ("", "interaction", "test/one/sad")
+        assert float(line["low"]) <= self.INTERACTION <= float(line["high"])
         scores = report.effects["test/one/score"]  # equal in all rows: rounding is no effect
         assert {effect.difference.mean for effect in scores} == {0.0}
         assert "<h2>Effects of components</h2>" in to_html(report)
@@ -596,6 +608,36 @@ noise_floor: false
         names = [effect.name for effect in report.effects["test/one/sad"]]
         assert names == ["a", "b", "c", "d", "a × b = c × d", "a × c = b × d", "a × d = b × c"]
         assert "a × b = c × d" in to_markdown(report)
+
+
+class TestTruths:
+    KNOWN = """
+frames_per_second: true
+expected:
+  it is worse: {row: worse, metric: test/one/sad, verdict: worse, why: by design, source: here}
+  it is better: {row: worse, metric: test/one/sad, verdict: better, why: a mistake}
+  sameness is no gain: {row: same, metric: test/one/sad, verdict: not better, why: nothing changes}
+  others compare: {row: same, than: worse, metric: test/one/sad, verdict: better, why: it is lower by one}
+  others do not gain: {row: worse, than: same, metric: test/one/sad, verdict: not better, why: it is higher}
+  it is slower: {row: worse, metric: fps/HD, verdict: worse, why: it computes more}
+"""
+
+    def test_each_is_confirmed_contradicted_or_undecided(self, made: Made) -> None:
+        made.file.write_text(FILE + self.KNOWN + "margins: {test/one/sad: 5 %}\n")
+        assert [truth.outcome for truth in made.report().truths][-1] == "undecided", "no speed was measured"
+        made.time(by_error=0.5, worse=0.6, same=0.5)
+        report = made.report()
+        assert [truth.outcome for truth in report.truths] == [
+            "confirmed", "contradicted", "confirmed", "confirmed", "confirmed", "confirmed",
+        ]  # fmt: skip
+        assert report.truths[3].difference.mean == pytest.approx(-1)
+        assert report.headline.endswith("Of 6 known truths: 5 confirmed, 1 contradicted.")
+        assert "| it is better | contradicted | worse, than by error: worse | SAD ↓ |" in to_markdown(report)
+        assert "<td class=contradicted>contradicted</td>" in to_html(report)
+
+    def test_without_enough_seeds_nothing_is_known(self, made: Made) -> None:
+        made.file.write_text(FILE.replace("[0, 1, 2]", "[0, 1]") + self.KNOWN)
+        assert {truth.outcome for truth in made.report().truths} == {"undecided"}
 
 
 class TestPictures:
@@ -698,7 +740,7 @@ class TestForms:
     def test_the_page_needs_nothing_but_itself(self, made: Made) -> None:
         page = to_html(made.report())
         assert page.count("data:image/svg+xml;base64,") == 3
-        assert "<script" not in page
+        assert page.count("<script") == 1, "the one that sorts"
         assert not re.search(r'(src|href)="(?!data:)', page)
 
     @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from zoo.core.spec import Spec, build, without_downloads
 from zoo.training.module import TrainingModule
 
-ONLY_TRAINING = ("losses", "learning_rates", "schedule")
+ONLY_TRAINING = ("losses", "learning_rates", "schedule", "optimizer", "frozen")
 """Arguments of a training module that its forward pass does not depend on."""
 
 CHECKED = (256, 256)

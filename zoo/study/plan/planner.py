@@ -29,7 +29,7 @@ Shape = tuple[int, ...]
 
 LIMITS = ("max_epochs", "max_steps", "limit_train_batches")
 ONLY_TRAINING = {
-    "model": ("losses", "learning_rates", "schedule"),
+    "model": ("losses", "learning_rates", "schedule", "optimizer", "frozen"),
     "data": ("train", "augmentations", "order", "batch_size"),
     "trainer": (*LIMITS, "gradient_clip_val", "gradient_clip_algorithm", "accumulate_grad_batches"),
 }
@@ -92,6 +92,7 @@ class Plan:
             gpus=resources.gpus,
             settings_hash=settings_hash(settings),
             written=self.study.written(row),
+            margins={name: str(margin) for name, margin in self.study.margins.items()},
             settings=settings,
         )
         return replace(run, directory=Path(run.folder))

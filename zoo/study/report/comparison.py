@@ -29,14 +29,11 @@ def compare(study: Study, rows: list[ReportedRow]) -> list[str]:
         for row in rows:
             if row is baseline or not row.runs.keys() & baseline.runs.keys():
                 continue
-            values = common_values([row, baseline], metric.name, study.test_data_differs)
-            if values is None:
+            compared = paired(study, row, baseline, metric.name)
+            if compared is None:
                 refused.append(f"Not compared: {metric.name} of {row.name}, which was measured on other images.")
                 continue
-            own, other = values.matrices
-            margin = study.margins[metric.name].around(float(other.mean())) if metric.name in study.margins else None
-            seed = derive_seed("bootstrap", study.title, row.name, metric.name)
-            found = paired_difference(own - other, values.by_image, seed, margin)
+            found, margin = compared
             row.cells[metric.name] = replace(row.cells[metric.name], difference=found, margin=margin)
         # The A/A baseline asks no question, so it is not corrected for.
         asked = {
@@ -67,15 +64,40 @@ def decide(row: ReportedRow, study: Study) -> None:
     p_values = {name: difference.p for name, difference in found.items() if difference and difference.p is not None}
     corrected = holm(p_values) if row.name == NOISE_FLOOR else {name: row.cells[name].corrected for name in p_values}
     for metric in study.metrics:
-        difference, p = found.get(metric.name), corrected.get(metric.name)
-        if difference is not None and p is not None:
-            verdict: Verdict = "undecided"
+        if difference := found.get(metric.name):
             factor = 1.0 if row.name == NOISE_FLOOR else looks(study, difference)
-            if difference.p_equal is not None and difference.p_equal * factor < SIGNIFICANT:
-                verdict = "equivalent"
-            elif p < SIGNIFICANT:
-                verdict = "better" if (difference.mean < 0) == (metric.direction == "lower") else "worse"
+            verdict = verdict_on(difference, corrected.get(metric.name), metric.direction, factor)
             row.cells[metric.name] = replace(row.cells[metric.name], verdict=verdict)
+
+
+def verdict_on(difference: Difference, p: float | None, direction: str, factor: float = 1.0) -> Verdict | None:
+    """Return the verdict on a row by its difference to another; None without p-value.
+
+    Args:
+        difference: of the metric.
+        p: after correction.
+        direction: in which the metric is better, `lower` or `higher`.
+        factor: see `looks`.
+    """
+    if p is None:
+        return None
+    if difference.p_equal is not None and difference.p_equal * factor < SIGNIFICANT:
+        return "equivalent"
+    if p < SIGNIFICANT:
+        return "better" if (difference.mean < 0) == (direction == "lower") else "worse"
+    return "undecided"
+
+
+def paired(study: Study, own: ReportedRow, other: ReportedRow, metric: str) -> tuple[Difference, float | None] | None:
+    """Return a row's difference to another and the margin around it; None where they were measured on other images."""
+    values = common_values([own, other], metric, study.test_data_differs)
+    if values is None:
+        return None
+    first, second = values.matrices
+    margin = study.margins[metric].around(float(second.mean())) if metric in study.margins else None
+    names = [own.name] if other.name == study.baseline else [own.name, other.name]
+    seed = derive_seed("bootstrap", study.title, *names, metric)
+    return paired_difference(first - second, values.by_image, seed, margin), margin
 
 
 class Values(NamedTuple):

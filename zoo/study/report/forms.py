@@ -1,4 +1,4 @@
-"""A report as CSV, Markdown, LaTeX and HTML files; the page needs no scripts and no other files."""
+"""A report as CSV, Markdown, LaTeX and HTML files; the page needs no other files."""
 
 import csv
 import io
@@ -22,6 +22,7 @@ from zoo.study.report.plots import (
 )
 from zoo.study.report.report import Report
 from zoo.study.report.rows import VERDICTS, ReportedRow
+from zoo.study.report.statistics import Difference
 from zoo.study.report.tables import Table, tables
 
 SHEET = "samples.png"
@@ -103,12 +104,39 @@ th:first-child, td:first-child, .text th, .text td { text-align: left; }
 thead th { border-bottom: 2px solid #222; }
 img { max-width: 100%; }
 .better { color: #0072b2; font-weight: 600; } .worse { color: #d55e00; font-weight: 600; }
+.confirmed { color: #0072b2; font-weight: 600; } .contradicted { color: #d55e00; font-weight: 600; }
 .equivalent { color: #00684a; } .undecided { color: #767676; font-style: italic; }
 .caution { font-weight: 600; border-left: .3rem solid #d55e00; padding-left: .7rem; }
 .tiles { display: flex; flex-wrap: wrap; gap: .5rem; }
 .tiles figure { margin: 0; width: 10rem; font-size: 12px; line-height: 1.3; }
 .tiles img { width: 100%; }
+.wide th { cursor: pointer; } .wide th[aria-sort="ascending"]::after { content: " ▴"; }
+.wide th[aria-sort="descending"]::after { content: " ▾"; }
+@media print {
+  body { font-size: 9pt; max-width: none; margin: 0; padding: 0; } th, td { padding: .15rem .4rem; }
+  .wide { overflow: visible; } h2 { break-after: avoid; } tr, figure { break-inside: avoid; }
+  * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
+}
 """
+
+SORTING = """
+const number = text => parseFloat(text.replace("−", "-").replaceAll(",", ""));
+const last = (a, b) => isNaN(a) - isNaN(b); // what has no value
+for (const head of document.querySelectorAll(".wide th")) head.onclick = () => {
+  const body = head.closest("table").tBodies[0], sign = head.ariaSort === "ascending" ? -1 : 1;
+  const text = line => line.cells[head.cellIndex].textContent, value = line => number(text(line));
+  const words = head.cellIndex === 0 || [...body.rows].every(line => isNaN(value(line)));
+  const order = words
+    ? (a, b) => sign * text(a).localeCompare(text(b))
+    : (a, b) => last(value(a), value(b)) || sign * (value(a) - value(b));
+  body.append(...[...body.rows].sort(order));
+  for (const other of head.parentNode.cells) other.removeAttribute("aria-sort");
+  head.ariaSort = sign > 0 ? "ascending" : "descending";
+};
+"""
+"""A click on a column's head sorts the table by it; the page reads the same without."""
+
+COLOURED = (*VERDICTS, "confirmed", "contradicted")
 
 COLOURS = "The baseline is black; of many rows those that differ most from it are named, the others are grey."
 TRADE_OFF = f"Mean ± standard deviation over seeds; the dotted line joins rows that no other beats in both. {COLOURS}"
@@ -144,7 +172,7 @@ def to_html(report: Report) -> str:
         pictures_html(report.pictures),
         "<h2>Notes</h2>",
         f"<ul>{''.join(f'<li>{escape(note)}</li>' for note in report.notes)}</ul>",
-        "</body></html>",
+        f"<script>{SORTING}</script></body></html>",
     ]
     return "\n".join(parts) + "\n"
 
@@ -154,7 +182,7 @@ def table_html(table: Table) -> str:
     kind = ' class="text"' if table.left == len(table.header) else ""
     header = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in table.header)
     cells = [
-        [f"<td{' class=' + cell if cell in VERDICTS else ''}>{escape(cell)}</td>" for cell in line]
+        [f"<td{' class=' + cell if cell in COLOURED else ''}>{escape(cell)}</td>" for cell in line]
         for line in table.lines
     ]
     if table.intervals and any(table.intervals):
@@ -230,8 +258,8 @@ def to_csv(report: Report) -> str:
 
 
 def csv_lines(report: Report) -> list[dict[str, object]]:
-    """Return a line for each row and metric, then one for each row and severity of the robustness plots, all with the
-    same columns.
+    """Return a line for each row and metric, for each row and severity of the robustness plots, and for each effect of
+    a component, all with the same columns.
     """
     lines = [
         {**labels(row), "metric": metric.name, "better": metric.direction, **measured(row, metric.name)}
@@ -246,8 +274,20 @@ def csv_lines(report: Report) -> list[dict[str, object]]:
         for severity, name in robustness.metrics.items()
     ]
     costs = {row.name: cost(row, list(report.study.sizes)) for row in report.rows}
+    lines = [line | costs[str(line["row"])] for line in lines]
+    lines += [
+        {
+            "metric": name,
+            "effect": effect.kind,
+            "of": effect.name,
+            "p_holm": effect.corrected,
+            **interval(effect.difference),
+        }
+        for name, effects in report.effects.items()
+        for effect in effects
+    ]
     empty = dict.fromkeys(column for line in lines for column in line)
-    return [empty | line | costs[str(line["row"])] for line in lines]
+    return [empty | line for line in lines]
 
 
 def labels(row: ReportedRow) -> dict[str, object]:
@@ -269,15 +309,22 @@ def measured(row: ReportedRow, name: str) -> dict[str, object]:
         "mean": cell.mean,
         "sd": cell.deviation,
         "published": row.published.get(name),
-        "difference": found and found.mean,
-        "low": found and found.low,
-        "high": found and found.high,
-        "p": found and found.p,
+        **interval(found),
         "p_holm": cell.corrected,
         "significant": None if cell.corrected is None else cell.significant,
         "margin": cell.margin,
         "p_equivalent": found and found.p_equal,
         "verdict": cell.verdict,
+    }
+
+
+def interval(found: Difference | None) -> dict[str, object]:
+    """Return a difference with its interval, and what that was resampled over."""
+    return {
+        "difference": found and found.mean,
+        "low": found and found.low,
+        "high": found and found.high,
+        "p": found and found.p,
         "interval_over": found and found.over,
         "pairs_of_seeds": found.seeds if found else 0,
         "pictures": found.pictures if found else 0,

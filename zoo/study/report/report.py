@@ -18,6 +18,7 @@ from zoo.study.report.effects import Effect, estimate_effects
 from zoo.study.report.pictures import ROWS, PicturedSample, gather_pictures
 from zoo.study.report.rows import SIGNIFICANT, VERDICTS, Missing, ReportedRow, gather_rows
 from zoo.study.report.statistics import ENOUGH_SEEDS
+from zoo.study.report.truths import Truth, hold_against
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Report:
     missing: list[Missing]
     notes: list[str]
     effects: dict[str, list[Effect]]
+    truths: list[Truth]
 
     @property
     def baseline(self) -> ReportedRow:
@@ -52,21 +54,33 @@ class Report:
         said += f" ({', '.join(f'{count} {verdict}' for verdict, count in decided.items())})" if decided else ""
         if not found.keys() - {None}:
             said += f", since there is no verdict below {ENOUGH_SEEDS} seeds"
-        return f"{self.warning}Compared with {self.study.baseline}, {said}."
+        checked = Counter(truth.outcome for truth in self.truths)
+        known = ", ".join(f"{count} {outcome}" for outcome, count in checked.most_common())
+        known = f" Of {len(self.truths)} known truths: {known}." if known else ""
+        return f"{self.warning}Compared with {self.study.baseline}, {said}.{known}"
 
     @property
     def warning(self) -> str:
-        """What to know first where the A/A baseline differs from the baseline; empty where it does not."""
-        if self.rows[-1].name != NOISE_FLOOR:
-            return ""
+        """What to know first: the A/A baseline differs from the baseline, or margins were set after runs were made;
+        empty where neither is so.
+        """
+        said = ""
         cells = [(metric, self.rows[-1].cells[metric.name]) for metric in self.study.metrics]
         differs = [metric.label for metric, cell in cells if cell.verdict in ("better", "worse")]
-        if not differs:
-            return ""
-        return (
-            f"Caution: {NOISE_FLOOR}, the baseline with other seeds, differs from the baseline in "
-            f"{', '.join(differs)}, so the noise is larger than the margin or something is wrong. "
-        )
+        if differs and self.rows[-1].name == NOISE_FLOOR:
+            said += (
+                f"Caution: {NOISE_FLOOR}, the baseline with other seeds, differs from the baseline in "
+                f"{', '.join(differs)}, so the noise is larger than the margin or something is wrong. "
+            )
+        runs = [run for row in self.rows for run in row.runs.values()]
+        late = [
+            name
+            for name, margin in self.study.margins.items()
+            if any(run.margins.get(name) != str(margin) for run in runs)
+        ]
+        if late:
+            said += f"Caution: the margin of {', '.join(late)} was set or changed after runs had been made. "
+        return said
 
     @property
     def devices(self) -> list[str]:
@@ -119,7 +133,15 @@ def make_report(study: Study, root: Path) -> Report:
     effects = {metric.name: estimate_effects(study, rows, metric.name) for metric in study.metrics}
     refused += [sentence for _, sentence in effects.values() if sentence]
     found = {name: own for name, (own, _) in effects.items()}
-    return Report(study, study.title + mark, rows, missing, [*refused, *notes(study, rows, runs)], found)
+    return Report(
+        study,
+        study.title + mark,
+        rows,
+        missing,
+        [*refused, *notes(study, rows, runs)],
+        found,
+        hold_against(study, rows),
+    )
 
 
 def notes(study: Study, rows: list[ReportedRow], runs: list[Run]) -> list[str]:
@@ -181,11 +203,14 @@ def about_columns(study: Study, rows: list[ReportedRow]) -> list[str]:
             "look by Pocock's rule of spending, so that looking often raises no false alarms."
         )
     if study.margins:
-        margins = [
-            f"{name} {f'{margin.value:.3g}' if not margin.relative else f'{100 * margin.value:.3g} % of the baseline'}"
-            for name, margin in study.margins.items()
-        ]
-        said.append(f"Margins, within which a difference does not matter: {', '.join(margins)}.")
+        margins = ", ".join(f"{name} {margin}" for name, margin in study.margins.items())
+        said.append(f"Margins, within which a difference does not matter (% of the baseline's mean): {margins}.")
+    if study.expected:
+        said.append(
+            "Known truths stood in the study file. One that is contradicted makes the set-up doubtful, or does not "
+            "hold at this scale. Comparisons with other rows than the baseline are Holm-corrected among themselves, "
+            "and of two speeds one is better where their quartiles do not overlap."
+        )
     if study.noise_floor:
         said.append(f"{NOISE_FLOOR} is the baseline with other seeds: its difference is noise, and is not corrected.")
     if study.test_data_differs:

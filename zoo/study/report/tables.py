@@ -49,7 +49,7 @@ def tables(report: Report) -> list[Table]:
     """Return the tables that every form shows, in their order."""
     first, *further = (verdicts(report, metric) for metric in report.study.metrics)
     effects = [effect_table(report, metric) for metric in report.study.metrics if report.effects[metric.name]]
-    made = [first, values(report), *further, *effects, costs(report)]
+    made = [first, *truth_tables(report), values(report), *further, *effects, costs(report)]
     made += [robustness_table(report, robustness) for robustness in report.study.robustness]
     if report.missing:
         lines = [[entry.row, str(entry.seed), entry.reason] for entry in report.missing]
@@ -117,6 +117,25 @@ def effect_table(report: Report, metric: Metric) -> Table:
     over = "" if shared == "seeds and pictures" else f" ({shared})"
     title = f"Effects of components on {heading(metric, report.study)}, with minus without{over}"
     return Table(title, ["effect", "of", "difference", "95 % interval", "p"], lines, 2)
+
+
+def truth_tables(report: Report) -> list[Table]:
+    """Return the table of known truths, where the study names some."""
+    labels = {metric.name: heading(metric, report.study) for metric in report.study.metrics}
+    lines = [
+        [
+            expected.name,
+            truth.outcome,
+            f"{expected.row}, than {expected.than}: {truth.verdict or NONE}",
+            labels.get(expected.metric, expected.metric),
+            f"{expected.why} ({expected.source})" if expected.source else expected.why,
+            *interval_cells(truth.difference, "seeds and pictures"),
+        ]
+        for truth in report.truths
+        for expected in [truth.expected]
+    ]
+    header = ["known truth", "outcome", "compared", "by", "why", "difference", "95 % interval"]
+    return [Table("Known truths", header, lines, left=5)] if lines else []
 
 
 def interval_cells(found: Difference | None, shared: Over) -> list[str]:
