@@ -256,7 +256,7 @@ class TestVerdicts:
         for form in FORMS:
             assert caution in form(report)
             assert decided in form(report)
-        assert "<td class=worse>worse</td>" in to_html(report)
+        assert '<td class="text worse">worse</td>' in to_html(report)
 
     def test_margins_that_were_set_after_the_runs_are_named(self, made: Made) -> None:
         late = "Caution: the margin of test/one/sad was set or changed after runs had been made. Compared with"
@@ -632,8 +632,8 @@ expected:
         ]  # fmt: skip
         assert report.truths[3].difference.mean == pytest.approx(-1)
         assert report.headline.endswith("Of 6 known truths: 5 confirmed, 1 contradicted.")
-        assert "| it is better | contradicted | worse, than by error: worse | SAD ↓ |" in to_markdown(report)
-        assert "<td class=contradicted>contradicted</td>" in to_html(report)
+        assert "| it is better | contradicted | worse against by error | worse | SAD ↓ |" in to_markdown(report)
+        assert '<td class="text contradicted">contradicted</td>' in to_html(report)
 
     def test_without_enough_seeds_nothing_is_known(self, made: Made) -> None:
         made.file.write_text(FILE.replace("[0, 1, 2]", "[0, 1]") + self.KNOWN)

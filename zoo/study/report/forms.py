@@ -99,8 +99,8 @@ body { font: 15px/1.5 system-ui, sans-serif; max-width: 75rem; margin: 2rem auto
   background: #fff; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .3rem .7rem; text-align: right; border-bottom: 1px solid #ddd; }
-th:first-child, td:first-child, .text th, .text td { text-align: left; }
+th, td { padding: .3rem .7rem; text-align: right; white-space: nowrap; border-bottom: 1px solid #ddd; }
+th.text, td.text { text-align: left; white-space: normal; }
 thead th { border-bottom: 2px solid #222; }
 img { max-width: 100%; }
 .better { color: #0072b2; font-weight: 600; } .worse { color: #d55e00; font-weight: 600; }
@@ -179,10 +179,15 @@ def to_html(report: Report) -> str:
 
 def table_html(table: Table) -> str:
     """Return a heading and a table."""
-    kind = ' class="text"' if table.left == len(table.header) else ""
-    header = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in table.header)
+    texts = ["text"] * table.left + [""] * (len(table.header) - table.left)
+    header = "".join(
+        f'<th scope="col" class="{kind}">{escape(cell)}</th>' for kind, cell in zip(texts, table.header, strict=True)
+    )
     cells = [
-        [f"<td{' class=' + cell if cell in COLOURED else ''}>{escape(cell)}</td>" for cell in line]
+        [
+            f'<td class="{f"{kind} {cell}" if cell in COLOURED else kind}">{escape(cell)}</td>'
+            for kind, cell in zip(texts, line, strict=True)
+        ]
         for line in table.lines
     ]
     if table.intervals and any(table.intervals):
@@ -190,7 +195,7 @@ def table_html(table: Table) -> str:
         cells = [[*line, f"<td>{bar}</td>"] for line, bar in zip(cells, bars(table.intervals), strict=True)]
     lines = "\n".join(f"<tr>{''.join(line)}</tr>" for line in cells)
     return (
-        f'<h2>{escape(table.title)}</h2>\n<div class="wide"><table{kind}><thead><tr>{header}</tr></thead>\n'
+        f'<h2>{escape(table.title)}</h2>\n<div class="wide"><table><thead><tr>{header}</tr></thead>\n'
         f"<tbody>{lines}</tbody></table></div>"
     )
 

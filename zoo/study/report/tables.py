@@ -126,7 +126,8 @@ def truth_tables(report: Report) -> list[Table]:
         [
             expected.name,
             truth.outcome,
-            f"{expected.row}, than {expected.than}: {truth.verdict or NONE}",
+            f"{expected.row} against {expected.than}",
+            truth.verdict or NONE,
             labels.get(expected.metric, expected.metric),
             f"{expected.why} ({expected.source})" if expected.source else expected.why,
             *interval_cells(truth.difference, "seeds and pictures"),
@@ -134,8 +135,8 @@ def truth_tables(report: Report) -> list[Table]:
         for truth in report.truths
         for expected in [truth.expected]
     ]
-    header = ["known truth", "outcome", "compared", "by", "why", "difference", "95 % interval"]
-    return [Table("Known truths", header, lines, left=5)] if lines else []
+    header = ["known truth", "outcome", "compared", "verdict", "by", "why", "difference", "95 % interval"]
+    return [Table("Known truths", header, lines, left=6)] if lines else []
 
 
 def interval_cells(found: Difference | None, shared: Over) -> list[str]:
