@@ -136,6 +136,15 @@ def test_two_processes_measure_what_one_does(
     alone = last_value(tiny.folder / "runs/tiny/version_1", "validation/sad")
     assert alone == pytest.approx(together, abs=1e-6)
 
+    words = ("--ckpt_path", run / "checkpoints/last.ckpt", "--trainer.max_epochs=3")
+    assert command("fit", "--plugin", tiny.plugin, *words, "--trainer.devices=1", "--trainer.strategy=auto").code == 0
+    resumed = tiny.folder / "runs/tiny/version_2"
+    assert str(yaml.safe_load((resumed / "config.yaml").read_text())["trainer"]["devices"]) == "1"
+    both, one = (
+        torch.load(each / "checkpoints/last.ckpt", weights_only=True)["global_step"] for each in (run, resumed)
+    )
+    assert (both, one) == (2, 4), "an epoch has half as many steps on two devices"
+
 
 def test_predict_mattes_a_folder(tiny: Any, fitted: Path, command: Callable[..., Any]) -> None:
     pictures = tiny.folder / "pictures"
