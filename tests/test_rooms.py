@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGES = {"zoo": ROOT / "zoo", "zoo_plugins": ROOT / "plugins" / "zoo_plugins"}
 ORDER = [
-    "core", "media", "measure", "hub", "weights", "training", "matting", "heads", "runner", "study", "testing",
+    "core", "media", "measure", "hub", "weights", "training", "matting", "heads", "runner", "study", "testing", "demo",
     "commands", "cli",
 ]  # fmt: skip
 """Rooms from the ground up: a module imports only rooms before its own."""
