@@ -11,7 +11,7 @@ from PIL import Image, ImageFilter
 from torch import Tensor
 from torchvision.transforms import functional as tv
 from zoo_plugins.augmentations.blur import BoxBlur, Sharpen, box_blur
-from zoo_plugins.augmentations.capture import BackgroundAffine, SensorNoise, Shadow
+from zoo_plugins.augmentations.capture import BackgroundAffine, LightChange, SensorNoise, Shadow
 from zoo_plugins.augmentations.colour import (
     BackgroundJitter,
     ColourJitter,
@@ -45,6 +45,7 @@ STEPS = {
     "colour_background": lambda **p: ColourJitter("background", **p),
     "shadow": lambda **p: Shadow(**p),
     "noise": lambda **p: SensorNoise(**p),
+    "light": lambda **p: LightChange(**p),
     "noise_paper": lambda **p: SensorNoise(sigma=0.1732, uniform_in="variance", **p),
     "background_jitter": lambda **p: BackgroundJitter(**p),
     "background_affine": lambda **p: BackgroundAffine(**p),
@@ -55,6 +56,7 @@ CHANGES = {
     "colour_foreground": {"foreground"},
     "shadow": {"source"},
     "noise": {"source", "background"},
+    "light": {"background"},
     "noise_paper": {"source", "background"},
     "background_jitter": {"background"},
     "background_affine": {"background"},

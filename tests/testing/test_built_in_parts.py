@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from zoo_plugins.augmentations.blur import BoxBlur, Sharpen
-from zoo_plugins.augmentations.capture import BackgroundAffine, SensorNoise, Shadow
+from zoo_plugins.augmentations.capture import BackgroundAffine, LightChange, SensorNoise, Shadow
 from zoo_plugins.augmentations.colour import BackgroundJitter, ColourJitter
 from zoo_plugins.augmentations.geometry import HorizontalFlip, RandomAffine
 from zoo_plugins.augmentations.heads import HeadAffine, HeadColour, HeadFlip, HeadOcclusion
@@ -227,6 +227,7 @@ class TestMattingAugmentations(Each, MattingAugmentationContract):
         "ColourJitter": lambda: ColourJitter("background"),
         "Shadow": lambda: Shadow(probability=0.5),
         "SensorNoise": lambda: SensorNoise(probability=0.5),
+        "LightChange": lambda: LightChange(probability=0.5),
         "BackgroundJitter": BackgroundJitter,
         "BackgroundAffine": lambda: BackgroundAffine(probability=0.5),
     }

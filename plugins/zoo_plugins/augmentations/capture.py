@@ -3,6 +3,8 @@
 from functools import partial
 from typing import Literal
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from zoo.core.seeding import RandomStream
@@ -115,6 +117,53 @@ class SensorNoise(MattingAugmentation):
 
 def _add(noise: Tensor, images: Tensor) -> Tensor:
     return (images + noise).clamp(0, 1)
+
+
+class LightChange(MattingAugmentation):
+    """Other light in places of the captured background, as when clouds move between shots; not in the official code.
+
+    Each colour is multiplied by a smooth random field around 1.
+
+    Args:
+        probability: of changing a sample.
+        strength: largest standard deviation of the field.
+        cells: smallest and largest number of cells of the field along each axis.
+
+    Example:
+        >>> import torch
+        >>> image, alpha = torch.rand(1, 3, 32, 32), torch.rand(1, 1, 32, 32)
+        >>> batch = MattingBatch(image, image, alpha, image)
+        >>> changed = LightChange(probability=1.0)(batch, RandomStream([7], "x"))
+        >>> changed.source.equal(image), changed.background.equal(image)
+        (True, False)
+    """
+
+    phase = "captured"
+
+    def __init__(self, probability: float = 0.3, strength: float = 0.15, cells: tuple[int, int] = (2, 8)) -> None:
+        super().__init__()
+        check_range(self, 0, 1, probability=probability, strength=strength)
+        check_limits(self, 1, cells=cells)
+        self.probability, self.strength, self.cells = probability, strength, cells
+
+    def forward(self, batch: MattingBatch, random: RandomStream) -> MattingBatch:
+        chosen = random.chance(self.probability)
+        strength = random.uniform(0, self.strength)
+        cells = random.integers(self.cells[0], self.cells[1] + 1)
+        if not chosen.any():
+            return batch
+        height, width = batch.background.shape[-2:]
+        fields = []
+        for index in chosen.nonzero().flatten().tolist():
+            own = random[one_of(len(chosen), index)].normal(3, *[int(cells[index])] * 2)
+            fields.append(F.interpolate(own, (height, width), mode="bicubic") * float(strength[index]))
+        light = 1 + torch.cat(fields).to(batch.background)
+        return change_chosen(batch, ["background"], chosen, lambda image: (image * light).clamp(0, 1))
+
+
+def one_of(count: int, index: int) -> Tensor:
+    """Return the mask of one sample of `count`."""
+    return torch.arange(count) == index
 
 
 class BackgroundAffine(MattingAugmentation):
