@@ -1,6 +1,6 @@
 """Matte photographs that were not used in training, and write a sheet of the results.
 
-    python -m benchmarks.painted_backgrounds -o benchmarks/pictures/real_photographs.jpg
+    python -m benchmarks.painted_backgrounds -o docs/pictures/real_photographs.jpg
 
 The photographs are those that `SyntheticMattes` holds out. No photograph of their backgrounds without the subject
 exists, so the background is painted: a generous outline around the subject is filled smoothly from its border

@@ -1,0 +1,18 @@
+"""A hook of MkDocs: links that lead out of `docs/` lead to the page that the site has of that file."""
+
+import re
+
+PAGES = {
+    "../README.md": "start.md",
+    "../CONTRIBUTING.md": "contributing.md",
+    "../CHANGELOG.md": "changelog.md",
+    "../benchmarks/README.md": "benchmarks.md",
+    "../configs/studies/results/README.md": "results.md",
+}
+
+
+def on_page_markdown(markdown: str, **_: object) -> str:
+    """Return the page with those links replaced; a link to a folder of the repository becomes its name."""
+    for file, page in PAGES.items():
+        markdown = re.sub(rf"\]\({re.escape(file)}(#[\w-]+)?\)", f"]({page})", markdown)
+    return re.sub(r"\[([^\]]*)\]\(\.\./[^)]*\)", r"\1", markdown)
