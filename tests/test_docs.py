@@ -23,6 +23,7 @@ from zoo.runner.configs import shipped
 ROOT = Path(__file__).parents[1]
 PAGES = [
     ROOT / "README.md",
+    ROOT / "AGENTS.md",
     ROOT / "CONTRIBUTING.md",
     ROOT / "benchmarks" / "README.md",
     *sorted(ROOT.glob("docs/*.md")),
