@@ -147,10 +147,10 @@ def test_test_data_may_differ_where_the_study_declares_it(plan) -> None:
 def test_a_row_may_change_only_what_it_names(plan, monkeypatch: pytest.MonkeyPatch) -> None:
     resolved = Resolver.settings
 
-    def with_more(resolver: Resolver, settings: dict) -> dict:
-        result = resolved(resolver, settings)
+    def with_more(resolver: Resolver, settings: dict, start: dict | None = None) -> dict:
+        result = resolved(resolver, settings, start)
         if result["model"]["init_args"]["selector"]["class_path"] == "RandomPatches":
-            result["trainer"]["max_epochs"] = 7
+            result["trainer"] = result["trainer"] | {"max_epochs": 7}
         return result
 
     monkeypatch.setattr(Resolver, "settings", with_more)

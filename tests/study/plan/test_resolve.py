@@ -1,8 +1,13 @@
 """Settings changed by dotted keys."""
 
+import json
+from typing import Any
+
 import pytest
 
-from zoo.study.plan.resolve import changed
+from zoo.core.errors import ZooError
+from zoo.study.plan import resolve
+from zoo.study.plan.resolve import Resolver, changed
 
 SETTINGS = {
     "model": {
@@ -54,3 +59,62 @@ def test_a_new_entry_may_begin_with_a_part() -> None:
     result = changed(sets, {"test.moved.dataset": {"class_path": "Mattes"}, "test.moved.disturbance.shift": 2})
     assert result["test"]["moved"] == {"dataset": {"class_path": "Mattes"}, "disturbance": {"shift": 2}}
     assert result["test"]["still"] == sets["test"]["still"]
+
+
+@pytest.fixture(scope="module")
+def resolver() -> Resolver:
+    """The parser of `zoo fit`."""
+    return Resolver()
+
+
+@pytest.fixture(scope="module")
+def start(resolver: Resolver) -> dict[str, Any]:
+    """Resolved settings of the quickstart."""
+    return resolver.files(["matting/quickstart"])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"model.selector": "TopK"},
+        {"model.selector": {"class_path": "RandomPatches", "init_args": {"patches": 3}}},
+        {"model.base_scale": 1},
+        {"model.losses.alpha.weight": 0, "model.losses.more": "AlphaMSE"},
+        {"model.optimizer": "AdamW"},
+        {"data.augmentations": {}},
+        {"data.order": ["synthetic"], "data.train.more.dataset": "SyntheticMattes"},
+        {"data.test.more": {"dataset": {"class_path": "SyntheticMattes"}, "disturbance": {"shift": 1}}},
+    ],
+    ids=str,
+)
+def test_parsing_what_changed_gives_what_parsing_everything_gives(
+    resolver: Resolver, start: dict[str, Any], changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = changed(start, changes)
+    expected = json.dumps(resolver.settings(settings))
+    monkeypatch.setattr(resolve, "parse", None)
+    assert json.dumps(resolver.settings(settings, start)) == expected
+
+
+@pytest.mark.parametrize(
+    "changes", [{"trainer.max_epochs": 3}, {"name": "other"}, {"model.base_scale": 1, "trainer.max_steps": 5}], ids=str
+)
+def test_other_changes_are_parsed_with_everything(resolver: Resolver, start: dict[str, Any], changes: dict) -> None:
+    settings = changed(start, changes)
+    assert resolver.settings(settings, start) == resolver.settings(settings)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"model.selector": "TopKay"}, "no patch selector named 'TopKay'"),
+        ({"model.selectr": "TopK"}, "BackgroundMatting has no argument 'selectr'"),
+        ({"model.similarity": 1}, "model.similarity got '1', expected true or false"),
+        ({"model.selector": None}, "needs a value for selector"),
+    ],
+)
+def test_an_error_in_a_change_is_that_of_the_whole_parser(
+    resolver: Resolver, start: dict[str, Any], changes: dict[str, Any], expected: str
+) -> None:
+    with pytest.raises(ZooError, match=expected):
+        resolver.settings(changed(start, changes), start)

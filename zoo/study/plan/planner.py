@@ -167,7 +167,7 @@ def resolve_changes(start: dict[str, Any], changes: dict[str, Any], resolver: Re
     """Return changed settings; ValueError for a difference under no named key: it would hide in the comparison."""
     if not changes:
         return start
-    resolved = resolver.settings(changed(start, changes))
+    resolved = resolver.settings(changed(start, changes), start)
     if hidden := unnamed(start, resolved, changes):
         raise ValueError(
             f"it changes {hidden[0].key} from {hidden[0].before} to {hidden[0].after} without naming it: name that key "
@@ -186,7 +186,7 @@ def resolve_first_stages(study: Study, resolver: Resolver) -> dict[str, dict[str
         if not row.evaluate_only:
             taken = {key: value for key, value in row.changes.items() if is_under(key, study.first_stage.takes)}
             with about(f"first stage of row '{row.name}'"):
-                stages[row.name] = resolver.settings(changed(start, taken)) if taken else start
+                stages[row.name] = resolver.settings(changed(start, taken), start) if taken else start
     return stages
 
 

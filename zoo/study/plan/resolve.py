@@ -4,9 +4,10 @@ Keys are written as on the command line, without the `init_args` between a part 
 """
 
 import argparse
+import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -16,10 +17,12 @@ from jsonargparse import ArgumentParser, capture_parser
 from zoo.core.errors import ZooError
 from zoo.core.plain_yaml import to_yaml
 from zoo.core.plugin_files import load_plugin_files
+from zoo.core.registry import find_class
 from zoo.core.slot import nearest
 from zoo.core.spec import copy_plain
 from zoo.runner.arguments import expanded
-from zoo.runner.lightning import CommandLineError, ZooCLI, check_registered, plain
+from zoo.runner.lightning import STRICT, CommandLineError, ZooCLI, ZooParser, check_registered, plain
+from zoo.runner.overrides import with_import_paths
 from zoo.runner.parser_errors import sentence
 from zoo.study.differences import is_part
 
@@ -75,18 +78,51 @@ class Resolver:
     def __init__(self, plugins: Iterable[Path] = ()) -> None:
         load_plugin_files(map(str, plugins))
         self.parser = capture_parser(lambda: ZooCLI([COMMAND]))
+        self.parsers: dict[tuple[str, str, frozenset[str]], ArgumentParser] = {}
 
     def files(self, names: Iterable[str]) -> dict[str, Any]:
         """Return the resolved settings of configurations, each over the one before it."""
         return parse(self.parser, [f"--config={name}" for name in names])
 
-    def settings(self, settings: dict[str, Any]) -> dict[str, Any]:
-        """Return settings parsed again: checked, and with defaults filled in for parts that were replaced."""
+    def settings(self, settings: dict[str, Any], start: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Return settings parsed again: checked, and with defaults filled in for parts that were replaced.
+
+        Args:
+            settings: which may be those of `start` with changes.
+            start: resolved settings. Where the changes are arguments of model and data, only these are parsed.
+        """
+        if start is not None:
+            # Arguments do not depend on one another. What cannot be read is reported by the whole parser.
+            with suppress(argparse.ArgumentError, ValueError, TypeError, LookupError):
+                return {key: self.section(key, value, start[key]) for key, value in settings.items()}
         with TemporaryDirectory(prefix="zoo-study-") as folder:
             file = Path(folder) / "config.yaml"
             file.write_text(to_yaml(settings))
             parsed = parse(self.parser, [f"--config={file}"])
         return {key: parsed[key] for key in [*settings, *parsed]}
+
+    def section(self, key: str, value: Any, before: Any) -> Any:
+        """Return model or data with the arguments parsed that differ from resolved ones; ValueError for other keys."""
+        if as_json(value) == as_json(before):
+            return before
+        whole = key not in ("model", "data") or value.keys() != {"class_path", "init_args"}
+        if whole or value["class_path"] != before["class_path"]:
+            raise ValueError(f"{key} must be parsed as a whole.")
+        known = before["init_args"]
+        changes = {name: item for name, item in value["init_args"].items() if as_json(item) != as_json(known[name])}
+        kept = frozenset(known.keys() - changes.keys())
+        parser = self.parsers.get((key, value["class_path"], kept))
+        if parser is None:
+            parser = self.parsers[key, value["class_path"], kept] = ZooParser(**STRICT)
+            parser.add_class_arguments(find_class(value["class_path"]), key, skip=set(kept), fail_untyped=False)
+        parsed = parser.parse_object({key: with_import_paths(changes, (key,))})
+        check_registered(parsed)
+        return {"class_path": value["class_path"], "init_args": {**known, **plain(parser, parsed)[key]}}
+
+
+def as_json(value: Any) -> str:
+    """Return a value as text, in which 1, 1.0 and true differ."""
+    return json.dumps(value, default=str)
 
 
 def parse(parser: ArgumentParser, options: list[str]) -> dict[str, Any]:
