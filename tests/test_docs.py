@@ -131,6 +131,20 @@ def test_yaml_is_read(block: Block) -> None:
     assert isinstance(yaml.safe_load(block.text), dict)
 
 
+def test_the_plan_of_the_docs_is_imported(command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for block in BLOCKS:
+        if block.language == "json" and "ablated_part" in block.text:
+            Path("plan.jsonl").write_text(block.text)
+        elif block.text.startswith("# selection.map.yaml"):
+            Path("selection.map.yaml").write_text(block.text)
+    (line,) = [line for _, line in commands() if line.startswith("zoo study import plan.jsonl")]
+    done = command(*shlex.split(line)[1:])
+    assert done.code == 0, done.err
+    assert "plan 1, learned: the zoo has no learned selector" in done.out
+    assert "random patches" in Path("selection.yaml").read_text()
+
+
 @pytest.mark.slow
 def test_the_study_of_the_readme_can_be_planned(command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)

@@ -62,6 +62,81 @@ def test_a_study_that_is_not_there_is_one_sentence(command: Callable) -> None:
     assert "did you mean studies/bgmv2_refinement" in outcome.complaint
 
 
+PLAN = """
+## Ablation Plan
+### Selection
+- **Ablated Part**: the selection
+- **Action**: REPLACE
+- **Replacement**:
+  - fewer
+  - a better one
+"""
+MAP = """
+study:
+  base: tiny.yaml
+  plugins: [tiny.py]
+  baseline: by error
+  metrics: {test/one/sad: lower}
+  profiles:
+    smoke: {seeds: [3]}
+rows:
+  by error: {changes: {}}
+  five: {changes: {model.selector: {class_path: TopK, init_args: {patches: 5}}}}
+items:
+  - {part: selection, replacement: fewer, rows: five}
+"""
+
+
+@pytest.fixture
+def plan(tiny, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
+    """Writes a plan and a map, with a text in it replaced; returns the words that import them."""
+    monkeypatch.chdir(tiny.folder)
+
+    def write(old: str = "", new: str = "") -> list[str]:
+        Path("plan.md").write_text(PLAN)
+        Path("own.map.yaml").write_text(MAP.replace(old, new))
+        return ["study", "import", "plan.md", "--map", "own.map.yaml", "-o", "written.yaml"]
+
+    return write
+
+
+def test_import_writes_a_study_that_can_be_planned(plan: Callable, command: Callable) -> None:
+    words = plan()
+    outcome = command(*words, "--profile", "smoke")
+    assert outcome.code == 0, outcome.err
+    assert "plan 1, Selection: five; not executable" in outcome.out
+    assert "0 of 1 items are executable (0%), and 1 in part." in outcome.out
+    assert "plan 1, a better one: own.map.yaml does not know 'the selection'" in outcome.out
+    assert "written.yaml has 2 rows." in outcome.out
+    planned = command("study", "plan", "written.yaml")
+    assert planned.code == 0, planned.err
+    assert "asked for by plan 1" in " ".join(planned.out.split())
+    again = command(*words)
+    assert "written.yaml exists already: pass --force to replace it" in again.complaint
+    assert command(*words, "--force").code == 0
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        (
+            "class_path: TopK",
+            "class_path: TopKay",
+            "the map own.map.yaml: row 'five': model.selector: no patch selector named 'TopKay'",
+        ),
+        ("patches: 5", "patchs: 5", "row 'five': TopK has no argument 'patchs'"),
+        ("base: tiny.yaml", "base: tyni.yaml", "tyni.yaml"),
+    ],
+)
+def test_import_writes_nothing_where_the_map_is_wrong(
+    plan: Callable, command: Callable, old: str, new: str, expected: str
+) -> None:
+    outcome = command(*plan(old, new))
+    assert outcome.code == 1
+    assert expected in outcome.complaint
+    assert not Path("written.yaml").exists()
+
+
 def test_a_directory_without_a_run_is_one_sentence(command: Callable, tmp_path: Path) -> None:
     outcome = command("study", "execute", tmp_path)
     assert outcome.code == 1

@@ -2,8 +2,8 @@
 
 `zoo study plan FILE` resolves and builds every row and shows how it differs from the baseline. `run` carries out what
 is missing, `status` shows the state of every run, `speed` times the networks, as `run` does at its end, `report`
-compares the runs that are done, and `power` says how many more seeds the undecided rows need. `execute DIR` carries
-out one run, as engines do.
+compares the runs that are done, and `power` says how many more seeds the undecided rows need. `import PLAN --map MAP`
+makes a study of published ablation plans. `execute DIR` carries out one run, as engines do.
 """
 
 import argparse
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare `plan`, `run`, `status`, `speed`, `power`, `report` and `execute`."""
+    """Declare `plan`, `run`, `status`, `speed`, `power`, `report`, `import` and `execute`."""
     parser.epilog = documented_keys()
-    names = "{plan,run,status,speed,power,report,execute}"
+    names = "{plan,run,status,speed,power,report,import,execute}"
     actions = parser.add_subparsers(dest="action", required=True, metavar=names, parser_class=Parser)
     own: Any = {"prefix": "--engine."}
     plan = actions.add_parser("plan", help="resolve, check and build every row; run nothing", **own)
@@ -59,6 +59,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     report.add_argument(
         "-o", "--output", type=Path, metavar="DIR", help="where report.* are written (default: the study's folder)"
     )
+    plans = actions.add_parser("import", help="make a study of published ablation plans", **own)
+    plans.add_argument("plans", nargs="+", type=Path, metavar="PLAN", help="AblationBench's JSON lines or Markdown")
+    plans.add_argument(
+        "--map", required=True, metavar="MAP", help="from a plan's words to rows; shipped: plans/bgmv2.map"
+    )
+    plans.add_argument("-o", "--output", required=True, type=Path, metavar="FILE", help="the study file to write")
+    plans.add_argument("--force", action="store_true", help="replace an existing file")
+    plans.add_argument("--profile", metavar="NAME", help="also build every row, as `plan` does with this profile")
     execute = actions.add_parser("execute", help="carry out one run that `zoo study run` wrote down", **own)
     execute.add_argument("directory", metavar="DIR", help="the run's directory; - takes one a line from standard input")
 
@@ -69,6 +77,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise ValueError(f"{arguments.part_options[0]}: `zoo study {arguments.action}` has no engine; `run` has.")
     if arguments.action == "execute":
         return _execute(arguments.directory)
+    if arguments.action == "import":
+        return _import(arguments)
     from zoo.study.file import read_study
 
     study = read_study(arguments.file, arguments.profile)
@@ -96,6 +106,27 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.action == "plan":
         return _plan(make_plan(study), arguments.measure)
     return _run(study, arguments)
+
+
+def _import(arguments: argparse.Namespace) -> int:
+    from zoo.core.errors import ZooError
+    from zoo.core.files import write_text, writing
+    from zoo.study.plan.planner import about, make_plan, resolve_plan
+    from zoo.study.published.mapping import import_plans, read_map
+    from zoo.study.published.plans import read_plans
+
+    if arguments.output.exists() and not arguments.force:
+        raise ZooError(f"{arguments.output} exists already: pass --force to replace it, or another name with -o.")
+    study_map = read_map(arguments.map)
+    imported = import_plans(read_plans(arguments.plans), study_map)
+    with about(f"the map {study_map.path.name}"):
+        study = imported.study(arguments.output, arguments.profile)
+        study = replace(study, plugins=(*study.plugins, *(Path(file).resolve() for file in arguments.plugins)))
+        plan = make_plan(study) if arguments.profile else resolve_plan(study)
+    with writing(arguments.output, "give another name with -o"):
+        write_text(arguments.output, imported.text)
+    print(*imported.items, *imported.remarks, f"{arguments.output} has {len(plan.rows)} rows.", sep="\n")
+    return 0
 
 
 def _execute(directory: str) -> int:

@@ -300,6 +300,11 @@ def read_study(path: str, profile: str | None = None) -> Study:
         content = read_yaml(file)
     except (ValueError, OSError) as error:
         raise ZooError(str(error)) from error
+    return make_study(content, file, profile)
+
+
+def make_study(content: Any, file: Path, profile: str | None) -> Study:
+    """Return the study that a file holds; `read_study` without reading."""
     where = f"the study {file.name}"
     content = checked(content, where, STUDY)
     profiles = content.pop("profiles", {})
