@@ -55,7 +55,7 @@ class PredictionSamples(Dataset):
     Example:
         >>> PredictionSamples(PredictionSet("me.png", "empty.png"))
         Traceback (most recent call last):
-        zoo.media.images.MediaError: data.predict.source is me.png, which is no folder; for one image or a video use ...
+        zoo.media.errors.MediaError: data.predict.source is me.png, which is no folder; for one image or a video use ...
     """
 
     def __init__(self, images: PredictionSet) -> None:
