@@ -61,9 +61,10 @@ def unmix(foreground: Tensor, alpha: Tensor, source: Tensor, background: Tensor,
     if linear:
         images = (to_linear(image) for image in (foreground, source, background))
         foreground, source, background = images
-    residual = source - alpha * foreground - (1 - alpha) * background
-    solved = foreground + residual * (alpha / (alpha * alpha + TRUST * (1 - alpha)))
-    solved = torch.minimum(solved.clamp_(min=0), source.clamp(min=1))  # only highlights of the source exceed white
+    gain = alpha / (alpha * alpha + TRUST * (1 - alpha))
+    residual = torch.lerp(background, foreground, alpha).neg_().add_(source)
+    solved = residual.mul_(gain).add_(foreground)
+    solved = solved.clamp_(min=0).minimum(source.clamp(min=1))  # only highlights of the source exceed white
     return to_srgb(solved) if linear else solved
 
 
