@@ -1,11 +1,14 @@
 """Colours of cut-outs: they give the source back over its background, and hold no light of a screen."""
 
+import sys
+
 import pytest
 import torch
 
 from zoo.core.errors import ZooError
+from zoo.matting import cutout
 from zoo.matting.compose import composite
-from zoo.matting.cutout import CutOut, despill, screen_colour, unmix
+from zoo.matting.cutout import CutOut, despill, estimate_foreground, screen_colour, unmix
 from zoo.matting.parts import MattingOutput
 from zoo.media.exr import to_linear, to_srgb
 
@@ -75,6 +78,41 @@ def test_an_output_without_colours_stays_without():
     ones = torch.ones(1, 1, 2, 2)
     output = MattingOutput(ones, None, ones, None, ones, ones)
     assert CutOut()(output, torch.ones(1, 3, 2, 2), torch.ones(1, 3, 2, 2)) is output
+
+
+def test_the_estimate_takes_the_place_of_the_network_s_colours(monkeypatch):
+    foreground, alpha, background, source = images()
+    output = MattingOutput(alpha, 1 - foreground, alpha, foreground, alpha, alpha)
+    seen = []
+
+    def estimate(image, matte):
+        seen.append((image, matte))
+        return foreground[0].permute(1, 2, 0).numpy()
+
+    monkeypatch.setattr(cutout, "import_estimator", lambda: estimate)
+    assert torch.equal(CutOut(estimate=True)(output, source * 2, None).foreground, foreground)
+    image, matte = seen[0]
+    assert image.shape == (16, 16, 3)
+    assert matte.shape == (16, 16)
+    assert image.max() == 1  # highlights are clipped
+    found = CutOut(estimate=True)(output, source, background).foreground
+    torch.testing.assert_close(found, foreground)  # which gives the source already
+
+
+def test_pymatting_finds_the_colour_behind_a_soft_edge():
+    pytest.importorskip("pymatting")
+    alpha = torch.linspace(0, 1, 32).expand(1, 1, 32, 32)
+    red, green = (torch.tensor(colour).view(1, 3, 1, 1) for colour in ((0.8, 0.1, 0.1), (0.1, 0.7, 0.2)))
+    found = estimate_foreground(composite(red, alpha, green), alpha)
+    assert found.dtype == torch.float32
+    assert (found - red)[..., 8:].abs().max() < 0.1
+
+
+def test_without_pymatting_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pymatting.foreground.estimate_foreground_ml", None)
+    monkeypatch.setitem(sys.modules, "pymatting", None)
+    with pytest.raises(ZooError, match="--estimate-foreground needs pymatting, which is not installed: pip install"):
+        CutOut(estimate=True)
 
 
 def test_half_precision_is_solved_in_full():

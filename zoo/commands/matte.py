@@ -68,6 +68,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "with premultiplied alpha (default: by the ending of OUT, otherwise png)",
     )
     parser.add_argument(
+        "--estimate-foreground",
+        action="store_true",
+        help="take the foreground's colours from pymatting's estimate instead of the network (extra pymatting)",
+    )
+    parser.add_argument(
         "--despill",
         metavar="COLOUR",
         help="remove the light of a screen of this colour from the foreground: green, blue or '#RRGGBB'",
@@ -113,6 +118,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     results = MatteFiles(arguments.output, arguments.save, arguments.new_background, arguments.frames, arguments.format)
     screen = None if arguments.despill is None else screen_colour(arguments.despill)
+    cutout = CutOut(screen, results.linear, arguments.estimate_foreground)
     matting = load_matting(
         name,
         checkpoint,
@@ -121,7 +127,7 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.base_scale,
         arguments.compile,
         results.need_foreground,
-        CutOut(screen, results.linear),
+        cutout,
     )
     with one_line_warnings():
         written = matte_files(

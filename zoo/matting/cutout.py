@@ -1,12 +1,15 @@
 """Straight foreground colours for cut-outs: without the captured background, and without the spill of a screen."""
 
 import math
-from typing import NamedTuple
+from collections.abc import Callable
+from dataclasses import dataclass
 
+import numpy as np
 import torch
 from PIL import ImageColor
 from torch import Tensor
 
+from zoo.core.distributions import install_command
 from zoo.core.errors import ZooError
 from zoo.matting.parts import MattingOutput
 from zoo.media.exr import to_linear, to_srgb
@@ -15,8 +18,12 @@ TRUST = 0.3
 """Weight of the network's colours against those that the source asks for, where alpha is near 0."""
 
 
-class CutOut(NamedTuple):
+@dataclass(frozen=True)
+class CutOut:
     """Steps from a network's output to colours that can be put on any background.
+
+    Raises:
+        ZooError: `estimate` without pymatting.
 
     Example:
         >>> grey, half = torch.full((1, 3, 1, 1), 0.5), torch.full((1, 1, 1, 1), 0.5)
@@ -29,13 +36,51 @@ class CutOut(NamedTuple):
     """Colour whose spill is removed, from `screen_colour`."""
     linear: bool = False
     """Whether the cut-out will be composited in linear light, as EXR files are, instead of in sRGB."""
+    estimate: bool = False
+    """Whether pymatting's estimate takes the place of the network's colours."""
 
-    def __call__(self, output: MattingOutput, source: Tensor, background: Tensor) -> MattingOutput:
-        """Return the output with other foreground colours: (B, 3, H, W) in sRGB, above 1 where the source is."""
+    def __post_init__(self) -> None:
+        if self.estimate:
+            import_estimator()
+
+    def __call__(self, output: MattingOutput, source: Tensor, background: Tensor | None) -> MattingOutput:
+        """Return the output with other foreground colours: (B, 3, H, W) in sRGB, above 1 where the source is.
+
+        Without a background, the network's or the estimated colours stay as they are.
+        """
         if output.foreground is None:
             return output
-        foreground = unmix(output.foreground.float(), output.alpha.float(), source, background, self.linear)
+        foreground, alpha = output.foreground.float(), output.alpha.float()
+        if self.estimate:
+            foreground = estimate_foreground(source, alpha)
+        if background is not None:
+            foreground = unmix(foreground, alpha, source, background, self.linear)
         return output._replace(foreground=foreground if self.screen is None else despill(foreground, self.screen))
+
+
+def estimate_foreground(source: Tensor, alpha: Tensor) -> Tensor:
+    """Return pymatting's multi-level estimate of the foreground, which needs no background: (B, 3, H, W).
+
+    T. Germer et al., "Fast Multi-Level Foreground Estimation", ICPR 2020.
+
+    Args:
+        source: (B, 3, H, W); highlights above 1 are clipped.
+        alpha: (B, 1, H, W).
+    """
+    estimate = import_estimator()
+    pairs = zip(source.clamp(max=1).permute(0, 2, 3, 1).cpu(), alpha[:, 0].cpu(), strict=True)
+    found = [estimate(image.numpy().astype(np.float64), matte.numpy().astype(np.float64)) for image, matte in pairs]
+    return torch.from_numpy(np.stack(found)).permute(0, 3, 1, 2).to(source)
+
+
+def import_estimator() -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """Return pymatting's function, or raise a ZooError that names the extra. The first import compiles for a minute."""
+    try:
+        from pymatting.foreground.estimate_foreground_ml import estimate_foreground_ml
+    except ImportError as error:
+        install = install_command("pymatting")
+        raise ZooError(f"--estimate-foreground needs pymatting, which is not installed: {install}") from error
+    return estimate_foreground_ml
 
 
 UNMIXED = CutOut()
