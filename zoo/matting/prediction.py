@@ -78,7 +78,7 @@ class PredictionSamples(Dataset):
 
     def _read(self, source: Path, background: Path, name: str) -> MattingBatch:
         pair = read_with_background(source, background, self.align)
-        image, captured = (to_tensor(each).contiguous() for each in pair)
+        image, captured = (to_tensor(each).contiguous().clamp(max=1) for each in pair)
         zeros = torch.zeros_like(image)
         return MattingBatch(source=image, background=captured, alpha=zeros[:1], foreground=zeros, name=[name])
 
