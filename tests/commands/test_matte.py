@@ -99,6 +99,11 @@ def test_a_file_of_weights_is_not_for_the_default_model(pair, tmp_path, loaded):
         (["{me}", "{empty}", "--device", "gpu9"], "'gpu9' cannot be used"),
         (["{me}", "{empty}", "--base-scale", "0.01"], r"base_scale=0\.01: expected a number from 0\.03125"),
         (["{me}", "{empty}", "-o", "{me}/out"], r"me\.png is a file; expected a folder for the results"),
+        (["{me}", "{empty}", "--despill", "greenish"], "the screen 'greenish' is no colour; expected green, blue"),
+        (
+            ["{me}", "{empty}", "-o", "new.png", "--format", "exr"],
+            r"ends in \.png, which is not written; expected \.exr",
+        ),
         (["{me}", "{empty}", "-o", "new.jpg"], r"ends in \.jpg, which is not written; expected \.mov \.mp4 \.png"),
     ],
 )
@@ -122,6 +127,53 @@ def test_one_image_is_written_to_the_file_that_is_named(pair, tmp_path, loaded, 
         run(*pair, "-o", tmp_path / "two.png", "--model", "m", "--device", "cpu", "--save", "alpha", "composite")
     with pytest.raises(ValueError, match=r"two\.png is one file; expected a folder for the results of a folder"):
         run(tmp_path, pair[1], "-o", tmp_path / "two.png", "--model", "m", "--device", "cpu")
+
+
+def test_formats_of_16_bits(pair, tmp_path, loaded, capsys):
+    openexr = pytest.importorskip("OpenEXR")
+    options = ("--model", "m", "--device", "cpu")
+    assert run(*pair, "-o", tmp_path / "out", *options, "--format", "png16", "--save", "rgba", "alpha") == 0
+    assert (read_image(tmp_path / "out/rgba/me.png", "RGBA") * 65535 % 257).max() < 1  # bytes in 16 bits
+    assert read_image(tmp_path / "out/alpha/me.png", "L").dtype == np.float32
+    assert run(*pair, "-o", tmp_path / "out", *options, "--format", "exr", "--save", "rgba", "alpha", "composite") == 0
+    assert run(*pair, "-o", tmp_path / "cut.exr", *options) == 0
+    assert (tmp_path / "cut.exr").read_bytes() == (tmp_path / "out/rgba/me.exr").read_bytes()
+    source = read_image(pair[0])
+    person = read_image(tmp_path / "out/alpha/me.exr", "L") == 1
+    for kind, file in (("rgba", "RGBA"), ("composite", "RGB")):
+        colours = read_image(tmp_path / f"out/{kind}/me.exr", file)[:, :, :3]
+        assert np.abs(colours[person] * 255 - source[person]).max() < 0.2
+    with openexr.File(str(tmp_path / "cut.exr")) as file:
+        assert not file.channels()["RGBA"].pixels[~person].any()
+    assert run(tmp_path / "out/composite", pair[1], "-o", tmp_path / "again", *options, "--format", "exr") == 0
+    assert (tmp_path / "again/alpha/me.exr").is_file()
+
+
+def test_an_exr_keeps_its_highlights(pair, tmp_path, loaded):
+    openexr = pytest.importorskip("OpenEXR")
+    pixels = np.full((48, 64, 3), 0.2, np.float32)
+    for name, light in (("empty", 0.2), ("me", 5.0)):
+        pixels[10:30, 20:40] = light
+        with openexr.File({"type": openexr.scanlineimage}, {"RGB": pixels}) as file:
+            file.write(str(tmp_path / f"{name}.exr"))
+    files = (tmp_path / "me.exr", tmp_path / "empty.exr")
+    assert run(*files, "-o", tmp_path / "cut.exr", "--model", "m", "--device", "cpu") == 0
+    with openexr.File(str(tmp_path / "cut.exr")) as file:
+        cut = file.channels()["RGBA"].pixels.astype(float)
+    assert cut[20, 30] == pytest.approx((5, 5, 5, 1), rel=1e-3)
+    assert (cut[:10] == 0).all()
+
+
+def test_despill_takes_the_screen_out_of_the_person(tmp_path, loaded):
+    screen = np.full((48, 64, 3), (20, 200, 60), np.uint8)
+    person = screen.copy()
+    person[10:30, 20:40] = (100, 160, 90)
+    files = [tmp_path / "me.png", tmp_path / "empty.png"]
+    for path, pixels in zip(files, (person, screen), strict=True):
+        Image.fromarray(pixels).save(path)
+    for options, expected in (((), (100, 160, 90)), (("--despill", "green"), (100, 100, 90))):
+        assert run(*files, "-o", tmp_path / "cut.png", "--model", "m", "--device", "cpu", *options) == 0
+        assert read_image(tmp_path / "cut.png", "RGBA")[20, 30].tolist() == [*expected, 255]
 
 
 def test_a_model_of_heads_is_refused(pair, tmp_path):
@@ -150,6 +202,7 @@ def test_an_unknown_kind_lists_the_known_ones(pair, tmp_path, capsys):
 
 def test_the_command_knows_all_kinds():
     assert matte.KINDS == results.KINDS
+    assert matte.FORMATS == results.FORMATS
 
 
 def test_a_real_checkpoint_with_its_plugin_at_another_base_scale(pair, tmp_path, fitted, shared_tiny):

@@ -50,6 +50,21 @@ def test_a_small_movement_is_undone(places):
     assert (align_background(with_person(place), background).background == aligned.background).all()
 
 
+def test_16_bits_stay_16_bits_and_highlights_highlights(places):
+    place = places["coffee"]
+    background, source = moved(place, SMALL_MOVEMENT), with_person(place)
+    deep, bright = (image.astype(np.float32) / 255 for image in (background, source))
+    deep[100:140, 100:140] = 1.75
+    aligned = align_background(bright, deep).background
+    expected = align_background(source, np.rint(deep.clip(0, 1) * 255).astype(np.uint8)).background
+    assert aligned.dtype == np.float32
+    assert aligned.max() == pytest.approx(1.75)
+    assert (np.abs(aligned.clip(0, 1) * 255 - expected) < 0.51).mean() > 0.99  # all but the edge of the highlight
+    assert len(np.unique(aligned)) > 10_000
+    still = align_background(bright, deep, unless_below=1000).background
+    assert still is deep
+
+
 def test_what_the_background_does_not_cover_comes_from_the_source(places):
     source = with_person(places["coffee"])
     background = np.ascontiguousarray(places["coffee"][:, 40:])

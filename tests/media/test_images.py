@@ -4,6 +4,7 @@ import base64
 import os
 import struct
 import subprocess
+import warnings
 import zlib
 from importlib.util import find_spec
 
@@ -12,10 +13,19 @@ import pytest
 import torch
 from PIL import Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
-from skimage.io import imsave
+from tifffile import imwrite
 
 from zoo.media.folders import find_images
-from zoo.media.images import MediaError, MediaWarning, image_size, read_image, to_tensor, to_uint8, write_image
+from zoo.media.images import (
+    MediaError,
+    MediaWarning,
+    image_size,
+    read_image,
+    read_photograph,
+    to_tensor,
+    to_uint8,
+    write_image,
+)
 
 RANDOM = np.random.default_rng(0)
 
@@ -64,10 +74,55 @@ def test_16_bit_colour_png_keeps_its_low_bytes(tmp_path, channels):
     assert (np.rint(read_image(tmp_path / "a.png", mode) * 65535.0) == values).all()
 
 
-def test_16_bit_colour_tiff_is_refused(tmp_path):
-    imsave(tmp_path / "a.tif", RANDOM.integers(0, 65536, (6, 9, 3), dtype=np.uint16), check_contrast=False)
-    with pytest.raises(MediaError, match=r"16-bit colour as TIFF.*PNG"):
+@pytest.mark.parametrize("byteorder", ["<", ">"])
+@pytest.mark.parametrize("layout", [{}, {"compression": "zlib", "predictor": True}, {"tile": (16, 16)}], ids=str)
+@pytest.mark.parametrize("channels", [3, 4])
+def test_16_bit_colour_tiff_keeps_its_low_bytes(tmp_path, channels, layout, byteorder):
+    values = RANDOM.integers(0, 65536, (20, 33, channels), dtype=np.uint16)
+    alpha = ["unassalpha"] * (channels - 3)
+    imwrite(tmp_path / "a.tif", values, photometric="rgb", extrasamples=alpha, byteorder=byteorder, **layout)
+    pixels = read_image(tmp_path / "a.tif", "RGB" if channels == 3 else "RGBA")
+    assert (np.rint(pixels * 65535.0) == values).all()
+
+
+def test_16_bit_colour_tiff_in_planes_is_refused(tmp_path):
+    values = RANDOM.integers(0, 65536, (3, 6, 9), dtype=np.uint16)
+    imwrite(tmp_path / "a.tif", values, photometric="rgb", planarconfig="separate")
+    with pytest.raises(MediaError, match=r"16-bit colour as R, such as separate planes.*PNG"):
         read_image(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize(("mode", "shape"), [("L", (5, 7)), ("RGB", (5, 7, 3)), ("RGBA", (5, 7, 4))])
+@pytest.mark.parametrize("kind", ["array", "tensor"])
+def test_16_bits_are_written_and_read_again(tmp_path, mode, shape, kind):
+    pixels = RANDOM.random(shape).astype(np.float32)
+    pixels.flat[:2] = -1, 2
+    image = pixels if kind == "array" else torch.from_numpy(pixels.reshape(5, 7, -1)).permute(2, 0, 1)
+    path = write_image(tmp_path / "a.png", image, bits=16)
+    with Image.open(path) as file:
+        file.verify()
+    expected = np.rint(pixels.clip(0, 1) * 65535) / 65535
+    assert np.abs(read_image(path, mode) - expected).max() < 1e-7
+    with Image.open(path) as file:
+        assert ("straight" in file.info.get("Comment", "")) == (mode == "RGBA")
+
+
+def test_bytes_are_the_same_in_16_bits(tmp_path):
+    pixels = colours()
+    path = write_image(tmp_path / "a.png", pixels, bits=16)
+    assert (np.rint(read_image(path) * 65535) == pixels * np.uint16(257)).all()
+
+
+def test_transparency_of_a_photograph_is_reported(tmp_path):
+    pixels = colours(channels=4)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    with pytest.warns(MediaWarning, match=r"a\.png has an alpha channel, which is not used"):
+        assert (read_photograph(tmp_path / "a.png") == pixels[:, :, :3]).all()
+    pixels[:, :, 3] = 255
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        read_photograph(tmp_path / "a.png")
 
 
 def test_palette_and_one_bit_pictures(tmp_path):

@@ -13,7 +13,8 @@ DEFAULT_MODEL = "bgmv2_mobilenetv2-synthetic"
 """Loaded without `--model`: weights that come with the package, so that it works offline."""
 
 KINDS = ("alpha", "foreground", "rgba", "composite", "error", "refined")
-"""As in `zoo.matting.results`, which is slow to import."""
+FORMATS = ("png", "png16", "exr")
+"""Both as in `zoo.matting.results`, which is slow to import."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -61,6 +62,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--frames", action="store_true", help="write each frame of a video as DIR/KIND/NAME/000000.png, without loss"
     )
     parser.add_argument(
+        "--format",
+        choices=FORMATS,
+        help="of images and frames: png (8 bits) or png16, both in sRGB with straight alpha, or exr, in linear light "
+        "with premultiplied alpha (default: by the ending of OUT, otherwise png)",
+    )
+    parser.add_argument(
+        "--estimate-foreground",
+        action="store_true",
+        help="take the foreground's colours from pymatting's estimate instead of the network (extra pymatting)",
+    )
+    parser.add_argument(
+        "--despill",
+        metavar="COLOUR",
+        help="remove the light of a screen of this colour from the foreground: green, blue or '#RRGGBB'",
+    )
+    parser.add_argument(
         "--decoder",
         metavar="DEVICE",
         help="decode the video on a device of this kind, such as cuda, vaapi or videotoolbox (default: the CPU)",
@@ -94,11 +111,14 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.checkpoint is not None and arguments.model is not None:
         name, checkpoint = arguments.model, arguments.checkpoint
 
+    from zoo.matting.cutout import CutOut, screen_colour
     from zoo.matting.inference import load_matting, matte_files
     from zoo.matting.results import MatteFiles
     from zoo.media.run import one_line_warnings
 
-    results = MatteFiles(arguments.output, arguments.save, arguments.new_background, arguments.frames)
+    results = MatteFiles(arguments.output, arguments.save, arguments.new_background, arguments.frames, arguments.format)
+    screen = None if arguments.despill is None else screen_colour(arguments.despill)
+    cutout = CutOut(screen, results.linear, arguments.estimate_foreground)
     matting = load_matting(
         name,
         checkpoint,
@@ -107,6 +127,7 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.base_scale,
         arguments.compile,
         results.need_foreground,
+        cutout,
     )
     with one_line_warnings():
         written = matte_files(

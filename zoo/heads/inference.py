@@ -360,7 +360,7 @@ def neutral_head(model: AlignmentModel, source: Path, face: Box | None = None) -
     Example:
         >>> neutral_head(model=None, source=Path("missing.png"))
         Traceback (most recent call last):
-        zoo.media.images.MediaError: there is no file missing.png; expected an image: check the path.
+        zoo.media.errors.MediaError: there is no file missing.png; expected an image: check the path.
     """
     _, pixels = _read_image(source)
     with naming_the_file(source):

@@ -3,7 +3,7 @@
 *Alignment* matches corners of reduced copies of both images (ORB features, Hamming distance, mutual best matches), fits
 a homography (RANSAC) and warps the background. Where too few corners agree, or the homography is no small movement of
 the camera, the background is left unchanged and a message says why. Two images show the *same place* when enough
-texture of the background is found in the source. Images are uint8 RGB arrays (H, W, 3).
+texture of the background is found in the source. Images are RGB arrays (H, W, 3).
 """
 
 from typing import NamedTuple
@@ -17,6 +17,7 @@ from skimage.measure import ransac
 from skimage.transform import ProjectiveTransform, warp
 
 from zoo.core.seeding import derive_seed
+from zoo.media.images import to_uint8
 
 ALIGNMENT_SIDE = 800
 """Longer side in pixels of the copies in which corners are detected."""
@@ -37,7 +38,7 @@ class Aligned(NamedTuple):
     """Background after alignment."""
 
     background: np.ndarray
-    """(H, W, 3) uint8: of the source's size when the alignment worked, otherwise unchanged."""
+    """(H, W, 3): of the source's size when the alignment worked, otherwise unchanged."""
     message: str | None
     """Why the background was left unchanged; None when the alignment worked."""
     moved: float | None = None
@@ -50,7 +51,7 @@ def align_background(source: np.ndarray, background: np.ndarray, unless_below: f
     The images may differ in size. The result is deterministic.
 
     Args:
-        source, background: (H, W, 3) uint8.
+        source, background: (H, W, 3), uint8 or float in sRGB.
         unless_below: leave the background as it is, without a message, where the camera moved by fewer pixels.
 
     Example:
@@ -58,26 +59,30 @@ def align_background(source: np.ndarray, background: np.ndarray, unless_below: f
         >>> align_background(plain, plain).message
         'the background was not aligned and is used as it is: only 0 matching points were found, 20 are needed.'
     """
+    images, (source, background) = (source, background), (to_uint8(source), to_uint8(background))
     corners = _matching_corners(source, background)
     if len(corners) < MIN_INLIERS:
-        return _unchanged(background, f"only {len(corners)} matching points were found, {MIN_INLIERS} are needed")
+        return _unchanged(images[1], f"only {len(corners)} matching points were found, {MIN_INLIERS} are needed")
     homography, agree = _fit_homography(corners, tolerance=1.5 * max(1.0, max(background.shape) / ALIGNMENT_SIDE))
     if homography is None or agree.sum() < MIN_INLIERS:
         reason = f"only {agree.sum()} of {len(corners)} matching points agree, {MIN_INLIERS} are needed"
-        return _unchanged(background, reason)
+        return _unchanged(images[1], reason)
     if not _is_plausible(homography, source.shape, background.shape):
-        return _unchanged(background, "what fits is no small movement of the camera")
+        return _unchanged(images[1], "what fits is no small movement of the camera")
     size = source.shape[:2]
     scale = np.array(size[::-1]) / background.shape[1::-1]
     moved = float(np.median(np.linalg.norm(corners[agree, 0] - corners[agree, 1] * scale, axis=1)))
     if moved < unless_below:
-        return Aligned(background, None, moved)
-    warped = np.rint(warp(background, homography, output_shape=size, order=1) * 255).astype(np.uint8)
+        return Aligned(images[1], None, moved)
+    exact = warp(images[1], homography, output_shape=size, order=1)
+    warped = to_uint8(exact)
     covered = warp(np.ones(background.shape[:2]), homography, output_shape=size, order=1) > 0.999
     mismatch = _mismatch(source[covered], warped[covered])
     if background.shape == source.shape and _mismatch(source, background) <= mismatch:
-        return _unchanged(background, "no movement of the camera fits better than none", moved)
-    return Aligned(np.where(covered[:, :, None], warped, source), None, moved)
+        return _unchanged(images[1], "no movement of the camera fits better than none", moved)
+    if images[0].dtype == np.uint8:
+        return Aligned(np.where(covered[:, :, None], warped, source), None, moved)
+    return Aligned(np.where(covered[:, :, None], exact, images[0]).astype(np.float32), None, moved)
 
 
 def is_same_place(source: np.ndarray, background: np.ndarray) -> bool:

@@ -118,7 +118,8 @@ class FastMatting(nn.Module):
         return cached[2]
 
     def _prepare(self, image: Tensor, scale: float) -> Prepared:
-        prepared = self.network.prepare(image.to(self.dtype), scale)
+        # Highlights above white, of an EXR, are none that a network was trained on.
+        prepared = self.network.prepare(image.to(self.dtype).clamp(max=1), scale)
         # Channels last, as the weights: concatenating features of two memory formats would copy the largest of them.
         return prepared._replace(reduced=prepared.reduced.contiguous(memory_format=torch.channels_last))
 

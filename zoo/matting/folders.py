@@ -220,7 +220,7 @@ def fingerprint(*files: Path) -> str:
     Example:
         >>> fingerprint(Path("nowhere.png"))
         Traceback (most recent call last):
-        zoo.media.images.MediaError: there is no file nowhere.png; expected a picture or video: check the path.
+        zoo.media.errors.MediaError: there is no file nowhere.png; expected a picture or video: check the path.
     """
     try:
         states = [(file.resolve(), file.stat()) for file in files]

@@ -17,13 +17,14 @@ from torch import Tensor, nn
 
 from zoo.core.errors import ZooError
 from zoo.matting.base_scale import trained_side
+from zoo.matting.cutout import UNMIXED, CutOut
 from zoo.matting.fast import FastMatting
 from zoo.matting.net import MattingNetwork
 from zoo.matting.parts import MattingOutput
 from zoo.matting.results import MatteFiles
 from zoo.measure.device import choose_device, device_of
 from zoo.media.folders import find_images
-from zoo.media.images import MediaError, MediaWarning, check_image, read_image, to_tensor, to_uint8
+from zoo.media.images import MediaError, MediaWarning, check_image, read_photograph, to_tensor, to_uint8
 from zoo.media.run import Job, name_in, named_images, process_images, process_video, refuse_overwriting
 from zoo.media.videos import Frame, VideoEndsEarly, is_video, read_frames, read_video_info
 from zoo.training.models import create_model, load
@@ -52,6 +53,7 @@ class Matting:
 
     Args:
         model: in eval mode; if it is a module, its device is used.
+        cutout: changes the foreground's colours so that they fit on any background; None leaves those of the model.
 
     Example:
         >>> model = Matting(lambda source, background: MattingOutput(*[source] * 6))
@@ -59,20 +61,21 @@ class Matting:
         torch.Size([1, 3, 4, 6])
     """
 
-    def __init__(self, model: MattingModel) -> None:
-        self.model = model
+    def __init__(self, model: MattingModel, cutout: CutOut | None = None) -> None:
+        self.model, self.cutout = model, cutout
         self._background: tuple[np.ndarray, Tensor] | None = None
 
     def __call__(self, image: np.ndarray | Tensor, background: np.ndarray | Tensor) -> MattingOutput:
         if isinstance(self.model, nn.Module) and self.model.training:
             raise ZooError("the model is in training mode; expected eval mode: call model.eval().")
-        source, background = self.upload(image), self.upload_background(background)
+        source, background = self.upload(check_image(image)), self.upload_background(check_image(background))
         with torch.inference_mode():
-            return self.model(source, background)
+            output = self.model(source, background)
+            return output if self.cutout is None else self.cutout(output, source, background)
 
     def upload(self, image: np.ndarray | Tensor) -> Tensor:
         """Return an image as a batch (B, 3, H, W) in [0, 1] on the model's device."""
-        device, image = device_of(self.model), check_image(image)
+        device = device_of(self.model)
         return image.to(device) if isinstance(image, Tensor) else to_tensor(image, device)[None]
 
     def upload_background(self, background: np.ndarray | Tensor) -> Tensor:
@@ -94,6 +97,7 @@ def load_matting(
     base_scale: float | None = None,
     compiled: bool = False,
     foreground: bool = True,
+    cutout: CutOut | None = UNMIXED,
 ) -> Matting:
     """Load a matting model for inference, as `zoo matte` does.
 
@@ -106,6 +110,7 @@ def load_matting(
             the base network sees images about as large as those that it was trained on.
         compiled: compile the base network, which takes about half a minute.
         foreground: False leaves the foreground out of the output.
+        cutout: see `Matting`; by default the captured background is removed from the colours.
 
     Raises:
         ZooError: unknown device or model, weights that do not fit, or a setting that this model does not have.
@@ -128,9 +133,10 @@ def load_matting(
         other = getattr(model, "output_type", MattingOutput) is not MattingOutput
         if other or base_scale is not None or precision != "32" or compiled:
             raise ZooError(f"{checkpoint or name} holds a {type(model).__name__}; expected a background matting model.")
-        return Matting(model)
+        return Matting(model, cutout)
     side = trained_side(model.record) if model.record is not None else None
-    return Matting(FastMatting(model.network, foreground, compiled, base_scale, side).to(PRECISIONS[precision]))
+    fast = FastMatting(model.network, foreground, compiled, base_scale, side).to(PRECISIONS[precision])
+    return Matting(fast, cutout)
 
 
 def matte_files(
@@ -187,7 +193,7 @@ def matte_files(
         refuse_moving(results)
         pairs = [(source, _one_background(background), source.stem)]
     jobs = [Job((image, behind), results.targets(name)) for image, behind, name in pairs]
-    read_background = lru_cache(maxsize=1)(read_image)
+    read_background = lru_cache(maxsize=1)(read_photograph)
 
     def read(path: Path, background_path: Path) -> tuple[Tensor, Tensor]:
         image, fitting = read_with_background(path, background_path, align, read_background)
@@ -209,7 +215,7 @@ def _matte_video(
 ) -> list[Path]:
     info, targets = read_video_info(source, deinterlace), results.targets(source.stem, video=True)
     refuse_overwriting(targets.values(), [source, _one_background(background)])
-    empty = read_image(background)
+    empty = read_photograph(background)
     shown = _reference_frame(read_frames(source, decoder), empty)
     fitting = model.upload(fitting_background(shown, empty, source, background, align))
 
@@ -254,14 +260,14 @@ def _reference_frame(frames: Iterator[Frame], background: np.ndarray) -> np.ndar
 
 
 def read_with_background(
-    path: Path, background_path: Path, align: Align, read_background: Callable[[Path], np.ndarray] = read_image
+    path: Path, background_path: Path, align: Align, read_background: Callable[[Path], np.ndarray] = read_photograph
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return an image and its background at the same size.
 
     Raises:
         MediaError: files that cannot be read, of different sizes, or with the same pixels.
     """
-    image, background = read_image(path), read_background(background_path)
+    image, background = read_photograph(path), read_background(background_path)
     if np.array_equal(image, background):
         raise MediaError(
             f"{path} and its background {background_path} have the same pixels, so that nobody is in front of it; "
@@ -284,7 +290,7 @@ def fitting_background(
 
     failure = None
     if align is not False:
-        aligned = align_background(to_uint8(source), to_uint8(background), STILL if align == "auto" else 0.0)
+        aligned = align_background(source, background, STILL if align == "auto" else 0.0)
         background, failure = aligned.background, aligned.message
         if align is True and failure:
             warnings.warn(f"{source_path.name}: {failure}", MattingWarning, stacklevel=3)

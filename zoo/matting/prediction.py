@@ -55,7 +55,7 @@ class PredictionSamples(Dataset):
     Example:
         >>> PredictionSamples(PredictionSet("me.png", "empty.png"))
         Traceback (most recent call last):
-        zoo.media.images.MediaError: data.predict.source is me.png, which is no folder; for one image or a video use ...
+        zoo.media.errors.MediaError: data.predict.source is me.png, which is no folder; for one image or a video use ...
     """
 
     def __init__(self, images: PredictionSet) -> None:
@@ -78,7 +78,7 @@ class PredictionSamples(Dataset):
 
     def _read(self, source: Path, background: Path, name: str) -> MattingBatch:
         pair = read_with_background(source, background, self.align)
-        image, captured = (to_tensor(each).contiguous() for each in pair)
+        image, captured = (to_tensor(each).contiguous().clamp(max=1) for each in pair)
         zeros = torch.zeros_like(image)
         return MattingBatch(source=image, background=captured, alpha=zeros[:1], foreground=zeros, name=[name])
 

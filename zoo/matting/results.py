@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -14,13 +14,17 @@ from torch import Tensor
 from zoo.core.errors import ZooError
 from zoo.matting.compose import composite
 from zoo.matting.parts import PATCH, MattingOutput, resize
-from zoo.media.images import cover, read_image, to_tensor, to_uint8, write_image
+from zoo.media.exr import import_openexr, to_linear, to_srgb
+from zoo.media.images import EXR, cover, read_image, to_tensor, to_uint8, write_image
 from zoo.media.run import ResultFiles
 from zoo.media.videos import Frame, LoopingVideo, VideoInfo, VideoWriter, is_video
 
 KINDS = ("alpha", "foreground", "rgba", "composite", "error", "refined")
 """Kinds of results: matte, straight colours, both in one file, foreground over a new background, error that the network
 expects, patches that it refined."""
+
+FORMATS = ("png", "png16", "exr")
+"""Formats of images: PNG of 8 or 16 bits, and EXR."""
 
 DEFAULT_NEW_BACKGROUND = "#78ff9b"
 """A light green that no skin or hair has."""
@@ -35,18 +39,18 @@ class MatteFiles(ResultFiles):
             background, the composite.
         new_background: background of composites, which it adds to `save`: an image, a colour (`#00ff00`, `green`) or,
             for videos, a video, which is repeated. Images and videos of another size are scaled to cover the source.
-        frames: save each frame of a video as a lossless PNG, `FOLDER/KIND/NAME/000000.png`.
+        frames: save each frame of a video as a lossless image, `FOLDER/KIND/NAME/000000.png`.
+        format: one of `FORMATS`, of images and frames; None takes `exr` for a file of that ending, otherwise `png`.
 
     Raises:
-        ZooError: unknown kind, a file where the folder should be, or a new background that is neither a file nor a
-            colour.
+        ZooError: unknown kind, a file where the folder should be, a new background that is neither a file nor a
+            colour, or EXR without the package that writes it.
 
     Example:
         >>> MatteFiles("out", ["alpha"], new_background="green").targets("me")["composite"].as_posix()
         'out/composite/me.png'
     """
 
-    endings = dict.fromkeys(KINDS, ".png")
     video_endings = dict.fromkeys(KINDS, ".mp4") | {"rgba": ".mov"}
     default = video_default = ("alpha", "composite")
 
@@ -56,7 +60,12 @@ class MatteFiles(ResultFiles):
         save: Sequence[str] | None = None,
         new_background: str | Path | None = None,
         frames: bool = False,
+        format: Literal["png", "png16", "exr"] | None = None,
     ) -> None:
+        self.format = format or ("exr" if Path(folder).suffix.lower() == EXR else "png")
+        if self.format == "exr":
+            import_openexr()
+        self.endings = dict.fromkeys(KINDS, EXR if self.format == "exr" else ".png")
         super().__init__(folder, save)
         if save is None:
             composites = new_background is not None or self.folder.suffix.lower() == ".mp4"
@@ -68,6 +77,16 @@ class MatteFiles(ResultFiles):
         if frames:
             self.video_endings = dict.fromkeys(KINDS, "")
 
+    def targets(self, name: str, video: bool = False) -> dict[str, Path]:
+        if video and not self.frames and self.format != "png":
+            raise ZooError(f"a video cannot be written as {self.format}; expected --frames, which writes its frames.")
+        return super().targets(name, video)
+
+    @property
+    def linear(self) -> bool:
+        """Whether results are composited in linear light."""
+        return self.format == "exr"
+
     @property
     def need_foreground(self) -> bool:
         """Whether a kind shows the foreground's colours; otherwise the model may leave them out."""
@@ -75,24 +94,26 @@ class MatteFiles(ResultFiles):
 
     def image(self, kind: str, output: MattingOutput, seconds: Fraction = Fraction(0)) -> np.ndarray:
         """Return one kind of result of the batch's first image, uint8 (H, W), (H, W, 3) or (H, W, 4)."""
-        background = self.new_background.at(seconds, output.alpha) if kind == "composite" else None
-        return to_uint8(render(output, kind, background))
+        return to_uint8(self._rendered(kind, output, seconds))
 
-    def write(self, kind: str, path: Path, output: MattingOutput) -> None:
+    def write(self, kind: str, path: Path, output: MattingOutput, seconds: Fraction = Fraction(0)) -> None:
         """Write one kind of result of an image."""
-        write_image(path, self.image(kind, output))
+        write_image(path, self._rendered(kind, output, seconds), 16 if self.format == "png16" else 8)
+
+    def _rendered(self, kind: str, output: MattingOutput, seconds: Fraction) -> Tensor:
+        background = self.new_background.at(seconds, output.alpha) if kind == "composite" else None
+        return render(output, kind, background, self.linear)
 
     @contextmanager
     def frame_writer(self, kind: str, path: Path, info: VideoInfo) -> Iterator[Callable[[int, Frame, Any], None]]:
         """Write one kind of result of a video, see `zoo.media.run.FrameWriter`."""
         if self.frames:
-            yield lambda number, frame, output: self._write_frame(path / f"{number:06d}.png", kind, frame, output)
+            yield lambda number, frame, output: self.write(
+                kind, path / f"{number:06d}{self.endings[kind]}", output, frame.seconds
+            )
             return
         with VideoWriter(path, info, transparent=kind == "rgba") as video:
             yield lambda number, frame, output: video.write(self.image(kind, output, frame.seconds), frame)
-
-    def _write_frame(self, path: Path, kind: str, frame: Frame, output: MattingOutput) -> None:
-        write_image(path, self.image(kind, output, frame.seconds))
 
 
 class NewBackground:
@@ -145,13 +166,14 @@ class NewBackground:
         return self._prepared
 
 
-def render(output: MattingOutput, kind: str, new_background: Tensor | None = None) -> Tensor:
-    """Return one of `KINDS` as an image (C, H, W) in [0, 1], of the batch's first image.
+def render(output: MattingOutput, kind: str, new_background: Tensor | None = None, linear: bool = False) -> Tensor:
+    """Return one of `KINDS` as an image (C, H, W) in sRGB, of the batch's first image.
 
     Args:
         output: of a network.
         kind: one of `KINDS`.
         new_background: (1, 3, H, W) or (1, 3, 1, 1), for a `composite`.
+        linear: composite in linear light.
 
     Example:
         >>> one = torch.ones(1, 1, 8, 8)
@@ -170,7 +192,10 @@ def render(output: MattingOutput, kind: str, new_background: Tensor | None = Non
     elif kind == "composite":
         if new_background is None:
             raise ZooError("a composite needs a new background; got none.")
-        image = composite(output.foreground[:1].float(), alpha.float(), new_background)
+        colours = output.foreground[:1].float(), new_background
+        over, under = (to_linear(each) for each in colours) if linear else colours
+        image = composite(over, alpha.float(), under)
+        image = to_srgb(image) if linear else image
     elif kind == "error":
         image = resize(output.error[:1], (height, width))
     elif kind == "refined":

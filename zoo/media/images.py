@@ -1,14 +1,17 @@
 """Image files, read and written without loss, and conversion between arrays and tensors.
 
 *Reading* returns the image upright (EXIF or XMP orientation applied) and in sRGB, as uint8, or as float32 in [0, 1]
-when the file holds 16 bits, so that no value is truncated. *Writing* makes PNG files, rounds, and is atomic. A bad file
-raises a `MediaError`; a file that is read in part gives a `MediaWarning`.
+when the file holds 16 bits, so that no value is truncated. *Writing* makes PNG or EXR files and is atomic. A bad file
+raises a `MediaError`; a file that is read in part gives a `MediaWarning`. EXR files are converted from linear light to
+sRGB and back.
 """
 
 import math
 import os
 import struct
+import sys
 import warnings
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache, lru_cache
@@ -23,6 +26,8 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from zoo.core.errors import ZooError
 from zoo.core.files import replacing
+from zoo.media.errors import MediaError, MediaWarning
+from zoo.media.exr import read_exr, read_exr_info, to_srgb, write_exr
 
 if TYPE_CHECKING:
     import torch
@@ -38,9 +43,11 @@ FORMATS = {
     "TIFF": (".tif", ".tiff"),
     "HEIF": (".heic", ".heif"),
 }
-"""The formats that are read, by Pillow's names, with their file endings. HEIF needs the `heic` extra."""
+"""The formats that Pillow reads, by its names, with their file endings. HEIF needs the `heic` extra."""
+EXR = ".exr"
+"""File ending of OpenEXR, which needs the `exr` extra."""
 
-EXTENSIONS = frozenset(ending for endings in FORMATS.values() for ending in endings)
+EXTENSIONS = frozenset(ending for endings in FORMATS.values() for ending in endings) | {EXR}
 """File endings of images, in lower case; upper case counts too."""
 
 LIMIT = "ZOO_MAX_IMAGE_MB"
@@ -52,18 +59,13 @@ Mode = Literal["RGB", "L", "RGBA"]
 NOT_FINITE = "an image to write holds values that are not finite (NaN or infinity): the model that made it is broken."
 
 _READABLE = {"1", "L", "LA", "La", "P", "PA", "RGB", "RGBX", "RGBA", "RGBa", "I;16", "I;16B", "I"}
-_LOW_BYTES = {"RGB;16B": "RGB;16L", "RGBA;16B": "RGBA;16L"}
+_SWAPPED = {"B": "L", "L": "B", "N": "B" if sys.byteorder == "little" else "L"}
+"""The other byte order of big-endian, little-endian and native values."""
+_LOW_BYTES = {f"{mode};16{order}": f"{mode};16{other}" for mode in ("RGB", "RGBA") for order, other in _SWAPPED.items()}
+_STRAIGHT = ("Comment", "straight alpha: colours are not premultiplied")
 _ORIENTATION = 0x0112  # the EXIF and TIFF tag
 _INTEROPERABILITY = 0xA005  # the EXIF tag
 _BITS_PER_SAMPLE = 258  # the TIFF tag
-
-
-class MediaError(ZooError):
-    """Images or videos that cannot be used: a bad or missing file or folder, or a missing decoder."""
-
-
-class MediaWarning(UserWarning):
-    """A file or folder of which not everything is used; the message says what was left out."""
 
 
 def read_image(path: str | Path, mode: Mode = "RGB", least: int | None = None) -> np.ndarray:
@@ -76,13 +78,30 @@ def read_image(path: str | Path, mode: Mode = "RGB", least: int | None = None) -
             that is enough, which is several times faster. None decodes everything.
 
     Returns:
-        (H, W, 3), (H, W) or (H, W, 4); uint8, or float32 in [0, 1] (value / 65535) when the file holds 16 bits.
+        (H, W, 3), (H, W) or (H, W, 4); uint8, or float32 in [0, 1] (value / 65535) when the file holds 16 bits or is
+        an EXR, whose highlights are clipped.
 
     Raises:
         MediaError: the file is missing, empty, no image, truncated, in CMYK or another colour model, or lacks the
             channels of `mode`.
     """
     path = Path(path)
+    if path.suffix.lower() == EXR:
+        return _as_mode(path, _read_exr(path, mode).clip(0, 1), mode)
+    return _as_mode(path, _decoded(path, mode, least), mode)
+
+
+def read_photograph(path: str | Path) -> np.ndarray:
+    """Return an image to work on: as `read_image`, but an EXR keeps its highlights above 1. Warns of transparency."""
+    path = Path(path)
+    pixels = _read_exr(path, "RGB") if path.suffix.lower() == EXR else _decoded(path, "RGB")
+    if pixels.ndim == 3 and pixels.shape[2] == 4 and pixels[:, :, 3].min() < (255 if pixels.dtype == np.uint8 else 1):
+        _warn(f"{path} has an alpha channel, which is not used: its straight colours are taken as an opaque image.")
+    return _as_mode(path, pixels, "RGB")
+
+
+def _decoded(path: Path, mode: Mode, least: int | None = None) -> np.ndarray:
+    """Return the upright pixels (H, W) or (H, W, C) of a file that Pillow reads, see `read_image`."""
     with _opened(path) as image:
         if image.mode not in _READABLE or (image.mode == "I" and image.format != "PNG"):
             raise MediaError(
@@ -93,7 +112,7 @@ def read_image(path: str | Path, mode: Mode = "RGB", least: int | None = None) -
             ratio = least / min(image.size)
             image.draft(None, (math.ceil(image.width * ratio), math.ceil(image.height * ratio)))
         deep = _has_16_bit_colour(path, image)  # before decoding, which discards the layout of the file
-        _check_size(path, image, deep)
+        _check_size(path, *image.size, len(image.getbands()) * (4 if deep or image.mode.startswith("I") else 1))
         _warn_of_more_images(path, image)
         image.load()
         if deep:
@@ -106,7 +125,29 @@ def read_image(path: str | Path, mode: Mode = "RGB", least: int | None = None) -
             pixels = _in_srgb(path, image, pixels)
         # Pillow rotates a TIFF by itself
         orientation = 1 if isinstance(image, TiffImageFile) else _orientation(path, image)
-    return _as_mode(path, _rotated(pixels, orientation), mode)
+    return _rotated(pixels, orientation)
+
+
+def _read_exr(path: Path, mode: Mode) -> np.ndarray:
+    """Return straight sRGB colours (H, W, 3 or 4), or with `L` the channels as they are stored; float32, 0 and more."""
+    info = read_exr_info(path)
+    for size in ((info.width, info.height), info.stored):
+        _check_size(path, *size, 4 * len(info.channels))
+    if info.parts > 1:
+        _warn(f"{path} holds {info.parts} parts, of which only the first is read.")
+    if info.other_primaries and mode != "L":
+        _warn(f"{path} has other primaries than Rec. 709, which are taken as Rec. 709: its colours become paler.")
+    stored = read_exr(path)
+    if mode == "L":
+        return stored
+    if stored.shape[2] == 1:
+        raise MediaError(
+            f"{path} holds the single channel {info.channels[0]}; expected R, G and B: save it as an image in colour."
+        )
+    colours, alpha = stored[:, :, :3], stored[:, :, 3:].clip(0, 1)
+    if alpha.size:  # where alpha is 0, there are no straight colours
+        colours = np.divide(colours, alpha, out=colours.copy(), where=alpha > 0)
+    return np.concatenate([to_srgb(colours.clip(min=0)), alpha], axis=2)
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
@@ -116,9 +157,11 @@ def image_size(path: str | Path) -> tuple[int, int]:
         MediaError: the file is missing, empty or no image.
     """
     path = Path(path)
+    if path.suffix.lower() == EXR:
+        return read_exr_info(path)[:2]
     with _opened(path) as image:
         if isinstance(image, PngImageFile) and _has_text_after_pixels(path):
-            _check_size(path, image, deep=False)
+            _check_size(path, *image.size, len(image.getbands()))
             image.load()
         width, height = image.size
         # Pillow swaps the sides of a TIFF where the tag says so, but not where XMP does
@@ -178,17 +221,28 @@ def to_uint8(image: "np.ndarray | Tensor") -> np.ndarray:
     Raises:
         ValueError: another shape, or values that are not finite.
     """
-    array = image if isinstance(image, np.ndarray) else _from_tensor(image)
+    array = _checked(image if isinstance(image, np.ndarray) else _from_tensor(image))
+    return array if array.dtype == np.uint8 else np.rint(array.clip(0, 1) * 255).astype(np.uint8)
+
+
+def _to_float(image: "np.ndarray | Tensor") -> np.ndarray:
+    """Return an image as `to_uint8` does, but float32 and neither rounded nor clipped."""
+    array = _checked(image if isinstance(image, np.ndarray) else _from_tensor(image, rounded=False))
+    return array.astype(np.float32) / 255 if array.dtype == np.uint8 else array
+
+
+def _checked(array: np.ndarray) -> np.ndarray:
+    """Return an image (H, W) or (H, W, 3 or 4) as uint8 or finite float32."""
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[:, :, 0]
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
-        raise ValueError(f"expected an image with 1, 3 or 4 channels, got one of shape {tuple(image.shape)}.")
+        raise ValueError(f"expected an image with 1, 3 or 4 channels, got one of shape {array.shape}.")
     if array.dtype == np.uint8:
         return array
     array = array.astype(np.float32)
     if not np.isfinite(array).all():
         raise ValueError(NOT_FINITE)
-    return np.rint(array.clip(0, 1) * 255).astype(np.uint8)
+    return array
 
 
 def cover(
@@ -203,25 +257,61 @@ def cover(
     return tv.center_crop(tv.resize(image, target, InterpolationMode(interpolation), antialias=True), [height, width])
 
 
-def write_image(path: str | Path, image: "np.ndarray | Tensor") -> Path:
-    """Write a PNG atomically; missing folders are created, an existing file is replaced.
+def write_image(path: str | Path, image: "np.ndarray | Tensor", bits: Literal[8, 16] = 8) -> Path:
+    """Write a PNG or EXR atomically; missing folders are created, an existing file is replaced.
+
+    A PNG holds straight colours in sRGB. An EXR holds half floats in linear light, premultiplied by alpha.
 
     Args:
-        path: ends in `.png`.
-        image: as for `to_uint8`.
+        path: ends in `.png` or `.exr`.
+        image: as for `to_uint8`, in sRGB. An EXR keeps values above 1.
+        bits: of each value of a PNG.
+
+    Example:
+        >>> from tempfile import mkdtemp
+        >>> path = write_image(f"{mkdtemp()}/a.png", np.full((2, 2, 3), 0.3), bits=16)
+        >>> float(read_image(path)[0, 0, 0])
+        0.2999923825263977
     """
     path = Path(path)
-    if path.suffix.lower() != ".png":
+    if path.suffix.lower() not in (".png", EXR):
         raise ValueError(
-            f"images are written as PNG, which is lossless; expected a name ending in .png, got {path.name}."
+            "images are written as PNG, which is lossless, or EXR; expected a name ending in .png or .exr, got "
+            f"{path.name}."
         )
+    if path.suffix.lower() == EXR:
+        write_exr(path, _to_float(image))
+        return path
+    if bits == 16:
+        pixels = np.rint(_to_float(image).clip(0, 1) * 65535).astype(np.uint16)
+        with replacing(path) as temporary:
+            temporary.write_bytes(_encode_16_bit_png(pixels))
+        return path
     pixels = to_uint8(image)
     colour_space = PngInfo()
     if pixels.ndim == 3:
         colour_space.add(b"sRGB", b"\0")
+    if pixels.ndim == 3 and pixels.shape[2] == 4:
+        colour_space.add_text(*_STRAIGHT)
     with replacing(path) as temporary:
         Image.fromarray(pixels).save(temporary, format="PNG", pnginfo=colour_space)
     return path
+
+
+def _encode_16_bit_png(pixels: np.ndarray) -> bytes:
+    """Return a PNG of uint16 (H, W) or (H, W, 3 or 4), which Pillow cannot write: each row as differences, deflated."""
+    rows = np.ascontiguousarray(pixels, ">u2").view(np.uint8).reshape(len(pixels), -1)
+    above = np.concatenate([np.zeros_like(rows[:1]), rows[:-1]])
+    filtered = np.concatenate([np.full((len(rows), 1), 2, np.uint8), rows - above], axis=1)  # 2: difference from above
+    channels = 1 if pixels.ndim == 2 else pixels.shape[2]
+    header = struct.pack(">IIBBBBB", pixels.shape[1], pixels.shape[0], 16, {1: 0, 3: 2, 4: 6}[channels], 0, 0, 0)
+    text = "\0".join(_STRAIGHT).encode("latin-1")
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(filtered.tobytes(), 4)), (b"IEND", b"")]
+    chunks[1:1] = [(b"sRGB", b"\0")] * (channels > 1) + [(b"tEXt", text)] * (channels == 4)
+    packed = (
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(packed)
 
 
 @cache
@@ -268,14 +358,13 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         ) from error
 
 
-def _check_size(path: Path, image: Image.Image, deep: bool) -> None:
+def _check_size(path: Path, width: int, height: int, pixel_bytes: int) -> None:
     """Raise a MediaError before the memory is used where the pixels would take more than the limit."""
     limit = int(os.environ.get(LIMIT) or DEFAULT_LIMIT)
-    bytes_per_value = 4 if deep or image.mode.startswith("I") else 1
-    needed = math.ceil(image.width * image.height * len(image.getbands()) * bytes_per_value / 1e6)
+    needed = math.ceil(width * height * pixel_bytes / 1e6)
     if needed > limit:
         raise MediaError(
-            f"{path} has {image.width}×{image.height} pixels, which take {needed} MB; expected at most {limit} MB: "
+            f"{path} has {width}×{height} pixels, which take {needed} MB; expected at most {limit} MB: "
             f"{_raise_limit(needed)}"
         )
 
@@ -386,32 +475,40 @@ def _srgb_transform(profile: bytes, grey: bool) -> ImageCms.ImageCmsTransform | 
 
 def _has_16_bit_colour(path: Path, image: Image.Image) -> bool:
     """Return whether pixels have 3 or 4 channels of 16 bits, of which Pillow returns only the high byte."""
+    if not isinstance(image, PngImageFile | TiffImageFile) or image.mode not in ("RGB", "RGBA") or not image.tile:
+        return False
+    layout = _layout(image.tile[0])
+    deep = layout.endswith(";16B")
     if isinstance(image, TiffImageFile):
-        deep = image.mode in ("RGB", "RGBA") and 16 in image.tag_v2.get(_BITS_PER_SAMPLE, ())
-        layout = "TIFF"
-    else:
-        layout = str(image.tile[0][3]) if isinstance(image, PngImageFile) and image.tile else ""
-        deep = layout.endswith(";16B") and image.mode in ("RGB", "RGBA")
+        deep = 16 in image.tag_v2.get(_BITS_PER_SAMPLE, ())
     if deep and layout not in _LOW_BYTES:
         raise MediaError(
-            f"{path} holds 16-bit colour as {layout}; expected 8 bits, or a PNG of RGB or RGBA: save it as such a PNG."
+            f"{path} holds 16-bit colour as {layout}, such as separate planes or premultiplied alpha; expected 8 bits, "
+            "or a PNG or TIFF of RGB or RGBA: save it as such a PNG."
         )
     return deep
 
 
-def _read_16_bit_colour(path: Path) -> np.ndarray:
-    """Return (H, W, 3 or 4) in [0, 1], from a PNG.
+def _layout(tile: Any) -> str:
+    """Return Pillow's name of the layout of a tile of a file."""
+    return str(tile.args[0] if isinstance(tile.args, tuple) else tile.args)
 
-    Pillow decodes 16-bit colour to its high byte (`RGB;16B`: big-endian), and to its low byte when the layout is set to
-    the other byte order. Two passes make the exact value.
+
+def _read_16_bit_colour(path: Path) -> np.ndarray:
+    """Return (H, W, 3 or 4) in [0, 1], from a PNG or TIFF.
+
+    Pillow decodes 16-bit colour to its high byte, and to its low byte when the layout is set to the other byte order.
+    Two passes make the exact value.
     """
-    with Image.open(path, formats=("PNG",)) as image:
+    with Image.open(path, formats=("PNG", "TIFF")) as image:
         values = np.asarray(image).astype(np.uint16)
     values <<= 8
-    with Image.open(path, formats=("PNG",)) as image:
+    with Image.open(path, formats=("PNG", "TIFF")) as image:
         header: Any = image
-        codec, extents, offset, layout = header.tile[0]
-        header.tile = [(codec, extents, offset, _LOW_BYTES[layout])]
+        for number, tile in enumerate(header.tile):
+            low = _LOW_BYTES[_layout(tile)]
+            arguments = (low, *tile.args[1:]) if isinstance(tile.args, tuple) else low
+            header.tile[number] = tile._replace(args=arguments)
         values |= np.asarray(image)
     return _to_unit(values)
 
@@ -453,12 +550,13 @@ def _as_mode(path: Path, pixels: np.ndarray, mode: Mode) -> np.ndarray:
     return np.ascontiguousarray(colour[:, :, 0])
 
 
-def _from_tensor(tensor: "Tensor") -> np.ndarray:
+def _from_tensor(tensor: "Tensor", rounded: bool = True) -> np.ndarray:
     if tensor.ndim != 3:
         raise ValueError(f"expected an image of shape (C, H, W), got a tensor of shape {tuple(tensor.shape)}.")
     tensor = tensor.detach()
-    if tensor.is_floating_point():  # on its device: bytes are a quarter to move
+    if tensor.is_floating_point():
         tensor = tensor.float()
+    if tensor.is_floating_point() and rounded:  # on its device: bytes are a quarter to move
         if not all(end.isfinite() for end in tensor.aminmax()):
             raise ValueError(NOT_FINITE)
         tensor = tensor.mul(255).round_().clamp_(0, 255).byte()

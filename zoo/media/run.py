@@ -43,7 +43,7 @@ class ResultFiles:
         ZooError: unknown kind, or a file where the folder should be.
     """
 
-    endings: ClassVar[Mapping[str, str]]
+    endings: Mapping[str, str]
     """Ending of each kind's files."""
     video_endings: Mapping[str, str]
     """The same for videos; "" is a folder with a file per frame."""

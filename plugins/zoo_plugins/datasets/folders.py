@@ -90,7 +90,7 @@ class CutoutFolder(BackgroundFolder):
     Example:
         >>> CutoutFolder("cutouts", "nowhere")
         Traceback (most recent call last):
-        zoo.media.images.MediaError: nowhere is not a folder; expected a folder of images: check the path.
+        zoo.media.errors.MediaError: nowhere is not a folder; expected a folder of images: check the path.
     """
 
     def __init__(self, root: str, backgrounds: str, premultiplied: bool = False) -> None:

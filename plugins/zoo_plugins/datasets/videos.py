@@ -45,7 +45,7 @@ class VideoMattes(BackgroundFolder):
     Example:
         >>> VideoMattes("nowhere", ".")  # doctest: +IGNORE_EXCEPTION_DETAIL
         Traceback (most recent call last):
-        zoo.media.images.MediaError: nowhere is not a folder; expected one with fgr/ and pha/ in it: check the path.
+        zoo.media.errors.MediaError: nowhere is not a folder; expected one with fgr/ and pha/ in it: check the path.
     """
 
     def __init__(
