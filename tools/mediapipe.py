@@ -1,15 +1,18 @@
 """Convert MediaPipe's networks from npm packages into safetensors files.
 
 - `blazeface`: the short-range face detector (229 KB), from `@mediapipe/face_mesh`, for `zoo_plugins/weights`;
-- `facemesh`: the 468 points of a face (1.2 MB), from the same package, for `FaceMesh(checkpoint=FILE)`.
+- `facemesh`: the 468 points of a face (1.2 MB), from the same package, for `FaceMesh(checkpoint=FILE)`;
+- `selfie`: the segmentation of people (213 KB), from `@mediapipe/selfie_segmentation`, for `zoo_plugins/weights`.
 
 All are Apache-2.0, The MediaPipe Authors. The converted network is compared with the original, which `ai-edge-litert`
-runs.
+runs. The last layer of `selfie`, which is MediaPipe's own, is compared with NumPy.
 
     pip install tflite ai-edge-litert
     npm pack @mediapipe/face_mesh@0.4.1657299874
     python tools/mediapipe.py blazeface mediapipe-face_mesh-0.4.1657299874.tgz blazeface.safetensors
     python tools/mediapipe.py facemesh mediapipe-face_mesh-0.4.1657299874.tgz facemesh.safetensors
+    npm pack @mediapipe/selfie_segmentation@0.1.1675465747
+    python tools/mediapipe.py selfie mediapipe-selfie_segmentation-0.1.1675465747.tgz selfie.safetensors
 """
 
 import argparse
@@ -26,7 +29,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from zoo_plugins.mediapipe import INPUT, MESH_SIDE, MESH_STRIDES, BlazeNetwork, FaceMesh
+from zoo_plugins.mediapipe import INPUT, MESH_SIDE, MESH_STRIDES, SELFIE_SIDE, BlazeNetwork, FaceMesh, SelfieNetwork
 
 LARGEST_DIFFERENCE = 1e-4
 """Allowed between the original's outputs and ours, relative to the largest output; weights are half precision."""
@@ -35,12 +38,16 @@ LARGEST_DIFFERENCE = 1e-4
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("network", choices=["blazeface", "facemesh"])
+    parser.add_argument("network", choices=["blazeface", "facemesh", "selfie"])
     parser.add_argument("package", type=Path, help="the downloaded tarball")
     parser.add_argument("output", type=Path, help="the safetensors file to write")
     arguments = parser.parse_args()
     if arguments.network == "blazeface":
         network, difference = converted_blazeface(packed_asset(arguments.package, "face_detection_short_range.tflite"))
+    elif arguments.network == "selfie":
+        with tarfile.open(arguments.package) as archive:
+            model = archive.extractfile("package/selfie_segmentation.tflite").read()  # type: ignore[union-attr]
+        network, difference = converted_selfie(model)
     else:
         network, difference = converted_facemesh(packed_asset(arguments.package, "face_landmark.tflite"))
     state = {name: value.half().contiguous() for name, value in network.state_dict().items()}
@@ -74,6 +81,43 @@ def converted_facemesh(model: bytes) -> tuple[nn.Module, float]:
         return (network.points(features),)
 
     return network, compare(model, points, MESH_SIDE, (0.0, 1.0))
+
+
+def converted_selfie(model: bytes) -> tuple[nn.Module, float]:
+    """Return the segmentation with the file's weights, and its largest relative difference from the original."""
+    network = SelfieNetwork().eval()
+    values = constants(model)
+    fill(network, values)
+
+    def features(image: Tensor) -> tuple[Tensor, ...]:
+        return (network.features(image).permute(0, 2, 3, 1),)
+
+    difference = compare(without_last_layer(model), features, SELFIE_SIDE, (0.0, 1.0))
+    kernel, bias = values[-2:]
+    sample = np.random.default_rng(0).uniform(0, 1, (16, 128, 128)).astype(np.float32)
+    squares = np.einsum("cyx,chw->hywx", kernel[:, 0], sample).reshape(256, 256) + bias  # each pixel becomes 2×2
+    with torch.no_grad():
+        own = network.last(torch.from_numpy(sample)).numpy()[0]
+    return network, max(difference, float(np.abs(own - squares).max() / np.abs(squares).max()))
+
+
+def without_last_layer(model: bytes) -> bytes:
+    """Return the model up to its last layer, an operator of MediaPipe that no other interpreter knows."""
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+
+    graph = schema.ModelT.InitFromObj(schema.Model.GetRootAs(model, 0))
+    subgraph = graph.subgraphs[0]
+    last = next(
+        number
+        for number, each in enumerate(subgraph.operators)
+        if graph.operatorCodes[each.opcodeIndex].customCode is not None
+    )
+    subgraph.outputs = [subgraph.operators[last].inputs[0]]
+    subgraph.operators = subgraph.operators[:last]
+    builder = flatbuffers.Builder(len(model))
+    builder.Finish(graph.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
 
 
 def packed_asset(package: Path, name: str) -> bytes:
@@ -124,7 +168,7 @@ def constants(model: bytes, output: int | None = None) -> list[NDArray[np.float3
             halves[int(operator.OutputsAsNumpy()[0])] = inputs[0]
         elif kind == tflite.BuiltinOperator.CONV_2D:
             found += [value(inputs[1]).transpose(0, 3, 1, 2), value(inputs[2])]
-        elif kind == tflite.BuiltinOperator.DEPTHWISE_CONV_2D:
+        elif kind in (tflite.BuiltinOperator.DEPTHWISE_CONV_2D, tflite.BuiltinOperator.CUSTOM):  # or transposed
             found += [value(inputs[1]).transpose(3, 0, 1, 2), value(inputs[2])]
         elif kind == tflite.BuiltinOperator.PRELU:
             found.append(value(inputs[1]).reshape(-1))

@@ -1,7 +1,8 @@
-"""Networks of MediaPipe in PyTorch: the face detector BlazeFace, and the face mesh as a backbone for heads.
+"""Networks of MediaPipe in PyTorch: a face detector, a face mesh as a backbone for heads, a segmentation of people.
 
-Both consist of blocks of a depthwise and a pointwise convolution beside a shortcut, with TensorFlow's padding. The
-weights (Apache-2.0, The MediaPipe Authors) come from `tools/mediapipe.py`; batch norms are fused into the convolutions.
+The first two consist of blocks of a depthwise and a pointwise convolution beside a shortcut, the last one is a
+MobileNetV3 with a small decoder; all have TensorFlow's padding. The weights (Apache-2.0, The MediaPipe Authors) come
+from `tools/mediapipe.py`; batch norms are fused into the convolutions.
 """
 
 from collections.abc import Sequence
@@ -28,6 +29,22 @@ MESH_SIDE = 192
 MESH_STAGES = ((16, 16, 16), (32, 32, 32), (64, 64, 64), (128, 128, 128), (128, 128, 128))
 """Channels after each block, by stride: 2, 4, 8, 16, 32."""
 MESH_STRIDES = (2, 4, 8, 16, 32)
+SELFIE_SIDE = 256
+"""Side in pixels of the square that the segmentation of people sees."""
+SELFIE_BLOCKS: tuple[tuple[int, int, int, int, int, type[nn.Module]], ...] = (
+    (16, 16, 3, 2, 8, nn.ReLU),
+    (72, 24, 3, 2, 0, nn.ReLU),
+    (88, 24, 3, 1, 0, nn.ReLU),
+    (96, 32, 5, 2, 24, nn.Hardswish),
+    (128, 32, 5, 1, 32, nn.Hardswish),
+    (128, 32, 5, 1, 32, nn.Hardswish),
+    (96, 32, 5, 1, 24, nn.Hardswish),
+    (96, 32, 5, 1, 24, nn.Hardswish),
+)
+"""Its blocks: inner channels, channels of the result, kernel size, stride, channels of the gate or 0, activation."""
+SELFIE_SKIPS = (2, 0)
+"""Blocks whose result the decoder joins, coarsest first; last comes the stem's."""
+
 WINDOW_TOP, WINDOW_LEFT, WINDOW = 0.16, 0.08, 0.84
 """The part of a head's crop that shows the face, as fractions of its side; the window is a square. A face then fills
 about as much of it as in the crops that the face mesh was made for."""
@@ -225,3 +242,85 @@ def window(crops: Tensor) -> Tensor:
     top, left = round(WINDOW_TOP * height), round(WINDOW_LEFT * width)
     part = crops[:, :, top : top + round(WINDOW * height), left : left + round(WINDOW * width)]
     return F.interpolate(part, (height, width), mode="bilinear", align_corners=False)
+
+
+class Gate(nn.Module):
+    """A weight in (0, 1) for each channel, from the mean of the features (squeeze and excitation)."""
+
+    def __init__(self, channels: int, inner: int) -> None:
+        super().__init__()
+        self.inner, self.outer = nn.Conv2d(channels, inner, 1), nn.Conv2d(inner, channels, 1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return self.outer(F.relu(self.inner(features.mean((2, 3), keepdim=True)))).sigmoid()
+
+
+class SelfieBlock(nn.Module):
+    """A block of MobileNetV3: expanded, convolved depthwise, gated, projected; with a shortcut where sizes allow."""
+
+    def __init__(
+        self, inputs: int, inner: int, outputs: int, kernel: int, stride: int, gate: int, activation: type[nn.Module]
+    ) -> None:
+        super().__init__()
+        self.stride = stride
+        self.expand = nn.Conv2d(inputs, inner, 1)
+        self.depthwise = nn.Conv2d(inner, inner, kernel, stride, groups=inner)
+        self.gate = Gate(inner, gate) if gate else None
+        self.project = nn.Conv2d(inner, outputs, 1)
+        self.activation = activation()
+        self.shortcut = stride == 1 and inputs == outputs
+
+    def forward(self, features: Tensor) -> Tensor:
+        x = self.activation(self.expand(features))
+        x = self.activation(self.depthwise(padded(x, self.depthwise.kernel_size[0], self.stride)))
+        x = self.project(x if self.gate is None else x * self.gate(x))
+        return x + features if self.shortcut else x
+
+
+class SelfieDecoderBlock(nn.Module):
+    """Enlarges features twofold and joins them to finer ones, which are gated first."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.reduce = nn.Conv2d(inputs, outputs, 1)
+        self.gate = Gate(outputs, outputs)
+        self.pointwise = nn.Conv2d(outputs, outputs, 1)
+        self.depthwise = nn.Conv2d(outputs, outputs, 3, padding=1, groups=outputs)
+
+    def forward(self, features: Tensor, skip: Tensor) -> Tensor:
+        size = (skip.shape[-2], skip.shape[-1])
+        x = self.reduce(F.interpolate(features, size, mode="bilinear", align_corners=False))
+        x = F.relu(self.pointwise(skip * self.gate(skip + x) + x))
+        return x + F.relu(self.depthwise(x))
+
+
+class SelfieNetwork(nn.Module):
+    """MediaPipe's selfie segmentation, general model: (B, 3, 256, 256) in [0, 1] to (B, 1, 256, 256), 1 for people.
+
+    Example:
+        >>> SelfieNetwork()(torch.zeros(1, 3, 256, 256)).shape
+        torch.Size([1, 1, 256, 256])
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 16, 3, stride=2)
+        outputs = [16, *(block[1] for block in SELFIE_BLOCKS)]
+        self.blocks = nn.ModuleList(map(SelfieBlock, outputs, *zip(*SELFIE_BLOCKS, strict=True)))
+        self.local, self.context = nn.Conv2d(outputs[-1], 128, 1), nn.Conv2d(outputs[-1], 128, 1)
+        skips = [*(outputs[block + 1] for block in SELFIE_SKIPS), 16]
+        self.decoder = nn.ModuleList(map(SelfieDecoderBlock, [128, *skips], skips))
+        self.last = nn.ConvTranspose2d(16, 1, 2, stride=2)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.last(self.features(images)).sigmoid()
+
+    def features(self, images: Tensor) -> Tensor:
+        """Return the features (B, 16, 128, 128) of which the last layer makes the result."""
+        maps = [F.hardswish(self.stem(padded(images, 3, 2)))]
+        for block in self.blocks:
+            maps.append(block(maps[-1]))
+        x = F.relu(self.local(maps[-1])) * self.context(maps[-1].mean((2, 3), keepdim=True)).sigmoid()
+        for block, skip in zip(self.decoder, [*(maps[number + 1] for number in SELFIE_SKIPS), maps[0]], strict=True):
+            x = block(x, skip)
+        return x
