@@ -20,7 +20,9 @@ class PredictedError(ErrorMap):
         0.25
     """
 
-    def forward(self, coarse: Coarse, source: Tensor, background: Tensor, target: Tensor | None = None) -> Tensor:
+    def forward(
+        self, coarse: Coarse, source: Tensor, background: Tensor | None, target: Tensor | None = None
+    ) -> Tensor:
         return coarse.error
 
 
@@ -33,7 +35,9 @@ class AlphaUncertainty(ErrorMap):
         0.75
     """
 
-    def forward(self, coarse: Coarse, source: Tensor, background: Tensor, target: Tensor | None = None) -> Tensor:
+    def forward(
+        self, coarse: Coarse, source: Tensor, background: Tensor | None, target: Tensor | None = None
+    ) -> Tensor:
         return 4 * coarse.alpha * (1 - coarse.alpha)
 
 
@@ -51,13 +55,18 @@ class BackgroundDifference(ErrorMap):
         0.25
     """
 
+    needs_background = True
+
     def __init__(self, scale: float = 0.25) -> None:
         super().__init__()
         if scale <= 0:
             raise ValueError(f"BackgroundDifference(scale={scale}): expected a scale above 0.")
         self.scale = scale
 
-    def forward(self, coarse: Coarse, source: Tensor, background: Tensor, target: Tensor | None = None) -> Tensor:
+    def forward(
+        self, coarse: Coarse, source: Tensor, background: Tensor | None, target: Tensor | None = None
+    ) -> Tensor:
+        assert background is not None
         difference = (source - background).abs().mean(1, keepdim=True)
         difference = resize(difference, (coarse.alpha.shape[-2], coarse.alpha.shape[-1]))
         return ((difference / self.scale).clamp(max=1) - coarse.alpha).abs()
@@ -74,7 +83,9 @@ class EdgeError(ErrorMap):
         [[[[0.0, 0.0], [0.0, 0.0]]]]
     """
 
-    def forward(self, coarse: Coarse, source: Tensor, background: Tensor, target: Tensor | None = None) -> Tensor:
+    def forward(
+        self, coarse: Coarse, source: Tensor, background: Tensor | None, target: Tensor | None = None
+    ) -> Tensor:
         gradient = sobel(source.mean(1, keepdim=True)).square().sum(1, keepdim=True).sqrt()
         return F.avg_pool2d(gradient, PATCH, ceil_mode=True)
 
@@ -92,7 +103,9 @@ class OracleError(ErrorMap):
 
     needs_target = True
 
-    def forward(self, coarse: Coarse, source: Tensor, background: Tensor, target: Tensor | None = None) -> Tensor:
+    def forward(
+        self, coarse: Coarse, source: Tensor, background: Tensor | None, target: Tensor | None = None
+    ) -> Tensor:
         if self.training:
             raise ValueError(
                 "OracleError reads the true alpha and cannot train; train with PredictedError and use OracleError "
@@ -118,5 +131,7 @@ class NoError(ErrorMap):
 
     informative = False
 
-    def forward(self, coarse: Coarse, source: Tensor, background: Tensor, target: Tensor | None = None) -> Tensor:
+    def forward(
+        self, coarse: Coarse, source: Tensor, background: Tensor | None, target: Tensor | None = None
+    ) -> Tensor:
         return torch.ones_like(coarse.alpha)

@@ -37,6 +37,8 @@ def bgmv2(backbone: str) -> dict[str, Any]:
         backbone=timm_backbone(backbone, 16),
         context=spec("ASPP", width=256),
         decoder_width=256,
+        guide=spec("NoGuide"),
+        captured_background=True,
         error_map=spec("PredictedError"),
         selector=spec("TopK", patches=5000, fixed_count=False),
         refiner=spec("PatchRefiner", kernel_size=3),

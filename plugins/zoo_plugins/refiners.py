@@ -58,8 +58,13 @@ class PatchRefiner(Refiner):
         assert self.conv4.bias is not None
         nn.init.constant_(self.conv4.bias[:1], 0.5)  # alpha begins inside [0, 1], where the clamp lets gradients pass
 
+    def leave_out_background(self) -> None:
+        kernel_size = self.conv1.kernel_size[0]
+        self.conv1 = nn.Conv2d(32 + 4 + 3, 24, kernel_size, bias=False)
+        self.conv3 = nn.Conv2d(16 + 3, 12, kernel_size, bias=False)
+
     def forward(
-        self, source: Tensor, background: Tensor, coarse: Coarse, score: Tensor, patches: int | None
+        self, source: Tensor, background: Tensor | None, coarse: Coarse, score: Tensor, patches: int | None
     ) -> tuple[Tensor, Tensor, Tensor]:
         if self._may_tile(source):
             alpha, foreground, refined = self.tiled(source, background, coarse, score, patches)
@@ -81,7 +86,7 @@ class PatchRefiner(Refiner):
         return result[:, :1], result[:, 1:], refined
 
     def alpha(
-        self, source: Tensor, background: Tensor, coarse: Coarse, score: Tensor, patches: int | None
+        self, source: Tensor, background: Tensor | None, coarse: Coarse, score: Tensor, patches: int | None
     ) -> tuple[Tensor, Tensor]:
         if not self._may_tile(source):
             return super().alpha(source, background, coarse, score, patches)
@@ -99,7 +104,7 @@ class PatchRefiner(Refiner):
     def tiled(
         self,
         source: Tensor,
-        background: Tensor,
+        background: Tensor | None,
         coarse: Coarse,
         score: Tensor,
         patches: int | None,
@@ -185,7 +190,13 @@ class PatchRefiner(Refiner):
         return torch.where(everywhere, x.to(enlarged.dtype), enlarged), selected.to(score.dtype)
 
     def _train(
-        self, source: Tensor, background: Tensor, coarse: Coarse, score: Tensor, patches: int | None, enlarged: Tensor
+        self,
+        source: Tensor,
+        background: Tensor | None,
+        coarse: Coarse,
+        score: Tensor,
+        patches: int | None,
+        enlarged: Tensor,
     ) -> tuple[Tensor, Tensor]:
         """Dense without a bound, gathered with one: BatchNorm sees other pixels in each, so only the configuration may
         choose, never the data.
@@ -204,9 +215,12 @@ class PatchRefiner(Refiner):
         effective = selected[cells.image, 0, cells.row, cells.column].view(-1, 1, 1, 1)
         return write(enlarged, cells, torch.where(effective, after, before)), selected.to(score.dtype)
 
-    def _inputs(self, source: Tensor, background: Tensor, coarse: Coarse) -> tuple[Tensor, Tensor]:
-        """(B, 6, H, W): source and background; (B, 42, H/2, W/2): the coarse result and both images at half size."""
-        images = torch.cat([source, background], 1)
+    def _inputs(self, source: Tensor, background: Tensor | None, coarse: Coarse) -> tuple[Tensor, Tensor]:
+        """(B, 6, H, W): source and background; (B, 42, H/2, W/2): the coarse result and both images at half size.
+
+        Without background 3 and 39 channels.
+        """
+        images = source if background is None else torch.cat([source, background], 1)
         half = (images.shape[-2] // 2, images.shape[-1] // 2)
         features = resize(torch.cat([coarse.hidden, coarse.alpha, coarse.foreground], 1), half)
         return images, torch.cat([features, resize(images, half)], 1)
@@ -241,8 +255,11 @@ class NoRefiner(Refiner):
 
     refines = False
 
+    def leave_out_background(self) -> None:
+        pass
+
     def forward(
-        self, source: Tensor, background: Tensor, coarse: Coarse, score: Tensor, patches: int | None
+        self, source: Tensor, background: Tensor | None, coarse: Coarse, score: Tensor, patches: int | None
     ) -> tuple[Tensor, Tensor, Tensor]:
         size = (source.shape[-2], source.shape[-1])
         if coarse.alpha.shape[-2:] == size:

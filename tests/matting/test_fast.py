@@ -251,7 +251,7 @@ class OneConvolution(nn.Module):
         super().__init__()
         self.convolution = nn.Conv2d(6, 37, 3, padding=1)
 
-    def base(self, source: Tensor, background: Tensor) -> Coarse:
+    def base(self, source: Tensor, background: Tensor, guide: None = None) -> Coarse:
         x = self.convolution(torch.cat([source, background], 1))
         return Coarse(x[:, :1], x[:, 1:4], x[:, 4:5], x[:, 5:])
 

@@ -38,6 +38,7 @@ from zoo_plugins.fusions import (
     NoFusion,
     PyramidFusion,
 )
+from zoo_plugins.guides import MaskGuide, NoGuide, PersonGuide
 from zoo_plugins.head_models import OpenHead, ProceduralHead, SavedHead
 from zoo_plugins.landmark_branches import HeatmapLandmarks, NoLandmarks, PointLandmarks
 from zoo_plugins.losses.heads import (
@@ -69,6 +70,7 @@ from zoo.testing import (
     EngineContract,
     ErrorMapContract,
     FusionContract,
+    GuideContract,
     HeadAugmentationContract,
     HeadDatasetContract,
     HeadLossContract,
@@ -118,6 +120,10 @@ class TestBackbonesOfHeads(Each, BackboneContract):
     slow = ("test_can_be_exported",)
     in_channels, strides = 3, (4, 8, 16, 32)
     parts = {"TimmBackbone": lambda: TimmBackbone("test_resnet", output_stride=32), "FaceMesh": FaceMesh}
+
+
+class TestGuides(Each, GuideContract):
+    parts = {cls.__name__: cls for cls in (NoGuide, MaskGuide, PersonGuide)}
 
 
 class TestContexts(Each, ContextContract):

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
+from skimage import data
+from zoo_plugins.guides import PersonGuide
 from zoo_plugins.mediapipe import BlazeNetwork, FaceMesh, padded
 
 from tools.mediapipe import fill
@@ -51,3 +53,24 @@ def test_the_points_of_the_mesh_are_joined_to_the_last_features() -> None:
     assert torch.equal(points, points[..., :1, :1].expand_as(points))
     with pytest.raises(ValueError, match=r"FaceMesh has 3 input channels.*needs 6"):
         FaceMesh().build(6, (4, 8))
+
+
+ASTRONAUT = (
+    (0, 0, 0.1839, 0.7047, 0.3036, 0, 0, 0),
+    (0, 0, 0.5251, 1, 0.6434, 0, 0, 0),
+    (0.0005, 0.0305, 0.5991, 1, 0.1605, 0, 0, 0),
+    (0.0069, 0.5921, 1, 1, 0.7352, 0.0263, 0, 0),
+    (0.4191, 1, 1, 1, 1, 0.5640, 0, 0),
+    (0.6290, 1, 1, 1, 0.9657, 0.9001, 0.5904, 0.1187),
+    (0.8488, 1, 1, 1, 1, 0.9997, 1, 0.6782),
+    (0.8856, 0.9942, 0.9894, 0.9467, 0.9990, 0.9999, 1, 0.7977),
+)
+"""The mask of the original segmentation for the astronaut, run by ai-edge-litert: means of 8×8 squares."""
+
+
+def test_the_shipped_segmentation_computes_the_mask_of_the_original() -> None:
+    image = torch.from_numpy(data.astronaut().reshape(256, 2, 256, 2, 3).mean((1, 3))).permute(2, 0, 1)[None] / 255
+    with torch.no_grad():
+        mask = PersonGuide().double()(image)
+    squares = torch.nn.functional.avg_pool2d(mask, 32)[0, 0]
+    torch.testing.assert_close(squares, torch.tensor(ASTRONAUT, dtype=torch.double), atol=1e-3, rtol=0)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.matting.base_scale import fitting_scale
-from zoo.matting.net import MattingNetwork, Prepared, check_combination, check_images
+from zoo.matting.net import MattingNetwork, Prepared, check_combination
 from zoo.matting.parts import PATCH, Coarse, MattingOutput
 from zoo.training.fusing import fuse_batchnorm
 
@@ -78,17 +78,18 @@ class FastMatting(nn.Module):
         return next(self.network.parameters()).dtype
 
     @torch.no_grad()
-    def forward(self, source: Tensor, background: Tensor) -> MattingOutput:
+    def forward(self, source: Tensor, background: Tensor | None = None, hint: Tensor | None = None) -> MattingOutput:
         """Matte a batch, see `MattingNetwork`.
 
         Args:
             source: (B, 3, H, W) in [0, 1], any size.
             background: the same place without the foreground, same shape.
+            hint: (B, 1, H, W), for the guide.
         """
-        check_images(source, background, None)
+        background = self.network.check_inputs(source, background, hint=hint)
         scale = self.scale_for(source.shape[-2], source.shape[-1])
-        prepared = self._prepare(source, scale), self._prepare_background(background, scale)
-        return self.network.matte(*prepared, foreground=self.foreground)
+        prepared = None if background is None else self._prepare_background(background, scale)
+        return self.network.matte(self._prepare(source, scale), prepared, foreground=self.foreground, hint=hint)
 
     def scale_for(self, height: int, width: int) -> float:
         """Return the base scale for images of this size."""
@@ -105,9 +106,10 @@ class FastMatting(nn.Module):
         """Run everything that has weights, on an image as small as possible, with a patch to refine."""
         sides = (4 * PATCH, SMALL)
         whole, reduced = (torch.zeros(1, 3, side, side, device=self.device, dtype=self.dtype) for side in sides)
-        coarse = self.network.base(reduced, reduced)
+        behind = (whole, reduced) if self.network.captured_background else (None, None)
+        coarse = self.network.base(reduced, behind[1], reduced[:, :1] if self.network.guide.channels else None)
         score = whole.new_ones(1, 1, 4, 4)
-        self.network.refiner(whole, whole, coarse, score, 1)
+        self.network.refiner(whole, behind[0], coarse, score, 1)
 
     def _prepare_background(self, background: Tensor, scale: float) -> Prepared:
         if background.is_inference():  # such tensors do not count their changes
@@ -124,7 +126,7 @@ class FastMatting(nn.Module):
         return prepared._replace(reduced=prepared.reduced.contiguous(memory_format=torch.channels_last))
 
 
-def compiled_base(network: MattingNetwork) -> Callable[[Tensor, Tensor], Coarse]:
+def compiled_base(network: MattingNetwork) -> Callable[[Tensor, Tensor | None, Tensor | None], Coarse]:
     """Return the network's `base`, compiled at its first call for each of the first `COMPILED_SIZES` sizes.
 
     Raises:
@@ -136,13 +138,13 @@ def compiled_base(network: MattingNetwork) -> Callable[[Tensor, Tensor], Coarse]
     graph = torch.compile(plain, fullgraph=True, dynamic=False, options={"freezing": True, "triton.cudagraphs": True})
     sizes: set[torch.Size] = set()
 
-    def base(source: Tensor, background: Tensor) -> Coarse:
+    def base(source: Tensor, background: Tensor | None = None, guide: Tensor | None = None) -> Coarse:
         if source.shape not in sizes and len(sizes) == COMPILED_SIZES:
-            return plain(source, background)
+            return plain(source, background, guide)
         sizes.add(source.shape)
         torch.compiler.cudagraph_mark_step_begin()
         try:
-            coarse = graph(source, background)
+            coarse = graph(source, background, guide)
         except BackendCompilerFailed as error:
             raise ValueError(
                 f"torch could not compile the base network ({str(error).splitlines()[0]}); expected a C++ compiler, or "

@@ -46,10 +46,11 @@ class MattingWarning(MediaWarning):
 
 
 class Matting:
-    """Matting model ready for inference, called with an image and a captured background.
+    """Matting model ready for inference, called with an image and what else the model needs.
 
-    Both are arrays (H, W, 3), uint8 or float in [0, 1], or tensors (B, 3, H, W) in [0, 1], of one size. A background
-    with the values of the last one is not prepared again.
+    Image and background are arrays (H, W, 3), uint8 or float in [0, 1], or tensors (B, 3, H, W) in [0, 1]; a hint, the
+    rough mask for a network with a guide, has one channel (H, W). All are of one size. A background with the values of
+    the last one is not prepared again.
 
     Args:
         model: in eval mode; if it is a module, its device is used.

@@ -16,7 +16,7 @@ from zoo.matting.compose import composite, to_float
 from zoo.matting.metrics import matting_metrics
 from zoo.matting.net import ForegroundKind, MattingNetwork
 from zoo.matting.official_weights import to_network
-from zoo.matting.parts import PATCH, Context, ErrorMap, MattingBatch, MattingOutput, PatchSelector, Refiner
+from zoo.matting.parts import PATCH, Context, ErrorMap, Guide, MattingBatch, MattingOutput, PatchSelector, Refiner
 from zoo.matting.perturbation import Perturbation, perturb
 from zoo.matting.pictures import log_sheet, result_tiles
 from zoo.matting.prediction import save_prediction
@@ -55,6 +55,8 @@ class BackgroundMatting(TrainingModule):
         similarity: report PSNR and SSIM of alpha and composite, too.
         frozen: parts that training leaves as they are, by the names of the learning rates, such as `[backbone]`.
         checkpoint: weights to start from, ours or official ones; a part that the file does not hold starts fresh.
+        guide: rough mask of the foreground for the base network; null for `NoGuide` (official).
+        captured_background: false leaves the background out of base network and refiner.
 
     Example:
         >>> import zoo
@@ -85,9 +87,11 @@ class BackgroundMatting(TrainingModule):
         similarity: bool = False,
         frozen: list[str] | None = None,
         checkpoint: str | None = None,
+        guide: Guide | None = None,
+        captured_background: bool = True,
     ) -> None:
         parts = (backbone, error_map, selector, refiner)
-        network = MattingNetwork(*parts, foreground, base_scale, context, decoder_width)
+        network = MattingNetwork(*parts, foreground, base_scale, context, decoder_width, guide, captured_background)
         super().__init__(
             network,
             losses,
@@ -108,11 +112,12 @@ class BackgroundMatting(TrainingModule):
         return to_network(super().convert_state_dict(state), self.network.state_dict().keys())
 
     def compute(self, batch: MattingBatch) -> MattingOutput:
-        return self.network(batch.source, batch.background, batch.alpha)
+        return self.network(batch.source, batch.background, batch.alpha, batch.hint)
 
     def example(self, height: int, width: int) -> tuple[Tensor, ...]:
-        source, background, target = (torch.zeros(1, channels, height, width) for channels in (3, 3, 1))
-        return source, background, target  # the last for an error map that reads the true alpha
+        images = [torch.zeros(1, channels, height, width) for channels in (3, 3, 1, 1)]
+        # The true alpha is for an error map that reads it. Where a guide needs no hint, its own work counts.
+        return tuple(images if self.network.guide.needs_hint else images[:3])
 
     def drawn_example(self, height: int, width: int) -> tuple[Tensor, ...]:
         """Return a rendered person before a room, and the room as a camera captured it."""
@@ -122,7 +127,8 @@ class BackgroundMatting(TrainingModule):
         background = cover(to_float(dataset.background(0)), height, width)
         foreground, alpha = (center_crop(to_float(image), [height, width]) for image in dataset.matte(0)[:2])
         source = composite(foreground, alpha, background)
-        return source[None], perturb(background, Perturbation(), seed=0)[None], alpha[None]
+        images = source[None], perturb(background, Perturbation(), seed=0)[None], alpha[None]
+        return (*images, alpha[None]) if self.network.guide.needs_hint else images
 
     size_step = PATCH
 
@@ -214,7 +220,7 @@ class BackgroundMatting(TrainingModule):
     # Prediction
 
     def predict_step(self, batch: MattingBatch | ValueError, batch_idx: int) -> MattingOutput | ValueError:
-        return batch if isinstance(batch, ValueError) else self.network(batch.source, batch.background)
+        return batch if isinstance(batch, ValueError) else self.network(batch.source, batch.background, hint=batch.hint)
 
     def on_predict_start(self) -> None:
         self._unpredicted: list[ValueError] = []

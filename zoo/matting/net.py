@@ -1,4 +1,4 @@
-"""The matting network: backbone, context, decoder, error map, patch selector, refiner.
+"""The matting network: guide, backbone, context, decoder, error map, patch selector, refiner.
 
 Pure torch, built from its parts, and independent of training. With timm's `resnet50`, `resnet101` or `mobilenetv2_100`,
 `ASPP`, `PredictedError`, `TopK` and `PatchRefiner` it is BackgroundMattingV2, parameter for parameter and number for
@@ -14,11 +14,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from zoo.core.errors import ZooError
 from zoo.core.parts import Backbone
 from zoo.core.promises import check_built, check_features, check_output
 from zoo.core.seeding import random_stream, run_seed
-from zoo.core.spec import build
-from zoo.matting.parts import PATCH, Coarse, Context, ErrorMap, MattingOutput, PatchSelector, Refiner, resize
+from zoo.core.spec import build, place_of
+from zoo.matting.parts import PATCH, Coarse, Context, ErrorMap, Guide, MattingOutput, PatchSelector, Refiner, resize
 
 STRIDES = (2, 4, 8, 16)
 ForegroundKind = Literal["residual", "direct"]
@@ -43,10 +44,10 @@ class Prepared(NamedTuple):
 
 
 class MattingNetwork(nn.Module):
-    """Computes alpha and foreground from source and captured background (paper, section 3).
+    """Computes alpha and foreground from source and captured background (paper, section 3), or from a guide instead.
 
     Args:
-        backbone: features at strides 2, 4, 8 and 16 of the six channels source and background.
+        backbone: features at strides 2, 4, 8 and 16 of source, background and guide, seven channels at most.
         error_map: where the coarse alpha is likely wrong.
         selector: which patches are refined.
         refiner: how.
@@ -55,6 +56,8 @@ class MattingNetwork(nn.Module):
             most 1/2; 1 only without refinement, which is the first training stage.
         context: between backbone and decoder; None for `ASPP` (official).
         decoder_width: the decoder's layers have 1/2, 1/4 and 3/16 of it in channels (official 256: 128, 64 and 48).
+        guide: rough mask of the foreground for the base network; None for `NoGuide` (official).
+        captured_background: False leaves the background out of base network and refiner.
 
     Raises:
         ValueError: parts that do not go together; the message names parts that do.
@@ -78,6 +81,8 @@ class MattingNetwork(nn.Module):
         base_scale: float = 0.25,
         context: Context | None = None,
         decoder_width: int = 256,
+        guide: Guide | None = None,
+        captured_background: bool = True,
     ) -> None:
         super().__init__()
         if decoder_width < 16 or decoder_width % 16:
@@ -85,15 +90,26 @@ class MattingNetwork(nn.Module):
         check_combination(error_map, selector, refiner, foreground, base_scale)
         self.foreground = foreground
         self.base_scale = base_scale
+        self.captured_background = captured_background
+        if not captured_background:
+            if error_map.needs_background:
+                raise ValueError(
+                    f"{type(error_map).__name__} compares with the captured background, and captured_background is "
+                    "false: choose another error map, such as PredictedError."
+                )
+            with random_stream(run_seed(), type(refiner).__name__):
+                refiner.leave_out_background()
+        self.guide = guide or build({"class_path": "NoGuide"})
+        channels = 3 + 3 * captured_background + self.guide.channels
         with random_stream(run_seed(), "backbone"):
-            backbone.build(in_channels=6, strides=STRIDES)
+            backbone.build(in_channels=channels, strides=STRIDES)
         check_built(backbone, STRIDES)
         self.backbone = backbone
         with random_stream(run_seed(), "aspp"):
             self.aspp = context or build({"class_path": "ASPP"})  # any context, under the name of official weights
             self.aspp.build(backbone.channels[-1])
         with random_stream(run_seed(), "decoder"):
-            self.decoder = Decoder(self.aspp.channels, [*backbone.channels[-2::-1], 6], decoder_width)
+            self.decoder = Decoder(self.aspp.channels, [*backbone.channels[-2::-1], channels], decoder_width)
         self.error_map = error_map
         self.selector = selector
         self.refiner = refiner
@@ -108,20 +124,52 @@ class MattingNetwork(nn.Module):
         check_combination(self.error_map, self.selector, self.refiner, self.foreground, base_scale)
         self.base_scale = base_scale
 
-    def forward(self, source: Tensor, background: Tensor, target: Tensor | None = None) -> MattingOutput:
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The arguments of `forward` that the network cannot do without."""
+        needed = {"source": True, "background": self.captured_background, "hint": self.guide.needs_hint}
+        return tuple(name for name, is_needed in needed.items() if is_needed)
+
+    def forward(
+        self,
+        source: Tensor,
+        background: Tensor | None = None,
+        target: Tensor | None = None,
+        hint: Tensor | None = None,
+    ) -> MattingOutput:
         """Matte an image.
 
         Args:
             source: (B, 3, H, W) in [0, 1], any size.
-            background: the scene without the foreground, same shape.
+            background: the scene without the foreground, same shape; ignored without `captured_background`.
             target: (B, 1, H, W), the true alpha; only `OracleError` reads it.
+            hint: (B, 1, H, W) in [0, 1], for the guide: 0 background, 0.5 unknown, 1 foreground.
 
         Raises:
-            ValueError: source and background differ in shape or are no floats, target is of another size, or the
+            ValueError: something that the network needs is missing, images differ in shape or are no floats, or the
                 image is too small for `base_scale`.
         """
-        check_images(source, background, target)
-        return self.matte(self.prepare(source), self.prepare(background), target)
+        background = self.check_inputs(source, background, target, hint)
+        prepared = None if background is None else self.prepare(background)
+        return self.matte(self.prepare(source), prepared, target, hint=hint)
+
+    def check_inputs(
+        self, source: Tensor, background: Tensor | None, target: Tensor | None = None, hint: Tensor | None = None
+    ) -> Tensor | None:
+        """Return the background that the network sees, None where it sees none.
+
+        Raises:
+            ValueError: as in `forward`.
+        """
+        if not self.captured_background:
+            background = None
+        elif background is None:
+            raise ValueError(
+                "there is no captured background, which this network needs: give an image of the same place without "
+                "the foreground, or choose a network with captured_background: false."
+            )
+        check_images(source, background, target, hint)
+        return background
 
     def prepare(self, image: Tensor, base_scale: float | None = None) -> Prepared:
         """Compute everything that depends on one image alone; a fixed background needs this once.
@@ -138,20 +186,27 @@ class MattingNetwork(nn.Module):
         return Prepared(whole, self._reduce(whole, scale), (image.shape[-2], image.shape[-1]))
 
     def matte(
-        self, source: Prepared, background: Prepared, target: Tensor | None = None, foreground: bool = True
+        self,
+        source: Prepared,
+        background: Prepared | None = None,
+        target: Tensor | None = None,
+        foreground: bool = True,
+        hint: Tensor | None = None,
     ) -> MattingOutput:
         """Matte prepared images, as `forward` does.
 
         Args:
             source, background: of `prepare`.
-            target: as in `forward`.
+            target, hint: as in `forward`.
             foreground: False leaves it out, which at 4K saves most of the memory: then `foreground` is None.
         """
-        coarse = self.base(source.reduced, background.reduced)
+        behind = (None, None) if background is None else (background.whole, background.reduced)
+        coarse = self.base(source.reduced, behind[1], self._guide(source, hint))
         if target is not None and self.refiner.refines:
             target = whole_patches(target)
-        score, patches = self._score(coarse, source.whole, background.whole, target)
-        inputs = (source.whole, background.whole, coarse, score, patches)
+        score, patches = self._score(coarse, source.whole, behind[0], target)
+        inputs = (source.whole, behind[0], coarse, score, patches)
+        images = [image for image in (*inputs[:2], *coarse) if image is not None]
         colours = None
         if foreground:
             results = self.refiner(*inputs)
@@ -159,11 +214,11 @@ class MattingNetwork(nn.Module):
             shapes = [(batch, 1, *sides), (batch, 3, *sides), tuple(score.shape)]
             check_output(self.refiner, results, shapes, f"alpha, foreground and refined patches, {shapes}")
             alpha, enlarged, refined = results
-            colours = self._absolute(enlarged, source.whole, is_new(enlarged, (*inputs[:2], *coarse)))
+            colours = self._absolute(enlarged, source.whole, is_new(enlarged, images))
             colours = colours[..., : source.size[0], : source.size[1]]
         else:
             alpha, refined = self.refiner.alpha(*inputs)
-        alpha = torch.clamp(alpha, 0, 1, out=alpha if is_new(alpha, (*inputs[:2], *coarse)) else None)
+        alpha = torch.clamp(alpha, 0, 1, out=alpha if is_new(alpha, images) else None)
         return MattingOutput(
             alpha=alpha[..., : source.size[0], : source.size[1]],
             foreground=cast(Tensor, colours),
@@ -172,6 +227,18 @@ class MattingNetwork(nn.Module):
             error=coarse.error,
             refined=refined.to(alpha.dtype),  # a selector may score in another
         )
+
+    def _guide(self, source: Prepared, hint: Tensor | None) -> Tensor | None:
+        """Return the guide at the size of the base network's input, None without one."""
+        if hint is not None and self.refiner.refines:
+            hint = whole_patches(hint)
+        guide = self.guide(source.whole, None if hint is None else hint.to(source.whole.dtype))
+        if (guide is None) != (self.guide.channels == 0):
+            raise ZooError(f"{place_of(type(self.guide))} returns a guide exactly if its channels are 1.")
+        if guide is None:
+            return None
+        check_output(self.guide, guide, [(source.whole.shape[0], 1, None, None)], "a mask (B, 1, h, w)")
+        return resize(guide.detach().to(source.reduced.dtype), (source.reduced.shape[-2], source.reduced.shape[-1]))
 
     def _reduce(self, image: Tensor, base_scale: float) -> Tensor:
         if base_scale == 1:
@@ -185,9 +252,11 @@ class MattingNetwork(nn.Module):
             )
         return resize(image, size)
 
-    def base(self, source: Tensor, background: Tensor) -> Coarse:
-        """Return the base network's result for images at `base_scale`, (B, 3, Hc, Wc) each."""
-        images = torch.cat([source, background], 1)
+    def base(self, source: Tensor, background: Tensor | None = None, guide: Tensor | None = None) -> Coarse:
+        """Return the base network's result for source, background (B, 3, Hc, Wc) and guide (B, 1, Hc, Wc), at
+        `base_scale`.
+        """
+        images = torch.cat([each for each in (source, background, guide) if each is not None], 1)
         features = self.backbone(images)
         check_features(self.backbone, images, features)
         x = self.aspp(features[-1])
@@ -199,7 +268,7 @@ class MattingNetwork(nn.Module):
         )
 
     def _score(
-        self, coarse: Coarse, source: Tensor, background: Tensor, target: Tensor | None
+        self, coarse: Coarse, source: Tensor, background: Tensor | None, target: Tensor | None
     ) -> tuple[Tensor, int | None]:
         """Return the selector's score on the grid of patches, and the most patches that an image may have."""
         grid = (-(-source.shape[-2] // PATCH), -(-source.shape[-1] // PATCH))
@@ -292,25 +361,32 @@ def whole_patches(image: Tensor) -> Tensor:
     return F.pad(image, (0, right, 0, bottom), mode="replicate") if right or bottom else image
 
 
-def check_images(source: Tensor, background: Tensor, target: Tensor | None) -> None:
-    """Raise ValueError unless source and background are float (B, 3, H, W) of one shape, and target (B, 1, H, W).
+def check_images(
+    source: Tensor, background: Tensor | None, target: Tensor | None = None, hint: Tensor | None = None
+) -> None:
+    """Raise ValueError unless source and background are float (B, 3, H, W) of one shape, target and hint (B, 1, H, W).
 
     Example:
-        >>> check_images(torch.rand(1, 3, 8, 8), torch.rand(1, 3, 8, 8), None)
+        >>> check_images(torch.rand(1, 3, 8, 8), torch.rand(1, 3, 8, 8))
     """
     if source.ndim != 4 or source.shape[1] != 3:
         raise ValueError(f"source has shape {tuple(source.shape)}; expected (B, 3, H, W), RGB in [0, 1].")
-    if source.shape != background.shape:
+    if background is not None and source.shape != background.shape:
         raise ValueError(
             f"source has shape {tuple(source.shape)} but background {tuple(background.shape)}; both must be the same "
             "size: resize or align the background."
         )
-    for name, image in (("source", source), ("background", background)):
-        if not image.is_floating_point():
+    for name, image in (("source", source), ("background", background), ("hint", hint)):
+        if image is not None and not image.is_floating_point():
             raise ValueError(f"{name} has dtype {image.dtype}; expected floats in [0, 1]: divide 8-bit images by 255.")
     expected = (source.shape[0], 1, *source.shape[-2:])
     if target is not None and target.shape != expected:
         raise ValueError(f"target has shape {tuple(target.shape)}; expected the true alpha as {tuple(expected)}.")
+    if hint is not None and hint.shape != expected:
+        raise ValueError(
+            f"the guide's mask has shape {tuple(hint.shape)}; expected {tuple(expected)}, one channel of the size of "
+            "the source: resize it."
+        )
 
 
 def check_combination(

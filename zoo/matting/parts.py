@@ -1,7 +1,8 @@
 """The slots of background matting, and the records that flow through it.
 
-The *base* network reads the source and the captured background at a reduced size (`base_scale`) and returns a *coarse*
-result with an error channel; a *context* stands between its backbone and its decoder. An *error map* estimates where
+The *base* network reads the source, the captured background and a *guide*, a rough mask of the foreground, at a reduced
+size (`base_scale`); background and guide may be absent. It returns a *coarse* result with an error channel; a *context*
+stands between its backbone and its decoder. An *error map* estimates where
 the coarse alpha is wrong, a *patch selector* scores the 4×4-pixel cells ("patches") by it, and a *refiner* recomputes
 the selected cells at full size. Data flows one way: batch → network → `MattingOutput`.
 """
@@ -84,6 +85,9 @@ class MattingBatch(NamedTuple):
     """One name a sample."""
     seed: Tensor | None = None
     """(B,) integers: seeds of the samples' random streams."""
+    hint: Tensor | None = None
+    """(B, 1, H, W) in [0, 1], a rough mask of the foreground for the network's guide: 0 background, 1 foreground, 0.5
+    unknown."""
 
 
 class Matte(NamedTuple):
@@ -190,11 +194,41 @@ class Context(Part, nn.Module):
         """Return (B, channels, h, w) of features (B, in_channels, h, w)."""
 
 
+class Guide(Part, nn.Module):
+    """Says roughly where the foreground is, as one more channel of the base network's input.
+
+    `channels` is 0 for a guide that returns None. `needs_hint` is True for one that returns nothing without a hint.
+    Guides are not trained and keep nothing in checkpoints: networks that differ in their guides share their weights.
+
+    Example:
+        >>> class Bright(Guide):
+        ...     def forward(self, source, hint=None): return source.mean(1, keepdim=True) if hint is None else hint
+        >>> Bright().channels, Bright()(torch.ones(1, 3, 2, 2)).shape
+        (1, torch.Size([1, 1, 2, 2]))
+    """
+
+    channels = 1
+    needs_hint = False
+
+    @abstractmethod
+    def forward(self, source: Tensor, hint: Tensor | None = None) -> Tensor | None:
+        """Return a mask (B, 1, h, w) in [0, 1] of any size; the network resizes it to the base network's input.
+
+        Args:
+            source: (B, 3, H, W) in [0, 1], full size.
+            hint: (B, 1, H, W) in [0, 1], where one is given: from the user, or from the data module.
+
+        Raises:
+            ValueError: there is no hint, and the guide needs one.
+        """
+
+
 class ErrorMap(Part, nn.Module):
     """Estimates where the coarse result is wrong.
 
     `informative` is False for a map that ranks nothing; selectors that rank by error refuse it. `needs_target` is True
-    for a map that reads the true alpha; it refuses training.
+    for a map that reads the true alpha; it refuses training. `needs_background` is True for one that reads the captured
+    background, which some networks do without.
 
     Example:
         >>> class Undecided(ErrorMap):
@@ -205,14 +239,17 @@ class ErrorMap(Part, nn.Module):
 
     informative = True
     needs_target = False
+    needs_background = False
 
     @abstractmethod
-    def forward(self, coarse: Coarse, source: Tensor, background: Tensor, target: Tensor | None = None) -> Tensor:
+    def forward(
+        self, coarse: Coarse, source: Tensor, background: Tensor | None, target: Tensor | None = None
+    ) -> Tensor:
         """Return a map (B, 1, h, w) ≥ 0 of any size; the network resizes it bilinearly to the grid of patches.
 
         Args:
             coarse: the base network's result.
-            source, background: (B, 3, H, W), full size.
+            source, background: (B, 3, H, W), full size; no background where the network takes none.
             target: (B, 1, H, W), the true alpha, where it is known.
         """
 
@@ -275,14 +312,26 @@ class Refiner(Part, nn.Module):
 
     refines = True
 
+    def leave_out_background(self) -> None:
+        """Change the layers for a network without captured background; called once, before anything is computed.
+
+        Raises:
+            ValueError: the refiner needs a background.
+        """
+        raise ValueError(
+            f"{type(self).__name__} needs the captured background, and captured_background is false: choose "
+            "PatchRefiner or NoRefiner."
+        )
+
     @abstractmethod
     def forward(
-        self, source: Tensor, background: Tensor, coarse: Coarse, score: Tensor, patches: int | None
+        self, source: Tensor, background: Tensor | None, coarse: Coarse, score: Tensor, patches: int | None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Refine the patches that `select(score, patches)` chooses.
 
         Args:
-            source, background: (B, 3, H, W); H and W are multiples of 4 (when it `refines`).
+            source, background: (B, 3, H, W); H and W are multiples of 4 (when it `refines`). The background is None
+                after `leave_out_background`.
             coarse: the base network's result.
             score: (B, 1, ⌈H/4⌉, ⌈W/4⌉) from the selector.
             patches: an upper bound for each image.
@@ -293,7 +342,7 @@ class Refiner(Part, nn.Module):
         """
 
     def alpha(
-        self, source: Tensor, background: Tensor, coarse: Coarse, score: Tensor, patches: int | None
+        self, source: Tensor, background: Tensor | None, coarse: Coarse, score: Tensor, patches: int | None
     ) -> tuple[Tensor, Tensor]:
         """Return alpha and refined patches of `forward`, without the foreground; override it where that saves work."""
         alpha, _, refined = self(source, background, coarse, score, patches)

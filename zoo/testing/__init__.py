@@ -17,7 +17,13 @@ from zoo.testing.datasets import HeadDatasetContract, MattingDatasetContract
 from zoo.testing.engines import EngineContract
 from zoo.testing.head_parts import DetectorContract, FusionContract, HeadModelContract, LandmarkBranchContract
 from zoo.testing.losses import HeadLossContract, MattingLossContract
-from zoo.testing.matting_parts import ContextContract, ErrorMapContract, RefinerContract, SelectorContract
+from zoo.testing.matting_parts import (
+    ContextContract,
+    ErrorMapContract,
+    GuideContract,
+    RefinerContract,
+    SelectorContract,
+)
 from zoo.testing.models import ModelContract
 from zoo.testing.modules import ModuleContract
 from zoo.testing.networks import NetworkPartContract
@@ -25,8 +31,8 @@ from zoo.testing.parts import PartContract
 
 __all__ = [
     "BackboneContract", "CatalogueContract", "ContextContract", "DataModuleContract", "DetectorContract",
-    "EngineContract", "ErrorMapContract", "FusionContract", "HeadAugmentationContract", "HeadDatasetContract",
-    "HeadLossContract", "HeadModelContract", "LandmarkBranchContract", "MattingAugmentationContract",
-    "MattingDatasetContract", "MattingLossContract", "ModelContract", "ModuleContract", "NetworkPartContract",
-    "PartContract", "RefinerContract", "SelectorContract",
+    "EngineContract", "ErrorMapContract", "FusionContract", "GuideContract", "HeadAugmentationContract",
+    "HeadDatasetContract", "HeadLossContract", "HeadModelContract", "LandmarkBranchContract",
+    "MattingAugmentationContract", "MattingDatasetContract", "MattingLossContract", "ModelContract", "ModuleContract",
+    "NetworkPartContract", "PartContract", "RefinerContract", "SelectorContract",
 ]  # fmt: skip

@@ -1,10 +1,67 @@
-"""Contracts of the parts of matting networks: contexts, error maps, patch selectors, refiners."""
+"""Contracts of the parts of matting networks: guides, contexts, error maps, patch selectors, refiners."""
 
 import torch
 from torch import Tensor
 
-from zoo.matting.parts import PATCH, Coarse, Context, ErrorMap, PatchSelector, Refiner
+from zoo.matting.parts import PATCH, Coarse, Context, ErrorMap, Guide, PatchSelector, Refiner
 from zoo.testing.networks import Inputs, NetworkPartContract, check_close, check_shape
+from zoo.testing.parts import run_seed
+
+
+class GuideContract(NetworkPartContract):
+    """Contract tests of a guide: a mask in [0, 1] for images of any size, or none at all.
+
+    Example:
+        >>> from zoo_plugins.guides import MaskGuide
+        >>> class TestMaskGuide(GuideContract):
+        ...     def make(self): return MaskGuide()
+        >>> TestMaskGuide().test_a_mask_for_images_of_any_size()
+    """
+
+    slot = "guides"
+    sizes = ((32, 48), (33, 47), (8, 12))
+
+    @property
+    def exported(self) -> bool:  # type: ignore[override]
+        """Whether there is anything to export."""
+        return type(self.make()).channels > 0
+
+    def inputs(self, batch: int, size: tuple[int, int]) -> Inputs:
+        images = torch.rand(batch, 3, *size), torch.rand(batch, 1, *size)
+        return images if type(self.make()).needs_hint else images[:1]
+
+    def compute(self, part: Guide, inputs: Inputs) -> Inputs:
+        mask = part(*inputs)
+        return () if mask is None else (mask,)
+
+    def test_a_mask_for_images_of_any_size(self) -> None:
+        part = self.prepare()
+        assert part.channels in (0, 1), f"{self.name()}.channels is 1, or 0 for no mask; got {part.channels}."
+        for size in self.sizes:
+            source, hint = self.seeded_inputs(2, size)[0], torch.rand(2, 1, *size, dtype=torch.double)
+            for inputs in ((source, hint),) if part.needs_hint else ((source,), (source, hint)):
+                masks = self.evaluate(part, inputs)
+                assert len(masks) == part.channels, f"{self.name()} gives {part.channels} masks; got {len(masks)}."
+                for mask in masks:
+                    got = tuple(mask.shape)
+                    assert mask.ndim == 4 and got[:2] == (2, 1), (  # noqa: PT018
+                        f"{self.name()} gives a mask (B, 1, h, w); got shape {got} for images of {size}."
+                    )
+                    assert 0 <= mask.min() <= mask.max() <= 1, f"{self.name()}'s mask lies in [0, 1]."
+
+    def test_what_needs_a_hint_refuses_its_absence(self) -> None:
+        part = self.prepare()
+        if part.needs_hint:
+            try:
+                part(self.seeded_inputs()[0])
+            except ValueError:
+                return
+            raise AssertionError(f"{self.name()} needs a hint, so it refuses its absence with a ValueError.")
+
+    def test_keeps_nothing_in_checkpoints(self) -> None:
+        part = self.prepare()
+        saved = [*part.state_dict(), *(name for name, _ in part.named_parameters())]
+        assert not saved, f"{self.name()} is not trained and saves nothing: make {saved} non-persistent buffers."
 
 
 class ContextContract(NetworkPartContract):
@@ -78,6 +135,15 @@ class ErrorMapContract(NetworkPartContract):
             )
             assert error.isfinite().all(), f"{self.name()}'s map is finite."
             assert error.min() >= 0, f"{self.name()}'s map is never negative; got {error.min():.3g}."
+
+    def test_says_whether_it_needs_the_background(self) -> None:
+        part = self.prepare()
+        if part.needs_background:
+            return
+        *coarse, source, _, target = self.seeded_inputs()
+        with torch.no_grad():
+            error = part(Coarse(*coarse), source, None, target if part.needs_target else None)
+        assert error.isfinite().all(), f"{self.name()}.needs_background is False, so it does without a background."
 
     def test_says_whether_it_knows_anything(self) -> None:
         part = self.prepare()
@@ -212,6 +278,22 @@ class RefinerContract(NetworkPartContract):
                 alone = part.alpha(source, background, Coarse(*coarse), score, patches)
                 alpha, _, cells = self.refine(part, inputs, patches)
             check_close((alpha, cells), alone, f"{self.name()} gives the same alpha and refined patches alone")
+
+    def test_without_background_it_computes_or_refuses(self) -> None:
+        with run_seed(0):
+            part = self.make()
+            try:
+                part.leave_out_background()
+            except ValueError:
+                return
+            part.double().eval()
+        *coarse, source, _, score = self.seeded_inputs()
+        results = {}
+        for mode in (True, False):  # by a fast path, or by one with gradients
+            with torch.inference_mode(mode):
+                results[mode] = part(source, None, Coarse(*coarse), score, self.patches)
+        check_shape(results[True][0], (2, 1, *self.sizes[0]), f"{self.name()} gives alpha without a background too")
+        check_close(results[True], results[False], f"{self.name()}'s paths agree without a background")
 
     def test_without_a_limit_it_can_be_exported_too(self) -> None:
         self.patches = None

@@ -40,15 +40,21 @@ class RefinerInputs(NamedTuple):
 
     source: Tensor
     """(B, 3, H, W), sides multiples of 4."""
-    background: Tensor
+    background: Tensor | None
     coarse: Tensor
-    """(B, h, w, 42), channels last: hidden, alpha and foreground, then six channels for source and background."""
+    """(B, h, w, 42), channels last: hidden, alpha and foreground, then six channels for source and background, or three
+    without background."""
+
+    @property
+    def images(self) -> tuple[Tensor, ...]:
+        """Source and, where there is one, background."""
+        return (self.source,) if self.background is None else (self.source, self.background)
 
 
-def refiner_inputs(source: Tensor, background: Tensor, coarse: Coarse) -> RefinerInputs:
+def refiner_inputs(source: Tensor, background: Tensor | None, coarse: Coarse) -> RefinerInputs:
     """Return the inputs with the coarse result in one map, channels last."""
     batch, channels, height, width = coarse.hidden.shape
-    joined = coarse.hidden.new_empty(batch, height, width, channels + 4 + 6)
+    joined = coarse.hidden.new_empty(batch, height, width, channels + 4 + (3 if background is None else 6))
     joined[..., :channels] = coarse.hidden.permute(0, 2, 3, 1)
     joined[..., channels] = coarse.alpha[:, 0]
     joined[..., channels + 1 : channels + 4] = coarse.foreground.permute(0, 2, 3, 1)
@@ -73,10 +79,10 @@ def gather_tiles(
         pixel-unshuffled: four maps (P, s', s', 6), s' = s − 2·trimmed, one for each pixel of a 2×2 square.
     """
     half = PATCH // 2 * side
-    images = gather_crops((inputs.source, inputs.background), tiles, PATCH * side, 2 * margin)
+    images = gather_crops(inputs.images, tiles, PATCH * side, 2 * margin)
     height, width = inputs.source.shape[-2:]
     x = gather_enlarged(inputs.coarse, (height // 2, width // 2), tiles, half, margin)
-    x[..., -6:] = half_size(images).permute(0, 2, 3, 1)
+    x[..., -images.shape[1] :] = half_size(images).permute(0, 2, 3, 1)
     return x, [each.permute(0, 2, 3, 1) for each in pixel_unshuffle(images, x.shape[1] - 2 * trimmed)]
 
 
