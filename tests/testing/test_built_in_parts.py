@@ -11,6 +11,7 @@ from zoo_plugins.augmentations.blur import BoxBlur, Sharpen
 from zoo_plugins.augmentations.capture import BackgroundAffine, LightChange, SensorNoise, Shadow
 from zoo_plugins.augmentations.colour import BackgroundJitter, ColourJitter
 from zoo_plugins.augmentations.geometry import HorizontalFlip, RandomAffine
+from zoo_plugins.augmentations.guides import AlphaGuide, GuideBlur, GuideGrowth, GuideHoles, GuideShift
 from zoo_plugins.augmentations.heads import HeadAffine, HeadColour, HeadFlip, HeadOcclusion
 from zoo_plugins.backbones import TimmBackbone
 from zoo_plugins.contexts import ASPP, NoContext
@@ -55,6 +56,7 @@ from zoo_plugins.refiners import NoRefiner, PatchRefiner
 from zoo_plugins.selectors import AllPatches, GridPatches, NoPatches, RandomPatches, Threshold, TopK
 
 import zoo.testing
+from zoo.core.parts import Augmentation
 from zoo.core.registry import slots
 from zoo.heads import asset as head_asset
 from zoo.heads.data import HeadData, HeadEvaluationSet, HeadTrainingSet
@@ -236,6 +238,12 @@ class TestMattingAugmentations(Each, MattingAugmentationContract):
         "LightChange": lambda: LightChange(probability=0.5),
         "BackgroundJitter": BackgroundJitter,
         "BackgroundAffine": lambda: BackgroundAffine(probability=0.5),
+        "AlphaGuide": lambda: AlphaGuide(probability=0.5),
+        "GuideGrowth": lambda: GuideGrowth(probability=0.5, growth=(-0.2, 0.2)),
+        "GuideBlur": lambda: GuideBlur(probability=0.5, radius=0.2),
+        "GuideHoles": lambda: GuideHoles("foreground", probability=0.5),
+        "GuideHoles of backgrounds": lambda: GuideHoles("background", probability=0.5),
+        "GuideShift": lambda: GuideShift(probability=0.5),
     }
 
 
@@ -314,6 +322,8 @@ class TestBackgroundMatting(WritesNothing, ModuleContract):
     def place(self, pictures: Path) -> None:
         self.folder = pictures
 
+    inputs: dict[str, Any] = {}
+
     def data(self) -> MattingData:
         return matting_data(self.folder)
 
@@ -326,7 +336,14 @@ class TestBackgroundMatting(WritesNothing, ModuleContract):
             {"alpha": AlphaL1(), "foreground": ForegroundL1(), "error": ErrorMSE()},
             dict.fromkeys(("backbone", "aspp", "decoder", "refiner"), 1e-3),
             base_scale=0.5,
+            **self.inputs,
         )
+
+
+class TestGuidedMatting(TestBackgroundMatting):
+    """With a guide in place of the background."""
+
+    inputs = {"guide": MaskGuide(), "captured_background": False}
 
 
 class TestHeadAlignment(WritesNothing, ModuleContract):
@@ -350,11 +367,12 @@ class TestHeadAlignment(WritesNothing, ModuleContract):
 def matting_data(folder: Path) -> MattingData:
     """Three cut-outs, a batch of two and of one."""
     squares = MatteFolder(str(folder), str(folder / "bgr"))
+    hint: dict[str, Augmentation] = {"guide": AlphaGuide(0.5), "guide_holes": GuideHoles("foreground", 0.5)}
     return MattingData(
         {"one": TrainingStage(squares, canvas=64, batch_size=1)},
-        {"flip": HorizontalFlip("foreground"), "noise": SensorNoise(probability=0.5)},
-        EvaluationSet(squares, canvas=64, batch_size=2),
-        {"sizes as they are": EvaluationSet(squares, backgrounds_each=2)},
+        {"flip": HorizontalFlip("foreground"), "noise": SensorNoise(probability=0.5), **hint},
+        EvaluationSet(squares, canvas=64, batch_size=2, hint=hint),
+        {"sizes as they are": EvaluationSet(squares, backgrounds_each=2, hint=hint)},
         workers=0,
     )
 

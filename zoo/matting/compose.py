@@ -125,8 +125,10 @@ def apply_augmentations(
         images: dict[str, Any] = {}
         for index, seed in enumerate(seeds):
             sample = augment_together(_one_sample(batch, index), [seed], augmentations, size)
-            for name in IMAGES:
+            for name in (*IMAGES, "hint"):
                 image = getattr(sample, name)
+                if image is None:
+                    continue
                 if index == 0:
                     images[name] = _empty_batch(image, len(seeds))
                 images[name][index : index + 1] = image
@@ -227,6 +229,7 @@ def _cropped(batch: MattingBatch, height: int, width: int) -> MattingBatch:
         background=background,
         alpha=_cover_and_cut(batch.alpha, height, width),
         foreground=_cover_and_cut(batch.foreground, height, width),
+        hint=None if batch.hint is None else _cover_and_cut(batch.hint, height, width),
         trimap=None,
     )
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from zoo.core.parts import Augmentation
-from zoo.core.seeding import derive_seed, run_seed
+from zoo.core.seeding import RandomStream, derive_seed, run_seed
 from zoo.core.slot import nearest
 from zoo.matting.cached import CachedMattes
 from zoo.matting.compose import apply_augmentations, batch_to_float, composite, fit_canvas, to_float
@@ -74,6 +74,8 @@ class EvaluationSet:
             Distinctions).
         disturbance: the perturbation of the captured background; `severity: 0` captures it perfectly.
         batch_size: samples a batch.
+        hint: the steps that make the guide's hint from the true alpha, by name, such as `AlphaGuide`, with random
+            numbers of their own; without any there is no hint, and `PersonGuide` finds people itself.
 
     Example:
         >>> EvaluationSet(dataset=None).disturbance.shift
@@ -85,6 +87,7 @@ class EvaluationSet:
     backgrounds_each: int = 1
     disturbance: Perturbation = field(default_factory=Perturbation)
     batch_size: int = 1
+    hint: dict[str, Augmentation] = field(default_factory=dict)
 
 
 class MattingData(DataModule):
@@ -267,13 +270,25 @@ class EvaluationSamples(Dataset):
             background = fit_canvas(background, canvas, "cover")
             foreground, alpha = fit_canvas(foreground, canvas, "inside"), fit_canvas(alpha, canvas, "inside")
         foreground, alpha, background = to_float(foreground), to_float(alpha), to_float(background)
-        return MattingBatch(
+        batch = MattingBatch(
             source=composite(foreground, alpha, background),
             background=perturb(background, self.settings.disturbance, derive_seed("disturbance", index)),
             alpha=alpha,
             foreground=foreground,
             name=[matte.name],
         )
+        return batch._replace(hint=self._hint(batch, index)) if self.settings.hint else batch
+
+    def _hint(self, sample: MattingBatch, index: int) -> Tensor:
+        """Return the sample's hint (1, H, W), the same in every run."""
+        seed = derive_seed("hint", index)
+        batch = MattingBatch(*(image[None] for image in sample[:4] if isinstance(image, Tensor)))
+        for name, step in self.settings.hint.items():
+            batch = step(batch, RandomStream([seed], name))
+        if batch.hint is None:
+            steps = ", ".join(type(step).__name__ for step in self.settings.hint.values())
+            raise ValueError(f"the steps {steps} of an evaluation set make no hint: begin with AlphaGuide.")
+        return batch.hint[0]
 
 
 def in_order(stages: Mapping[str, TrainingStage], order: Sequence[str] | None) -> dict[str, TrainingStage]:

@@ -114,6 +114,9 @@ class BackgroundMatting(TrainingModule):
     def compute(self, batch: MattingBatch) -> MattingOutput:
         return self.network(batch.source, batch.background, batch.alpha, batch.hint)
 
+    def input_names(self) -> tuple[str, ...]:
+        return self.network.inputs
+
     def example(self, height: int, width: int) -> tuple[Tensor, ...]:
         images = [torch.zeros(1, channels, height, width) for channels in (3, 3, 1, 1)]
         # The true alpha is for an error map that reads it. Where a guide needs no hint, its own work counts.
@@ -156,7 +159,7 @@ class BackgroundMatting(TrainingModule):
         scores: list[Tensor] = []
         hook = self.network.selector.register_forward_hook(lambda part, error, score: scores.append(score))
         try:
-            self.network(*inputs)
+            self.network(**dict(zip(self.input_names(), inputs, strict=True)))
         finally:
             hook.remove()
         sums = [(scores[0] * each).sum((1, 2, 3)) for each in refined]
@@ -178,6 +181,12 @@ class BackgroundMatting(TrainingModule):
             raise ValueError(
                 f"{type(self.network.error_map).__name__} reads the true alpha and cannot train: "
                 "train with another error map and use it with `zoo test`."
+            )
+        validation = getattr(self.trainer.datamodule, "validation", None)
+        if self.network.guide.needs_hint and validation is not None and not getattr(validation, "hint", True):
+            raise ValueError(
+                f"{type(self.network.guide).__name__} needs a hint, and the validation set has none: add "
+                "data.validation.hint, such as {guide: {class_path: AlphaGuide}}."
             )
 
     # Validation and test

@@ -104,7 +104,7 @@ class MattingAugmentationContract(AugmentationContract):
         >>> TestHorizontalFlip().test_changes_nothing_in_place()
     """
 
-    images = ("source", "background", "alpha", "foreground")
+    images = ("source", "background", "alpha", "foreground", "hint")
     sizes = ((32, 40), (33, 47), (8, 8))
 
     def test_says_when_it_runs(self) -> None:
@@ -114,10 +114,11 @@ class MattingAugmentationContract(AugmentationContract):
 
     def random_batch(self, seeds: list[int], size: tuple[int, int]) -> MattingBatch:
         random = RandomStream(seeds, "pictures")
-        background, alpha, foreground = (random.normal(channels, *size).sigmoid() for channels in (3, 1, 3))
+        background, alpha, foreground, hint = (random.normal(channels, *size).sigmoid() for channels in (3, 1, 3, 1))
         source = alpha * foreground + (1 - alpha) * background
         names = [str(seed) for seed in seeds]
-        return MattingBatch(source, background, alpha, foreground, name=names, seed=torch.tensor(seeds))
+        seed = torch.tensor(seeds)
+        return MattingBatch(source, background, alpha, foreground, name=names, seed=seed, hint=hint)
 
 
 class HeadAugmentationContract(AugmentationContract):

@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from inspect import Parameter, signature
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -66,15 +66,16 @@ class Graph:
 
 
 class DictOutputs(nn.Module):
-    """Network with its outputs as a dict, without those that are None."""
+    """Network of the named inputs, with its outputs as a dict, without those that are None."""
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module, names: tuple[str, ...]) -> None:
         super().__init__()
-        self.network = network
+        self.network, self.names = network, names
 
     def forward(self, *inputs: Tensor) -> Outputs:
         """Return the network's outputs by name."""
-        return {name: value for name, value in self.network(*inputs)._asdict().items() if value is not None}
+        output = self.network(**dict(zip(self.names, inputs, strict=True)))
+        return {name: value for name, value in output._asdict().items() if value is not None}
 
 
 def export(module: TrainingModule, path: Path, form: str, size: tuple[int, int], dynamic_size: bool) -> Exported:
@@ -91,16 +92,16 @@ def export(module: TrainingModule, path: Path, form: str, size: tuple[int, int],
         ZooError: a part cannot be exported in this form, a package is missing, or the outputs of the file differ.
     """
     check_request(module, form, size, dynamic_size)
-    inputs = input_names(module.network)
+    inputs = module.input_names()
     larger = tuple(side + (module.size_step if dynamic_size else 0) for side in size)
     with replacing(path) as temporary, without_warnings(), torch.no_grad():
         try:
-            network = DictOutputs(module.network)
-            example = tuple(torch.rand(2, *each.shape[1:]) for each in module.example(*size)[: len(inputs)])
+            network = DictOutputs(module.network, inputs)
+            example = tuple(torch.rand(2, *each.shape[1:]) for each in chosen(module, module.example(*size)))
             graph = Graph(network, example, dynamic_dimensions(module, dynamic_size), inputs, tuple(network(*example)))
             written = WRITERS[form](graph, temporary)
             # Other batch sizes than the example's.
-            samples = [sample_images(module, len(inputs), 1, size), sample_images(module, len(inputs), 3, larger)]
+            samples = [sample_images(module, 1, size), sample_images(module, 3, larger)]
             results = [(images, network(*images), written(images)) for images in samples]
         except Exception as error:  # exporters fail in many ways
             target = form + " of dynamic size" * dynamic_size
@@ -132,10 +133,10 @@ def check_request(module: TrainingModule, form: str, size: tuple[int, int], dyna
         )
 
 
-def input_names(network: nn.Module) -> tuple[str, ...]:
-    """Return the names of the required arguments of the network's forward."""
-    parameters = signature(network.forward).parameters.values()
-    return tuple(each.name for each in parameters if each.default is Parameter.empty)
+def chosen(module: TrainingModule, example: Images) -> Images:
+    """Return the inputs of an example, in the order of the network's arguments, that an exported file takes."""
+    named = dict(zip(signature(module.network.forward).parameters, example, strict=False))
+    return tuple(named[name] for name in module.input_names())
 
 
 def dynamic_dimensions(module: TrainingModule, dynamic_size: bool) -> tuple[dict[int, Any], ...]:
@@ -145,12 +146,12 @@ def dynamic_dimensions(module: TrainingModule, dynamic_size: bool) -> tuple[dict
         steps = {"min": 1, "max": LONGEST_SIDE // module.size_step}
         height = module.size_step * Dim("height", **steps)
         dimensions |= {2: height, 3: height if module.square else module.size_step * Dim("width", **steps)}
-    return (dimensions,) * len(input_names(module.network))
+    return (dimensions,) * len(module.input_names())
 
 
-def sample_images(module: TrainingModule, inputs: int, batch: int, size: tuple[int, ...]) -> Images:
+def sample_images(module: TrainingModule, batch: int, size: tuple[int, ...]) -> Images:
     """Return a batch of one rendered image and noise."""
-    rendered = module.drawn_example(*size)[:inputs]
+    rendered = chosen(module, module.drawn_example(*size))
     return tuple(torch.cat([image, torch.rand(batch - 1, *image.shape[1:])]) for image in rendered)
 
 

@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Mapping
+from inspect import Parameter, signature
 from typing import Any
 
 import numpy as np
-from torch import Tensor
+from torch import Tensor, nn
 
 from zoo.core.errors import ZooError
 from zoo.training.data import DataModule
@@ -52,6 +53,12 @@ class ExportHooks:
     """In an exported network of dynamic size, image sides are multiples of this many pixels."""
     square = False
     """Whether images are square."""
+    network: nn.Module
+
+    def input_names(self) -> tuple[str, ...]:
+        """Return the arguments of the network's `forward` that an exported file takes: those that are required."""
+        parameters = signature(self.network.forward).parameters.values()
+        return tuple(each.name for each in parameters if each.default is Parameter.empty)
 
     def fit_size(self, size: tuple[int, int] | None) -> tuple[int, int]:
         """Prepare the network for images of one size and return this size.
