@@ -287,3 +287,17 @@ def test_patches_that_score_alike_may_be_chosen_otherwise_but_no_worse_ones(modu
     # Were all patches to score alike, no choice would be wrong.
     module.network.selector.register_forward_hook(lambda part, inputs, output: torch.ones_like(output))
     assert module.output_differences(given, wanted, other)["refined"] == 0
+
+
+@pytest.mark.parametrize(
+    ("guide", "captured", "inputs"),
+    [("PersonGuide", False, ("source",)), ("MaskGuide", True, ("source", "background", "hint"))],
+)
+def test_a_file_takes_the_inputs_that_its_network_needs(
+    small, tmp_path: Path, guide: str, captured: bool, inputs: tuple[str, ...]
+) -> None:
+    load_plugin_files([str(small.plugin)])
+    spec = zoo.load(str(small.checkpoint)).spec
+    spec["init_args"] |= {"guide": {"class_path": guide, "init_args": {}}, "captured_background": captured}
+    exported = export(build(spec).eval(), tmp_path / "guided.pt", "torchscript", (64, 64), dynamic_size=False)
+    assert exported.inputs == inputs

@@ -1,5 +1,8 @@
 """Networks with a guide, without a captured background, with both and with neither."""
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -7,9 +10,14 @@ from zoo_plugins.guides import NoGuide, PersonGuide
 from zoo_plugins.refiners import PatchRefiner
 
 import zoo
+from zoo.cli import main
 from zoo.matting.fast import FastMatting
-from zoo.matting.parts import Refiner
+from zoo.matting.inference import MattingWarning, load_matting, matte_files
+from zoo.matting.parts import MattingOutput, Refiner
+from zoo.matting.results import MatteFiles
+from zoo.media.images import MediaError, read_image, write_image
 from zoo.training.module import TrainingModule
+from zoo.weights.checkpoint import describe
 
 BACKBONE = {"class_path": "TimmBackbone", "init_args": {"name": "test_efficientnet"}}
 COMBINATIONS = {
@@ -127,3 +135,102 @@ def test_a_person_is_found_and_nobody_in_an_empty_image() -> None:
     assert mask[0, 0, 40:60, 105:125].min() > 0.9  # her face
     assert mask[0, 0, :60, 200:].max() < 0.1  # the shuttle
     assert nobody.mean() < 0.01
+
+
+# Files
+
+
+@pytest.fixture(scope="module")
+def guided(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A checkpoint of a network with a guide in place of the background, which nobody trained."""
+    model = made("PersonGuide", False)
+    path = tmp_path_factory.mktemp("guided") / "guided.ckpt"
+    torch.save({"state_dict": model.state_dict(), "zoo": describe(model, None)}, path)
+    return str(path)
+
+
+@pytest.fixture
+def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An image, its empty place, and masks: one that fits, an empty one, a small one and a coloured one."""
+    monkeypatch.chdir(tmp_path)
+    me = np.random.default_rng(0).integers(0, 256, (64, 96, 3), np.uint8)
+    mask = np.zeros((64, 96), np.uint8)
+    mask[16:48, 32:64] = 255
+    images = {"me": me, "place": me[::-1], "mask": mask, "empty": mask // 255, "small": mask[:32], "coloured": me}
+    for name, pixels in images.items():
+        write_image(f"{name}.png", np.ascontiguousarray(pixels))
+    for folder, names in {"people": ("a", "b"), "masks": ("a", "b"), "lacking": ("a",)}.items():
+        for name in names:
+            write_image(f"{folder}/{name}.png", me if folder == "people" else mask)
+
+
+def matte(*arguments: str) -> int:
+    return main(["matte", *arguments, "--device", "cpu", "-o", "out", "--save", "alpha"])
+
+
+def test_an_image_is_matted_without_background(guided: str, scene: None) -> None:
+    results = []
+    for options in ((), ("--guide", "mask.png")):
+        assert matte("me.png", "--model", guided, *options) == 0
+        results.append(read_image("out/alpha/me.png", "L"))
+    assert not np.array_equal(*results)
+    assert matte("people", "--guide", "masks", "--model", guided) == 0
+    assert np.array_equal(read_image("out/alpha/a.png", "L"), results[1])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("me.png",), "no BACKGROUND was given, and the weights that come with the package need one: give an image"),
+        (("me.png", "--model", "bgmv2_mobilenetv2-synthetic"), "this model needs the captured background: give BACKG"),
+        (("me.png", "--guide", "absent.png"), "--guide absent.png does not exist; expected a grey image"),
+        (("me.png", "--model", "{}", "--guide", "empty.png"), "marks no foreground: its brightest pixel is 1 of 255"),
+        (("me.png", "--model", "{}", "--guide", "small.png"), "small.png is 96×32 pixels, me.png is 96×64; expected o"),
+        (("me.png", "--model", "{}", "--guide", "coloured.png"), "3 differing channels; expected one grey channel"),
+        (("me.png", "--model", "{}", "--guide", "masks"), "the guide masks is a folder; expected one grey image"),
+        (("people", "--model", "{}", "--guide", "lacking"), "lacks the guides of 1 of 2 images (the first: b)"),
+    ],
+)
+def test_bad_input_ends_in_one_sentence(
+    guided: str, scene: None, arguments: tuple[str, ...], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert matte(*(each.format(guided) for each in arguments)) != 0
+    message = capsys.readouterr().err.strip().splitlines()[-1]
+    assert words in message
+    assert not Path("out").exists()
+
+
+def test_what_the_model_does_not_take_is_said(guided: str, scene: None, capsys: pytest.CaptureFixture[str]) -> None:
+    assert matte("me.png", "place.png", "--model", guided) == 0
+    assert "place.png is not used: this model takes no background." in capsys.readouterr().err
+    assert matte("me.png", "place.png", "--guide", "mask.png", "--model", "bgmv2_mobilenetv2-synthetic") == 0
+    assert "mask.png is not used: this model takes no guide." in capsys.readouterr().err
+
+
+def test_an_empty_matte_is_never_silent(scene: None) -> None:
+    def empty(source: Tensor, background: Tensor) -> MattingOutput:
+        return MattingOutput(*[source[:, :1] * 0.1] * 6)
+
+    with pytest.warns(MattingWarning, match=r"the matte of me\.png is empty, since no foreground was found: check"):
+        matte_files(empty, "me.png", "place.png", MatteFiles("out", ["alpha"]), align=False)
+
+
+def test_a_video_takes_a_video_of_masks_or_one_mask(guided: str, scene: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PL_GLOBAL_SEED", "0")
+    av = pytest.importorskip("av")
+    people, mask = read_image("me.png"), read_image("mask.png")
+    for name, frames in (("clip", [people] * 3), ("masks", [mask, mask // 2, mask]), ("short", [mask] * 2)):
+        with av.open(f"{name}.mp4", "w") as file:
+            stream = file.add_stream("libx264", rate=5, options={"crf": "0"})
+            stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+            for frame in frames:
+                file.mux(stream.encode(av.VideoFrame.from_ndarray(frame)))
+            file.mux(stream.encode())
+    assert matte("clip.mp4", "--guide", "mask.png", "--model", guided, "--frames") == 0
+    one = [read_image(f"out/alpha/clip/{number:06d}.png", "L") for number in range(3)]
+    assert matte("clip.mp4", "--guide", "masks.mp4", "--model", guided, "--frames") == 0
+    many = [read_image(f"out/alpha/clip/{number:06d}.png", "L") for number in range(3)]
+    differences = [np.abs(left.astype(int) - right).mean() for left, right in zip(one, many, strict=True)]
+    assert differences[1] > 2 * max(differences[0], differences[2])
+    with pytest.raises(MediaError, match=r"short\.mp4 ends before clip\.mp4 does; expected a frame for each frame"):
+        matte_files(load_matting(guided, device="cpu"), "clip.mp4", None, MatteFiles("o"), guide="short.mp4")

@@ -1,4 +1,4 @@
-"""Cut people out of an image, a folder of images or a video, with an image of the empty background.
+"""Cut people out of an image, a folder of images or a video, with an image of the empty background or with a guide.
 
 Results are saved as `DIR/alpha/NAME.png` and so on, one folder per kind; for a video as `DIR/alpha/NAME.mp4`. For one
 image or video, `-o out.png` writes one file.
@@ -12,6 +12,9 @@ from zoo.runner.model_arguments import add_model_arguments, model_name
 DEFAULT_MODEL = "bgmv2_mobilenetv2-synthetic"
 """Loaded without `--model`: weights that come with the package, so that it works offline."""
 
+DEFAULT_WITHOUT_BACKGROUND: str | None = None
+"""The same where no background is given; None as long as no such weights come with the package."""
+
 KINDS = ("alpha", "foreground", "rgba", "composite", "error", "refined")
 FORMATS = ("png", "png16", "exr")
 """Both as in `zoo.matting.results`, which is slow to import."""
@@ -24,8 +27,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "background",
         metavar="BACKGROUND",
         type=Path,
+        nargs="?",
         help="an image of the same place without the person, by the same camera; for a folder also a folder of them, "
-        "named like the sources",
+        "named like the sources; none for a model without captured background",
+    )
+    parser.add_argument(
+        "--guide",
+        metavar="MASK",
+        type=Path,
+        help="for a model with a guide, a grey image that is white where the foreground is and black elsewhere; for a "
+        "folder also a folder of them, for a video also a video (default: the people that the model finds itself)",
     )
     parser.add_argument(
         "-o", "--output", metavar="OUT", type=Path, required=True, help="folder of the results, or one file"
@@ -105,9 +116,12 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         ZooError: bad input.
     """
-    name, checkpoint = model_name(arguments), None
     _refuse_missing(arguments.source, "SOURCE", "an image, a folder of images or a video")
-    _refuse_missing(arguments.background, "BACKGROUND", "an image or a folder of images")
+    if arguments.background is not None:
+        _refuse_missing(arguments.background, "BACKGROUND", "an image or a folder of images")
+    if arguments.guide is not None:
+        _refuse_missing(arguments.guide, "--guide", "a grey image, a folder of them or a video")
+    name, checkpoint = _model(arguments), None
     if arguments.checkpoint is not None and arguments.model is not None:
         name, checkpoint = arguments.model, arguments.checkpoint
 
@@ -138,10 +152,24 @@ def run(arguments: argparse.Namespace) -> int:
             "auto" if arguments.align == "auto" else arguments.align == "on",
             decoder=arguments.decoder,
             deinterlace=arguments.deinterlace,
+            guide=arguments.guide,
         )
     results_text = "1 result" if len(written) == 1 else f"{len(written)} results"
     print(f"{results_text} in {arguments.output}: {' '.join(results.save)}")
     return 0
+
+
+def _model(arguments: argparse.Namespace) -> str:
+    """Return the name of the model: without `--model`, the default for what was given."""
+    if arguments.model is None and arguments.checkpoint is None and arguments.background is None:
+        if DEFAULT_WITHOUT_BACKGROUND is None:
+            raise ValueError(
+                "no BACKGROUND was given, and the weights that come with the package need one: give an image of the "
+                "same place without the person, or --model with weights of a network without captured background."
+            )
+        print(f"No background was given, so {DEFAULT_WITHOUT_BACKGROUND} is used.")
+        return DEFAULT_WITHOUT_BACKGROUND
+    return model_name(arguments)
 
 
 def _refuse_missing(path: Path, argument: str, expected: str) -> None:

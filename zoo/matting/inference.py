@@ -1,11 +1,11 @@
 """Matting of images in memory, and of an image, a folder of images or a video on disk.
 
 `load_matting` prepares a model by name as `zoo matte` does. `matte_files` works with every callable
-`model(source, background) -> MattingOutput` on tensors.
+`model(source, background) -> MattingOutput` on tensors; one that is guided also takes `hint=`.
 """
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
@@ -24,13 +24,13 @@ from zoo.matting.parts import MattingOutput
 from zoo.matting.results import MatteFiles
 from zoo.measure.device import choose_device, device_of
 from zoo.media.folders import find_images
-from zoo.media.images import MediaError, MediaWarning, check_image, read_photograph, to_tensor, to_uint8
+from zoo.media.images import MediaError, MediaWarning, check_image, read_image, read_photograph, to_tensor, to_uint8
 from zoo.media.run import Job, name_in, named_images, process_images, process_video, refuse_overwriting
 from zoo.media.videos import Frame, VideoEndsEarly, is_video, read_frames, read_video_info
 from zoo.training.models import create_model, load
 
 Align = bool | Literal["auto"]
-MattingModel = Callable[[Tensor, Tensor], MattingOutput]
+MattingModel = Callable[..., MattingOutput]
 
 PRECISIONS = {"32": torch.float32, "bf16": torch.bfloat16, "16": torch.float16}
 
@@ -39,6 +39,8 @@ STILL = 0.5
 """Pixels by which a camera may seem to move while it stands still."""
 SEARCHED_SECONDS = 5
 """How long the place of the background is searched at the beginning of a video."""
+MARKED = 0.25
+"""Alpha, or value of a guide, that a pixel needs at least for a matte, or guide, that is not empty."""
 
 
 class MattingWarning(MediaWarning):
@@ -66,13 +68,27 @@ class Matting:
         self.model, self.cutout = model, cutout
         self._background: tuple[np.ndarray, Tensor] | None = None
 
-    def __call__(self, image: np.ndarray | Tensor, background: np.ndarray | Tensor) -> MattingOutput:
+    def __call__(
+        self,
+        image: np.ndarray | Tensor,
+        background: np.ndarray | Tensor | None = None,
+        hint: np.ndarray | Tensor | None = None,
+    ) -> MattingOutput:
         if isinstance(self.model, nn.Module) and self.model.training:
             raise ZooError("the model is in training mode; expected eval mode: call model.eval().")
-        source, background = self.upload(check_image(image)), self.upload_background(check_image(background))
+        source = self.upload(check_image(image))
+        behind = None if background is None else self.upload_background(check_image(background))
+        images = (source,) if behind is None else (source, behind)
+        named = {} if hint is None else {"hint": self.upload(check_image(hint))}
         with torch.inference_mode():
-            output = self.model(source, background)
-            return output if self.cutout is None else self.cutout(output, source, background)
+            output = self.model(*images, **named)
+            return output if self.cutout is None else self.cutout(output, source, behind)
+
+    @property
+    def network(self) -> MattingNetwork | None:
+        """The network, where the model is one of ours."""
+        network = getattr(self.model, "network", None)
+        return network if isinstance(network, MattingNetwork) else None
 
     def upload(self, image: np.ndarray | Tensor) -> Tensor:
         """Return an image as a batch (B, 3, H, W) in [0, 1] on the model's device."""
@@ -143,12 +159,13 @@ def load_matting(
 def matte_files(
     model: MattingModel | Matting,
     source: str | Path,
-    background: str | Path,
+    background: str | Path | None,
     results: MatteFiles,
     align: Align = "auto",
     progress: bool = True,
     decoder: str | None = None,
     deinterlace: bool = False,
+    guide: str | Path | None = None,
 ) -> list[Path]:
     """Matte an image, every image in a folder and its subfolders, or a video.
 
@@ -159,20 +176,25 @@ def matte_files(
         model: see `Matting`.
         source: the image, folder or video.
         background: an image without the person, by the same camera at the same place. For a folder also a folder with
-            an image of the same name (whatever its ending) for each.
+            an image of the same name (whatever its ending) for each. None where the model takes none.
         results: what is saved, and where.
         align: whether the background is warped onto the source first, which also allows another size: `auto` where the
             camera moved by half a pixel or more, which is said once. A video is aligned once, to its first frame that
             shows the place.
         progress: show a progress bar.
         decoder, deinterlace: of a video, see `read_frames`.
+        guide: for a model with a guide, a grey mask, white where the foreground is. For a folder also a folder of
+            them, as for the background; for a video also a video.
 
     Returns:
         The files written; for the frames of a video their folders.
 
+    Warns:
+        MattingWarning: a matte is empty, or a background does not look like the place.
+
     Raises:
-        MediaError: files that cannot be read, missing backgrounds, backgrounds of another size. One bad image of a
-            folder is reported when all others are done.
+        MediaError: files that cannot be read, missing backgrounds or guides, some of another size, an empty guide, or
+            none where the model needs one. One bad image of a folder is reported when all others are done.
         VideoEndsEarly: after everything is written.
 
     Example:
@@ -184,30 +206,80 @@ def matte_files(
         ...     [path.name for path in matte_files(model, image, place, MatteFiles(f"{folder}/out", ["alpha"]))]
         ['1.png']
     """
-    source, background = Path(source), Path(background)
+    source = Path(source)
     model = model if isinstance(model, Matting) else Matting(model)
+    background, guide = usable_inputs(model, background, guide)
     if is_video(source) and not source.is_dir():
-        return _matte_video(model, source, background, results, align, progress, decoder, deinterlace)
+        return _matte_video(model, source, background, guide, results, align, progress, decoder, deinterlace)
     if source.is_dir():
-        pairs = pair_images(source, background, results)
+        matched = match_images(source, background, guide, results)
     else:
         refuse_moving(results)
-        pairs = [(source, _one_background(background), source.stem)]
-    jobs = [Job((image, behind), results.targets(name)) for image, behind, name in pairs]
-    read_background = lru_cache(maxsize=1)(read_photograph)
+        matched = [(source, _one(background, "background"), _one(guide, "guide"), source.stem)]
+    jobs = [Job(tuple(path for path in files if path), results.targets(name)) for *files, name in matched]
+    read_again, read_mask = lru_cache(maxsize=1)(read_photograph), lru_cache(maxsize=1)(read_guide)
 
-    def read(path: Path, background_path: Path) -> tuple[Tensor, Tensor]:
-        image, fitting = read_with_background(path, background_path, align, read_background)
-        return model.upload(image), model.upload_background(fitting)
+    def read(path: Path, *others: Path) -> tuple[Path, list[Tensor | None]]:
+        image, fitting, hint = read_inputs(
+            path, others[0] if background else None, others[-1] if guide else None, align, read_again, read_mask
+        )
+        behind = None if fitting is None else model.upload_background(fitting)
+        return path, [model.upload(image), behind, None if hint is None else model.upload(hint)]
+
+    def compute(item: tuple[Path, list[Any]]) -> MattingOutput:
+        output = model(*item[1])
+        if output.alpha.max() < MARKED:
+            warn_of_empty(item[0].name)
+        return output
 
     folder = results.folder if source.is_dir() else None
-    return process_images(jobs, read, lambda pair: model(*pair), results.write, folder, "matting", progress)
+    return process_images(jobs, read, compute, results.write, folder, "matting", progress)
+
+
+def usable_inputs(
+    model: Matting, background: str | Path | None, guide: str | Path | None
+) -> tuple[Path | None, Path | None]:
+    """Return background and guide as far as the model takes them; warn of one that it does not take.
+
+    Raises:
+        MediaError: the model needs one that is missing.
+    """
+    network = model.network
+    takes_background = network is None or network.captured_background
+    if background is None and takes_background:
+        raise MediaError(
+            "this model needs the captured background: give BACKGROUND, an image of the same place without the person "
+            "by the same camera, or --model with weights of a network without it (captured_background: false)."
+        )
+    if guide is None and network is not None and network.guide.needs_hint:
+        raise MediaError(
+            "this model needs a guide: give --guide MASK, a grey image that is white where the foreground is."
+        )
+    takes_guide = network is not None and network.guide.channels > 0
+    for path, taken, what in ((background, takes_background, "background"), (guide, takes_guide, "guide")):
+        if path is not None and not taken:
+            warnings.warn(f"{path} is not used: this model takes no {what}.", MediaWarning, stacklevel=3)
+    return (
+        Path(background) if background is not None and takes_background else None,
+        Path(guide) if guide is not None and takes_guide else None,
+    )
+
+
+def warn_of_empty(name: str) -> None:
+    """Warn that no pixel of a matte is foreground."""
+    warnings.warn(
+        f"the matte of {name} is empty, since no foreground was found: check that the background shows the same place "
+        "without the person, or mark the foreground in a guide for a model that takes one.",
+        MattingWarning,
+        stacklevel=3,
+    )
 
 
 def _matte_video(
     model: Matting,
     source: Path,
-    background: Path,
+    background: Path | None,
+    guide: Path | None,
     results: MatteFiles,
     align: Align,
     progress: bool,
@@ -215,25 +287,76 @@ def _matte_video(
     deinterlace: bool,
 ) -> list[Path]:
     info, targets = read_video_info(source, deinterlace), results.targets(source.stem, video=True)
-    refuse_overwriting(targets.values(), [source, _one_background(background)])
-    empty = read_photograph(background)
-    shown = _reference_frame(read_frames(source, decoder), empty)
-    fitting = model.upload(fitting_background(shown, empty, source, background, align))
+    masks = guide if guide is None or is_video(guide) else _one(guide, "guide")
+    inputs = [source, _one(background, "background"), masks]
+    refuse_overwriting(targets.values(), [path for path in inputs if path])
+    fitting = None
+    if background is not None:
+        empty = read_photograph(background)
+        shown = _reference_frame(read_frames(source, decoder), empty)
+        fitting = model.upload(fitting_background(shown, empty, source, background, align))
+    hints = frame_guides(masks)
+    found = False
 
-    def read(frame: Frame) -> Tensor:
-        return model.upload(frame.pixels)
+    def read(frame: Frame) -> tuple[Tensor, Tensor | None]:
+        hint = next(hints, None)
+        if masks is not None:
+            if hint is None:
+                raise MediaError(f"{masks} ends before {source} does; expected a frame for each frame.")
+            check_guide_size(masks, hint, source, frame.pixels)
+        return model.upload(frame.pixels), None if hint is None else model.upload(hint)
+
+    def compute(images: tuple[Tensor, Tensor | None]) -> MattingOutput:
+        nonlocal found
+        output = model(images[0], fitting, images[1])
+        found = found or bool(output.alpha.max() >= MARKED)
+        return output
 
     writers = [results.frame_writer(kind, path, info) for kind, path in targets.items()]
     process_video(
-        read_frames(source, decoder, deinterlace),
-        read,
-        lambda image: model(image, fitting),
-        writers,
-        info.frame_count,
-        source.name,
-        progress,
+        read_frames(source, decoder, deinterlace), read, compute, writers, info.frame_count, source.name, progress
     )
+    if not found:
+        warn_of_empty(source.name)
     return list(targets.values())
+
+
+def frame_guides(guide: Path | None) -> Iterator[np.ndarray]:
+    """Yield the guide (H, W) of each frame: one image again and again, or a video's frames; nothing without a guide."""
+    if guide is None:
+        return
+    if is_video(guide):
+        for frame in read_frames(guide):
+            yield to_uint8(frame.pixels).max(axis=2)
+        return
+    mask = read_guide(guide)
+    while True:
+        yield mask
+
+
+def read_guide(path: Path) -> np.ndarray:
+    """Return a mask (H, W) of the foreground.
+
+    Raises:
+        MediaError: it is no grey image, or marks no foreground.
+    """
+    mask = read_image(path, "L")
+    brightest = int(to_uint8(mask).max())
+    if brightest < MARKED * 255:
+        raise MediaError(
+            f"the guide {path} marks no foreground: its brightest pixel is {brightest} of 255; expected white where "
+            "the foreground is, black where it is not, and grey where that is unknown."
+        )
+    return mask
+
+
+def check_guide_size(guide_path: Path, guide: np.ndarray, path: Path, image: np.ndarray) -> None:
+    """Raise a `MediaError` unless guide and image are of one size."""
+    if guide.shape[:2] != image.shape[:2]:
+        raise MediaError(
+            f"the guide {guide_path} is {guide.shape[1]}×{guide.shape[0]} pixels, {path} is {image.shape[1]}×"
+            f"{image.shape[0]}; expected one size: resize the guide."
+        )
 
 
 def _reference_frame(frames: Iterator[Frame], background: np.ndarray) -> np.ndarray:
@@ -258,6 +381,30 @@ def _reference_frame(frames: Iterator[Frame], background: np.ndarray) -> np.ndar
             raise
     assert best is not None
     return best
+
+
+def read_inputs(
+    path: Path,
+    background_path: Path | None,
+    guide_path: Path | None,
+    align: Align,
+    read_background: Callable[[Path], np.ndarray] = read_photograph,
+    read_mask: Callable[[Path], np.ndarray] = read_guide,
+) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
+    """Return an image, its background and its guide at the same size; what has no path is None.
+
+    Raises:
+        MediaError: files that cannot be read, of different sizes, or without information.
+    """
+    fitting = hint = None
+    if background_path is None:
+        image = read_photograph(path)
+    else:
+        image, fitting = read_with_background(path, background_path, align, read_background)
+    if guide_path is not None:
+        hint = read_mask(guide_path)
+        check_guide_size(guide_path, hint, path, image)
+    return image, fitting, hint
 
 
 def read_with_background(
@@ -324,30 +471,42 @@ def fitting_background(
     return background
 
 
-def pair_images(source: Path, background: Path, results: MatteFiles) -> list[tuple[Path, Path, str]]:
-    """Return (source, background, name of the results) for each image in the folder `source`.
+def match_images(
+    source: Path, background: Path | None, guide: Path | None, results: MatteFiles
+) -> list[tuple[Path, Path | None, Path | None, str]]:
+    """Return (source, background, guide, name of the results) for each image in the folder `source`.
 
     Raises:
-        MediaError: no images, two of one name, a missing background, or a video as new background.
+        MediaError: no images, two of one name, a missing background or guide, or a video as new background.
     """
     refuse_moving(results)
     images = named_images(source, results.folders())
-    if not background.is_dir():
-        one = _one_background(background)
-        others = [(image, one, name) for image, name in images if image.resolve() != one.resolve()]
+    for path, what in ((background, "background"), (guide, "guide")):
+        if path is None or path.is_dir():
+            continue
+        others = [(image, name) for image, name in images if image.resolve() != path.resolve()]
         if not others:
-            raise MediaError(f"{source} holds only the background {one}; expected images of people in front of it.")
+            raise MediaError(f"{source} holds only the {what} {path}; expected images of people.")
         if len(others) < len(images):
-            warnings.warn(f"{one} is the background and left out of the images.", MediaWarning, stacklevel=2)
-        return others
-    backgrounds = {name_in(path, background): path for path in find_images(background)}
-    missing = [name for _, name in images if name not in backgrounds]
+            warnings.warn(f"{path} is the {what} and left out of the images.", MediaWarning, stacklevel=2)
+        images = others
+    names = [name for _, name in images]
+    backgrounds, guides = companions(background, "background", names), companions(guide, "guide", names)
+    return [(image, *others, name) for (image, name), *others in zip(images, backgrounds, guides, strict=True)]
+
+
+def companions(path: Path | None, what: str, names: list[str]) -> Sequence[Path | None]:
+    """Return the background, or guide, of each name: one for all, or those of the same names in a folder."""
+    if path is None or not path.is_dir():
+        return [_one(path, what)] * len(names)
+    files = {name_in(file, path): file for file in find_images(path)}
+    missing = [name for name in names if name not in files]
     if missing:
         raise MediaError(
-            f"{background} lacks the backgrounds of {len(missing)} of {len(images)} images (the first: "
-            f"{missing[0]}); expected images of the same names, or give one background for all."
+            f"{path} lacks the {what}s of {len(missing)} of {len(names)} images (the first: {missing[0]}); expected "
+            f"images of the same names, or give one {what} for all."
         )
-    return [(image, backgrounds[name], name) for image, name in images]
+    return [files[name] for name in names]
 
 
 def refuse_moving(results: MatteFiles) -> None:
@@ -356,13 +515,14 @@ def refuse_moving(results: MatteFiles) -> None:
         raise MediaError("the new background is a video and the source is not; expected an image or a colour.")
 
 
-def _one_background(background: Path) -> Path:
-    if background.is_dir() or is_video(background):
+def _one(path: Path | None, what: str) -> Path | None:
+    if path is not None and (path.is_dir() or is_video(path)):
+        expected = "one image of the empty place" if what == "background" else "one grey image"
         raise MediaError(
-            f"the background {background} is a {'folder' if background.is_dir() else 'video'}; expected one image of "
-            "the empty place (a folder of backgrounds goes with a folder of sources)."
+            f"the {what} {path} is a {'folder' if path.is_dir() else 'video'}; expected {expected} (a folder of "
+            f"{what}s goes with a folder of sources)."
         )
-    return background
+    return path
 
 
 def _refuse_sizes(source: Path, background: Path, size: tuple[int, ...], background_size: tuple[int, ...]) -> NoReturn:

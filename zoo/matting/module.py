@@ -234,6 +234,10 @@ class BackgroundMatting(TrainingModule):
     def on_predict_start(self) -> None:
         self._unpredicted: list[ValueError] = []
         settings = getattr(getattr(self.trainer, "datamodule", None), "predict", None)
+        if settings is not None and settings.background is None and self.network.captured_background:
+            raise ValueError(
+                "this network needs the captured background: give --data.predict.background=PICTURE_OR_FOLDER."
+            )
         self._results = None if settings is None else settings.results()
 
     def on_predict_batch_end(self, outputs: Any, batch: MattingBatch, batch_idx: int, dataloader_idx: int = 0) -> None:
