@@ -282,7 +282,8 @@ class EvaluationSamples(Dataset):
     def _hint(self, sample: MattingBatch, index: int) -> Tensor:
         """Return the sample's hint (1, H, W), the same in every run."""
         seed = derive_seed("hint", index)
-        batch = MattingBatch(*(image[None] for image in sample[:4] if isinstance(image, Tensor)))
+        source, background, alpha, foreground = (image[None] for image in sample[:4])
+        batch = MattingBatch(source, background, alpha, foreground)
         for name, step in self.settings.hint.items():
             batch = step(batch, RandomStream([seed], name))
         if batch.hint is None:

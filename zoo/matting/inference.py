@@ -492,7 +492,8 @@ def match_images(
         images = others
     names = [name for _, name in images]
     backgrounds, guides = companions(background, "background", names), companions(guide, "guide", names)
-    return [(image, *others, name) for (image, name), *others in zip(images, backgrounds, guides, strict=True)]
+    rows = zip(images, backgrounds, guides, strict=True)
+    return [(image, behind, mask, name) for (image, name), behind, mask in rows]
 
 
 def companions(path: Path | None, what: str, names: list[str]) -> Sequence[Path | None]:

@@ -182,7 +182,7 @@ class BackgroundMatting(TrainingModule):
                 f"{type(self.network.error_map).__name__} reads the true alpha and cannot train: "
                 "train with another error map and use it with `zoo test`."
             )
-        validation = getattr(self.trainer.datamodule, "validation", None)
+        validation = getattr(getattr(self.trainer, "datamodule", None), "validation", None)
         if self.network.guide.needs_hint and validation is not None and not getattr(validation, "hint", True):
             raise ValueError(
                 f"{type(self.network.guide).__name__} needs a hint, and the validation set has none: add "
