@@ -6,8 +6,12 @@ image or video, `-o out.png` writes one file.
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from zoo.runner.model_arguments import add_model_arguments, model_name
+
+if TYPE_CHECKING:
+    from zoo.matting.results import MatteFiles
 
 DEFAULT_MODEL = "bgmv2_mobilenetv2-synthetic"
 """Loaded without `--model`: weights that come with the package, so that it works offline."""
@@ -30,6 +34,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         help="an image of the same place without the person, by the same camera; for a folder also a folder of them, "
         "named like the sources; none for a model without captured background",
+    )
+    parser.add_argument(
+        "--background",
+        dest="from_clip",
+        choices=("estimate",),
+        help="estimate: make BACKGROUND from a video in which the person moves before a still camera, and keep it as a "
+        "PNG file with the results",
     )
     parser.add_argument(
         "--guide",
@@ -121,6 +132,8 @@ def run(arguments: argparse.Namespace) -> int:
         _refuse_missing(arguments.background, "BACKGROUND", "an image or a folder of images")
     if arguments.guide is not None:
         _refuse_missing(arguments.guide, "--guide", "a grey image, a folder of them or a video")
+    if arguments.from_clip is not None:
+        _refuse_estimating(arguments)
     name, checkpoint = _model(arguments), None
     if arguments.checkpoint is not None and arguments.model is not None:
         name, checkpoint = arguments.model, arguments.checkpoint
@@ -144,10 +157,11 @@ def run(arguments: argparse.Namespace) -> int:
         cutout,
     )
     with one_line_warnings():
+        background = arguments.background if arguments.from_clip is None else _estimated(arguments, results)
         written = matte_files(
             matting,
             arguments.source,
-            arguments.background,
+            background,
             results,
             "auto" if arguments.align == "auto" else arguments.align == "on",
             decoder=arguments.decoder,
@@ -161,7 +175,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _model(arguments: argparse.Namespace) -> str:
     """Return the name of the model: without `--model`, the default for what was given."""
-    if arguments.model is None and arguments.checkpoint is None and arguments.background is None:
+    if (arguments.model or arguments.checkpoint or arguments.background or arguments.from_clip) is None:
         if DEFAULT_WITHOUT_BACKGROUND is None:
             raise ValueError(
                 "no BACKGROUND was given, and the weights that come with the package need one: give an image of the "
@@ -170,6 +184,36 @@ def _model(arguments: argparse.Namespace) -> str:
         print(f"No background was given, so {DEFAULT_WITHOUT_BACKGROUND} is used.")
         return DEFAULT_WITHOUT_BACKGROUND
     return model_name(arguments)
+
+
+def _refuse_estimating(arguments: argparse.Namespace) -> None:
+    """Raise ValueError where a background cannot be estimated or is not needed."""
+    from zoo.media.videos import is_video
+
+    if arguments.background is not None:
+        raise ValueError(
+            f"got BACKGROUND {arguments.background} and --background estimate; expected one: leave one of them out."
+        )
+    if not is_video(arguments.source) or arguments.source.is_dir():
+        raise ValueError(
+            f"--background estimate needs a video in which the person moves, and {arguments.source} is none: give "
+            "BACKGROUND, an image of the place without the person."
+        )
+
+
+def _estimated(arguments: argparse.Namespace, results: "MatteFiles") -> Path:
+    """Write the background estimated from the video next to the results, and return its path."""
+    from zoo.matting.estimate import estimate_background
+    from zoo.media.images import write_image
+
+    path = results.folder / "background" / f"{arguments.source.stem}.png"
+    if results.file is not None:
+        path = results.file.with_suffix(".background.png")
+    estimate = estimate_background(arguments.source, arguments.decoder)
+    write_image(path, estimate.background)
+    unseen = f"; {estimate.unseen:.1%} of it is never seen and painted from its surroundings" if estimate.unseen else ""
+    print(f"Background of {estimate.frames} frames in {path}, to give as BACKGROUND next time{unseen}.")
+    return path
 
 
 def _refuse_missing(path: Path, argument: str, expected: str) -> None:

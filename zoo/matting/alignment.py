@@ -43,6 +43,8 @@ class Aligned(NamedTuple):
     """Why the background was left unchanged; None when the alignment worked."""
     moved: float | None = None
     """How far the camera moved, in pixels of the source: the median of the points that agree; None if too few do."""
+    homography: ProjectiveTransform | None = None
+    """From the source to the background that was warped; None where it was not."""
 
 
 def align_background(source: np.ndarray, background: np.ndarray, unless_below: float = 0.0) -> Aligned:
@@ -81,8 +83,8 @@ def align_background(source: np.ndarray, background: np.ndarray, unless_below: f
     if background.shape == source.shape and _mismatch(source, background) <= mismatch:
         return _unchanged(images[1], "no movement of the camera fits better than none", moved)
     if images[0].dtype == np.uint8:
-        return Aligned(np.where(covered[:, :, None], warped, source), None, moved)
-    return Aligned(np.where(covered[:, :, None], exact, images[0]).astype(np.float32), None, moved)
+        return Aligned(np.where(covered[:, :, None], warped, source), None, moved, homography)
+    return Aligned(np.where(covered[:, :, None], exact, images[0]).astype(np.float32), None, moved, homography)
 
 
 def is_same_place(source: np.ndarray, background: np.ndarray) -> bool:
