@@ -2,6 +2,7 @@
 
 from importlib.resources import as_file, files
 
+import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor
@@ -14,7 +15,6 @@ class NoGuide(Guide):
     """No guide, as in BackgroundMattingV2.
 
     Example:
-        >>> import torch
         >>> NoGuide()(torch.rand(1, 3, 8, 8)) is None
         True
     """
@@ -29,7 +29,6 @@ class MaskGuide(Guide):
     """The hint itself: a mask, a trimap (0.5 where it is unknown) or clicks, from the user or the data module.
 
     Example:
-        >>> import torch
         >>> MaskGuide()(torch.rand(1, 3, 8, 8), torch.ones(1, 1, 8, 8)).min()
         tensor(1.)
     """
@@ -52,7 +51,6 @@ class PersonGuide(Guide):
     by `tools/mediapipe.py`, come with the package and are in no checkpoint.
 
     Example:
-        >>> import torch
         >>> PersonGuide()(torch.zeros(1, 3, 96, 128)).max() < 0.5
         tensor(True)
     """
@@ -71,5 +69,6 @@ class PersonGuide(Guide):
     def forward(self, source: Tensor, hint: Tensor | None = None) -> Tensor | None:
         if hint is not None:
             return hint
-        square = F.interpolate(source, (SELFIE_SIDE, SELFIE_SIDE), mode="bilinear", antialias=True)
-        return self.network(square)
+        precise = source.to(torch.promote_types(source.dtype, torch.float32))  # antialias has no half precision on CPUs
+        square = F.interpolate(precise, (SELFIE_SIDE, SELFIE_SIDE), mode="bilinear", antialias=True)
+        return self.network(square.to(source.dtype))

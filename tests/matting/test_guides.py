@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from skimage import data
 from torch import Tensor
 from zoo_plugins.guides import NoGuide, PersonGuide
 from zoo_plugins.refiners import PatchRefiner
@@ -74,6 +75,14 @@ def test_the_fast_path_computes_the_same(guide: str, captured: bool) -> None:
     assert half.dtype == torch.bfloat16
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+def test_people_are_found_in_half_precision(dtype: torch.dtype) -> None:
+    image = torch.from_numpy(data.astronaut()).permute(2, 0, 1)[None].float() / 255
+    with torch.no_grad():
+        expected, mask = PersonGuide()(image), PersonGuide().to(dtype)(image.to(dtype))
+    assert (mask - expected).abs().mean() < 0.01
+
+
 def test_the_official_network_has_the_official_keys_and_builds_from_a_spec_of_before() -> None:
     spec = zoo.create_model("bgmv2_mobilenetv2").spec
     for name in ("guide", "captured_background"):
@@ -126,8 +135,6 @@ def test_the_refiner_starts_alike_whatever_it_was_before() -> None:
 
 
 def test_a_person_is_found_and_nobody_in_an_empty_image() -> None:
-    from skimage import data
-
     astronaut = torch.from_numpy(data.astronaut()).permute(2, 0, 1)[None].float() / 255
     with torch.no_grad():
         mask = PersonGuide()(astronaut)
