@@ -100,6 +100,23 @@ def test_guides_share_the_networks_weights() -> None:
     assert not torch.equal(alpha(person, source, hint=hint), alpha(person, source))
 
 
+def test_a_network_with_a_guide_starts_from_one_without_and_back(tmp_path: Path) -> None:
+    before, (source, background, hint) = made("NoGuide", True), images(height=64, width=64)
+    torch.save(before.network.state_dict(), tmp_path / "before.pth")
+    guided = made("MaskGuide", True, checkpoint=str(tmp_path / "before.pth"))
+    expected = alpha(before, source, background)
+    torch.testing.assert_close(alpha(guided, source, background, hint=hint), expected)
+    torch.save(guided.network.state_dict(), tmp_path / "guided.pth")
+    after = made("NoGuide", True, checkpoint=str(tmp_path / "guided.pth"))
+    assert torch.equal(alpha(after, source, background), expected)
+    alone = made("MaskGuide", False, checkpoint=str(tmp_path / "guided.pth")).network
+    for name in ("backbone.model.conv_stem", "decoder.conv4", "refiner.conv1", "refiner.conv3"):
+        weight = alone.get_submodule(name).weight
+        images_of_it = 4 if "refiner" not in name else 3
+        features = weight.shape[1] - images_of_it
+        assert torch.equal(weight[:, : features + 3], before.network.get_submodule(name).weight[:, : features + 3])
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [

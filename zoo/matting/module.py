@@ -5,6 +5,7 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
+from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
 from torchvision.transforms.functional import center_crop
@@ -15,7 +16,7 @@ from zoo.matting.base_scale import fitting_scale, trained_side
 from zoo.matting.compose import composite, to_float
 from zoo.matting.metrics import matting_metrics
 from zoo.matting.net import ForegroundKind, MattingNetwork
-from zoo.matting.official_weights import to_network
+from zoo.matting.official_weights import fit_inputs, to_network
 from zoo.matting.parts import PATCH, Context, ErrorMap, Guide, MattingBatch, MattingOutput, PatchSelector, Refiner
 from zoo.matting.perturbation import Perturbation, perturb
 from zoo.matting.pictures import log_sheet, result_tiles
@@ -109,7 +110,12 @@ class BackgroundMatting(TrainingModule):
         self._sheet: list[tuple[MattingBatch, MattingOutput]] = []
 
     def convert_state_dict(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
-        return to_network(super().convert_state_dict(state), self.network.state_dict().keys())
+        own = self.network.state_dict()
+        renamed = to_network(super().convert_state_dict(state), own.keys())
+        fitting = fit_inputs(renamed, own, 3 + 3 * self.network.captured_background + self.network.guide.channels)
+        if any(value.shape != renamed[key].shape for key, value in fitting.items()):
+            rank_zero_info("The weights are of a network with other inputs; what it has no weights for begins at 0.")
+        return fitting
 
     def compute(self, batch: MattingBatch) -> MattingOutput:
         return self.network(batch.source, batch.background, batch.alpha, batch.hint)

@@ -8,10 +8,14 @@ official training loads.
 import re
 from collections.abc import Collection, Mapping
 
+import torch
 from torch import Tensor
 
 MOBILENETV2_BLOCKS = (1, 2, 3, 4, 3, 3, 1)
 """Blocks in each of MobileNetV2's stages."""
+
+INPUTS = {3: (3, 0, 0), 4: (3, 0, 1), 6: (3, 3, 0), 7: (3, 3, 1)}
+"""Channels of source, captured background and guide, by their sum."""
 
 FIRST_BLOCK = {"conv.0.0": "conv_dw", "conv.0.1": "bn1", "conv.1": "conv_pw", "conv.2": "bn2"}
 BLOCK = {
@@ -42,6 +46,39 @@ def to_network(state: Mapping[str, Tensor], own: Collection[str] = ()) -> dict[s
     if any(key.startswith("classifier.classifier.0.") for key in state):
         state = from_deeplab(state)
     return {key if key in own else official_to_ours(key): value for key, value in state.items()}
+
+
+def fit_inputs(state: Mapping[str, Tensor], own: Mapping[str, Tensor], channels: int) -> dict[str, Tensor]:
+    """Return weights of a network with other inputs, changed for a network that has these.
+
+    Every layer that reads the inputs reads them last. Weights for inputs that the network has not are left out, those
+    for new ones are 0: a network with a guide begins with the function of that without.
+
+    Args:
+        state: the weights.
+        own: those of the network that is to take them.
+        channels: of its base network's inputs, 3 to 7.
+
+    Example:
+        >>> import torch
+        >>> name, without, guided = "backbone.conv.weight", torch.ones(8, 6, 3, 3), torch.ones(8, 7, 3, 3)
+        >>> fit_inputs({name: without}, {name: guided}, 7)[name].sum((0, 2, 3)).tolist()
+        [72.0, 72.0, 72.0, 72.0, 72.0, 72.0, 0.0]
+    """
+    result = dict(state)
+    for key, value in state.items():
+        if key not in own or value.ndim != 4 or own[key].ndim != 4:
+            continue
+        images = channels // 3 * 3 if key.startswith("refiner.") else channels  # the refiner sees no guide
+        before = images + value.shape[1] - own[key].shape[1]
+        if before != images and before in INPUTS:
+            features, *parts = value.split([value.shape[1] - before, *INPUTS[before]], 1)
+            padded = [
+                value.new_zeros(len(value), count, *value.shape[2:]) if part.shape[1] < count else part[:, :count]
+                for part, count in zip(parts, INPUTS[images], strict=True)
+            ]
+            result[key] = torch.cat([features, *padded], 1)
+    return result
 
 
 def from_deeplab(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

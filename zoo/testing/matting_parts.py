@@ -49,6 +49,11 @@ class GuideContract(NetworkPartContract):
                     )
                     assert 0 <= mask.min() <= mask.max() <= 1, f"{self.name()}'s mask lies in [0, 1]."
 
+    def test_half_precision_will_do(self) -> None:
+        for dtype in (torch.bfloat16, torch.float16):
+            masks = self.evaluate(self.prepare().to(dtype), tuple(image.to(dtype) for image in self.seeded_inputs()))
+            assert all(mask.isfinite().all() for mask in masks), f"{self.name()} computes in {dtype}."
+
     def test_what_needs_a_hint_refuses_its_absence(self) -> None:
         part = self.prepare()
         if part.needs_hint:
