@@ -16,8 +16,9 @@ from zoo_plugins.augmentations.geometry import HorizontalFlip
 from zoo_plugins.augmentations.heads import HeadFlip
 from zoo_plugins.backbones import TimmBackbone
 from zoo_plugins.engines.local import Local
-from zoo_plugins.error_maps import PredictedError
+from zoo_plugins.error_maps import BackgroundDifference, PredictedError
 from zoo_plugins.fusions import ConcatFusion
+from zoo_plugins.guides import MaskGuide, PersonGuide
 from zoo_plugins.head_models import ProceduralHead
 from zoo_plugins.landmark_branches import PointLandmarks
 from zoo_plugins.losses.heads import LandmarkL1
@@ -38,6 +39,7 @@ from zoo.testing import (
     EngineContract,
     ErrorMapContract,
     FusionContract,
+    GuideContract,
     HeadAugmentationContract,
     HeadDatasetContract,
     HeadLossContract,
@@ -239,6 +241,10 @@ def promises() -> dict[str, tuple[Any, Callable[[], Any], str, str]]:
         "one channel": (ErrorMapContract, after(PredictedError, "forward", lambda self, error, *_: error[:, 0]), "a_map_for_pictures_of_any_size", "gives a map (B, 1, h, w)"),
         "informative": (ErrorMapContract, changed(PredictedError, informative=False), "says_whether_it_knows_anything", "informative says whether"),
         "refuses training": (ErrorMapContract, changed(PredictedError, needs_target=True), "what_needs_the_true_alpha_refuses_training_and_its_absence", "refuses training with a ValueError"),
+        "mask in range": (GuideContract, after(MaskGuide, "forward", lambda self, mask, *_: 2 * mask), "a_mask_for_images_of_any_size", "mask lies in [0, 1]"),
+        "needed hint": (GuideContract, changed(PersonGuide, needs_hint=True), "what_needs_a_hint_refuses_its_absence", "needs a hint, so it refuses its absence"),
+        "saved guide": (GuideContract, after(MaskGuide, "__init__", lambda self, *_: setattr(self, "scale", torch.nn.Parameter(torch.ones(1)))), "keeps_nothing_in_checkpoints", "is not trained and saves nothing"),
+        "silent background": (ErrorMapContract, changed(BackgroundDifference, needs_background=False), "says_whether_it_needs_the_background", "does without a background"),
         "refined cells": (RefinerContract, after(PatchRefiner, "forward", lambda self, result, *_: (*result[:2], torch.ones_like(result[2]))), "refines_the_highest_scores_above_zero_and_no_others", "refines the patches whose score is above 0"),
         "alpha alone": (RefinerContract, after(PatchRefiner, "alpha", lambda self, result, *_: (result[0] + 1, result[1])), "alpha_alone_is_the_alpha_that_it_gives", "the same alpha and refined patches alone; it differs by up to 1"),
         "refined size": (RefinerContract, after(NoRefiner, "forward", lambda self, result, *_: (result[0][..., :-1], *result[1:])), "results_for_pictures_of_any_size", "gives alpha at the size of the source"),
