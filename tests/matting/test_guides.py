@@ -12,9 +12,10 @@ from zoo_plugins.refiners import PatchRefiner
 
 import zoo
 from zoo.cli import main
+from zoo.core.errors import ZooError
 from zoo.matting.fast import FastMatting
 from zoo.matting.inference import MattingWarning, load_matting, matte_files
-from zoo.matting.parts import MattingOutput, Refiner
+from zoo.matting.parts import Guide, MattingOutput, Refiner
 from zoo.matting.results import MatteFiles
 from zoo.media.images import MediaError, read_image, write_image
 from zoo.training.module import TrainingModule
@@ -143,6 +144,16 @@ def test_what_is_missing_or_of_another_size_is_named() -> None:
     for model in (made("MaskGuide", True), FastMatting(made("MaskGuide", True).network)):
         with pytest.raises(ValueError, match=r"mask has shape \(2, 1, 61, 80\); expected \(2, 1, 61, 83\).*resize it"):
             alpha(model, source, background, hint=hint[..., :80])
+
+
+def test_a_guide_that_breaks_its_promise_is_named() -> None:
+    @zoo.register
+    class Silent(Guide):
+        def forward(self, source: Tensor, hint: Tensor | None = None) -> Tensor | None:
+            return None
+
+    with pytest.raises(ZooError, match=r"Silent \(.*\) returned None; its slot promises a mask \(B, 1, h, w\)"):
+        alpha(made("Silent", False), images()[0])
 
 
 def test_the_refiner_starts_alike_whatever_it_was_before() -> None:

@@ -234,7 +234,9 @@ class MattingNetwork(nn.Module):
             hint = whole_patches(hint)
         guide = self.guide(source.whole, None if hint is None else hint.to(source.whole.dtype))
         if (guide is None) != (self.guide.channels == 0):
-            raise ZooError(f"{place_of(type(self.guide))} returns a guide exactly if its channels are 1.")
+            promise = "a mask (B, 1, h, w)" if self.guide.channels else "None, since its channels are 0"
+            returned = "None" if guide is None else tuple(guide.shape)
+            raise ZooError(f"{place_of(type(self.guide))} returned {returned}; its slot promises {promise}.")
         if guide is None:
             return None
         check_output(self.guide, guide, [(source.whole.shape[0], 1, None, None)], "a mask (B, 1, h, w)")
