@@ -98,6 +98,7 @@ def test_a_visitor_uploads_two_images_and_sees_the_matte(address: str, pair: tup
     with playwright.sync_playwright() as tools:
         browser = tools.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
         page = browser.new_page()
+        page.set_default_timeout(120_000)
         asked: list[str] = []
         page.on("request", lambda request: asked.append(request.url))
         page.goto(address)
@@ -105,7 +106,7 @@ def test_a_visitor_uploads_two_images_and_sees_the_matte(address: str, pair: tup
             page.locator("[role=tabpanel]:visible input[type=file]").nth(place).set_input_files(path)
             page.locator(f"img[src*='{path.name}']").wait_for()
         page.get_by_role("button", name="Matte", exact=True).click()
-        page.locator("a[href*='image.png'][download]").last.wait_for(timeout=60_000)
+        page.locator("a[href*='image.png'][download]").last.wait_for()
         images = page.locator("[role=tabpanel]:visible img").evaluate_all("all => all.map(image => image.naturalWidth)")
         assert images.count(128) >= 7, "two inputs, both sides of the slider, alpha, error, patches"
         elsewhere = [url for url in asked if not url.startswith((address, "data:", "blob:"))]

@@ -158,7 +158,8 @@ def missing_configuration(message: ParserMessage, file: str) -> str:
     """Return the sentence about a configuration file that does not exist."""
     path = Path(file)
     typed = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-    shipped = sorted(str(file.relative_to(CONFIGS).with_suffix("")) for file in CONFIGS.rglob("*.yaml"))
+    files = (file for file in CONFIGS.glob("*/*.yaml") if file.parent.name not in ("studies", "plans"))
+    shipped = sorted(str(file.relative_to(CONFIGS).with_suffix("")) for file in files)
     return f"there is no configuration {typed}, neither a file nor a shipped one{nearest(str(typed), shipped)}"
 
 

@@ -18,7 +18,7 @@ from zoo_plugins.synthetic.drawing.photographs import Photographs, attribution, 
 from zoo_plugins.synthetic.mattes.matte import MatteOptions, generate_matte
 
 PHOTOGRAPHS_VERSION = 2  # the same for what a folder of photographs changes
-VERSION = 3  # of the generator, part of the cache's key: raise it when the same seeds would give other images
+VERSION = 4  # of the generator, part of the cache's key: raise it when the same seeds would give other images
 
 
 class SyntheticMattes(MattingDataset):

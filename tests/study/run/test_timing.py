@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import torch
 
+import zoo
 from zoo.core import registry
-from zoo.matting.module import BackgroundMatting
 from zoo.measure import timing
 from zoo.study.run import timing as speed
 from zoo.study.run.timing import Speed, read_speed, repeated
@@ -194,13 +194,15 @@ def test_frames_a_second_are_those_of_the_median() -> None:
 
 class TestDrawnExample:
     def test_a_matting_network_sees_a_person_and_the_room_behind(self) -> None:
-        source, background, alpha = BackgroundMatting.drawn_example(None, 96, 160)  # type: ignore[arg-type]
+        backbone = {"class_path": "TimmBackbone", "init_args": {"name": "test_efficientnet"}}
+        module = zoo.create_model("bgmv2_mobilenetv2", backbone=backbone)
+        source, background, alpha = module.drawn_example(96, 160)
         assert (source.shape, background.shape, alpha.shape) == ((1, 3, 96, 160), (1, 3, 96, 160), (1, 1, 96, 160))
         behind, before = alpha == 0, alpha == 1
         assert 0.1 < before.float().mean() < 0.6
         difference = (source - background).abs().mean(1, keepdim=True)
         assert 0 < difference[behind].mean() < 0.5 * difference[before].mean()
-        again = BackgroundMatting.drawn_example(None, 96, 160)  # type: ignore[arg-type]
+        again = module.drawn_example(96, 160)
         assert all(map(torch.equal, again, (source, background, alpha)))
 
     def test_a_head_network_sees_a_head(self) -> None:

@@ -189,18 +189,40 @@ def draw_animal(rng: Generator, canvas: Canvas, at: View, detail: float) -> None
     canvas.fill(at(ellipse(head + [0, 0.05], (0.022, 0.015))), nose)
 
 
+def draw_furry_body(rng: Generator, canvas: Canvas, at: View, detail: float) -> None:
+    """Draw an animal from near: large patches of fur of several colours, with eyes and a nose."""
+    fur = _Fur(rng, canvas, at, detail)
+    for _ in range(int(rng.integers(4, 8))):
+        middle = rng.uniform(-0.22, 0.22, 2) + [0, 0.12]
+        fur.grow(middle, (rng.uniform(0.14, 0.34), rng.uniform(0.14, 0.36)), length=rng.uniform(0.03, 0.07))
+    head = rng.uniform(-0.15, 0.15, 2) - [0, 0.15]
+    fur.grow(head, (rng.uniform(0.16, 0.28), rng.uniform(0.16, 0.26)), length=0.05)
+    fur.grow(head + [0, 0.03], (0.11, 0.12), length=0.02)
+    eye, dark = canvas.paint(house_colour(rng)), canvas.paint((0.06, 0.05, 0.05))
+    for side in (-1, 1):
+        canvas.fill(at(ellipse(head + [side * 0.055, 0.0], (0.024, 0.022))), eye)
+        canvas.fill(at(ellipse(head + [side * 0.055, 0.0], (0.01, 0.012))), dark)
+    canvas.fill(at(ellipse(head + [0, 0.1], (0.03, 0.022))), dark)
+
+
 class _Fur:
-    """Fur of one colour in eight shades, from dark to light."""
+    """Fur of one to three colours, each in eight shades from dark to light."""
 
     def __init__(self, rng: Generator, canvas: Canvas, at: View, detail: float) -> None:
         self.rng, self.canvas, self.at, self.detail = rng, canvas, at, detail
-        colour = sample_colour(rng, HAIR, 0.03)
-        self.shades = [canvas.paint((colour * shade).clip(0, 1)) for shade in np.linspace(0.55, 1.45, 8)]
+        colours = [sample_colour(rng, HAIR, 0.03)]
+        if rng.random() < 0.5:
+            colours += [np.full(3, shade) for shade in rng.permutation([0.08, 0.75])[: rng.integers(1, 3)]]
+        self.coats = [
+            [canvas.paint((colour * shade).clip(0, 1)) for shade in np.linspace(0.55, 1.45, 8)] for colour in colours
+        ]
+        self.shades = self.coats[0]
 
     def grow(self, centre: ArrayLike, radii: tuple[float, float], length: float, density: float = 1.0) -> None:
         """Draw an ellipse of hairs that point outwards and down, from the top to the bottom, as they overlap."""
         rng, middle, half = self.rng, np.asarray(centre, np.float64), np.array(radii)
-        self.canvas.fill(self.at(ellipse(middle, half)), self.shades[2])
+        coat = self.coats[rng.integers(len(self.coats))]
+        self.canvas.fill(self.at(ellipse(middle, half)), coat[2])
         pixels = self.canvas.view.scale * self.at.scale * max(radii)
         count = int(np.clip(25 * pixels, 60, 2500) * self.detail * density)
         angle, distance = rng.uniform(0, 2 * np.pi, count), np.sqrt(rng.random(count))
@@ -212,7 +234,7 @@ class _Fur:
         reach = length * rng.uniform(0.5, 1.4, (count, 1)) * way
         strands = np.stack([roots, roots + 0.5 * reach, roots + reach + [0, 0.15 * length]], axis=1)
         light = 3.0 - 2.0 * (roots[:, 1] - middle[1]) / half[1] + rng.normal(0, 1.2, count)
-        shades = np.array(self.shades)[np.rint(light).clip(0, 7).astype(int)]
+        shades = np.array(coat)[np.rint(light).clip(0, 7).astype(int)]
         self.canvas.strands(self.at(strands), shades, width=2 if pixels > 60 else 1)
 
 
@@ -269,9 +291,9 @@ Draw = Callable[[Generator, Canvas, View, float], None]
 
 THINGS: tuple[Draw, ...] = (
     draw_bicycle, draw_potted_plant, draw_chair, draw_lattice, draw_wires,
-    draw_mug, draw_umbrella, draw_animal, draw_animal, draw_plume,
+    draw_mug, draw_umbrella, draw_animal, draw_animal, draw_furry_body, draw_furry_body, draw_plume,
 )  # fmt: skip
-"""Opaque things, equally likely; furry animals are there twice."""
+"""Opaque things, equally likely; furry animals are there four times."""
 
 HELD: dict[Draw, tuple[float, float]] = {
     draw_mug: (0.7, 0.0),
