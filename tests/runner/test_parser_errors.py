@@ -31,7 +31,7 @@ WRONG = """
 --model=BackgroundMating  ->  model: no model named 'BackgroundMating'; did you mean BackgroundMatting? Known:
 --data=MatingData  ->  data: no data module named 'MatingData'; did you mean MattingData or HeadData? Known:
 --model.selector.patchs=3  ->  TopK has no argument 'patchs'; did you mean patches? Known: patches, fixed_count.
---model.fooground=both  ->  BackgroundMatting has no argument 'fooground'; did you mean foreground or frozen? Known: backbone,
+--model.fooground=both  ->  BackgroundMatting has no argument 'fooground'; did you mean foreground or frozen? Known:
 --model.losses.alpha.weigth=1  ->  AlphaL1 has no argument 'weigth'; did you mean weight? Known: at, weight.
 --data.train.squares.canvass=3
     ->  TrainingStage has no argument 'canvass'; did you mean canvas? Known: dataset, canvas,
