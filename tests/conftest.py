@@ -6,6 +6,7 @@ import importlib
 import io
 import os
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -115,6 +116,13 @@ def own_surroundings() -> Iterator[None]:
         os.environ.update(before)
     if "wandb" in sys.modules:
         end_session()
+
+
+@pytest.fixture
+def chromium() -> str:
+    """The path of the browser, for tests that look at a page as a visitor does."""
+    found = map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))
+    return next(filter(None, found), None) or pytest.skip("needs Chromium")
 
 
 @pytest.fixture

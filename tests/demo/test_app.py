@@ -1,7 +1,6 @@
 """The page in the browser: what it computes, and that it can be used."""
 
 import os
-import shutil
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +17,6 @@ gradio = pytest.importorskip("gradio")
 client = pytest.importorskip("gradio_client")
 
 MATTING, HEADS = "bgmv2_mobilenetv2-synthetic", "dad3dnet_facemesh-synthetic"
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
 @pytest.fixture(scope="module")
@@ -92,11 +90,10 @@ def test_a_port_that_is_taken_is_one_sentence(command: Any) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(BROWSER is None, reason="needs Chromium")
-def test_a_visitor_uploads_two_images_and_sees_the_matte(address: str, pair: tuple[Path, Path]) -> None:
+def test_a_visitor_uploads_two_images_and_sees_the_matte(address: str, pair: tuple[Path, Path], chromium: str) -> None:
     playwright = pytest.importorskip("playwright.sync_api")
     with playwright.sync_playwright() as tools:
-        browser = tools.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+        browser = tools.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         page = browser.new_page()
         page.set_default_timeout(120_000)
         asked: list[str] = []

@@ -253,7 +253,7 @@ def run_of_job(content: Mapping[str, Any]) -> Run:
     """Return the run of a job's plain data; TypeError for a key that does not belong there, KeyError for a missing
     one.
     """
-    content = {"margins": {}, **content}  # which runs before version 0.2 lack
+    content = {"margins": {}, **content}  # which runs of older versions lack
     named = {name: content[ON_DISK.get(name, name)] for name in JOB_FIELDS}
     if len(content) != len(named):
         raise TypeError("unknown keys")

@@ -1,4 +1,4 @@
-"""Capture effects: the person's shadow, sensor noise, a camera that moved between the two images."""
+"""Capture effects: the person's shadow, sensor noise, light and camera that changed between the two images."""
 
 from functools import partial
 from typing import Literal

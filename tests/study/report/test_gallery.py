@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -11,8 +10,6 @@ import pytest
 
 from zoo.study.record import Run
 from zoo.study.run.samples import Sample, write_tiles
-
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
 @pytest.fixture
@@ -51,8 +48,7 @@ def test_a_folder_without_images_is_one_sentence(tmp_path: Path, command) -> Non
     assert "nowhere does not exist" in command("gallery", "nowhere").complaint
 
 
-@pytest.mark.skipif(BROWSER is None, reason="needs Chromium")
-def test_the_slider_shows_the_chosen_images_in_a_browser(study: Path, command) -> None:
+def test_the_slider_shows_the_chosen_images_in_a_browser(study: Path, command, chromium: str) -> None:
     command("gallery", study)
     page = study / "gallery.html"
     act = """<script>
@@ -65,5 +61,5 @@ def test_the_slider_shows_the_chosen_images_in_a_browser(study: Path, command) -
     </script></body>"""
     page.write_text(page.read_text().replace("</body>", act))
     words = ["--headless", "--no-sandbox", "--disable-gpu", "--dump-dom", page.as_uri()]
-    shown = subprocess.run([str(BROWSER), *words], capture_output=True, text=True, timeout=60).stdout
+    shown = subprocess.run([chromium, *words], capture_output=True, text=True, timeout=60).stdout
     assert "<title>true 25%</title>" in shown
