@@ -184,6 +184,11 @@ profiles:
         assert [row.name for row in read.rows] == ["by error", "at random", "more"]
         assert [row.name for row in study(SHORT + self.PROFILES, "less").rows] == ["by error"]
 
+    def test_a_key_that_is_null_is_left_out(self, study) -> None:
+        stage = "first_stage: {base: matting/base}\nprofiles: {short: {first_stage: null}}\n"
+        assert study(SHORT + stage).first_stage is not None
+        assert study(SHORT + stage, "short").first_stage is None
+
     def test_an_unknown_one_is_refused(self, study) -> None:
         with pytest.raises(ZooError, match=r"no profile 'smok'; did you mean smoke\? Known: smoke, full, less\."):
             study(SHORT + self.PROFILES, "smok")

@@ -325,9 +325,10 @@ def find(path: str) -> Path:
 
 
 def with_profile(content: dict[str, Any], overlay: Any, profile: str) -> dict[str, Any]:
-    """Return the study with a profile laid over it: a row that is null there is left out, a list names rows to keep."""
+    """Return the study with a profile laid over it: null there leaves a key or a row out, a list names rows to keep."""
+    absent = [key for key, entry in overlay.items() if entry is None] if isinstance(overlay, dict) else []
     overlay = checked(overlay, f"profile '{profile}'", PROFILE)
-    result = content | overlay
+    result = {key: entry for key, entry in (content | overlay).items() if key not in absent}
     for key in set(MERGED) & set(overlay):
         below, above = content.get(key, {}), overlay[key]
         if isinstance(above, list):

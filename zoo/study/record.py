@@ -87,8 +87,8 @@ KEYS = {
     "resources": "{threads: 1, gpus: 0} of one run",
     "source": "of the published values",
     "plugins": "a list of Python files with parts, relative to the study file",
-    "profiles": "{NAME: keys that are laid over the study by --profile NAME}; there, a row that is null is\n"
-    "left out, and `rows: [NAMES]` keeps these",
+    "profiles": "{NAME: keys that are laid over the study by --profile NAME}; there, a key or a row that is\n"
+    "null is left out, and `rows: [NAMES]` keeps these",
 }
 """Keys of a study file."""
 
