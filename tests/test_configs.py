@@ -11,6 +11,7 @@ import pytest
 import torch
 import yaml
 
+import zoo
 from zoo.core.spec import build
 from zoo.runner.configs import CONFIGS
 from zoo.training.module import TrainingModule
@@ -59,6 +60,22 @@ def test_matting_configuration_runs(
     run = tmp_path / "runs" / settings["name"] / "version_0"
     assert (run / "checkpoints" / "last.ckpt").is_file()
     assert (run / "pictures" / f"epoch_{stages - 1:04d}.png").is_file()
+
+
+def test_a_guide_may_stand_in_for_the_background(
+    command: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    few = {"canvas": 64, "dataset": SMALL_MATTES}
+    data = {"workers": 0, "batch_size": 2, "train": {"synthetic": few}, "validation": few}
+    trainer = {"max_epochs": 1, "limit_train_batches": 1, "accelerator": "cpu"}
+    model = {"backbone": {"name": SMALL_BACKBONE["name"]}}
+    Path("small.yaml").write_text(yaml.safe_dump({"data": data, "trainer": trainer, "model": model}))
+    names = ("matting/quickstart", "inputs/guide_alone", "small.yaml")
+    outcome = command("fit", *(word for name in names for word in ("--config", name)))
+    assert outcome.code == 0, outcome.err
+    network = zoo.load("runs/matting-quickstart/version_0/checkpoints/last.ckpt").network
+    assert (network.captured_background, type(network.guide).__name__) == (False, "PersonGuide")
 
 
 @pytest.mark.slow
