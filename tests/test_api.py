@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -30,9 +31,11 @@ def test_the_public_names_are_these() -> None:
         zoo.nothing  # noqa: B018
 
 
-def test_the_version_is_the_one_in_pyproject() -> None:
-    text = (Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8")
-    assert f'version = "{zoo.__version__}"' in text
+def test_the_version_is_the_same_everywhere() -> None:
+    root = Path(__file__).parents[1]
+    assert f'version = "{zoo.__version__}"' in (root / "pyproject.toml").read_text(encoding="utf-8")
+    assert f"version: {zoo.__version__}\n" in (root / "CITATION.cff").read_text(encoding="utf-8")
+    assert version("ablation-zoo") == zoo.__version__, "repeat pip install -e ."
 
 
 def test_the_usage_in_the_docstring_is_valid_python() -> None:

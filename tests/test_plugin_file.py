@@ -60,7 +60,7 @@ def test_doctor_looks_at_it_too(command: Callable, mine: Path, selector_source) 
     mine.write_text(selector_source("TopK"))
     outcome = command("doctor", "--plugin", mine)
     assert outcome.code == 1
-    assert f"'TopK' is provided by ablation-zoo 0.1.0 and {mine}" in outcome.out + outcome.err
+    assert f"'TopK' is provided by ablation-zoo {zoo.__version__} and {mine}" in outcome.out + outcome.err
 
 
 def test_a_checkpoint_made_with_it_asks_for_the_file(command: Callable, tiny, mine: Path) -> None:

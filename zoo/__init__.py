@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from zoo.training.models import create_model, load
 
 __all__ = ["create_model", "list_models", "list_plugins", "load", "load_plugin", "pull", "register"]
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 
 def list_models(pattern: str = "*") -> list[str]:

@@ -54,7 +54,7 @@ def main(args: Sequence[str] | None = None) -> int:
 
     Example:
         >>> main(["--version"])
-        ablation-zoo 0.1.0
+        ablation-zoo 0.2.0
         0
     """
     words, plugin_files = without_plugins(sys.argv[1:] if args is None else args)

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+import zoo
 from zoo.core.registry import slots
 
 
@@ -18,7 +19,7 @@ def test_every_slot_and_plugin_is_listed(command) -> None:
     assert outcome.code == 0
     lines = outcome.out.splitlines()
     assert [line.split()[0] for line in lines[:-2] if not line.startswith(" ")] == list(slots())
-    assert any(line.split() == ["TopK", "ablation-zoo", "0.1.0"] for line in lines)
+    assert any(line.split() == ["TopK", "ablation-zoo", zoo.__version__] for line in lines)
 
 
 def test_one_slot_is_listed(command) -> None:

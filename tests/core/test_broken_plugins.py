@@ -6,12 +6,15 @@ from typing import NamedTuple
 
 import pytest
 
+import zoo
 from zoo.commands import doctor
 from zoo.core.plugin_files import load_plugin
 from zoo.core.registry import get_slot, slots
 from zoo.core.slot import PluginError
 
 pytestmark = pytest.mark.usefixtures("same_process")
+
+OURS = f"ablation-zoo {zoo.__version__}"
 
 SELECTOR = """
 from zoo.matting.parts import PatchSelector
@@ -84,14 +87,14 @@ KINDS = {
     ),
     "too new": Kind(
         selector("api_version = 2"),
-        "it was written for version 2 of zoo.selectors, and ablation-zoo 0.1.0 has version 1: upgrade ablation-zoo, or "
+        f"it was written for version 2 of zoo.selectors, and {OURS} has version 1: upgrade ablation-zoo, or "
         "install an older broken-selector.",
-        in_file="it was written for version 2 of zoo.selectors, and ablation-zoo 0.1.0 has version 1: upgrade "
+        in_file=f"it was written for version 2 of zoo.selectors, and {OURS} has version 1: upgrade "
         "ablation-zoo, or use an older copy of the file.",
     ),
     "too old": Kind(
         selector("api_version = 0"),
-        "it was written for version 0 of zoo.selectors, and ablation-zoo 0.1.0 has version 1: upgrade broken-selector, "
+        f"it was written for version 0 of zoo.selectors, and {OURS} has version 1: upgrade broken-selector, "
         "or install an older ablation-zoo.",
         in_file="has version 1: adapt the file, or install an older ablation-zoo.",
     ),
@@ -113,7 +116,7 @@ def test_a_broken_plugin_is_named_with_its_owner_and_takes_nothing_down(command,
     install("broken-selector", "0.9", {"zoo.selectors": {"Broken": kind.target}}, modules)
     listed = command("list", "selectors")
     assert listed.code == 0
-    assert {"Broken                 broken-selector 0.9", "TopK                   ablation-zoo 0.1.0"} <= {
+    assert {"Broken                 broken-selector 0.9", f"TopK                   {OURS}"} <= {
         line.strip() for line in listed.out.splitlines()
     }
     found = command("doctor")
@@ -174,7 +177,7 @@ def garbled(install, tmp_path: Path) -> Callable[[bytes], None]:
 )
 def test_entry_points_that_cannot_be_read_are_named_and_take_nothing_down(command, garbled, content: bytes) -> None:
     garbled(content)
-    assert "TopK                   ablation-zoo 0.1.0" in command("list").out
+    assert f"TopK                   {OURS}" in command("list").out
     found = command("doctor")
     assert found.code == 1
     assert (
