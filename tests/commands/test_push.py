@@ -7,6 +7,7 @@ from typing import Any
 
 import huggingface_hub
 import pytest
+import yaml
 from huggingface_hub.errors import LocalTokenNotFoundError
 
 import zoo
@@ -70,7 +71,17 @@ def test_a_folder_gets_the_file_its_card_and_a_page(words, small, command) -> No
     assert found["model"]["class_path"] == "BackgroundMatting"
     assert "torch" in found["versions"]
     page = (folder / "README.md").read_text()
-    assert 'license: "CC0-1.0"' in page.split("---")[1]
+    model_card = huggingface_hub.ModelCard(page).data
+    assert (model_card.license, model_card.library_name, model_card.pipeline_tag) == (
+        "cc0-1.0", "ablation-zoo", "image-segmentation"
+    )  # fmt: skip
+    (result,) = model_card.eval_results
+    assert (model_card.model_name, result.task_type, result.dataset_name) == (
+        "squares-1",
+        "image-segmentation",
+        "Tiny, test set one",
+    )
+    assert (result.metric_type, result.metric_value, result.metric_name) == ("sad", 1.25, "test/one/sad")
     for said in (found["sha256"], "| training data | squares / circles |", "| test/one/sad | 1.25 |"):
         assert said in page
     load_plugin_files([str(small.plugin)])
@@ -85,6 +96,32 @@ def test_the_page_of_a_folder_has_all_of_its_models(words, command) -> None:
     page = Path("models/README.md").read_text()
     assert page.count("# again") == page.count("# small") == 1
     assert "license:" not in page, "they have different ones"
+
+
+def test_the_index_has_the_results_of_every_model() -> None:
+    card = {"task": "image-segmentation", "licence": "my own, ask me", "test_data": {"people": "SyntheticMattes"}}
+    one = card | {"name": "a", "metrics": {"test/people/sad": 1.0, "test_rvm/people/mad": 2.0, "lost": float("nan")}}
+    other = card | {"name": "b", "metrics": {"nme": 3}}
+    found = pushing.metadata([one, other, card | {"name": "c"}])
+    assert found["license"] == "other"
+    assert found["license_name"] == "my own, ask me"
+    assert [entry["name"] for entry in found["model-index"]] == ["a", "b"]
+    dataset = {"name": "SyntheticMattes, test set people", "type": "SyntheticMattes"}
+    for entry, metrics in zip(
+        found["model-index"],
+        (
+            [
+                {"type": "sad", "value": 1.0, "name": "test/people/sad"},
+                {"type": "mad", "value": 2.0, "name": "test_rvm/people/mad", "config": "rvm"},
+            ],
+            [{"type": "nme", "value": 3, "name": "nme"}],
+        ),
+        strict=True,
+    ):
+        (results,) = entry["results"]
+        assert results["dataset"] == dataset
+        assert [{key: metric[key] for key in metric if metric[key]} for metric in results["metrics"]] == metrics
+    assert yaml.safe_load(yaml.safe_dump(found)) == found
 
 
 def test_a_published_file_is_pushed_as_it_is(words, small, command) -> None:
@@ -135,7 +172,9 @@ def test_a_repository_of_the_hub_gets_all_in_one_commit(words, hub: type[FakeHub
     assert sorted(files) == ["README.md", "small.json", "small.safetensors", "squares.json", "squares.safetensors"]
     card = json.loads(files["squares.json"])
     assert card["sha256"] == hashlib.sha256(files["squares.safetensors"]).hexdigest()
-    assert "# squares" in files["README.md"].decode()
+    page = files["README.md"].decode()
+    assert "# squares" in page
+    assert 'zoo.load("hf://someone/models/squares.safetensors")' in page
 
 
 def test_a_hub_that_refuses_is_one_sentence(words, hub: type[FakeHub], command) -> None:

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
+import zoo
 from zoo.core.errors import ZooError
 from zoo.hub.sources import fetch, local_path, package_file, parse_source
 
@@ -89,23 +90,68 @@ def test_a_local_file_is_used_where_it_lies() -> None:
     assert local_path(parse_source("https://a.org/x.ckpt")) is None
 
 
-def test_the_hub_s_own_library_fetches_from_the_hub(server, page, tmp_path, monkeypatch) -> None:
+@pytest.fixture
+def hub(server, tmp_path, monkeypatch):
+    """The test's server as the Hugging Face Hub, with an empty cache."""
     from huggingface_hub import constants
 
-    content = b"weights" * 1000
-    headers = {"X-Repo-Commit": "0" * 40, "ETag": '"abc"'}
-    server.pages["/ann/mattes/resolve/v1/small/x.ckpt"] = page(content, headers=headers)
-    server.pages["/ann/mattes/resolve/" + "0" * 40 + "/small/x.ckpt"] = page(content, headers=headers)
     template = constants.HUGGINGFACE_CO_URL_TEMPLATE.replace(constants.ENDPOINT, server.address)
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
     monkeypatch.setattr(constants, "ENDPOINT", server.address)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.delenv("ZOO_OFFLINE", raising=False)
+    return server
+
+
+COMMIT = "0" * 40
+
+
+def test_the_hub_s_own_library_fetches_from_the_hub(hub, page, tmp_path) -> None:
+    content = b"weights" * 1000
+    headers = {"X-Repo-Commit": COMMIT, "ETag": '"abc"'}
+    hub.pages["/ann/mattes/resolve/v1/small/x.ckpt"] = page(content, headers=headers)
+    hub.pages[f"/ann/mattes/resolve/{COMMIT}/small/x.ckpt"] = page(content, headers=headers)
     partial = tmp_path / "x.ckpt.part"
     fetch(parse_source("hf://ann/mattes/small/x.ckpt@v1"), partial, None, nothing)
     assert partial.read_bytes() == content
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith("x.")] == ["x.ckpt.part"]
     with pytest.raises(ZooError, match=r"hf://ann/mattes/y\.ckpt@v1 could not be had from the Hugging Face Hub \("):
         fetch(parse_source("hf://ann/mattes/y.ckpt@v1"), partial, None, nothing)
+
+
+def test_a_pushed_model_is_loaded_from_its_repository(hub, page, monkeypatch) -> None:
+    name = "dad3dnet_facemesh-synthetic"
+    content = zoo.pull(name).read_bytes()
+    siblings = [{"rfilename": f"{name}.safetensors"}, {"rfilename": "README.md"}]
+    about = {"id": "ann/heads", "sha": COMMIT, "siblings": siblings}
+    hub.pages["/api/models/ann/heads"] = page(json.dumps(about).encode(), headers={"Content-Type": "application/json"})
+    headers = {"X-Repo-Commit": COMMIT, "ETag": '"abc"'}
+    for revision in ("main", COMMIT):
+        hub.pages[f"/ann/heads/resolve/{revision}/{name}.safetensors"] = page(content, headers=headers)
+    assert type(zoo.load("hf://ann/heads")).__name__ == "HeadAlignment"
+    hub.pages.clear()
+    with pytest.raises(ZooError, match="ZOO_OFFLINE=1 uses what was pulled before"):
+        zoo.pull("hf://ann/heads")
+    monkeypatch.setenv("ZOO_OFFLINE", "1")
+    for address in ("hf://ann/heads", f"hf://ann/heads/{name}.safetensors"):
+        assert zoo.pull(address).read_bytes() == content
+    with pytest.raises(ZooError, match=r"hf://ann/others .*: pull it once with a network"):
+        zoo.pull("hf://ann/others")
+
+
+def test_a_repository_with_several_files_asks_which(hub, page) -> None:
+    siblings = [{"rfilename": "a.safetensors"}, {"rfilename": "b.safetensors"}]
+    about = {"id": "ann/mattes", "sha": COMMIT, "siblings": siblings}
+    hub.pages["/api/models/ann/mattes"] = page(json.dumps(about).encode(), headers={"Content-Type": "application/json"})
+    with pytest.raises(
+        ZooError, match=r"has 2 .*: name the file, hf://ann/mattes/a\.safetensors, hf://ann/mattes/b\.s"
+    ):
+        zoo.pull("hf://ann/mattes")
+    with pytest.raises(ZooError, match="expected hf://OWNER/REPO"):
+        zoo.pull("hf://ann")
+    with pytest.raises(ZooError, match="are for names of the catalogue"):
+        zoo.pull("hf://ann/mattes", file="x.safetensors")
 
 
 def test_without_a_network_the_hub_is_given_up_before_the_download_would_try_and_try(tmp_path, monkeypatch) -> None:

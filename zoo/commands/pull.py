@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("name", metavar="NAME[@REVISION]", nargs="?", help="a name from `zoo pull --list`")
+    parser.add_argument(
+        "name", metavar="NAME[@REVISION]", nargs="?", help="a name from `zoo pull --list`, or hf://OWNER/REPO"
+    )
     parser.add_argument(
         "--accept-licence", action="store_true", help="accept a licence that forbids commercial use without being asked"
     )
@@ -46,13 +48,13 @@ def run(arguments: argparse.Namespace) -> int:
         else:
             remove_pulled(arguments.remove)
         return 0
-    from zoo.hub.catalogue import find_entry
+    from zoo.hub.pull import catalogue_entry
 
     if arguments.name is None:
         raise ValueError("no name was given; expected one of `zoo pull --list`.")
     path = pull_interactively(arguments)
-    entry = find_entry(arguments.name)
-    if entry.note:
+    entry = catalogue_entry(arguments.name)
+    if entry is not None and entry.note:
         print(f"{entry.name}: {entry.note}", file=sys.stderr)
     print(path)
     return 0

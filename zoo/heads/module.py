@@ -59,6 +59,7 @@ class HeadAlignment(TrainingModule):
 
     network: HeadNetwork
     monitor = "validation/nme"
+    hub_task = "keypoint-detection"
 
     def __init__(
         self,

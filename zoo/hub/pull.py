@@ -18,7 +18,7 @@ from zoo.hub import pins
 from zoo.hub.catalogue import Entry, all_entries, find_entry, is_known
 from zoo.hub.download import Report, WrongSizeError, version_file
 from zoo.hub.pins import weights_directory
-from zoo.hub.sources import fetch, local_path
+from zoo.hub.sources import fetch, from_repository, local_path
 
 
 class LicenceError(ZooError):
@@ -36,7 +36,8 @@ def pull(
     """Return the file with the weights of this name, downloaded if necessary and checked in any case.
 
     Args:
-        name: `MODEL-WEIGHTS`, `MODEL` for its default weights, either with `@REVISION` where the source has revisions.
+        name: `MODEL-WEIGHTS`, `MODEL` for its default weights, either with `@REVISION` where the source has revisions;
+            or `hf://OWNER/REPO`, whose file stays in the cache of huggingface_hub.
         accept_licence: accept a licence that forbids commercial use; otherwise such weights are not downloaded.
         accept_change: accept an upstream file that differs from the one pinned at the first pull, and pin it instead.
         offline: use no network; None reads the environment variable ZOO_OFFLINE.
@@ -47,6 +48,10 @@ def pull(
         ZooError: unknown or ambiguous name; unexpected content; offline and not cached; no connection; no such file;
             the cache cannot be written.
     """
+    if name.startswith("hf://"):
+        if file is not None or accept_change:
+            raise ZooError(f"{name}: --from and --accept-change are for names of the catalogue: leave them out.")
+        return from_repository(name, is_offline(offline))
     entry = find_entry(name)
     try:
         if (path := usable_without_pull(entry)) is not None:
@@ -94,7 +99,7 @@ def catalogue_entry(source: str) -> Entry | None:
 
 
 def weights_file(source: str) -> str:
-    """Return the file that a path or a catalogue name stands for; pull it if necessary.
+    """Return the file that a path, a catalogue name or `hf://OWNER/REPO` stands for; pull it if necessary.
 
     A path is returned as it is, even where there is no file: its reader reports that. The folder of a run stands for
     its `checkpoints/last.ckpt`.
@@ -102,6 +107,8 @@ def weights_file(source: str) -> str:
     Raises:
         ZooError: as `catalogue_entry` and `pull`.
     """
+    if source.startswith("hf://"):
+        return str(pull(source))
     entry = catalogue_entry(source)
     if entry is None:
         last = os.path.join(source, "checkpoints", "last.ckpt")

@@ -32,6 +32,9 @@ HOLDERS = {
 HUB_TIMEOUT = 5
 """Seconds to wait for the Hugging Face Hub to confirm that it has a file."""
 
+REPOSITORY = re.compile(r"hf://([\w.-]+/[\w.-]+)(?:/([^@]+))?(?:@([\w./-]+))?")
+"""Address of a repository of the Hub, or of a file in it."""
+
 FILE_NAME = re.compile(r"\w[\w.+-]{,127}")
 """File names that are safe in the cache on every platform."""
 
@@ -154,8 +157,7 @@ def fetch(source: Source, partial: Path, size: int | None, report: Report) -> No
     try:
         downloaded = get(source, folder)
     except Exception as error:  # both libraries raise errors of many kinds
-        reason = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
-        raise ZooError(f"{source.address} could not be had from {library} ({reason.rstrip('.')}).") from error
+        raise ZooError(f"{source.address} could not be had from {library} ({first_line(error)}).") from error
     downloaded.replace(partial)
     shutil.rmtree(folder, ignore_errors=True)
 
@@ -167,6 +169,45 @@ def from_hub(source: Source, folder: Path) -> Path:
     # Without a network the download would retry for half a minute; this request fails at once.
     get_hf_file_metadata(hf_hub_url(source.holder, source.file, revision=source.revision), timeout=HUB_TIMEOUT)
     return Path(hf_hub_download(source.holder, source.file, revision=source.revision, local_dir=folder))
+
+
+def from_repository(address: str, offline: bool) -> Path:
+    """Return the weights of a repository of the Hugging Face Hub, in the cache of huggingface_hub.
+
+    Args:
+        address: `hf://OWNER/REPO`, where the repository has one safetensors file, or `hf://OWNER/REPO/FILE`; either
+            with `@REVISION`.
+        offline: use the cache alone.
+
+    Raises:
+        ZooError: another form, several files to choose from, or the Hub does not send the file.
+    """
+    match = REPOSITORY.fullmatch(address)
+    if match is None:
+        raise ZooError(f"'{address}' is no source; expected hf://OWNER/REPO, hf://OWNER/REPO/FILE or …@REVISION.")
+    repository, file, revision = match.groups()
+    from huggingface_hub import HfApi, hf_hub_download, snapshot_download
+
+    try:
+        if offline:
+            folder = Path(snapshot_download(repository, revision=revision, local_files_only=True))
+            names = [path.relative_to(folder).as_posix() for path in folder.rglob("*.safetensors")]
+        else:  # fails at once without a network, unlike the download
+            siblings = HfApi().model_info(repository, revision=revision, timeout=HUB_TIMEOUT).siblings or []
+            names = [sibling.rfilename for sibling in siblings if sibling.rfilename.endswith(".safetensors")]
+        if file is not None or len(names) == 1:
+            return Path(hf_hub_download(repository, file or names[0], revision=revision, local_files_only=offline))
+    except Exception as error:  # of many kinds
+        advice = "pull it once with a network" if offline else "ZOO_OFFLINE=1 uses what was pulled before"
+        problem = f"{address} could not be had from the Hugging Face Hub ({first_line(error)})"
+        raise ZooError(f"{problem}: {advice}.") from error
+    choice = "".join(f", hf://{repository}/{name}" for name in sorted(names))
+    raise ZooError(f"{address} has {len(names)} safetensors files, expected one: name the file{choice}.")
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of an error's message."""
+    return (next(iter(str(error).strip().splitlines()), "") or type(error).__name__).rstrip(".")
 
 
 def from_wandb(source: Source, folder: Path) -> Path:

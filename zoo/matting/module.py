@@ -69,6 +69,7 @@ class BackgroundMatting(TrainingModule):
 
     network: MattingNetwork
     monitor = "validation/sad"
+    hub_task = "image-segmentation"
 
     def __init__(
         self,

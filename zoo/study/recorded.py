@@ -120,7 +120,9 @@ def of_file(path: str) -> Recorded:
 
 
 def of_weights(name: str) -> Recorded:
-    """Return weights in the catalogue; a file is pulled only where it alone says which model it holds."""
+    """Return weights in the catalogue or on the Hub; a file is pulled only where it alone says which model it holds."""
+    if name.startswith("hf://"):
+        return replace(of_file(weights_file(name)), place=name, kind="weights")
     entry = catalogue_entry(name)
     if entry is None:
         raise ZooError(

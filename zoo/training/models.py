@@ -57,8 +57,8 @@ def load(source: str | Path) -> "TrainingModule":
     """Return a model with its weights, in evaluation mode.
 
     Args:
-        source: a checkpoint file, or a name from `zoo pull --list` (`MODEL-WEIGHTS`, or `MODEL` for its default
-            weights), whose file is downloaded if it is not cached.
+        source: a checkpoint file; a name from `zoo pull --list` (`MODEL-WEIGHTS`, or `MODEL` for its default weights);
+            or `hf://OWNER/REPO`, what `zoo push` wrote to the Hugging Face Hub. Files are downloaded once.
 
     Raises:
         ZooError: the file is missing, unsafe, of another origin, or does not fit.

@@ -74,6 +74,9 @@ class TrainingModule(StudyHooks, ExportHooks, Part, LightningModule):
     monitor: str
     """Name of the logged metric that chooses `best.ckpt`; lower is better."""
 
+    hub_task: str | None = None
+    """Task of the Hugging Face Hub that the cards of published models name, such as `image-segmentation`."""
+
     record: Mapping[str, Any] | None = None
     """The `zoo` entry of the checkpoint that this module was rebuilt from, see `zoo.weights.checkpoint`."""
 
