@@ -3,21 +3,33 @@
 import json
 import re
 from collections.abc import Iterable
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import mkdocs_gen_files
+from PIL import Image
+from skimage.data import astronaut
 
 import zoo
 from zoo.commands.show import describe_slot
 from zoo.core.registry import get_slot
 from zoo.core.registry import slots as all_slots
-from zoo.core.spec import build, without_downloads
+from zoo.heads.inference import predict_heads
+from zoo.heads.results import HeadFiles
 from zoo.hub.catalogue import Entry, all_entries
+from zoo.study.plan.cost import measure
 
 ROOT = Path(__file__).parents[2]
 WEIGHTS = ROOT / "plugins" / "zoo_plugins" / "weights"
 RESULTS = ROOT / "configs" / "studies" / "results"
+
+TIMES = ROOT / "benchmarks" / "matting-intel-xeon-2-threads.json"
+TIMED = {"bgmv2_mobilenetv2": "MobileNetV2", "bgmv2_resnet50": "ResNet-50"}
+"""Recorded times, and the names that they have there for models of the registry."""
+
+SIZES = {"matting": {"HD (1920×1080)": (1080, 1920)}, "heads": {}}
+"""Images whose multiply-adds are counted, by task; heads are counted at the size of their crops."""
 
 
 def write(page: str, text: str) -> None:
@@ -59,17 +71,15 @@ def models() -> None:
 
 
 def model_page(entry: Entry) -> str:
-    """Return what there is to say about weights: parts, size, metrics, licences, and the card of bundled ones."""
-    parts = [f"# {entry.name}", f"```console\nzoo pull {entry.name}\n```", entry.note or ""]
+    """Return what there is to say about weights: picture, parts, cost, metrics, licences, and the card or limits."""
+    parts = [f"# {entry.name}", f"```console\nzoo pull {entry.name}\n```", entry.note or "", picture(entry)]
     model = spec(entry)
     if model is not None:
-        module = build(without_downloads(model))
-        size = sum(parameter.numel() for parameter in module.network.parameters())
         names = {
             key: value for key, value in model["init_args"].items() if isinstance(value, dict) and "class_path" in value
         }
         lines = [[key, f"`{value['class_path']}`", arguments(value)] for key, value in names.items()]
-        parts += [f"{size / 1e6:.1f} million parameters.", "## Parts", table(["slot", "part", "arguments"], lines)]
+        parts += ["## Parts", table(["slot", "part", "arguments"], lines), *cost(entry, model)]
     for measured in entry.metrics:
         values = table([*measured.values], [[*measured.values.values()]])
         parts += [
@@ -85,7 +95,61 @@ def model_page(entry: Entry) -> str:
     if card.is_file():
         text = re.sub(r"\[([^\]]*)\]\((?!https?:)[^)]*\)", r"\1", card.read_text(encoding="utf-8"))
         parts.append(re.sub(r"^(#+) ", r"#\1 ", text.partition("\n")[2], flags=re.MULTILINE))
+    else:
+        parts += ["## Limits", f"Trained by others on {entry.training_data}; not measured by this project."]
     return "\n\n".join(parts)
+
+
+def picture(entry: Entry) -> str:
+    """Return the picture of bundled weights, made by them on photographs that they were not trained with."""
+    if not (WEIGHTS / f"{entry.name}.md").is_file():
+        return "There is no picture: these weights are downloaded, and the site is built without a network."
+    if entry.task == "matting":
+        caption = "Four photographs, each with a painted background, alpha, and the subject on another colour"
+        return f"![{caption}](../pictures/real_photographs.jpg)"
+    model, image = zoo.load(entry.name), astronaut()
+    overlay = HeadFiles(ROOT).overlay(image, predict_heads(model, image))
+    content = BytesIO()
+    Image.fromarray(overlay[:300, 60:360]).save(content, "JPEG", quality=85)
+    with mkdocs_gen_files.open(f"models/{entry.name}.jpg", "wb") as file:
+        file.write(content.getvalue())
+    return f"![The mesh, landmarks and axes of a head on NASA's portrait of Eileen Collins]({entry.name}.jpg)"
+
+
+def cost(entry: Entry, model: dict[str, Any]) -> list[str]:
+    """Return sizes and multiply-adds, and frames a second where they were recorded."""
+    side = model["init_args"].get("image_size")
+    sizes = {f"a crop of {side}×{side}": (side, side)} if entry.task == "heads" else SIZES[entry.task]
+    counted = measure(model, sizes)
+    rows = [["parameters", f"{counted.parameters / 1e6:.1f} million"]]
+    rows += [["file", f"{entry.size / 1e6:.1f} MB"]] if entry.size else []
+    for name, number in counted.multiply_adds.items():
+        rows.append([f"multiply-adds of {name}", f"{number / 1e9:.2f} G"])
+    parts = ["## Size and speed", table(["", ""], rows)]
+    if entry.task == "matting":
+        scale, selector = model["init_args"]["base_scale"], model["init_args"]["selector"]["class_path"]
+        parts.append(
+            f"Counted with base scale {scale} and `{selector}`, at most as many patches as it selects. "
+            "`zoo matte` chooses the scale that shows the base network images about as large as in training."
+        )
+    if entry.model not in TIMED:
+        return [
+            *parts,
+            "Frames a second were not recorded; `zoo study speed` and [benchmarks](../benchmarks.md) measure them.",
+        ]
+    record = json.loads(TIMES.read_text(encoding="utf-8"))
+    cases = [case for case in record["cases"] if case["name"] == TIMED[entry.model]]
+    lines = [
+        [case["setting"], f"{1 / case['fast']['median']:.1f}", f"{case['fast']['median'] * 1e3:.0f} ms"]
+        for case in cases
+    ]
+    machine, versions = record["machine"], record["machine"]["versions"]
+    return [
+        *parts,
+        table(["image, reduction of the base network, patches", "frames a second", "a frame"], lines),
+        f"Recorded on {record['date']} on an {machine['processor']} with {machine['threads']} threads and torch "
+        f"{versions['torch']}, float32, with this architecture and random weights; see [benchmarks](../benchmarks.md).",
+    ]
 
 
 def spec(entry: Entry) -> dict[str, Any] | None:
