@@ -18,6 +18,7 @@ from benchmarks import real
 from benchmarks.__main__ import make_parser
 from zoo import cli
 from zoo.core.errors import ZooError
+from zoo.hub.catalogue import read_entry
 from zoo.runner.configs import shipped
 
 ROOT = Path(__file__).parents[1]
@@ -47,12 +48,16 @@ BLOCKS = [
 ]
 
 
-def write_readme_files() -> None:
-    """Write the README's plugin and study into the working directory."""
-    for block in BLOCKS:
-        name = re.match(r"# (centre\.py|selection\.yaml)\n", block.text)
-        if block.page == "README.md" and name:
-            Path(name[1]).write_text(block.text)
+FILES = {
+    name[1]: block.text for block in reversed(BLOCKS) if (name := re.match(r"# ([\w.]+\.(?:py|yaml))\n", block.text))
+}
+"""Files that the pages show, by name; of two with one name the first, which is the README's."""
+
+
+def write_files() -> None:
+    """Write the files that the pages show into the working directory."""
+    for name, text in FILES.items():
+        Path(name).write_text(text)
 
 
 def commands() -> list[tuple[str, str]]:
@@ -84,7 +89,7 @@ def test_command_exists(page: str, line: str) -> None:
         options = [word for word in rest if word.startswith("--")]
         assert all(LIGHTNING_OPTION.match(option) for option in options), options
         configs = [after for before, after in itertools.pairwise(rest) if before == "--config"]
-        assert all(shipped(config).is_file() for config in configs), configs
+        assert all(config in FILES or shipped(config).is_file() for config in configs), configs
         return
     parser = argparse.ArgumentParser(exit_on_error=False, allow_abbrev=False)
     cli.command_module(name).add_arguments(parser)
@@ -102,7 +107,7 @@ def test_training_commands_are_parsed(command, tmp_path: Path, monkeypatch: pyte
 
     monkeypatch.setattr("zoo.runner.lightning.ZooCLI.instantiate_classes", stop)
     monkeypatch.chdir(tmp_path)
-    write_readme_files()
+    write_files()
     lines = {
         line.partition(" #")[0] for _, line in commands() if line.startswith("zoo fit") and "ckpt_path" not in line
     }
@@ -115,7 +120,7 @@ def test_training_commands_are_parsed(command, tmp_path: Path, monkeypatch: pyte
 def test_python_runs(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
-    write_readme_files()
+    write_files()
     namespace: dict[str, Any] = {"__name__": "page"}
     for block in BLOCKS:
         if block.page == page and block.language == "python":
@@ -146,12 +151,35 @@ def test_the_plan_of_the_docs_is_imported(command, tmp_path: Path, monkeypatch: 
 
 
 @pytest.mark.slow
-def test_the_study_of_the_readme_can_be_planned(command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("file", "shown"),
+    [("selection.yaml", "CentrePatches"), ("swap.yaml", "RandomPatches"), ("components.yaml", "without gradient loss")],
+)
+def test_a_study_of_the_pages_can_be_planned(
+    command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, shown: str
+) -> None:
     monkeypatch.chdir(tmp_path)
-    write_readme_files()
-    done = command("study", "plan", "selection.yaml")
+    write_files()
+    done = command("study", "plan", file)
     assert done.code == 0, done.err
-    assert "CentrePatches" in done.out
+    assert shown in done.out
+
+
+def test_the_catalogue_of_the_docs_is_read() -> None:
+    for name, content in yaml.safe_load(FILES["catalogue.yaml"]).items():
+        assert read_entry(name, content, "docs").source.scheme == "hf"
+
+
+@pytest.mark.parametrize(
+    "block", [block for block in BLOCKS if block.language == "python notest"], ids=lambda block: block.page
+)
+def test_python_that_is_not_run_compiles(block: Block) -> None:
+    compile(block.text, block.page, "exec")
+
+
+@pytest.mark.parametrize("block", [block for block in BLOCKS if block.language == "toml"], ids=lambda block: block.page)
+def test_toml_is_read(block: Block) -> None:
+    assert tomllib.loads(block.text)
 
 
 CARRY_OUT = """
@@ -197,12 +225,28 @@ def test_the_task_of_the_contributing_guide_works(tmp_path: Path) -> None:
     assert "validation/mse" in done.stdout
 
 
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub and MkDocs make them."""
+    headings = re.findall(r"^#+ (.+)$", FENCE.sub("", page.read_text(encoding="utf-8")), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_links_lead_to_files(path: Path) -> None:
+def test_links_lead_somewhere(path: Path) -> None:
     text = FENCE.sub("", path.read_text(encoding="utf-8"))
-    for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", text):
-        if not target.startswith("http"):
-            assert (path.parent / target).exists(), f"{path.name} links to {target}"
+    for link in re.findall(r"\]\(([^)]*)\)", text):
+        target, _, anchor = link.partition("#")
+        if ":" in target:
+            assert re.fullmatch(r"https://[\w.-]+\.[a-z]+(/[^\s]*)?", target), f"{path.name} links to {link}"
+            continue
+        page = path.parent / target if target else path
+        assert page.exists(), f"{path.name} links to {link}"
+        assert not anchor or anchor in anchors(page), f"{path.name} links to {link}"
+
+
+def test_the_site_s_navigation_has_every_page_of_the_docs() -> None:
+    navigation = (ROOT / "tools/site/mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:")[2]
+    assert {path.name for path in ROOT.glob("docs/*.md")} <= set(re.findall(r"[\w/]+\.md", navigation))
 
 
 def test_the_readme_is_short() -> None:

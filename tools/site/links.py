@@ -14,5 +14,6 @@ PAGES = {
 def on_page_markdown(markdown: str, **_: object) -> str:
     """Return the page with those links replaced; a link to a folder of the repository becomes its name."""
     for file, page in PAGES.items():
-        markdown = re.sub(rf"\]\({re.escape(file)}(#[\w-]+)?\)", f"]({page})", markdown)
+        anchor = "" if page == "start.md" else r"\1"  # of the README no section is on the site
+        markdown = re.sub(rf"\]\({re.escape(file)}(#[\w-]+)?\)", rf"]({page}{anchor})", markdown)
     return re.sub(r"\[([^\]]*)\]\(\.\./[^)]*\)", r"\1", markdown)
