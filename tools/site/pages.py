@@ -78,6 +78,7 @@ def model_page(entry: Entry) -> str:
         names = {
             key: value for key, value in model["init_args"].items() if isinstance(value, dict) and "class_path" in value
         }
+        names.pop("optimizer", None)
         lines = [[key, f"`{value['class_path']}`", arguments(value)] for key, value in names.items()]
         parts += ["## Parts", table(["slot", "part", "arguments"], lines), *cost(entry, model)]
     for measured in entry.metrics:
@@ -94,6 +95,7 @@ def model_page(entry: Entry) -> str:
     card = WEIGHTS / f"{entry.name}.md"
     if card.is_file():
         text = re.sub(r"\[([^\]]*)\]\((?!https?:)[^)]*\)", r"\1", card.read_text(encoding="utf-8"))
+        parts.append("## Card")
         parts.append(re.sub(r"^(#+) ", r"#\1 ", text.partition("\n")[2], flags=re.MULTILINE))
     else:
         parts += ["## Limits", f"Trained by others on {entry.training_data}; not measured by this project."]
@@ -125,7 +127,7 @@ def cost(entry: Entry, model: dict[str, Any]) -> list[str]:
     rows += [["file", f"{entry.size / 1e6:.1f} MB"]] if entry.size else []
     for name, number in counted.multiply_adds.items():
         rows.append([f"multiply-adds of {name}", f"{number / 1e9:.2f} G"])
-    parts = ["## Size and speed", table(["", ""], rows)]
+    parts = ["## Size and speed", table(["quantity", "value"], rows)]
     if entry.task == "matting":
         scale, selector = model["init_args"]["base_scale"], model["init_args"]["selector"]["class_path"]
         parts.append(
@@ -198,6 +200,7 @@ def results() -> None:
     write("results.md", text + "\n\n" + "\n".join(links) + "\n")
 
 
+write("site.css", ".md-typeset td code { word-break: normal; overflow-wrap: normal; }\n")  # names stay whole
 models()
 slots()
 results()
