@@ -109,7 +109,8 @@ def picture(entry: Entry) -> str:
     if entry.task == "matting":
         caption = "Four photographs, each with a painted background, alpha, and the subject on another colour"
         return f"![{caption}](../pictures/real_photographs.jpg)"
-    model, image = zoo.load(entry.name), astronaut()
+    model: Any = zoo.load(entry.name)
+    image = astronaut()
     overlay = HeadFiles(ROOT).overlay(image, predict_heads(model, image))
     content = BytesIO()
     Image.fromarray(overlay[:300, 60:360]).save(content, "JPEG", quality=85)
