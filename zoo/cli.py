@@ -7,10 +7,11 @@ torch nor any plugin is imported before a command needs it.
 import argparse
 import importlib
 import os
-import select
+import selectors
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from types import ModuleType
 
 from zoo.core.errors import ZooError, explain, on_purpose
@@ -118,11 +119,11 @@ def reader_has_left() -> bool:
     """Return whether a program that read our output has ended, as in `zoo list | head`; then write to nowhere."""
     left = []
     for number in (1, 2):
-        poll = select.poll()
-        poll.register(number, 0)
-        if any(event & select.POLLERR for _, event in poll.poll(0)):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), number)
-            left.append(number)
+        with suppress(OSError, ValueError), selectors.DefaultSelector() as selector:  # of files, and where none is open
+            selector.register(number, selectors.EVENT_READ)  # what is to be written to is readable where it has ended
+            if selector.select(0) and not os.isatty(number):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), number)
+                left.append(number)
     return bool(left)
 
 
