@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from zoo.study.file import Study
     from zoo.study.plan.planner import Plan
     from zoo.study.record import Run
+    from zoo.study.report.report import Report
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -91,9 +92,8 @@ def run(arguments: argparse.Namespace) -> int:
         study = with_rounds(study, arguments.runs / study.title)
     if arguments.action == "power":
         from zoo.study.report.power import show_power
-        from zoo.study.report.report import make_report
 
-        show_power(make_report(study, arguments.runs))
+        show_power(_made_report(study, arguments.runs))
         return 0
     if arguments.action == "status":
         return _status(study, arguments.runs)
@@ -211,12 +211,22 @@ def _speed(study: "Study", runs: Path) -> int:
     return int(bool(failed))
 
 
+def _made_report(study: "Study", runs: Path) -> "Report":
+    """Return the report of a study, with a note of stale runs, which is also printed."""
+    from zoo.study.report.report import make_report
+    from zoo.study.run.start import about_age
+
+    report, stale = make_report(study, runs), about_age(study, runs)
+    for sentence in stale:
+        print(f"zoo study: {sentence}", file=sys.stderr)
+    return replace(report, notes=[*stale, *report.notes])
+
+
 def _report(study: "Study", runs: Path, output: Path | None) -> int:
     from zoo.study.report.forms import write_report
-    from zoo.study.report.report import make_report
     from zoo.study.report.wandb import upload_report
 
-    report = make_report(study, runs)
+    report = _made_report(study, runs)
     for entry in report.missing:
         print(f"zoo study: {entry.row}, seed {entry.seed} is not in the report: {entry.reason}", file=sys.stderr)
     files = write_report(report, output or runs / study.title)

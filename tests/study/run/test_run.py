@@ -143,17 +143,21 @@ class TestAgain:
         assert "1 to do" in outcome.out
         assert read_result(small.run("at_random")).id != old.id
 
-    def test_status_sees_that_the_code_of_a_plugin_changed(self, small, command, shared_tiny) -> None:
+    def test_status_and_report_see_that_the_code_of_a_plugin_changed(self, small, command, shared_tiny) -> None:
         before = shared_tiny.plugin.read_text()
         shared_tiny.plugin.write_text(before + "\n# Other code.\n")
         record.listing.cache_clear()
         try:
             outcome = command("study", "status", *small.options)
+            report = command("study", "report", *small.options)
         finally:
             shared_tiny.plugin.write_text(before)
             record.listing.cache_clear()
         assert "4 stale" in outcome.out
-        assert "`zoo study run` repeats the stale runs: their settings, data, plugin files" in outcome.out
+        sentence = "`zoo study run` repeats the stale runs of by error, at random, five, A/A: their settings, data, plugin"
+        assert sentence in outcome.out
+        assert f"zoo study: {sentence}" in report.err
+        assert sentence in (small.runs / "small" / "report.csv").with_suffix(".html").read_text()
 
     def test_force_repeats_every_run_and_keeps_the_old_ones(self, small, command) -> None:
         outcome = command("study", "run", *small.options, "--force")

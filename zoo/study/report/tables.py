@@ -24,6 +24,7 @@ from zoo.study.record import (
 from zoo.study.report.report import Report, make_report
 from zoo.study.report.rows import Cell, ReportedRow
 from zoo.study.report.statistics import Difference, Over
+from zoo.study.run.start import about_stale
 from zoo.study.run.timing import Speed
 
 NONE = "—"
@@ -314,10 +315,7 @@ def show_status(plan: Plan, root: Path) -> bool:
         reasons.append(report.headline)
     console = Console()
     console.print(table)
-    if counts["stale"]:
-        reasons.append(
-            "`zoo study run` repeats the stale runs: their settings, data, plugin files or the version have changed."
-        )
+    reasons += about_stale(plan, root)
     console.print(", ".join(f"{count} {found}" for found, count in sorted(counts.items())), highlight=False)
     print(f"In {folder}.", *reasons, sep="\n")
     return counts["failed"] > 0

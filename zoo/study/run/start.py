@@ -11,10 +11,14 @@ from zoo.core.plain_yaml import to_yaml
 from zoo.core.registry import get_slot
 from zoo.core.spec import copy_plain
 from zoo.study.parts import Engine
-from zoo.study.plan.planner import Plan
+from zoo.study.file import Study
+from zoo.study.plan.planner import Plan, resolve_plan
 from zoo.study.plan.resolve import make_from_options
 from zoo.study.record import CONFIG, JOB, RESULT, Run, read_job, state
 from zoo.study.run.wandb import wandb_loggers
+
+
+CHANGED = "settings, data, plugin files or the version have changed"
 
 
 class Outcome(NamedTuple):
@@ -75,13 +79,29 @@ def run_study(plan: Plan, root: Path, engine: Engine, retry_failed: bool = False
     return Outcome(failed, [directory for directory, found in states.items() if found not in ("failed", "done")])
 
 
+def about_stale(plan: Plan, root: Path) -> list[str]:
+    """Return a sentence that names the rows whose runs `zoo study run` would repeat; none where there are none."""
+    folder = root.resolve() / plan.study.title
+    stale = (run for run in plan.runs() if state(folder / run.folder, run.id) == "stale")
+    rows = ", ".join(dict.fromkeys(run.title.rpartition(", seed ")[0] for run in stale))
+    return [f"`zoo study run` repeats the stale runs of {rows}: their {CHANGED}."] if rows else []
+
+
+def about_age(study: Study, root: Path) -> list[str]:
+    """Return `about_stale` of a study that is not resolved yet, or why that cannot be said."""
+    try:
+        return about_stale(resolve_plan(study), root)
+    except ZooError as error:  # results can be read where nothing can be run
+        return [f"It cannot be said whether runs are stale: {error}"]
+
+
 def prepare(run: Run, retry_failed: bool, force: bool) -> bool:
     """Write job.json and config.yaml of a run; returns False where its result is there and counts."""
     found = state(run.directory, run.id)
     if found == "running":
         raise ZooError(f"{run.directory} is being run by another process; wait for it, or end it.")
     if found == "stale":
-        move_aside(run.directory, "settings, data, plugin files or the version have changed")
+        move_aside(run.directory, CHANGED)
     elif force and found != "missing":
         move_aside(run.directory, "it is run again")
     elif found == "done" or (found == "failed" and not retry_failed):
