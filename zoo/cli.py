@@ -88,6 +88,10 @@ def main(args: Sequence[str] | None = None) -> int:
         if os.environ.get("ZOO_TRACEBACK"):
             traceback.print_exc()
         text = explain(error)
+        if "torch" in sys.modules:  # without it no plugin has run
+            from zoo.core.promises import explain_with_part
+
+            text = explain_with_part(error)
         if not on_purpose(error):  # the note of an error in a run says where its traceback is
             place = " ".join(getattr(error, "__notes__", [])) or "ZOO_TRACEBACK=1 shows where it happened."
             text = f"{text.rstrip('.')}. {place}"

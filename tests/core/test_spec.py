@@ -19,9 +19,10 @@ from zoo.core.errors import ZooError
 from zoo.core.plugin_files import load_plugin
 from zoo.core.registry import load_plugins, slots
 from zoo.core.slot import PluginError
-from zoo.core.spec import Part, build, is_spec, without_downloads, without_retired
+from zoo.core.spec import Part, build, is_spec, without_downloads
 from zoo.matting.parts import PatchSelector
 from zoo.weights.part_texts import texts_for_parts
+from zoo.weights.reading import without_retired
 
 PARTS = '''
 from dataclasses import dataclass, field

@@ -1,12 +1,13 @@
 """Checks that a part gives what its slot promises; each raises a `ZooError` that names the class and its file."""
 
+import traceback
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from zoo.core.errors import ZooError
+from zoo.core.errors import ZooError, explain, on_purpose
 from zoo.core.parts import Backbone
 from zoo.core.spec import Part, place_of
 
@@ -29,6 +30,24 @@ def check_output(part: Part, output: Any, expected: Sequence[Sequence[int | None
         raise ZooError(f"{place_of(type(part))} returned {', '.join(map(str, shapes))}; its slot promises {promise}.")
 
 
+def explain_with_part(error: BaseException) -> str:
+    """Return `explain(error)`, and the plugin in whose code it was raised unless a part says itself what is wrong."""
+    text, name = explain(error), raising_part(error)
+    complete = (text.endswith(".") and on_purpose(error)) or isinstance(on_purpose(error), ZooError)
+    return text if complete or not name else f"{text.rstrip('.')}. It was raised in {name}."
+
+
+def raising_part(error: BaseException | None) -> str:
+    """Return the innermost plugin, with its file, in the tracebacks of an error and its causes; empty without one."""
+    name = ""
+    while error is not None:
+        owners = [frame.f_locals.get("self") for frame, _ in traceback.walk_tb(error.__traceback__)]
+        parts = [type(owner) for owner in owners if isinstance(owner, Part)]
+        name = next((place_of(cls) for cls in reversed(parts) if not cls.__module__.startswith("zoo.")), name)
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return name
+
+
 def check_built(backbone: Backbone, strides: Sequence[int]) -> None:
     """Check `channels` and `strides` of a backbone that was built for these strides."""
     channels, own = (getattr(backbone, name, None) for name in ("channels", "strides"))
@@ -39,17 +58,17 @@ def check_built(backbone: Backbone, strides: Sequence[int]) -> None:
         )
 
 
-def check_features(backbone: Backbone, image: Tensor, features: Any) -> None:
-    """Check the features of an image, those of the first strides or of all; sizes may be rounded either way."""
+def check_features(backbone: Backbone, image: Tensor, features: Any, count: int | None = None) -> None:
+    """Check the features of an image, of the first strides or of all; sizes may be rounded either way."""
     if torch.compiler.is_compiling() or torch.jit.is_tracing():
         return
     features = features if isinstance(features, list | tuple) else [features]
     expected: list[Sequence[int | None]] = []
-    for position, stride in enumerate(backbone.strides):
+    for position, stride in enumerate(backbone.strides[:count]):
         feature = features[position] if position < len(features) else None
         sizes = [-(-side // stride) for side in image.shape[-2:]]
         if isinstance(feature, Tensor) and feature.ndim == 4:
             sizes = [own if abs(own - side) <= 1 else side for own, side in zip(feature.shape[-2:], sizes, strict=True)]
         expected.append((image.shape[0], backbone.channels[position], *sizes))
     promise = ", ".join(str(tuple(shape)) for shape in expected)
-    check_output(backbone, features, expected[: max(1, len(features))], f"features of {promise}, finest first")
+    check_output(backbone, features, expected, f"features of {promise}, finest first")

@@ -4,9 +4,7 @@ A distribution announces slots in the entry-point group `zoo.slots`; each entry 
 registers its own slots, and a new task changes nothing here. Finding slots and names imports neither torch nor plugins.
 """
 
-import sys
 from functools import cache
-from typing import Any
 
 from zoo.core.distributions import announced
 from zoo.core.slot import Plugin, PluginError, Slot, load_target, nearest
@@ -102,9 +100,3 @@ def load_plugins() -> None:
     """Import every plugin of every slot; the slots hold the failures."""
     for slot in slots().values():
         slot.load_all()
-
-
-def imported(path: str) -> Any:
-    """Return the class at an import path (`package.module.Class`) if its module is imported, otherwise None."""
-    module, _, name = path.rpartition(".")
-    return getattr(sys.modules.get(module), name, None)

@@ -154,17 +154,6 @@ def current_arguments(cls: type, arguments: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in arguments.items() if name not in retired}
 
 
-def without_retired(value: Any) -> Any:
-    """Return plain data whose specs hold no retired arguments: what a configuration file may hold today."""
-    if isinstance(value, list):
-        return [without_retired(item) for item in value]
-    if not isinstance(value, dict):
-        return value
-    if is_spec(value) and "init_args" in value:
-        value = value | {"init_args": current_arguments(find_class(value["class_path"]), value["init_args"])}
-    return {key: without_retired(item) for key, item in value.items()}
-
-
 def build_nested(value: Any, annotation: Any = None) -> Any:
     """Build every spec inside plain data, and every dataclass that its type names."""
     if is_spec(value):

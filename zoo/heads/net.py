@@ -6,6 +6,7 @@ parameter and number for number.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +15,7 @@ from zoo.core.parts import Backbone
 from zoo.core.promises import check_built, check_features, check_output
 from zoo.core.seeding import random_stream, run_seed
 from zoo.heads.mesh import POSE_SIZE, HeadSizes
-from zoo.heads.parts import Fusion, HeadOutput, LandmarkBranch
+from zoo.heads.parts import LANDMARKS, Fusion, HeadOutput, LandmarkBranch
 
 STRIDES = (4, 8, 16, 32)
 SHAPE_LIMIT = 3.0
@@ -73,13 +74,13 @@ class HeadNetwork(nn.Module):
         with random_stream(run_seed(), "backbone"):
             backbone.build(in_channels=3, strides=STRIDES)
         check_built(backbone, STRIDES)
-        _check_pausing(backbone)
+        self.backbone = backbone
+        self._check_pausing()
         with random_stream(run_seed(), "fusion"):
             fusion.build(backbone.channels[:3], landmark_branch.heatmap_count)
         last_channels = backbone.channels[3]
         with random_stream(run_seed(), "landmark_branch"):
             landmark_branch.build(fusion.pyramid_channels, last_channels)
-        self.backbone = backbone
         self.fusion = fusion
         self.landmark_branch = landmark_branch
         with random_stream(run_seed(), "shape_head"):
@@ -102,21 +103,54 @@ class HeadNetwork(nn.Module):
             ValueError: the crops have another shape or are no floats.
         """
         _check_crops(image)
-        features = self.backbone.until((image - self.mean) / self.std, stride=16)
-        check_features(self.backbone, image, features)
-        c2, c3, c4 = features
+        c2, c3, c4 = self._until((image - self.mean) / self.std)
         pyramid = self.fusion.pyramid(c2, c3, c4)
+        check_pyramid(self.fusion, pyramid, c2)
         heatmaps = self.landmark_branch.heatmaps(pyramid)
+        count = self.landmark_branch.heatmap_count
+        check_optional(self.landmark_branch, "heatmaps", heatmaps, count > 0, (len(c2), count, *c2.shape[-2:]))
         merged = self.fusion.merge(c4, pyramid, heatmaps)
         check_output(self.fusion, merged, [c4.shape], f"from merge c4's shape, {tuple(c4.shape)}")
         last = self.backbone.last_stage(merged)
-        check_features(self.backbone, image, [*features, last])
+        check_features(self.backbone, image, [c2, c3, c4, last])
+        landmarks = self.landmark_branch.points(last)
+        check_optional(
+            self.landmark_branch, "points", landmarks, self.landmark_branch.gives_points, (len(c2), LANDMARKS, 2)
+        )
         shape = SHAPE_LIMIT * self.shape_head(last).tanh()
         return HeadOutput(
             heatmaps=heatmaps,
-            landmarks=self.landmark_branch.points(last),
+            landmarks=landmarks,
             params=torch.cat([shape, self.pose_head(last)], dim=1),
         )
+
+    def _until(self, image: Tensor) -> list[Tensor]:
+        """Return the backbone's features at strides 4, 8 and 16."""
+        features = self.backbone.until(image, stride=16)
+        check_features(self.backbone, image, features, len(STRIDES) - 1)
+        return features
+
+    def _check_pausing(self) -> None:
+        """Raise ValueError now, rather than in the first step, if the backbone cannot pause at stride 16."""
+        self.backbone.eval()
+        with torch.no_grad():
+            self.backbone.last_stage(self._until(torch.zeros(1, 3, 96, 96))[-1])
+        self.backbone.train()
+
+
+def check_pyramid(fusion: Fusion, pyramid: Any, c2: Tensor) -> None:
+    """Check the pyramid of a fusion: at least one feature, those of half the size after one another."""
+    levels = len(pyramid) if isinstance(pyramid, list | tuple) else 1
+    sides = [[-(-side // 2**level) for side in c2.shape[-2:]] for level in range(max(1, levels))]
+    shapes = [(len(c2), fusion.pyramid_channels, *each) for each in sides]
+    check_output(fusion, pyramid, shapes, f"from pyramid features of {', '.join(map(str, shapes))}, finest first")
+
+
+def check_optional(part: LandmarkBranch, method: str, output: Any, expected: bool, shape: tuple[int, ...]) -> None:
+    """Check the output of a method of a landmark branch that says whether it has one; otherwise it is None."""
+    if expected or output is not None:
+        promise = str(shape) if expected else "None, by its class attribute"
+        check_output(part, output, [shape] if expected else [], f"from {method} {promise}")
 
 
 def regression_head(channels: int, width: int, dropout: float, outputs: int) -> nn.Sequential:
@@ -143,14 +177,6 @@ def start_at(head: nn.Sequential, outputs: Sequence[float] | float) -> None:
     assert isinstance(layer, nn.Linear)
     with torch.no_grad():
         layer.bias.copy_(torch.as_tensor(outputs))
-
-
-def _check_pausing(backbone: Backbone) -> None:
-    """Raise ValueError now, rather than in the first step, if the backbone cannot pause at stride 16."""
-    backbone.eval()
-    with torch.no_grad():
-        backbone.last_stage(backbone.until(torch.zeros(1, 3, 96, 96), stride=16)[-1])
-    backbone.train()
 
 
 def _check_crops(image: Tensor) -> None:

@@ -208,16 +208,18 @@ class MattingNetwork(nn.Module):
         inputs = (source.whole, behind[0], coarse, score, patches)
         images = [image for image in (*inputs[:2], *coarse) if image is not None]
         colours = None
+        batch, _, *sides = source.whole.shape
+        shapes = [(batch, 1, *sides), (batch, 3, *sides), tuple(score.shape)]
         if foreground:
             results = self.refiner(*inputs)
-            batch, _, *sides = source.whole.shape
-            shapes = [(batch, 1, *sides), (batch, 3, *sides), tuple(score.shape)]
             check_output(self.refiner, results, shapes, f"alpha, foreground and refined patches, {shapes}")
             alpha, enlarged, refined = results
             colours = self._absolute(enlarged, source.whole, is_new(enlarged, images))
             colours = colours[..., : source.size[0], : source.size[1]]
         else:
-            alpha, refined = self.refiner.alpha(*inputs)
+            results = self.refiner.alpha(*inputs)
+            check_output(self.refiner, results, shapes[::2], f"from alpha: alpha and refined patches, {shapes[::2]}")
+            alpha, refined = results
         alpha = torch.clamp(alpha, 0, 1, out=alpha if is_new(alpha, images) else None)
         return MattingOutput(
             alpha=alpha[..., : source.size[0], : source.size[1]],

@@ -14,13 +14,13 @@ from typing import Any
 from zoo.core.errors import ZooError
 from zoo.core.nested import class_names
 from zoo.core.plain_yaml import to_yaml
-from zoo.core.registry import get_slot, imported
+from zoo.core.registry import get_slot
 from zoo.core.spec import copy_plain
 from zoo.hub.pull import catalogue_entry, weights_file
 from zoo.runner.configs import shipped
 from zoo.runner.overrides import Source, as_source, as_words, class_at, replace_slots, resolve_names
 from zoo.runner.parser_errors import CommandLineError
-from zoo.runner.values import read_value
+from zoo.runner.values import imported, read_value
 from zoo.training.models import named_spec
 from zoo.weights.reading import configuration, readable
 

@@ -32,12 +32,12 @@ from zoo.core.errors import ZooError
 from zoo.core.files import write_json, write_text, writing
 from zoo.core.nested import class_names
 from zoo.core.plain_yaml import from_yaml, to_yaml
-from zoo.core.registry import find_class, imported, load_plugins, slots
+from zoo.core.registry import find_class, load_plugins, slots
 from zoo.measure.environment import environment
 from zoo.runner.arguments import expanded
 from zoo.runner.help import ANYWHERE
 from zoo.runner.parser_errors import CommandLineError, raised_by_part, sentence
-from zoo.runner.values import MODE
+from zoo.runner.values import MODE, imported
 from zoo.runner.wandb import begin_wandb, prepare_wandb
 from zoo.training.checks import check_monitors, check_schedule
 from zoo.training.data import DataModule

@@ -13,10 +13,11 @@ from typing import Any, NamedTuple
 from lightning.pytorch import Trainer, callbacks, loggers
 
 from zoo.core.errors import ZooError
-from zoo.core.registry import get_slot, imported, slots
+from zoo.core.registry import get_slot, slots
 from zoo.core.slot import Slot, nearest
 from zoo.core.spec import type_hints
 from zoo.runner.configs import CONFIGS
+from zoo.runner.values import imported
 
 EXAMPLE = "a configuration, for example --config matting/quickstart"
 TOP_KEYS = ["trainer", "model", "data", "name", "runs", "seed_everything", "ckpt_path", "weights_only"]

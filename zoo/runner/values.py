@@ -1,5 +1,6 @@
-"""Reader and writer of YAML values on the command line: the parser mode `zoo`."""
+"""Reader and writer of YAML values on the command line: the parser mode `zoo`; and of its import paths."""
 
+import sys
 from typing import Any
 
 import yaml
@@ -31,6 +32,12 @@ def with_null(value: Any) -> Any:
     if isinstance(value, list):
         return [with_null(item) for item in value]
     return None if value == "None" else value
+
+
+def imported(path: str) -> Any:
+    """Return the class at an import path (`package.module.Class`) if its module is imported, otherwise None."""
+    module, _, name = path.rpartition(".")
+    return getattr(sys.modules.get(module), name, None)
 
 
 set_loader(MODE, read_value, (yaml.YAMLError,))

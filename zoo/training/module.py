@@ -6,7 +6,6 @@ studies and exporters are in `zoo.training.hooks`.
 """
 
 import math
-import sys
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -18,13 +17,12 @@ from lightning.pytorch import LightningModule
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor, nn
-from torch.utils.hooks import RemovableHandle
 
 from zoo.core.errors import ZooError
 from zoo.core.parts import LossTerm
 from zoo.core.promises import check_output
 from zoo.core.seeding import random_stream, run_seed
-from zoo.core.spec import Part, place_of
+from zoo.core.spec import Part
 from zoo.hub.pull import weights_file
 from zoo.training.checks import check_learning_rates, check_losses
 from zoo.training.hooks import ExportHooks, StudyHooks
@@ -109,7 +107,6 @@ class TrainingModule(StudyHooks, ExportHooks, Part, LightningModule):
         self.schedule = schedule
         self.optimizer = optimizer or torch.optim.Adam
         self.frozen = frozenset(frozen)
-        self._hooks: list[RemovableHandle] = []
         if checkpoint is not None:
             self.warm_start(checkpoint)
 
@@ -181,12 +178,8 @@ class TrainingModule(StudyHooks, ExportHooks, Part, LightningModule):
             self.check_trainable()
             for name in self.frozen:
                 self.network.get_submodule(name).eval().requires_grad_(False)
-        parts = [part for part in (*self.network.modules(), *self.losses.modules()) if isinstance(part, Part)]
-        self._hooks = [part.register_forward_hook(name_in_error, always_call=True) for part in parts]
 
     def teardown(self, stage: str) -> None:
-        for hook in self._hooks:
-            hook.remove()
         for name in self.frozen if stage == "fit" else ():
             self.network.get_submodule(name).requires_grad_(True)
 
@@ -289,13 +282,6 @@ class TrainingModule(StudyHooks, ExportHooks, Part, LightningModule):
         if not isinstance(module, cls):
             raise ZooError(f"{checkpoint_path} holds a {type(module).__name__}, expected a {cls.__name__}.")
         return module
-
-
-def name_in_error(part: nn.Module, inputs: Any, output: Any) -> None:
-    """Note the innermost part, and its file, in the error that its forward pass raises; a hook of `nn.Module`."""
-    error = sys.exception()
-    if output is None and error is not None and not hasattr(error, "__notes__"):
-        error.add_note(f"It was raised in {place_of(type(part))}.")
 
 
 def in_float32(record: Any) -> Any:

@@ -20,7 +20,7 @@ from zoo.core.errors import ZooError
 from zoo.core.nested import class_names
 from zoo.core.registry import find_class
 from zoo.core.slot import PluginError
-from zoo.core.spec import Spec, build, is_spec, without_retired
+from zoo.core.spec import Spec, build, current_arguments, is_spec
 from zoo.weights import published
 from zoo.weights.checkpoint import EVALUATION_SETTINGS, TRAINING_SETTINGS, record, run_name, unknown_model_error
 from zoo.weights.files import remove_unfinished
@@ -248,6 +248,17 @@ def configuration(path: str, command: str) -> dict[str, Any]:
     seed = entry["seed"] % 2**32  # Python's own seeds may be larger than those of seed_everything
     specs = without_retired({key: entry[key] for key in ("model", "data") if key in entry})
     return {"name": run_name(entry["name"]), "seed_everything": seed, "trainer": trainer, **specs}
+
+
+def without_retired(value: Any) -> Any:
+    """Return plain data whose specs hold no retired arguments: what a configuration file may hold today."""
+    if isinstance(value, list):
+        return [without_retired(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if is_spec(value) and "init_args" in value:
+        value = value | {"init_args": current_arguments(find_class(value["class_path"]), value["init_args"])}
+    return {key: without_retired(item) for key, item in value.items()}
 
 
 def check_plugins(entry: Mapping[str, Any], specs: list[Any], path: str) -> None:

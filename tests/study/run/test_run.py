@@ -154,7 +154,9 @@ class TestAgain:
             shared_tiny.plugin.write_text(before)
             record.listing.cache_clear()
         assert "4 stale" in outcome.out
-        sentence = "`zoo study run` repeats the stale runs of by error, at random, five, A/A: their settings, data, plugin"
+        sentence = (
+            "`zoo study run` repeats the stale runs of by error, at random, five, A/A: their settings, data, plugin"
+        )
         assert sentence in outcome.out
         assert f"zoo study: {sentence}" in report.err
         assert sentence in (small.runs / "small" / "report.csv").with_suffix(".html").read_text()

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from zoo.core.errors import ZooError
+from zoo.core.promises import raising_part
 from zoo.core.registry import get_slot
 from zoo.core.slot import nearest
 from zoo.core.spec import build
@@ -256,7 +257,8 @@ def build_network(
         return measure(settings["model"], sizes, counts)
     except (RuntimeError, TypeError) as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ValueError(f"its network does not run: {first.rstrip('.')}.") from error
+        place = f" in {name}" if (name := raising_part(error)) else ""
+        raise ValueError(f"its network does not run: {first.rstrip('.')}{place}.") from error
 
 
 def datasets(settings: dict[str, Any]) -> dict[str, Any]:

@@ -23,10 +23,11 @@ from typing import Any
 import torch
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from zoo.core.errors import ZooError, explain
+from zoo.core.errors import ZooError
 from zoo.core.files import write_text, writing
 from zoo.core.plain_yaml import from_yaml
 from zoo.core.plugin_files import load_plugin_files
+from zoo.core.promises import explain_with_part
 from zoo.measure.environment import device_name, environment
 from zoo.measure.memory import PeakMemory
 from zoo.runner.lightning import run_command
@@ -80,7 +81,7 @@ def execute(directory: Path) -> Run:
         try:
             run = carry_out(run)
         except Exception as error:  # whatever broke this run, the other rows must go on
-            run = replace(run, status="failed", reason=explain(error))
+            run = replace(run, status="failed", reason=explain_with_part(error))
             note_down(directory / "error.txt", "".join(traceback.format_exception(error)))
         finally:
             gc.collect()  # the next run of this process gets the memory

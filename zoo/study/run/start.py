@@ -10,13 +10,12 @@ from zoo.core.files import write_json, write_text, writing
 from zoo.core.plain_yaml import to_yaml
 from zoo.core.registry import get_slot
 from zoo.core.spec import copy_plain
-from zoo.study.parts import Engine
 from zoo.study.file import Study
+from zoo.study.parts import Engine
 from zoo.study.plan.planner import Plan, resolve_plan
 from zoo.study.plan.resolve import make_from_options
 from zoo.study.record import CONFIG, JOB, RESULT, Run, read_job, state
 from zoo.study.run.wandb import wandb_loggers
-
 
 CHANGED = "settings, data, plugin files or the version have changed"
 

@@ -22,10 +22,11 @@ from lightning.fabric import Fabric
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from zoo.core.errors import ZooError, explain
+from zoo.core.errors import ZooError
 from zoo.core.files import write_json, writing
 from zoo.core.plain_yaml import to_yaml
 from zoo.core.plugin_files import load_plugin_files
+from zoo.core.promises import explain_with_part
 from zoo.core.spec import Spec, build, without_downloads
 from zoo.measure.machine import processor
 from zoo.measure.timing import Timing, threads, time_interleaved
@@ -278,7 +279,7 @@ def read_entries(folder: Path) -> dict[str, dict[str, Entry]]:
 def why_not(architecture: Architecture, error: Exception, where: str = "") -> str:
     """Return a sentence about why a network cannot be timed."""
     rows = ", ".join(f"'{name}'" for name in architecture.rows)
-    return f"the network of {rows} cannot be timed{where}: {explain(error).rstrip('.')}."
+    return f"the network of {rows} cannot be timed{where}: {explain_with_part(error).rstrip('.')}."
 
 
 def device_name(device: torch.device) -> str:
