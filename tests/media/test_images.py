@@ -7,6 +7,7 @@ import subprocess
 import warnings
 import zlib
 from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from PIL import Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
 from tifffile import imwrite
 
+from zoo.media.colour_codes import colour_codes
 from zoo.media.folders import find_images
 from zoo.media.images import (
     MediaError,
@@ -246,6 +248,46 @@ def test_16_bit_colour_of_another_profile_is_refused(tmp_path):
 def test_written_colours_say_that_they_are_srgb(tmp_path):
     with Image.open(write_image(tmp_path / "a.png", colours())) as image:
         assert image.info["srgb"] == 0
+
+
+def with_colour_codes(path: Path, primaries: int, transfer: int) -> Path:
+    """An AVIF or PNG whose codes of colour are replaced."""
+    Image.fromarray(np.full((16, 16, 3), 200, np.uint8)).save(path)
+    content = path.read_bytes()
+    if path.suffix == ".png":
+        chunk = b"cICP" + bytes((primaries, transfer, 0, 1))
+        content = content[:33] + struct.pack(">I", 4) + chunk + struct.pack(">I", zlib.crc32(chunk)) + content[33:]
+    else:
+        position = content.index(b"colrnclx") + 8
+        content = content[:position] + struct.pack(">HH", primaries, transfer) + content[position + 4 :]
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize("ending", ["avif", "png"])
+@pytest.mark.parametrize(("transfer", "name"), [(16, r"PQ \(HDR10\)"), (18, "HLG")])
+def test_high_dynamic_range_is_refused(tmp_path, ending, transfer, name):
+    path = with_colour_codes(tmp_path / f"a.{ending}", 9, transfer)
+    with pytest.raises(MediaError, match=rf"a\.{ending} is an image of high dynamic range, {name}, .* as SDR"):
+        read_image(path)
+
+
+@pytest.mark.parametrize("ending", ["avif", "png"])
+def test_wide_colours_without_a_profile_are_said_and_srgb_is_not(tmp_path, ending):
+    with pytest.warns(MediaWarning, match=rf"a\.{ending} is in Display P3 but has no colour profile"):
+        read_image(with_colour_codes(tmp_path / f"a.{ending}", 12, 13))
+    assert np.abs(read_image(with_colour_codes(tmp_path / f"a.{ending}", 1, 13)).astype(int) - 200).max() <= 3
+
+
+def test_codes_are_those_of_the_primary_image(tmp_path):
+    """A gain map's result, in the same file, may be of high dynamic range."""
+    path = with_colour_codes(tmp_path / "a.avif", 1, 16)
+    content = path.read_bytes()
+    position = content.index(b"pitm") + 8
+    path.write_bytes(content[:position] + struct.pack(">H", 9) + content[position + 2 :])
+    assert colour_codes(path) is None
+    path.write_bytes(content[: content.index(b"colrnclx")])
+    assert colour_codes(path) is None
 
 
 @pytest.mark.parametrize("ending", ["gif", "webp", "png", "tif", "avif"])

@@ -26,6 +26,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from zoo.core.errors import ZooError
 from zoo.core.files import replacing
+from zoo.media.colour_codes import HDR, WIDE, colour_codes
 from zoo.media.errors import MediaError, MediaWarning
 from zoo.media.exr import read_exr, read_exr_info, to_srgb, write_exr
 
@@ -428,7 +429,18 @@ def _rotated(pixels: np.ndarray, orientation: int) -> np.ndarray:
 def _in_srgb(path: Path, image: Image.Image, pixels: np.ndarray) -> np.ndarray:
     """Return pixels converted from the file's colour profile to sRGB; grey ones become RGB where it changes them."""
     profile = image.info.get("icc_profile")
+    codes = colour_codes(path)
+    if codes is not None and codes.transfer in HDR:
+        raise MediaError(
+            f"{path} is an image of high dynamic range, {HDR[codes.transfer]}, whose colours would come out wrong; "
+            "expected standard range: export it as SDR in sRGB or Display P3."
+        )
     if not profile:
+        if codes is not None and codes.primaries in WIDE:
+            _warn(
+                f"{path} is in {WIDE[codes.primaries]} but has no colour profile: its colours are taken as sRGB and "
+                "become paler."
+            )
         with suppress(Exception):  # odd EXIF data are reported elsewhere
             if image.getexif().get_ifd(_INTEROPERABILITY).get(1) == "R03":
                 _warn(

@@ -21,6 +21,7 @@ from uuid import uuid4
 import numpy as np
 
 from zoo.core.distributions import install_command
+from zoo.media.colour_codes import HDR
 from zoo.media.images import MediaError, MediaWarning
 
 EXTENSIONS = frozenset(
@@ -29,8 +30,6 @@ EXTENSIONS = frozenset(
 """File endings of videos, in lower case; upper case counts too."""
 
 
-HDR = {16: "PQ (HDR10)", 18: "HLG"}
-"""Numbers of the transfer functions of videos with high dynamic range."""
 WIDE_GAMUTS = {9: "BT.2020", 11: "DCI-P3", 12: "Display P3"}
 """Numbers of the primaries that are not converted."""
 
