@@ -1,5 +1,6 @@
 """`zoo` itself: which command runs, what it returns, and that nothing heavy is imported before it is needed."""
 
+import errno
 import json
 import os
 import pickle
@@ -7,6 +8,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -299,6 +301,38 @@ def test_an_error_of_a_library_is_one_sentence(tiny, command, option: str, compl
     assert outcome.complaint.startswith(complaint.format(Path.cwd()))
     assert "Traceback" not in outcome.err
     assert "executed" not in outcome.out
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("fit", "--config=tiny.yaml", "--runs=disk/runs"),
+        ("study", "run", "study.yaml", "--runs=disk/studies"),
+        ("export", "{checkpoint}", "--format=safetensors", "-o", "disk/new/a.safetensors"),
+        ("matte", "me.png", "empty.png", "--model={checkpoint}", "--device=cpu", "-o", "disk/out"),
+        ("data", "synth", "matting", "--train=1", "--validation=1", "--size=32", "--test=1", "--out=disk/new"),
+    ],
+    ids=lambda words: " ".join(words[:2]),
+)
+def test_a_read_only_disk_is_one_sentence(tiny, small, command, monkeypatch: pytest.MonkeyPatch, words) -> None:
+    """Also where the tests run as root, whom no permission stops."""
+    make = os.mkdir
+
+    def refuse(path: Any, *arguments: Any, **named: Any) -> None:
+        if "disk" in Path(path).parts:
+            raise OSError(errno.EROFS, "Read-only file system", str(path))
+        make(path, *arguments, **named)
+
+    Path("disk").mkdir()
+    monkeypatch.setattr(os, "mkdir", refuse)
+    for angle, name in ((0, "me.png"), (90, "empty.png")):
+        Image.linear_gradient("L").resize((64, 64)).rotate(angle).convert("RGB").save(name)
+    Path("study.yaml").write_text("base: tiny.yaml\nmetrics: {test/one/sad: lower}\nbaseline: only\nrows: {only: {}}\n")
+    plugins = (f"--plugin={tiny.plugin}", f"--plugin={small.plugin}")
+    outcome = command(*(word.format(checkpoint=small.checkpoint) for word in words), *plugins)
+    assert outcome.code == 1, outcome.err
+    assert re.search(r"cannot be written( to)? \(Read-only file system\): .+\.$", outcome.complaint), outcome.complaint
+    assert "Traceback" not in outcome.err
 
 
 def test_a_stranger_s_part_is_believed_like_ours(tiny, command, install, selector_source) -> None:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import yaml
+from PIL import Image
 
 from benchmarks import real
 from benchmarks.__main__ import make_parser
@@ -114,6 +115,28 @@ def test_training_commands_are_parsed(command, tmp_path: Path, monkeypatch: pyte
     for line in sorted(lines):
         if "denoise.yaml" not in line:
             assert command(*shlex.split(line)[1:]).complaint == "zoo fit: parsed", line
+
+
+OFFLINE = re.compile(
+    r"zoo (list(?! filters)|show (?!ConvFilter|--slots)|pull --list|head IMAGE -o heads( --box|$)|"
+    r"matte IMAGE BACKGROUND -o (mattes|cut.png)( --despill green| --new-background beach.jpg)?$)"
+)
+"""Commands that need nothing but the package, an image and a background."""
+
+
+def test_commands_run_offline(command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ZOO_OFFLINE", "1")
+    write_readme_files()
+    for name, angle in {"IMAGE": 0, "BACKGROUND": 90, "beach.jpg": 180}.items():
+        with Path(name).open("wb") as file:
+            Image.linear_gradient("L").resize((64, 64)).rotate(angle).convert("RGB").save(file, "PNG")
+    lines = {re.sub(r"120,80,200,240", "8,8,40,40", line.partition(" #")[0].strip()) for _, line in commands()}
+    lines = {line for line in lines if OFFLINE.match(line) and "--model" not in line}
+    assert len(lines) > 8
+    for line in sorted(lines):
+        done = command(*shlex.split(line)[1:])
+        assert (done.code, "Traceback" in done.err) == (0, False), f"{line}: {done.complaint}"
 
 
 @pytest.mark.parametrize("page", sorted({block.page for block in BLOCKS if block.language == "python"}))

@@ -5,6 +5,7 @@ torch nor any plugin is imported before a command needs it.
 """
 
 import argparse
+import errno
 import importlib
 import os
 import selectors
@@ -12,6 +13,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from types import ModuleType
 
 from zoo.core.errors import ZooError, explain, on_purpose
@@ -23,6 +25,8 @@ LIGHTNING = {
     "test": "Measure a checkpoint on its test sets.",
     "predict": "Run a checkpoint on images.",
 }
+NO_PLACE = (errno.EROFS, errno.ENOSPC, errno.EDQUOT)
+"""Errors of a disk that is read-only, full, or whose quota is used up."""
 COMMANDS = (
     "list",
     "show",
@@ -92,6 +96,9 @@ def main(args: Sequence[str] | None = None) -> int:
             from zoo.core.promises import explain_with_part
 
             text = explain_with_part(error)
+        if isinstance(error, OSError) and error.errno in NO_PLACE:
+            folder = Path(error.filename).parent if isinstance(error.filename, str) else "the folder"
+            text = f"{folder} cannot be written to ({error.strerror}): make room, or choose another place."
         if not on_purpose(error):  # the note of an error in a run says where its traceback is
             place = " ".join(getattr(error, "__notes__", [])) or "ZOO_TRACEBACK=1 shows where it happened."
             text = f"{text.rstrip('.')}. {place}"

@@ -9,6 +9,7 @@ import shutil
 import signal
 import sys
 import weakref
+from collections import Counter
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -570,13 +571,23 @@ class TestPrintConfig:
         )
 
 
-def test_a_checkpoint_callback_of_the_user_s_lives_beside_ours(tiny, command) -> None:
-    callbacks = "[{class_path: ModelCheckpoint, init_args: {save_top_k: -1, filename: 'mine-{epoch}'}}]"
+def test_stateful_callbacks_of_the_user_s_live_beside_ours(tiny, command) -> None:
+    callbacks = """[
+        {class_path: ModelCheckpoint, init_args: {save_top_k: -1, filename: 'mine-{epoch}'}},
+        {class_path: ModelCheckpoint, init_args: {filename: last, dirpath: others, every_n_epochs: 2}},
+        {class_path: EarlyStopping, init_args: {monitor: train/loss, patience: 9}},
+        {class_path: EarlyStopping, init_args: {monitor: validation/sad, patience: 9}},
+        {class_path: Timer, init_args: {duration: '01:00:00:00'}},
+        {class_path: StochasticWeightAveraging, init_args: {swa_lrs: 0.001}},
+        {class_path: LearningRateMonitor}]"""
     outcome = command("fit", *tiny.options, f"--trainer.callbacks={callbacks}")
     assert outcome.code == 0, outcome.err
     files = {path.name for path in Path("runs/tiny/version_0/checkpoints").iterdir()}
     assert files == {"last.ckpt", "best.ckpt", "mine-epoch=0.ckpt", "mine-epoch=1.ckpt"}
-    resumed = ("--ckpt_path", "runs/tiny/version_0/checkpoints/last.ckpt", "--trainer.max_epochs=3")
+    file = Path("runs/tiny/version_0/checkpoints/last.ckpt")
+    kinds = Counter(key.partition("{")[0] for key in torch.load(file, weights_only=True)["callbacks"])
+    assert (kinds["EarlyStopping"], kinds["Timer"], kinds["StochasticWeightAveraging"]) == (2, 1, 1), kinds
+    resumed = ("--ckpt_path", file, "--trainer.max_epochs=3")
     outcome = command("fit", *tiny.options, f"--trainer.callbacks={callbacks}", *resumed)
     assert outcome.code == 0, outcome.err
 

@@ -99,7 +99,7 @@ def run_command(command: str, arguments: list[str]) -> None:
                 raise KeyboardInterrupt from None
             raise
         except OSError as error:
-            if error.errno != errno.ENOSPC:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
             place = error.filename or f"the run, or a temporary folder ({tempfile.gettempdir()}),"
             raise ZooError(f"the disk of {place} is full: make room, then resume with --ckpt_path.") from error

@@ -40,5 +40,14 @@ def imported(path: str) -> Any:
     return getattr(sys.modules.get(module), name, None)
 
 
+def with_texts(value: Any) -> Any:
+    """Return plain data whose texts are of Python's own type: a library may have members of an enum as defaults."""
+    if isinstance(value, dict):
+        return {key: with_texts(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [with_texts(item) for item in value]
+    return str.__str__(value) if isinstance(value, str) else value
+
+
 set_loader(MODE, read_value, (yaml.YAMLError,))
-set_dumper(MODE, to_yaml)
+set_dumper(MODE, lambda data: to_yaml(with_texts(data)))

@@ -355,6 +355,8 @@ def is_locked(file: Path) -> bool:
             return False
     except Timeout:
         return True
+    except OSError:  # of a disk that is read-only, where nothing is carried out
+        return False
 
 
 def checkpoints(directory: Path) -> list[Path]:
