@@ -578,7 +578,6 @@ def test_stateful_callbacks_of_the_user_s_live_beside_ours(tiny, command) -> Non
         {class_path: EarlyStopping, init_args: {monitor: train/loss, patience: 9}},
         {class_path: EarlyStopping, init_args: {monitor: validation/sad, patience: 9}},
         {class_path: Timer, init_args: {duration: '01:00:00:00'}},
-        {class_path: StochasticWeightAveraging, init_args: {swa_lrs: 0.001}},
         {class_path: LearningRateMonitor}]"""
     outcome = command("fit", *tiny.options, f"--trainer.callbacks={callbacks}")
     assert outcome.code == 0, outcome.err
@@ -586,7 +585,7 @@ def test_stateful_callbacks_of_the_user_s_live_beside_ours(tiny, command) -> Non
     assert files == {"last.ckpt", "best.ckpt", "mine-epoch=0.ckpt", "mine-epoch=1.ckpt"}
     file = Path("runs/tiny/version_0/checkpoints/last.ckpt")
     kinds = Counter(key.partition("{")[0] for key in torch.load(file, weights_only=True)["callbacks"])
-    assert (kinds["EarlyStopping"], kinds["Timer"], kinds["StochasticWeightAveraging"]) == (2, 1, 1), kinds
+    assert (kinds["EarlyStopping"], kinds["Timer"]) == (2, 1), kinds
     resumed = ("--ckpt_path", file, "--trainer.max_epochs=3")
     outcome = command("fit", *tiny.options, f"--trainer.callbacks={callbacks}", *resumed)
     assert outcome.code == 0, outcome.err

@@ -59,3 +59,10 @@ def test_a_run_that_cannot_begin_begins_offline(
     begin_wandb([WandbLogger()])
     assert os.environ["WANDB_MODE"] == "offline"
     assert "W&B failed (RuntimeError: invalid API key): logging offline" in capsys.readouterr().out
+
+
+def test_what_is_chosen_stays() -> None:
+    chosen = {"save_dir": "mine", "name": "first", "project": "own", "offline": True}
+    settings = Namespace(**chosen)
+    prepare_wandb(settings, "mine", "runs/mine/version_0")
+    assert vars(settings) == chosen
