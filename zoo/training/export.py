@@ -95,11 +95,10 @@ def export(module: TrainingModule, path: Path, form: str, size: tuple[int, int],
     inputs = module.input_names()
     larger = tuple(side + (module.size_step if dynamic_size else 0) for side in size)
     with replacing(path) as temporary, without_warnings(), torch.no_grad():
-        network = DictOutputs(module.network, inputs)
-        example = tuple(torch.rand(2, *each.shape[1:]) for each in chosen(module, module.example(*size)))
-        outputs = tuple(network(*example))  # an error here is that of a part
         try:
-            graph = Graph(network, example, dynamic_dimensions(module, dynamic_size), inputs, outputs)
+            network = DictOutputs(module.network, inputs)
+            example = tuple(torch.rand(2, *each.shape[1:]) for each in chosen(module, module.example(*size)))
+            graph = Graph(network, example, dynamic_dimensions(module, dynamic_size), inputs, tuple(network(*example)))
             written = WRITERS[form](graph, temporary)
             # Other batch sizes than the example's.
             samples = [sample_images(module, 1, size), sample_images(module, 3, larger)]
