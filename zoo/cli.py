@@ -17,7 +17,7 @@ from pathlib import Path
 from types import ModuleType
 
 from zoo.core.errors import ZooError, explain, on_purpose
-from zoo.runner.help import ANYWHERE, Parser
+from zoo.runner.help import ANYWHERE, Parser, lightning_parser
 
 LIGHTNING = {
     "fit": "Train a model.",
@@ -162,8 +162,15 @@ def register(plugin_files: Sequence[str]) -> None:
 
 def run_lightning(command: str, arguments: list[str]) -> int:
     """Run one of Lightning's commands."""
-    from zoo.media.run import one_line_warnings
-    from zoo.runner.lightning import run_command
+    if {"-h", "--help"} & {*arguments}:  # which imports nothing, unlike that of Lightning
+        print(lightning_parser(command, LIGHTNING[command]).format_help(), end="")
+        return 0
+    arguments = ["--help" if word == "--help-all" else word for word in arguments]
+    from zoo.media.progress import waiting
+
+    with waiting("Loading PyTorch and Lightning"):
+        from zoo.media.run import one_line_warnings
+        from zoo.runner.lightning import run_command
 
     with one_line_warnings():
         run_command(command, arguments)

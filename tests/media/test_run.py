@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from zoo.media.images import MediaError, MediaWarning, write_image
-from zoo.media.run import Job, ResultFiles, name_in, named_images, process_images, refuse_overwriting, tracked
+from zoo.media.run import Job, ResultFiles, name_in, named_images, process_images, refuse_overwriting
 
 
 @pytest.fixture
@@ -48,18 +48,6 @@ def test_no_result_takes_the_place_of_a_picture(pictures: Path, monkeypatch: pyt
     refuse_overwriting([pictures / "new.png"], [pictures / "beach.png"])
     with pytest.raises(MediaError, match=r"beach\.png would be overwritten by a result; expected another output"):
         refuse_overwriting([pictures / "summer" / ".." / "beach.png"], [Path("beach.png")])
-
-
-def test_items_are_passed_on_as_they_come(capfd: pytest.CaptureFixture[str]) -> None:
-    made = []
-    for item in tracked((made.append(number) or number for number in range(3)), None, "counting", progress=True):
-        assert made == list(range(item + 1)), "none is made before it is asked for"
-    assert made == [0, 1, 2]
-    out, err = capfd.readouterr()
-    assert out == ""
-    assert "counting" in err
-    assert list(tracked(range(3), 3, "counting", progress=False)) == [0, 1, 2]
-    assert capfd.readouterr().err == ""
 
 
 class Numbers(ResultFiles):

@@ -331,7 +331,7 @@ def test_results_are_printed_with_whole_names_and_the_next_command(fitted: Path,
     outcome = command("test", *words, settings)
     assert outcome.code == 0, outcome.err
     assert f"test/{name}/sad  " in outcome.out
-    assert outcome.out.rstrip().endswith("These are in runs/tiny/version_0/metrics.csv.")
+    assert outcome.out.rstrip().endswith(f"metrics.csv. Next: zoo export {words[1]} --format safetensors")
     assert "callbacks" not in outcome.err + outcome.out
     outcome = command("fit", *words, "--trainer.max_epochs=3", "--trainer.limit_train_batches=1")
     assert "The run is in runs/tiny/version_1. Next: zoo test --ckpt_path runs/tiny/version_1/" in outcome.out

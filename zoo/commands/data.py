@@ -7,9 +7,11 @@ to be pasted into a config. `check` ends with exit code 0 when the folder can be
 """
 
 import argparse
+import io
 import re
 import sys
 import warnings
+from contextlib import redirect_stdout
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from zoo.core.errors import ZooError
 from zoo.core.registry import get_slot
 from zoo.core.slot import nearest
-from zoo.runner.help import Parser
+from zoo.runner.help import Parser, add_json, print_json
 
 if TYPE_CHECKING:
     from zoo.matting.folder_check import Layout, Report
@@ -55,27 +57,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     synth.add_argument("--head-model", metavar="HEAD", help="for heads: a head model's name or file (default: open)")
     check = actions.add_parser("check", help="open every file of a folder and say what is wrong with it")
     check.add_argument("folder", type=Path, metavar="DIR", help="fgr/ and pha/ at any depth, cut-outs, or DAD-3DHeads")
+    add_json(check, "whether the folder is usable, problems, notes, and the settings that read it")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the action; the exit code is 0 when all is well."""
     try:
-        return _synth(arguments) if arguments.action == "synth" else _check(arguments.folder)
+        return _synth(arguments) if arguments.action == "synth" else _check(arguments.folder, arguments.json)
     except ZooError as error:
         print(f"zoo data {arguments.action}: {error}", file=sys.stderr)
         return 1
 
 
 def _synth(arguments: argparse.Namespace) -> int:
-    from zoo.heads.dad_format import write_heads
-    from zoo.heads.mesh import HeadModel
-    from zoo.heads.parts import HeadDataset
-    from zoo.matting.folder_check import find_layouts
-    from zoo.matting.folders import write_mattes
-    from zoo.matting.parts import MattingDataset
+    from zoo.media.progress import waiting
 
     name, out = DATASETS.get(arguments.dataset, arguments.dataset), arguments.out
-    cls = get_slot("datasets").get(name)
+    with waiting("Loading PyTorch"):
+        from zoo.heads.dad_format import write_heads
+        from zoo.heads.mesh import HeadModel
+        from zoo.heads.parts import HeadDataset
+        from zoo.matting.folder_check import find_layouts
+        from zoo.matting.folders import write_mattes
+        from zoo.matting.parts import MattingDataset
+
+        cls = get_slot("datasets").get(name)
     if not issubclass(cls, MattingDataset | HeadDataset):
         raise ZooError(f"{name} is a dataset of neither mattes nor heads: choose another, see `zoo list datasets`.")
     task = "heads" if issubclass(cls, HeadDataset) else "matting"
@@ -84,9 +90,10 @@ def _synth(arguments: argparse.Namespace) -> int:
     datasets, counts = _make_splits(cls, task, arguments)
     written = ", ".join(f"{count} {split}" for split, count in counts.items())
     if task == "heads":
-        head_model = HeadModel.load(arguments.head_model or "open")
-        for dataset in datasets.values():
-            dataset.build(head_model)
+        with waiting("Preparing the head model"):
+            head_model = HeadModel.load(arguments.head_model or "open")
+            for dataset in datasets.values():
+                dataset.build(head_model)
         write_heads(out, datasets, counts)
         print(f"Wrote heads of {name}, head model '{head_model.name}', to {out}: {written}.")
         _print_data(_heads_config(out, list(counts)))
@@ -149,7 +156,7 @@ def _make(
         raise ZooError(str(error)) from error
 
 
-def _check(folder: Path) -> int:
+def _check(folder: Path, as_json: bool) -> int:
     from zoo.heads.dad_format import ARCHIVE, DAD_SPLITS
     from zoo.matting.folders import counted
     from zoo.media.images import MediaWarning
@@ -158,26 +165,31 @@ def _check(folder: Path) -> int:
     splits = [
         split for split in DAD_SPLITS for place in (root, root / ARCHIVE) if (place / split / f"{split}.json").is_file()
     ]
-    with warnings.catch_warnings(record=True) as caught:  # in the threads, too
-        warnings.simplefilter("ignore")
+    with warnings.catch_warnings(record=True) as caught, redirect_stdout(io.StringIO() if as_json else sys.stdout):
+        warnings.simplefilter("ignore")  # in the threads, too
         warnings.simplefilter("always", MediaWarning)
-        problems = _check_heads(root, splits) if splits else _check_mattes(folder)
-    for note in dict.fromkeys(str(warning.message) for warning in caught):
+        problems, settings = _check_heads(root, splits) if splits else _check_mattes(folder)
+    notes = list(dict.fromkeys(str(warning.message) for warning in caught))
+    if as_json:
+        print_json({"usable": not problems, "problems": problems, "notes": notes, "settings": settings})
+        return 1 if problems else 0
+    for note in notes:
         print(f"note: {note}")
     if problems:
-        print(f"{counted(problems, 'problem')} to correct first; then check again.")
+        print(f"{counted(len(problems), 'problem')} to correct first; then check again.")
     return 1 if problems else 0
 
 
-def _check_heads(root: Path, splits: list[str]) -> int:
-    """Open every image and annotation of DAD-3DHeads; return the number of problems."""
+def _check_heads(root: Path, splits: list[str]) -> tuple[list[str], dict[str, Any]]:
+    """Open every image and annotation of DAD-3DHeads; return the problems, and the settings that read the folder."""
     from zoo.heads.crop import check_box
     from zoo.heads.dad_format import missing_files, read_annotation, read_items
     from zoo.matting.folders import counted
     from zoo.media.images import image_size
-    from zoo.media.run import tracked
+    from zoo.media.progress import tracked
 
-    total, annotated = 0, []
+    total: list[str] = []
+    annotated = []
     for split in splits:
         items = read_items(root, split)
         missing = {*missing_files(items)}
@@ -197,16 +209,17 @@ def _check_heads(root: Path, splits: list[str]) -> int:
             except ValueError as error:
                 problems.append(str(error) if str(root) in str(error) else f"{item.image}: {error}")
         _print_problems(sorted(problems))
-        total += len(problems)
+        total += sorted(problems)
+    settings = _heads_config(root, [{"val": "validation"}.get(split, split) for split in annotated])
     if annotated:
-        _print_data(_heads_config(root, [{"val": "validation"}.get(split, split) for split in annotated]))
-    return total
+        _print_data(settings)
+    return total, settings
 
 
-def _check_mattes(folder: Path) -> int:
-    """Open every file of mattes; return the number of problems."""
+def _check_mattes(folder: Path) -> tuple[list[str], dict[str, Any]]:
+    """Open every file of mattes; return the problems, and the settings that read the folder."""
     from zoo.matting.folder_check import find_layouts, inspect, list_files
-    from zoo.media.run import tracked
+    from zoo.media.progress import tracked
 
     findings = find_layouts(folder)
     reports = [list_files(layout.root, layout) for layout in findings.layouts]
@@ -218,8 +231,9 @@ def _check_mattes(folder: Path) -> int:
         print(f"problem: {problem}")
     for report in reports:
         _print_report(report)
-    _print_config([report.layout for report in reports if report.layout])
-    return len(findings.problems) + sum(len(report.problems) for report in reports)
+    layouts = [report.layout for report in reports if report.layout]
+    _print_config(layouts)
+    return [*findings.problems, *chain.from_iterable(report.problems for report in reports)], _config(layouts)
 
 
 def _print_report(report: "Report") -> None:
@@ -266,6 +280,7 @@ def _print_data(config: dict[str, Any]) -> None:
 
     print("In a config:\n")
     print(yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
+    print("Next: save these lines as data.yaml, then zoo fit --config FILE --config data.yaml")
 
 
 def _heads_config(root: Path, splits: list[str]) -> dict[str, Any]:

@@ -6,10 +6,10 @@ where both were measured in the same way. Exit code 0 when the two were compared
 """
 
 import argparse
-import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from zoo.runner.help import add_json, print_json
 from zoo.study.differences import ABSENT, Difference, differences, unequal
 
 if TYPE_CHECKING:
@@ -42,11 +42,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("before", metavar="RUN_A", help="a folder, checkpoint, published file or name of weights")
     parser.add_argument("after", metavar="RUN_B", help="the run to compare with, named in any of these ways")
-    parser.add_argument(
-        "--json",
-        action="store_true",
-        help="print JSON: settings, versions, device, data and metrics, each a list of entries with `a` and `b`; a "
-        "value that a run lacks is left out",
+    add_json(
+        parser,
+        "settings, versions, device, data and metrics, each a list of entries with `a` and `b`; a value that a run "
+        "lacks is left out",
     )
 
 
@@ -60,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     before, after = read_recorded(arguments.before), read_recorded(arguments.after)
     if arguments.json:
-        print(json.dumps(as_data(before, after), indent=2))
+        print_json(as_data(before, after))
     else:
         show(before, after)
     return 0

@@ -20,6 +20,7 @@ from urllib.request import url2pathname
 from zoo.core.distributions import announced, identity
 from zoo.core.registry import get_slot, slots
 from zoo.core.slot import PluginError, nearest
+from zoo.runner.help import add_json, print_json
 
 PACKAGES = (
     "ablation-zoo", "torch", "lightning", "timm", "segmentation-models-pytorch", "torchmetrics", "jsonargparse",
@@ -42,30 +43,42 @@ try_plugins(json.loads(sys.argv[2]))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare no arguments, but the exit code."""
+    """Declare the arguments and the exit code."""
+    add_json(parser, "versions, devices and problems")
     parser.epilog = "Exit code 1 when something is wrong."
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print versions, devices and problems; return 1 when there are problems."""
     from zoo.hub.catalogue import ambiguous_names
+    from zoo.media.progress import waiting
 
-    print(f"python {platform.python_version()} on {platform.platform()}")
-    for package in PACKAGES:
-        print(f"{package} {installed(package)}")
-    for package, extra in EXTRAS.items():
-        print(f"{package} {installed(package)} (extra [{extra}])")
+    python, packages = f"{platform.python_version()} on {platform.platform()}", [*PACKAGES, *EXTRAS]
+    versions = {package: installed(package) for package in packages}
+    if not arguments.json:
+        print(f"python {python}")
+        for package, found in versions.items():
+            print(f"{package} {found}{f' (extra [{EXTRAS[package]}])' if package in EXTRAS else ''}")
     problems = [*announced().unreadable, *unknown_groups(), *ambiguous_plugins(), *ambiguous_names().values()]
     problems += [*shared_names(), *stale_metadata()]
+    found_devices: list[str] = []
     try:
-        print(f"devices: {', '.join(devices())}")
+        found_devices += devices()
     except Exception as error:  # torch imports extensions of others, and fails with them
         problems.append(f"torch cannot be imported, so no plugin was tried: {type(error).__name__}: {error}")
     else:
-        problems += broken_plugins()
+        if not arguments.json:
+            print(f"devices: {', '.join(found_devices)}")
+        with waiting("Trying every plugin"):
+            problems += broken_plugins()
+    total = sum(len(slot.names()) for slot in slots().values())
+    if arguments.json:
+        print_json(
+            {"python": python, "packages": versions, "devices": found_devices, "plugins": total, "problems": problems}
+        )
+        return 1 if problems else 0
     for problem in problems:
         print(f"PROBLEM: {problem}")
-    total = sum(len(slot.names()) for slot in slots().values())
     count = f"{len(problems) or 'no'} problem{'' if len(problems) == 1 else 's'}"
     print(f"{total} plugins in {len(slots())} slots, {count}")
     return 1 if problems else 0

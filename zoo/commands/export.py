@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
     check_options(arguments)
     if arguments.format == "safetensors":
         publish(arguments, output)
-        print(f"Wrote {output} ({output.stat().st_size / 1e6:.1f} MB).")
+        print(f"Wrote {output} ({output.stat().st_size / 1e6:.1f} MB). Next: zoo push {output} DESTINATION")
         return 0
     return export_network(arguments, output)
 
@@ -85,14 +85,17 @@ def publish(arguments: argparse.Namespace, output: Path) -> None:
     Raises:
         ValueError: the checkpoint cannot be loaded, or the card cannot be read.
     """
-    from zoo.hub.pull import weights_file
-    from zoo.weights.published import write
-    from zoo.weights.reading import read, rebuild
+    from zoo.media.progress import waiting
 
-    card = read_card(arguments)
-    path = weights_file(arguments.checkpoint)
-    rebuild(path)
-    write(output, read(path), card, arguments.half)
+    with waiting("Loading and checking the model"):
+        from zoo.hub.pull import weights_file
+        from zoo.weights.published import write
+        from zoo.weights.reading import read, rebuild
+
+        card = read_card(arguments)
+        path = weights_file(arguments.checkpoint)
+        rebuild(path)
+        write(output, read(path), card, arguments.half)
 
 
 def read_card(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -131,15 +134,19 @@ def read_text(path: Path, option: str) -> str:
 
 def export_network(arguments: argparse.Namespace, output: Path) -> int:
     """Write the network alone; print its inputs and outputs, and the largest difference from PyTorch; return 0."""
-    from zoo.training.export import export
-    from zoo.training.models import load
+    from zoo.media.progress import waiting
 
-    module = load(arguments.checkpoint)
+    with waiting("Loading the model"):
+        from zoo.training.export import export
+        from zoo.training.models import load
+
+        module = load(arguments.checkpoint)
     size = None if arguments.size is None else (arguments.size[0], arguments.size[1])
     if size is not None and min(size) < 1:
         raise ValueError(f"--size {size[0]} {size[1]}: expected height and width in pixels, from 1 on.")
     size = module.fit_size(size)
-    exported = export(module, output, arguments.format, size, arguments.dynamic_size)
+    with waiting("Exporting, and comparing with PyTorch"):
+        exported = export(module, output, arguments.format, size, arguments.dynamic_size)
     print(f"Wrote {output} ({output.stat().st_size / 1e6:.1f} MB).")
     print(f"  inputs      {', '.join(exported.inputs)}: {sizes(module, size, arguments.dynamic_size)}")
     print(f"  outputs     {', '.join(exported.outputs)}")

@@ -8,6 +8,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from zoo.runner.help import Parser, add_json, print_json
 from zoo.runner.model_arguments import add_model_arguments, load_model, model_name
 
 DEFAULT_MODEL = "dad3dnet_facemesh-synthetic"
@@ -17,13 +18,13 @@ KINDS = ("overlay", "obj", "glb", "json", "landmarks")
 """As in `zoo.heads.results`, which is slow to import."""
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Add the command's arguments."""
     parser.add_argument("source", metavar="SOURCE", type=Path, help="an image, a folder of images or a video")
     parser.add_argument(
         "-o", "--output", metavar="OUT", type=Path, required=True, help="folder of the results, or one file"
     )
-    parser.add_argument(
+    parser.add_rare(
         "--box",
         metavar="X,Y,WIDTH,HEIGHT",
         type=parse_box,
@@ -34,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("one", "all"),
         help="the largest head of each image, or all that are found (default: all; of a video one)",
     )
-    parser.add_argument("--detector", metavar="CLASS", default="BlazeFace", help="finds the heads (default: BlazeFace)")
+    parser.add_rare("--detector", metavar="CLASS", default="BlazeFace", help="finds the heads (default: BlazeFace)")
     parser.add_argument(
         "--save",
         nargs="+",
@@ -43,15 +44,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"kinds of results: {' '.join(KINDS)} (default: all; of a video overlay json landmarks, since its meshes "
         "are a file per frame)",
     )
-    parser.add_argument("--wire", action="store_true", help="draw the mesh as a wire frame instead of a surface")
-    parser.add_argument(
+    parser.add_rare("--wire", action="store_true", help="draw the mesh as a wire frame instead of a surface")
+    parser.add_rare(
         "--posed",
         action="store_true",
         help="rotate OBJ and GLB meshes as the head in the image (default: they look at the viewer)",
     )
-    parser.add_argument("--smooth", action="store_true", help="smooth the heads of a video over time")
-    parser.add_argument("--deinterlace", action="store_true", help="join the two fields of each frame of a video")
+    parser.add_rare("--smooth", action="store_true", help="smooth the heads of a video over time")
+    parser.add_rare("--deinterlace", action="store_true", help="join the two fields of each frame of a video")
     add_model_arguments(parser, DEFAULT_MODEL)
+    add_json(parser, "the files written")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -65,14 +67,17 @@ def run(arguments: argparse.Namespace) -> int:
             f"SOURCE {arguments.source} does not exist; expected an image, a folder of images or a video: check the "
             "path."
         )
-    from zoo.core.registry import get_slot
-    from zoo.heads.inference import head_files
-    from zoo.heads.results import HeadFiles
-    from zoo.media.run import one_line_warnings
+    from zoo.media.progress import waiting
 
     name = model_name(arguments)
-    results = HeadFiles(arguments.output, arguments.save, arguments.wire, arguments.posed, name)
-    model = load_head_model(arguments)
+    with waiting("Loading the model"):
+        from zoo.core.registry import get_slot
+        from zoo.heads.inference import head_files
+        from zoo.heads.results import HeadFiles
+        from zoo.media.run import one_line_warnings
+
+        results = HeadFiles(arguments.output, arguments.save, arguments.wire, arguments.posed, name)
+        model = load_head_model(arguments)
     detector = get_slot("detectors").get(arguments.detector)()
     with one_line_warnings():
         written = head_files(
@@ -85,6 +90,9 @@ def run(arguments: argparse.Namespace) -> int:
             heads=arguments.heads,
             detector=detector,
         )
+    if arguments.json:
+        print_json({"output": arguments.output, "written": written})
+        return 0
     print(f"{len(written)} {'result' if len(written) == 1 else 'results'} in {arguments.output}")
     return 0
 

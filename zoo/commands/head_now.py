@@ -230,6 +230,6 @@ def print_missing(missing: Mapping[str, str], images: int) -> None:
 
 def progress(description: str) -> Callable[[list[str]], Iterable[str]]:
     """Return a function that iterates over a list with a progress bar."""
-    from zoo.media.run import tracked
+    from zoo.media.progress import tracked
 
     return lambda items: tracked(items, len(items), description)

@@ -1,19 +1,17 @@
 """List the plugins of every slot, or of one."""
 
 import argparse
-import json
 from dataclasses import asdict
 
 from zoo.core.registry import get_slot, slots
 from zoo.core.slot import UnfitError
+from zoo.runner.help import add_json, print_json
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("slot", nargs="?", help=f"one of {', '.join(slots())} (default: all)")
-    parser.add_argument(
-        "--json", action="store_true", help="print JSON: for each slot a list of name, target, distribution and version"
-    )
+    add_json(parser, "for each slot a list of name, target, distribution and version")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -23,7 +21,7 @@ def run(arguments: argparse.Namespace) -> int:
         plugins = {
             slot.name: [asdict(plugin) for claims in slot.plugins().values() for plugin in claims] for slot in chosen
         }
-        print(json.dumps(plugins, indent=2))
+        print_json(plugins)
         return 0
     for slot in chosen:
         print(f"{slot.name:<24} {(slot.base or 'data').replace(':', '.')}")

@@ -5,9 +5,11 @@ image or video, `-o out.png` writes one file.
 """
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from zoo.runner.help import Parser, add_json, print_json
 from zoo.runner.model_arguments import add_model_arguments, model_name
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ FORMATS = ("png", "png16", "exr")
 """Both as in `zoo.matting.results`, which is slow to import."""
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Add the command's arguments."""
     parser.add_argument("source", metavar="SOURCE", type=Path, help="an image, a folder of images or a video")
     parser.add_argument(
@@ -52,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--output", metavar="OUT", type=Path, required=True, help="folder of the results, or one file"
     )
-    parser.add_argument(
+    parser.add_rare(
         "--base-scale",
         metavar="S",
         type=float,
@@ -73,52 +75,53 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="background of the composite: an image, a colour (green, '#00ff00') or, for a video, a video (default: "
         "light green)",
     )
-    parser.add_argument(
+    parser.add_rare(
         "--align",
         choices=("auto", "on", "off"),
         default="auto",
         help="warp the background onto the source first: auto where the camera moved, on always, off never (default: "
         "auto)",
     )
-    parser.add_argument(
+    parser.add_rare(
         "--frames", action="store_true", help="write each frame of a video as DIR/KIND/NAME/000000.png, without loss"
     )
-    parser.add_argument(
+    parser.add_rare(
         "--format",
         choices=FORMATS,
         help="of images and frames: png (8 bits) or png16, both in sRGB with straight alpha, or exr, in linear light "
         "with premultiplied alpha (default: by the ending of OUT, otherwise png)",
     )
-    parser.add_argument(
+    parser.add_rare(
         "--estimate-foreground",
         action="store_true",
         help="take the foreground's colours from pymatting's estimate instead of the network (extra pymatting)",
     )
-    parser.add_argument(
+    parser.add_rare(
         "--despill",
         metavar="COLOUR",
         help="remove the light of a screen of this colour from the foreground: green, blue or '#RRGGBB'",
     )
-    parser.add_argument(
+    parser.add_rare(
         "--decoder",
         metavar="DEVICE",
         help="decode the video on a device of this kind, such as cuda, vaapi or videotoolbox (default: the CPU)",
     )
-    parser.add_argument("--deinterlace", action="store_true", help="join the two fields of each frame of a video")
-    parser.add_argument(
+    parser.add_rare("--deinterlace", action="store_true", help="join the two fields of each frame of a video")
+    parser.add_rare(
         "--precision",
         choices=("32", "bf16", "16"),
         default="32",
         help="bf16 or 16 computes in half precision, which some devices do faster; alpha differs by some hundredths in "
         "places (default: 32)",
     )
-    parser.add_argument(
+    parser.add_rare(
         "--compile",
         action="store_true",
         help="compile the base network first, which takes about half a minute and then saves up to a tenth of every "
         "frame's time: for long videos",
     )
     add_model_arguments(parser, DEFAULT_MODEL)
+    add_json(parser, "the files written")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -138,24 +141,29 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.checkpoint is not None and arguments.model is not None:
         name, checkpoint = arguments.model, arguments.checkpoint
 
-    from zoo.matting.cutout import CutOut, screen_colour
-    from zoo.matting.inference import load_matting, matte_files
-    from zoo.matting.results import MatteFiles
-    from zoo.media.run import one_line_warnings
+    from zoo.media.progress import waiting
 
-    results = MatteFiles(arguments.output, arguments.save, arguments.new_background, arguments.frames, arguments.format)
-    screen = None if arguments.despill is None else screen_colour(arguments.despill)
-    cutout = CutOut(screen, results.linear, arguments.estimate_foreground)
-    matting = load_matting(
-        name,
-        checkpoint,
-        arguments.device,
-        arguments.precision,
-        arguments.base_scale,
-        arguments.compile,
-        results.need_foreground,
-        cutout,
-    )
+    with waiting("Loading the model"):
+        from zoo.matting.cutout import CutOut, screen_colour
+        from zoo.matting.inference import load_matting, matte_files
+        from zoo.matting.results import MatteFiles
+        from zoo.media.run import one_line_warnings
+
+        results = MatteFiles(
+            arguments.output, arguments.save, arguments.new_background, arguments.frames, arguments.format
+        )
+        screen = None if arguments.despill is None else screen_colour(arguments.despill)
+        cutout = CutOut(screen, results.linear, arguments.estimate_foreground)
+        matting = load_matting(
+            name,
+            checkpoint,
+            arguments.device,
+            arguments.precision,
+            arguments.base_scale,
+            arguments.compile,
+            results.need_foreground,
+            cutout,
+        )
     with one_line_warnings():
         background = arguments.background if arguments.from_clip is None else _estimated(arguments, results)
         written = matte_files(
@@ -168,6 +176,9 @@ def run(arguments: argparse.Namespace) -> int:
             deinterlace=arguments.deinterlace,
             guide=arguments.guide,
         )
+    if arguments.json:
+        print_json({"output": arguments.output, "written": written})
+        return 0
     results_text = "1 result" if len(written) == 1 else f"{len(written)} results"
     print(f"{results_text} in {arguments.output}: {' '.join(results.save)}")
     return 0
@@ -181,7 +192,7 @@ def _model(arguments: argparse.Namespace) -> str:
                 "no BACKGROUND was given, and the weights that come with the package need one: give an image of the "
                 "same place without the person, or --model with weights of a network without captured background."
             )
-        print(f"No background was given, so {DEFAULT_WITHOUT_BACKGROUND} is used.")
+        print(f"No background was given, so {DEFAULT_WITHOUT_BACKGROUND} is used.", file=sys.stderr)
         return DEFAULT_WITHOUT_BACKGROUND
     return model_name(arguments)
 
@@ -212,7 +223,7 @@ def _estimated(arguments: argparse.Namespace, results: "MatteFiles") -> Path:
     estimate = estimate_background(arguments.source, arguments.decoder)
     write_image(path, estimate.background)
     unseen = f"; {estimate.unseen:.1%} of it is never seen and painted from its surroundings" if estimate.unseen else ""
-    print(f"Background of {estimate.frames} frames in {path}, to give as BACKGROUND next time{unseen}.")
+    print(f"Background of {estimate.frames} frames in {path}, to give as BACKGROUND next time{unseen}.", file=sys.stderr)
     return path
 
 

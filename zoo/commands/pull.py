@@ -6,11 +6,17 @@ Pulled weights work offline.
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from zoo.runner.help import add_json, print_json
 
 if TYPE_CHECKING:
     from zoo.hub.catalogue import Entry
+
+NEXT = {"matting": "zoo matte IMAGE BACKGROUND -o mattes", "heads": "zoo head IMAGE -o heads"}
+"""What one does with the weights of a task."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--offline", action="store_true", help="use no network (also where ZOO_OFFLINE is 1)")
     parser.add_argument("--from", dest="file", metavar="FILE", type=Path, help="copy this file instead of downloading")
+    add_json(parser, "with --list a list of weights, otherwise name and path")
     others = parser.add_mutually_exclusive_group()
     others.add_argument("--list", action="store_true", help="list all weights that can be pulled")
     others.add_argument("--remove", metavar="NAME", help="remove the pulled files of a name")
@@ -43,7 +50,9 @@ def run(arguments: argparse.Namespace) -> int:
             raise ValueError(
                 f"{arguments.name} was given beside --list, --remove NAME or --clear; expected one of them."
             )
-        if arguments.list:
+        if arguments.list and arguments.json:
+            print_json([entry_data(entry) for entry in listed()])
+        elif arguments.list:
             print_list()
         else:
             remove_pulled(arguments.remove)
@@ -56,7 +65,12 @@ def run(arguments: argparse.Namespace) -> int:
     entry = catalogue_entry(arguments.name)
     if entry is not None and entry.note:
         print(f"{entry.name}: {entry.note}", file=sys.stderr)
+    if arguments.json:
+        print_json({"name": entry.name, "path": path})
+        return 0
     print(path)
+    if sys.stdout.isatty() and entry.task in NEXT:
+        print(f"Next: {NEXT[entry.task]} --model {entry.name}", file=sys.stderr)
     return 0
 
 
@@ -79,11 +93,25 @@ def pull_interactively(arguments: argparse.Namespace) -> Path:
     return pull(arguments.name, accept_licence=True, **options)
 
 
+def listed() -> "list[Entry]":
+    """Return all weights that can be pulled, each once."""
+    from zoo.hub.catalogue import all_entries
+
+    return [claims[0] for name, claims in all_entries().items() if len(claims) == 1 and name == claims[0].name]
+
+
+def entry_data(entry: "Entry") -> dict[str, Any]:
+    """Return an entry as plain data, with its state on this machine."""
+    size, state = local_state(entry)
+    more = {"short_name": entry.short_name, "source": entry.source.address, "size": size, "here": state}
+    return asdict(entry) | more | {"ledger": [asdict(origin) for origin in entry.ledger]}
+
+
 def print_list() -> None:
     """Print a line for each name, the licences of all that went into the weights, and the problems with others."""
-    from zoo.hub.catalogue import all_entries, ambiguous_names, catalogue_problems
+    from zoo.hub.catalogue import ambiguous_names, catalogue_problems
 
-    entries = [claims[0] for name, claims in all_entries().items() if len(claims) == 1 and name == claims[0].name]
+    entries = listed()
     print_table([("name", "task", "licence", "size", "here", "short name"), *map(row, entries)])
     ledger = [("weights", "part", "from", "licence", "commercial use")]
     for entry in entries:

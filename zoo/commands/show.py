@@ -8,13 +8,14 @@ types, defaults and documentation, and metrics.
 
 import argparse
 import inspect
-import json
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
 from typing import Any
 
 from zoo.core.registry import find_plugin, get_slot, slots
 from zoo.core.slot import Plugin, Slot
+from zoo.runner.help import add_json, print_json
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,16 +26,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--slots", action="store_true", help="every slot with its parts, their arguments and documentation, and metrics"
     )
-    parser.add_argument("--json", action="store_true", help="with --slots: print JSON")
+    add_json(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the description; return 0."""
-    if arguments.slots == (arguments.name is not None) or arguments.json > arguments.slots:
-        raise ValueError("expected a name, or --slots with or without --json.")
+    if arguments.slots == (arguments.name is not None):
+        raise ValueError("expected a name, or --slots.")
     if arguments.slots:
         vocabulary = {"slots": {slot.name: describe_slot(slot) for slot in slots().values()}, "metrics": metrics()}
-        print(json.dumps(vocabulary, indent=2) if arguments.json else yaml_text(vocabulary))
+        if arguments.json:
+            print_json(vocabulary)
+        else:
+            print(yaml_text(vocabulary))
+    elif arguments.json:
+        print_json(describe(arguments.name))
     elif Path(arguments.name).is_file():
         show_file(arguments.name)
     elif arguments.name == "study":
@@ -48,6 +54,23 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         show_plugin(arguments.name)
     return 0
+
+
+def describe(name: str) -> dict[str, Any]:
+    """Return a file, slot, weights or plugin as plain data."""
+    if Path(name).is_file():
+        return file_data(name)
+    if slot := find_slot(name):
+        return {"slot": slot.name, "version": slot.version} | describe_slot(slot)
+    if "-" in name:
+        from zoo.commands.pull import entry_data
+        from zoo.hub.catalogue import find_entry
+
+        return entry_data(find_entry(name))
+    plugin = find_plugin(name)
+    content = get_slot(plugin.slot).get(plugin.name)
+    described = describe_part(content) if isinstance(content, type) else {"content": content}
+    return {"slot": plugin.slot} | asdict(plugin) | {"licence": licence(plugin)} | described
 
 
 def describe_slot(slot: Slot) -> dict[str, Any]:
@@ -193,19 +216,26 @@ def card_text(path: Path) -> str:
 
 
 def show_file(path: str) -> None:
-    """Print the description in a checkpoint or published file; import nothing that it names."""
+    """Print the description in a checkpoint or published file."""
+    data = file_data(path)
+    text = data.pop("text", None)
+    numbers, megabytes = data.pop("numbers"), data.pop("bytes") / 1e6
+    print(f"{path}  ({data['model']['class_path']}, {numbers:,} numbers, {megabytes:.1f} MB)\n")
+    print(yaml_text(data))
+    if text is not None:
+        print(text)
+
+
+def file_data(path: str) -> dict[str, Any]:
+    """Return the description in a checkpoint or published file as plain data; import nothing that it names."""
     from zoo.weights.checkpoint import record
     from zoo.weights.reading import read
 
     content = read(path)
     entry = record(content, path)
     numbers = sum(value.numel() for value in content["state_dict"].values())
-    megabytes = Path(path).stat().st_size / 1e6
-    print(f"{path}  ({entry['model']['class_path']}, {numbers:,} numbers, {megabytes:.1f} MB)\n")
-    card = {key: value for key, value in entry.get("card", {}).items() if key != "text"}
-    print(yaml_text(card | {key: entry[key] for key in ("model", "plugins", "versions")}))
-    if "text" in entry.get("card", {}):
-        print(entry["card"]["text"])
+    described = {key: entry[key] for key in ("model", "plugins", "versions")}
+    return entry.get("card", {}) | described | {"numbers": numbers, "bytes": Path(path).stat().st_size}
 
 
 def signature_lines(cls: type) -> list[str]:

@@ -12,8 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo.runner.help import Parser
-from zoo.study.record import documented_keys
+from zoo.runner.help import Parser, add_json, print_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare `plan`, `run`, `status`, `speed`, `power`, `report`, `import` and `execute`."""
-    parser.epilog = documented_keys()
+    parser.epilog = "`zoo show study` lists the keys of a study file."
     names = "{plan,run,status,speed,power,report,import,execute}"
     actions = parser.add_subparsers(dest="action", required=True, metavar=names, parser_class=Parser)
     own: Any = {"prefix": "--engine."}
@@ -43,6 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action.add_argument(
             "--runs", type=Path, default=Path("studies"), metavar="DIR", help="where studies are (default: studies)"
         )
+    add_json(plan, "rows and runs")
+    add_json(status, "the state of each run")
+    add_json(power, "an entry for each metric and row")
     plan.add_argument("--measure", action="store_true", help="also time a few training steps of each row")
     run_.add_argument(
         "--engine",
@@ -76,35 +78,39 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the action; the exit code is 0 when every run is done."""
     if arguments.part_options and arguments.action != "run":
         raise ValueError(f"{arguments.part_options[0]}: `zoo study {arguments.action}` has no engine; `run` has.")
+    from zoo.media.progress import waiting
+
+    with waiting("Loading PyTorch and Lightning"):
+        from zoo.study.file import read_study
+        from zoo.study.plan.planner import make_plan
+        from zoo.study.run.rounds import with_rounds
     if arguments.action == "execute":
         return _execute(arguments.directory)
     if arguments.action == "import":
         return _import(arguments)
-    from zoo.study.file import read_study
-
     study = read_study(arguments.file, arguments.profile)
     # Written down with each run, for the processes and machines that carry it out.
     files = (Path(file).resolve() for file in arguments.plugins)
     study = replace(study, plugins=tuple(dict.fromkeys((*study.plugins, *files))))
-    from zoo.study.run.rounds import with_rounds
-
     if arguments.action != "plan":
         study = with_rounds(study, arguments.runs / study.title)
     if arguments.action == "power":
-        from zoo.study.report.power import show_power
+        from zoo.study.report.power import power_data, show_power
 
-        show_power(_made_report(study, arguments.runs))
+        report = _made_report(study, arguments.runs)
+        if arguments.json:
+            print_json(power_data(report))
+        else:
+            show_power(report)
         return 0
     if arguments.action == "status":
-        return _status(study, arguments.runs)
+        return _status(study, arguments.runs, arguments.json)
     if arguments.action == "speed":
         return _speed(study, arguments.runs)
     if arguments.action == "report":
         return _report(study, arguments.runs, arguments.output)
-    from zoo.study.plan.planner import make_plan
-
     if arguments.action == "plan":
-        return _plan(make_plan(study), arguments.measure)
+        return _plan(make_plan(study), arguments)
     return _run(study, arguments)
 
 
@@ -177,26 +183,44 @@ def _run(study: "Study", arguments: argparse.Namespace) -> int:
         code |= _speed(study, arguments.runs)
     if outcome.complete and wandb_loggers(plan.baseline.settings):
         _report(study, arguments.runs, None)
+    elif outcome.complete:
+        _print_next("report", arguments)
     return code
 
 
-def _plan(plan: "Plan", measure: bool) -> int:
-    from zoo.study.report.tables import show_plan
+def _plan(plan: "Plan", arguments: argparse.Namespace) -> int:
+    from zoo.study.report.tables import plan_data, show_plan
 
     seconds = None
-    if measure:
+    if arguments.measure:
         from zoo.study.run.timing import training_seconds
 
         seconds = training_seconds(plan)
-    show_plan(plan, seconds)
+    if arguments.json:
+        print_json(plan_data(plan, seconds))
+    else:
+        show_plan(plan, seconds)
+        _print_next("run", arguments)
     return 0
 
 
-def _status(study: "Study", runs: Path) -> int:
-    from zoo.study.plan.planner import resolve_plan
-    from zoo.study.report.tables import show_status
+def _print_next(action: str, arguments: argparse.Namespace) -> None:
+    """Print what one does next with the study."""
+    profile = f" --profile {arguments.profile}" if arguments.profile else ""
+    runs = "" if getattr(arguments, "runs", Path("studies")) == Path("studies") else f" --runs {arguments.runs}"
+    print(f"Next: zoo study {action} {arguments.file}{profile}{runs}")
 
-    return int(show_status(resolve_plan(study), runs))
+
+def _status(study: "Study", runs: Path, as_json: bool) -> int:
+    from zoo.study.plan.planner import resolve_plan
+    from zoo.study.report.tables import show_status, status_data
+
+    plan = resolve_plan(study)
+    if not as_json:
+        return int(show_status(plan, runs))
+    data = status_data(plan, runs)
+    print_json(data)
+    return int(any(run["state"] == "failed" for run in data["runs"]))
 
 
 def _speed(study: "Study", runs: Path) -> int:
@@ -234,4 +258,6 @@ def _report(study: "Study", runs: Path, output: Path | None) -> int:
         print(file)
     if (uploaded := upload_report(report, files)) is not None:
         print(uploaded)
+    if report.pictures:
+        print(f"Next: zoo gallery {runs / study.title}")
     return int(bool(report.missing))

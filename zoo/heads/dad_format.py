@@ -18,7 +18,7 @@ import numpy as np
 from zoo.core.errors import ZooError
 from zoo.core.files import write_text
 from zoo.media.images import MediaError, write_image
-from zoo.media.run import tracked
+from zoo.media.progress import tracked
 
 if TYPE_CHECKING:
     from zoo.heads.parts import HeadDataset, HeadPicture

@@ -30,7 +30,8 @@ from zoo.heads.submission import SubmissionItem
 from zoo.measure.device import device_of
 from zoo.media.folders import listing
 from zoo.media.images import MediaError, MediaWarning, check_image, read_image, to_tensor, to_uint8
-from zoo.media.run import Job, named_images, process_images, process_video, refuse_overwriting, tracked
+from zoo.media.progress import tracked
+from zoo.media.run import Job, named_images, process_images, process_video, refuse_overwriting
 from zoo.media.videos import Frame, is_video, read_frames, read_video_info
 
 EXTENSION = 0.1

@@ -262,13 +262,13 @@ def locked(name: str, wait: bool = True) -> Iterator[None]:
 @contextmanager
 def progress(entry: Entry) -> Iterator[Report]:
     """Show a progress bar at a terminal, except for libraries that show their own."""
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+    from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-    console = Console(stderr=True)
-    shown = console.is_terminal and entry.source.scheme in ("https", "http")
+    from zoo.media.progress import live
+
+    own = entry.source.scheme not in ("https", "http")
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=console, disable=not shown) as bar:
+    with live(*columns, TimeRemainingColumn(), disable=own) as bar:
         task = bar.add_task(entry.name, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 

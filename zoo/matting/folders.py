@@ -14,7 +14,7 @@ import numpy as np
 from zoo.core.files import write_text
 from zoo.media.frame_index import FrameIndex, index_frames
 from zoo.media.images import MediaError, read_image, write_image
-from zoo.media.run import tracked
+from zoo.media.progress import tracked
 
 if TYPE_CHECKING:
     from zoo.matting.parts import MattingDataset

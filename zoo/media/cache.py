@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from zoo.core.files import cache_directory, replacing
+from zoo.media.progress import count_rendered
 
 Arrays = dict[str, np.ndarray]
 
@@ -51,6 +52,7 @@ class ArrayCache:
         arrays = _read(path)
         if arrays is None or not is_usable(arrays):
             arrays = compute()
+            count_rendered()
             self._store(path, arrays)
         return arrays
 

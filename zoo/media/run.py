@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from PIL import Image
-from rich.console import Console
-from rich.progress import Progress
 
 from zoo.core.errors import ZooError
 from zoo.media.folders import SHOWN, find_images
 from zoo.media.images import EXTENSIONS, MediaError, MediaWarning
 from zoo.media.pipeline import BackgroundWriter, prefetch
+from zoo.media.progress import tracked
 from zoo.media.videos import Frame, VideoEndsEarly, is_video
 
 Item = TypeVar("Item")
@@ -234,15 +233,6 @@ def refuse_overwriting(targets: Iterable[Path], inputs: Iterable[Path]) -> None:
     endangered = {path.resolve() for path in targets} & {path.resolve() for path in inputs}
     if endangered:
         raise MediaError(f"{min(endangered)} would be overwritten by a result; expected another output folder.")
-
-
-def tracked(items: Iterable[Item], total: int | None, description: str, progress: bool = True) -> Iterator[Item]:
-    """Yield the items with a progress bar on stderr."""
-    with Progress(console=Console(stderr=True), disable=not progress) as bar:
-        task = bar.add_task(description, total=total)
-        for item in items:
-            yield item
-            bar.advance(task)
 
 
 @contextmanager

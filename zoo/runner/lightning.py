@@ -22,7 +22,7 @@ from typing import Any, Union, get_args
 
 from jsonargparse import ArgumentParser, Namespace
 from lightning.pytorch import Callback, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.plugins import CheckpointIO
@@ -34,8 +34,9 @@ from zoo.core.nested import class_names
 from zoo.core.plain_yaml import from_yaml, to_yaml
 from zoo.core.registry import find_class, load_plugins, slots
 from zoo.measure.environment import environment
+from zoo.media.progress import shown, waiting
 from zoo.runner.arguments import expanded
-from zoo.runner.help import ANYWHERE
+from zoo.runner.progress import RunProgress
 from zoo.runner.parser_errors import CommandLineError, raised_by_part, sentence
 from zoo.runner.values import MODE, imported
 from zoo.runner.wandb import begin_wandb, prepare_wandb
@@ -51,24 +52,6 @@ STRICT: dict[str, Any] = {"exit_on_error": False, "allow_abbrev": False, "parser
 
 PRINT = "--print_config"
 """The option that prints the resolved configuration instead of running."""
-
-INTRODUCTION = """zoo {command} --config FILE [options]
-
-  --config FILE           a configuration of yours, or a shipped one such as matting/quickstart; later ones override
-  --model=NAME            a named model, see `zoo list models`
-  --model.PART=CLASS      another class for a part, see `zoo list`: --model.selector=RandomPatches
-  --model.PART.ARG=VALUE  an argument of a part: --model.selector.patches=500; --data.… the same for the data
-  --model.help            the arguments of the model that the configuration chooses
-  --model.PART.help       the arguments of a part; with =CLASS those of another one
-  --ckpt_path FILE        a checkpoint: `fit` resumes from it, the other commands measure or run it
-  --name, --runs          the run is written to RUNS/NAME/version_N
-  --print_config          print the resolved configuration and exit
-
-zoo {command} --config matting/quickstart --model.selector.patches=500 --trainer.max_epochs=1
-
-{anywhere}
-Everything below is Lightning's."""
-"""The beginning of the help of Lightning's commands."""
 
 PARSERS: dict[tuple[type, str], dict[str, Any]] = {}
 """Cache of `ZooCLI.setup_parser`, by class and command. A parser finds plugins when it is used."""
@@ -195,7 +178,7 @@ class ZooCLI(LightningCLI):
         return {self.command: LightningCLI.subcommands()[self.command]}
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        parser.usage = INTRODUCTION.format(command=self.command, anywhere=ANYWHERE)  # unlike a description not wrapped
+        parser.usage = f"zoo {self.command} --config FILE [options]"
         parser.add_argument(
             "--name", type=str, default="run", help="name of the run; its directory is RUNS/NAME/version_N"
         )
@@ -249,6 +232,9 @@ class ZooCLI(LightningCLI):
         with writing(Path(self.record.log_dir), "choose another folder with --runs, or make room"):
             _ = self.record.experiment
         begin_wandb(self.trainer.loggers)
+        bar = self.trainer.progress_bar_callback
+        if isinstance(bar, RunProgress) and self.trainer.is_global_zero:
+            bar.prepare()
 
     before_validate = before_test = before_predict = begin_records
 
@@ -267,13 +253,23 @@ class ZooCLI(LightningCLI):
         width = max(map(len, values), default=0)
         for name, value in sorted(values.items()):
             print(f"{name:<{width}}  {value:.6g}")
-        print(f"These are in {Path(self.record.log_dir) / 'metrics.csv'}.")
+        file, checkpoint = Path(self.record.log_dir) / "metrics.csv", self.config[self.subcommand].get("ckpt_path")
+        following = {"validate": "zoo test --ckpt_path {}", "test": "zoo export {} --format safetensors"}
+        command = following[self.subcommand].format(checkpoint)
+        print(f"These are in {file}.{f' Next: {command}' if checkpoint else ''}")
 
     after_test = after_validate
 
+    def after_predict(self) -> None:
+        """Print where the run is; where its results are says the part that wrote them."""
+        settings = getattr(self.datamodule, "predict", None)
+        if self.trainer.is_global_zero and (output := getattr(settings, "output", None)):
+            print(f"The results are in {output}.")
+
     def instantiate_classes(self) -> None:
         try:
-            super().instantiate_classes()
+            with waiting("Building the model and the data"):
+                super().instantiate_classes()
         except ValueError as error:
             raise raised_by_part(error) from None
 
@@ -287,6 +283,11 @@ class ZooCLI(LightningCLI):
         callbacks = [*callbacks] if isinstance(callbacks, list) else [callbacks]
         if settings["enable_checkpointing"] is not False:
             callbacks += checkpoint_callbacks(self.model, self.datamodule)
+        if not any(isinstance(callback, ProgressBar) for callback in callbacks):
+            if settings["enable_progress_bar"] is not False and shown():
+                callbacks.append(RunProgress())
+            else:
+                kwargs["enable_progress_bar"] = False
         plugins = settings["plugins"] or []
         plugins = plugins if isinstance(plugins, list) else [plugins]
         if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):

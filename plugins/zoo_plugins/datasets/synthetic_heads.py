@@ -10,6 +10,7 @@ from zoo.heads.dad_format import Annotation
 from zoo.heads.mesh import HeadModel
 from zoo.heads.parts import HeadDataset, HeadPicture
 from zoo.media.cache import ArrayCache
+from zoo.media.progress import count_rendered
 from zoo_plugins.synthetic import check_arguments, check_index
 from zoo_plugins.synthetic.drawing.photographs import attribution
 from zoo_plugins.synthetic.heads.head import Diversity, PlacedHead, SyntheticHead, generate_head, place_head
@@ -128,6 +129,7 @@ class SyntheticHeads(HeadDataset):
             return generate_head(self.head_model, self._regions, *sample)
 
         if self._cache is None:
+            count_rendered()
             return generate()
         arrays = self._cache.get_arrays(f"{index:06d}", self._usable, lambda: _to_arrays(generate()))
         placed = self._place(index)

@@ -16,6 +16,7 @@ from zoo.core.promises import raising_part
 from zoo.core.registry import get_slot
 from zoo.core.slot import nearest
 from zoo.core.spec import build
+from zoo.media.progress import tracked, waiting
 from zoo.study.differences import differences, flat, unequal, unnamed
 from zoo.study.file import NOISE_FLOOR, FirstStage, Row, Study
 from zoo.study.plan.cost import Cost, measure
@@ -106,10 +107,11 @@ def resolve_plan(study: Study) -> Plan:
         ZooError: settings that cannot be resolved, or do not compare; the message names the row.
         PluginError: a plugin file cannot be used.
     """
-    resolver = Resolver(study.plugins)
-    start = resolve_base(study, resolver)
+    with waiting("Reading the study"):
+        resolver = Resolver(study.plugins)
+        start = resolve_base(study, resolver)
     settings = {}
-    for row in study.rows:
+    for row in tracked(study.rows, len(study.rows), "Resolving rows"):
         with about(row.subject):
             settings[row.name] = resolve_changes(start, row.changes, resolver)
     refuse_equal_rows(study.rows, settings)
@@ -240,7 +242,7 @@ def each_once(
     """
     known: dict[str, Made] = {}
     result = {}
-    for name, row in settings.items():
+    for name, row in tracked(settings.items(), len(settings), f"Building {key}"):
         text = json.dumps(row[key])
         if text not in known:
             with about(subjects[name]):

@@ -11,6 +11,7 @@ import numpy as np
 
 from zoo.core.files import write_text, writing
 from zoo.media.images import write_image
+from zoo.media.progress import waiting
 from zoo.study.report.pictures import PicturedSample, jpeg, sheet
 from zoo.study.report.plots import (
     effect_plot,
@@ -357,6 +358,7 @@ def cost(row: ReportedRow, sizes: list[str]) -> dict[str, object]:
 FORMS = {"report.csv": to_csv, "report.md": to_markdown, "report.tex": to_latex, "report.html": to_html}
 
 
+@waiting("Drawing the report")
 def write_report(report: Report, folder: Path) -> list[Path]:
     """Write `report.csv`, `.md`, `.tex` and `.html`, and `samples.png` where there are sample pictures; returns the
     paths.

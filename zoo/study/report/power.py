@@ -1,5 +1,7 @@
 """How small a difference a study can detect, and how many more seeds its undecided rows need."""
 
+from typing import Any
+
 from rich.console import Console
 from rich.table import Table as ScreenTable
 from scipy.stats import t
@@ -45,6 +47,28 @@ def seeds_needed(found: Difference, margin: float | None, rows: int = 1) -> int 
         if detectable(found, seeds, rows) <= abs(found.mean) or (margin is not None and inside <= margin):
             return seeds
     return None
+
+
+def power_data(report: Report) -> list[dict[str, Any]]:
+    """Return what each row can tell by each metric, and how many more seeds it needs, as plain data."""
+    rows = [row for row in report.others if row.name != NOISE_FLOOR]
+    entries = []
+    for metric in report.study.metrics:
+        for row in rows:
+            cell = row.cells[metric.name]
+            found = cell.difference
+            entry = {"metric": metric.name, "row": row.name, "verdict": cell.verdict, "difference": found and found.mean}
+            if found is not None and found.spread is not None:
+                needed = seeds_needed(found, cell.margin, len(rows))
+                open_ = cell.verdict in (None, "undecided")
+                more = None if needed is None else needed - found.seeds
+                entry |= {
+                    "detectable": detectable(found, max(3, found.seeds), len(rows)),
+                    "variance": dict(zip(("seed", "image", "rest"), found.spread, strict=True)),
+                    "more_seeds": more if open_ else 0,
+                }
+            entries.append(entry)
+    return entries
 
 
 def show_power(report: Report) -> None:

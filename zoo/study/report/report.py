@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from zoo.core.errors import ZooError
+from zoo.media.progress import waiting
 from zoo.study.file import NOISE_FLOOR, Study
 from zoo.study.record import Run
 from zoo.study.report.comparison import compare
@@ -113,6 +114,7 @@ class Report:
         return [row for row in self.rows if row is self.baseline or row in kept]
 
 
+@waiting("Comparing the runs")
 def make_report(study: Study, root: Path) -> Report:
     """Gather and compare a study's results.
 

@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from rich.console import Console
 from rich.table import Table as ScreenTable
@@ -268,6 +268,37 @@ def show_plan(plan: Plan, seconds: dict[str, float] | None = None) -> None:
         unknown = len(trained) - len(times)
         summary += f", without {unknown} whose epochs are too short to tell." if unknown else "."
         console.print(summary, highlight=False)
+
+
+def plan_data(plan: Plan, seconds: dict[str, float] | None = None) -> dict[str, Any]:
+    """Return a plan as plain data; `seconds` as for `show_plan`."""
+    rows = []
+    for row in plan.rows:
+        estimate = (seconds or {}).get(settings_hash(row.settings), math.nan)
+        rows.append(
+            {
+                "row": row.name,
+                "differences": [difference._asdict() for difference in row.differences],
+                "baseline": row is plan.baseline,
+                "evaluate_only": row.evaluate_only,
+                "parameters": row.parameters,
+                "multiply_adds": row.multiply_adds,
+                "training_seconds": None if row.evaluate_only or math.isnan(estimate) else estimate,
+            }
+        )
+    runs = [{"row": run.row, "seed": run.seed, "first_stage": run.first_stage} for run in plan.runs()]
+    return {"study": plan.study.title, "rows": rows, "runs": runs}
+
+
+def status_data(plan: Plan, root: Path) -> dict[str, Any]:
+    """Return the state of each run as `zoo study run` sees it, as plain data."""
+    folder = (root / plan.study.title).resolve()
+    runs = []
+    for run in plan.runs():
+        found = state(folder / run.folder, run.id)
+        reason = read_run(folder / run.folder).reason if found == "failed" else None
+        runs.append({"row": run.row, "seed": run.seed, "first_stage": run.first_stage, "state": found, "reason": reason})
+    return {"study": plan.study.title, "folder": folder, "runs": runs}
 
 
 def remarks(row: Row, plan: Plan) -> str:

@@ -50,8 +50,7 @@ from zoo.study.run.samples import read_samples
 from zoo.study.run.wandb import study_loggers, wandb_group, wandb_loggers
 from zoo.weights.reading import readable
 
-QUIET = ("--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false")
-
+QUIET = "--trainer.enable_model_summary=false"
 
 NOT_TRAINED: dict[str, Any] = {"seconds": 0.0, "resumed_at": None, "peak_memory": None}
 
@@ -151,7 +150,7 @@ def trained(run: Run) -> dict[str, Any]:
     done = fitted(directory)
     if done is not None and readable_checkpoint([directory / done["checkpoint"]]) == directory / done["checkpoint"]:
         return done
-    words = [*common_words(run, "fit"), *QUIET]
+    words = [*common_words(run, "fit"), QUIET]
     begun = readable_checkpoint(checkpoints(directory))
     curve = learning_curve(directory)
     if begun is not None:
@@ -197,7 +196,7 @@ def test(run: Run, checkpoint: Path) -> None:
     file = run.directory / SAMPLES
     file.unlink(missing_ok=True)
     recorder = {"class_path": "zoo.study.run.samples.SampleRecord", "init_args": {"file": str(file)}}
-    words = [*common_words(run, "test"), "--ckpt_path", str(checkpoint), "--verbose=false", *QUIET]
+    words = [*common_words(run, "test"), "--ckpt_path", str(checkpoint), "--verbose=false", QUIET]
     words += ["--trainer.devices=1", "--trainer.strategy=auto", "--trainer.enable_checkpointing=false"]
     words += [f"--trainer.callbacks+={json.dumps(recorder)}"]
     command("test", words, run.directory)
