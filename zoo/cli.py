@@ -44,6 +44,7 @@ COMMANDS = (
     "convert",
     "export",
     "push",
+    "completion",
 )
 
 

@@ -223,7 +223,9 @@ def _estimated(arguments: argparse.Namespace, results: "MatteFiles") -> Path:
     estimate = estimate_background(arguments.source, arguments.decoder)
     write_image(path, estimate.background)
     unseen = f"; {estimate.unseen:.1%} of it is never seen and painted from its surroundings" if estimate.unseen else ""
-    print(f"Background of {estimate.frames} frames in {path}, to give as BACKGROUND next time{unseen}.", file=sys.stderr)
+    print(
+        f"Background of {estimate.frames} frames in {path}, to give as BACKGROUND next time{unseen}.", file=sys.stderr
+    )
     return path
 
 

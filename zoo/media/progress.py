@@ -75,7 +75,13 @@ def progress_bar(*columns: ProgressColumn, disable: bool = False, transient: boo
         >>> with progress_bar() as bar:
         ...     bar.advance(bar.add_task("rows", total=2))
     """
-    usual = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(24), MofNCompleteColumn(), TimeElapsedColumn())
+    usual = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(24),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
     return live(*usual, TimeRemainingColumn(), *columns, disable=disable, transient=transient)
 
 

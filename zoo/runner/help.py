@@ -25,7 +25,9 @@ class Parser(argparse.ArgumentParser):
     def add_rare(self, *words: Any, **named: Any) -> None:
         """Add an option that only `--help-all` shows."""
         if not self.rare:
-            self.add_argument("--help-all", action=HelpAll, nargs=0, help="also show the options that are rarely needed")
+            self.add_argument(
+                "--help-all", action=HelpAll, nargs=0, help="also show the options that are rarely needed"
+            )
             self.rarely_needed = self.add_argument_group("rarely needed")
         action = self.rarely_needed.add_argument(*words, **named)
         self.rare[action], action.help = str(action.help), argparse.SUPPRESS
@@ -113,8 +115,13 @@ FIRST = {
 """What `--help` of Lightning's commands shows, in groups."""
 
 
-def lightning_parser(command: str, description: str) -> Parser:
+def lightning_parser(command: str, description: str, placeholders: bool = True) -> Parser:
     """Return a parser that knows the options of one of Lightning's commands that matter first, and imports nothing.
+
+    Args:
+        command: its name.
+        description: shown first.
+        placeholders: whether options are included whose name holds a word to be replaced, as `--model.PART`.
 
     Example:
         >>> print(lightning_parser("fit", "Train a model.").format_help().splitlines()[0])
@@ -127,5 +134,7 @@ def lightning_parser(command: str, description: str) -> Parser:
         group = parser.add_argument_group(title)
         for option, text in options.items():
             name, _, metavar = option.partition(" ")
+            if "PART" in name and not placeholders:
+                continue
             group.add_argument(name, help=text, **({"metavar": metavar} if metavar else {"action": "store_true"}))
     return parser

@@ -9,7 +9,6 @@ from rich.progress import Progress, TaskID, TextColumn
 
 from zoo.media.progress import RenderedColumn, progress_bar
 
-
 PREPARING = "Preparing the run"
 
 

@@ -57,7 +57,12 @@ def power_data(report: Report) -> list[dict[str, Any]]:
         for row in rows:
             cell = row.cells[metric.name]
             found = cell.difference
-            entry = {"metric": metric.name, "row": row.name, "verdict": cell.verdict, "difference": found and found.mean}
+            entry = {
+                "metric": metric.name,
+                "row": row.name,
+                "verdict": cell.verdict,
+                "difference": found and found.mean,
+            }
             if found is not None and found.spread is not None:
                 needed = seeds_needed(found, cell.margin, len(rows))
                 open_ = cell.verdict in (None, "undecided")

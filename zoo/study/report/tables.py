@@ -297,7 +297,9 @@ def status_data(plan: Plan, root: Path) -> dict[str, Any]:
     for run in plan.runs():
         found = state(folder / run.folder, run.id)
         reason = read_run(folder / run.folder).reason if found == "failed" else None
-        runs.append({"row": run.row, "seed": run.seed, "first_stage": run.first_stage, "state": found, "reason": reason})
+        runs.append(
+            {"row": run.row, "seed": run.seed, "first_stage": run.first_stage, "state": found, "reason": reason}
+        )
     return {"study": plan.study.title, "folder": folder, "runs": runs}
 
 
