@@ -163,6 +163,24 @@ def test_a_lightning_command_explains_itself(command) -> None:
     assert "--trainer.gradient_clip_val" not in outcome.out
 
 
+@pytest.mark.parametrize(
+    ("words", "key"),
+    [
+        ("show TopK", "arguments"),
+        ("show selectors", "parts"),
+        ("show bgmv2_resnet50-official", "ledger"),
+        ("data check mattes", "settings"),
+    ],
+)
+def test_json_is_one_value_for_scripts(command, words: str, key: str) -> None:
+    for kind, mode in (("fgr", "RGB"), ("pha", "L")):
+        Path("mattes", kind).mkdir(parents=True)
+        Image.linear_gradient("L").convert(mode).save(f"mattes/{kind}/a.png")
+    outcome = command(*words.split(), "--json")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert key in json.loads(outcome.out)
+
+
 def test_rare_options_are_shown_on_request(command) -> None:
     short, whole = command("matte", "--help").out, command("matte", "--help-all").out
     assert "--despill" not in short

@@ -21,13 +21,14 @@ class Parser(argparse.ArgumentParser):
         self.formatter_class = argparse.RawDescriptionHelpFormatter
         self.prefix = prefix
         self.rare: dict[argparse.Action, str] = {}
+        if self.add_help:
+            self.add_argument(
+                "--help-all", action=HelpAll, nargs=0, help="also show the options that are rarely needed"
+            )
 
     def add_rare(self, *words: Any, **named: Any) -> None:
         """Add an option that only `--help-all` shows."""
         if not self.rare:
-            self.add_argument(
-                "--help-all", action=HelpAll, nargs=0, help="also show the options that are rarely needed"
-            )
             self.rarely_needed = self.add_argument_group("rarely needed")
         action = self.rarely_needed.add_argument(*words, **named)
         self.rare[action], action.help = str(action.help), argparse.SUPPRESS
@@ -98,7 +99,7 @@ FIRST = {
         "--data.batch_size N": "samples of a training step",
         "--data.workers N": "processes that read data",
         "--trainer.accelerator NAME": "auto, cpu, gpu; also --trainer.devices and --trainer.precision",
-        "--trainer.limit_train_batches N": "shorter epochs, to try something; also limit_val_batches, limit_test_batches",
+        "--trainer.limit_train_batches N": "shorter epochs, to try something; also limit_val_batches",
         "--seed_everything N": "another seed gives other random numbers (default: 0)",
     },
     "where": {
