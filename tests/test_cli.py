@@ -172,7 +172,10 @@ def test_a_lightning_command_explains_itself(command) -> None:
         ("data check mattes", "settings"),
     ],
 )
-def test_json_is_one_value_for_scripts(command, words: str, key: str) -> None:
+def test_json_is_one_value_for_scripts(
+    command, words: str, key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     for kind, mode in (("fgr", "RGB"), ("pha", "L")):
         Path("mattes", kind).mkdir(parents=True)
         Image.linear_gradient("L").convert(mode).save(f"mattes/{kind}/a.png")

@@ -137,5 +137,6 @@ def lightning_parser(command: str, description: str, placeholders: bool = True) 
             name, _, metavar = option.partition(" ")
             if "PART" in name and not placeholders:
                 continue
-            group.add_argument(name, help=text, **({"metavar": metavar} if metavar else {"action": "store_true"}))
+            kind: dict[str, Any] = {"metavar": metavar} if metavar else {"action": "store_true"}
+            group.add_argument(name, help=text, **kind)
     return parser
