@@ -254,7 +254,7 @@ def test_an_unknown_command_is_answered_with_the_nearest(command) -> None:
     [
         (["list", "--josn"], 2, "zoo list: unrecognized arguments: --josn; `zoo list --help` explains it."),
         (["list", "--js"], 2, "zoo list: unrecognized arguments: --js; `zoo list --help` explains it."),
-        (["show"], 1, "zoo show: expected a name, or --slots with or without --json."),
+        (["show"], 1, "zoo show: expected a name, or --slots."),
         (["list", "selectorz"], 1, "zoo list: no slot named 'selectorz'; did you mean selectors or detectors? Kn"),
         (["show", "Topk"], 1, "zoo show: no plugin named 'Topk' is registered here; did you mean TopK? Install "),
         (["show", "TopK", "--plugin", "nowhere.py"], 1, "zoo show: --plugin nowhere.py: there is no such file."),

@@ -6,7 +6,6 @@ torch nor any plugin is imported before a command needs it.
 
 import argparse
 import errno
-import importlib
 import os
 import selectors
 import sys
@@ -14,38 +13,13 @@ import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from types import ModuleType
 
+from zoo.commands import COMMANDS, LIGHTNING, command_module
 from zoo.core.errors import ZooError, explain, on_purpose
 from zoo.runner.help import ANYWHERE, Parser, lightning_parser
 
-LIGHTNING = {
-    "fit": "Train a model.",
-    "validate": "Measure a checkpoint on its validation set.",
-    "test": "Measure a checkpoint on its test sets.",
-    "predict": "Run a checkpoint on images.",
-}
 NO_PLACE = (errno.EROFS, errno.ENOSPC, errno.EDQUOT)
 """Errors of a disk that is read-only, full, or whose quota is used up."""
-COMMANDS = (
-    "list",
-    "show",
-    "doctor",
-    "pull",
-    "matte",
-    "head",
-    "head submit",
-    "head now",
-    "demo",
-    "data",
-    "study",
-    "diff",
-    "gallery",
-    "convert",
-    "export",
-    "push",
-    "completion",
-)
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -185,11 +159,6 @@ def run_other(command: str, arguments: list[str], plugin_files: list[str]) -> in
     module.add_arguments(parser)
     parsed = parser.parse_args(arguments, argparse.Namespace(plugins=plugin_files))
     return module.run(parsed)
-
-
-def command_module(command: str) -> ModuleType:
-    """Return the module of a command that is not Lightning's: `zoo.commands.head_submit` for `head submit`."""
-    return importlib.import_module(f"zoo.commands.{command.replace(' ', '_')}")
 
 
 def overview() -> str:

@@ -101,11 +101,11 @@ def test_the_vocabulary_has_every_part_with_documented_arguments(command) -> Non
     assert undocumented == []
 
 
-@pytest.mark.parametrize("arguments", [(), ("TopK", "--slots"), ("TopK", "--json")])
+@pytest.mark.parametrize("arguments", [(), ("TopK", "--slots")])
 def test_show_takes_a_name_or_slots(command, arguments: tuple[str, ...]) -> None:
     outcome = command("show", *arguments)
     assert outcome.code == 1
-    assert outcome.err == "zoo show: expected a name, or --slots with or without --json.\n"
+    assert outcome.err == "zoo show: expected a name, or --slots.\n"
 
 
 def test_the_keys_of_a_study_file_are_shown(command) -> None:

@@ -27,7 +27,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def whole_parser() -> Parser:
     """Return one parser for all commands, with the names that there are as choices, and files where one is expected."""
-    from zoo.cli import COMMANDS, LIGHTNING, command_module
+    from zoo.commands import COMMANDS, LIGHTNING, command_module
     from zoo.core.registry import get_slot, slots
     from zoo.hub.catalogue import all_entries
 

@@ -192,7 +192,10 @@ def _model(arguments: argparse.Namespace) -> str:
                 "no BACKGROUND was given, and the weights that come with the package need one: give an image of the "
                 "same place without the person, or --model with weights of a network without captured background."
             )
-        print(f"No background was given, so {DEFAULT_WITHOUT_BACKGROUND} is used.", file=sys.stderr)
+        print(
+            f"No background was given, so {DEFAULT_WITHOUT_BACKGROUND} is used.",
+            file=sys.stderr if arguments.json else None,
+        )
         return DEFAULT_WITHOUT_BACKGROUND
     return model_name(arguments)
 
@@ -224,7 +227,8 @@ def _estimated(arguments: argparse.Namespace, results: "MatteFiles") -> Path:
     write_image(path, estimate.background)
     unseen = f"; {estimate.unseen:.1%} of it is never seen and painted from its surroundings" if estimate.unseen else ""
     print(
-        f"Background of {estimate.frames} frames in {path}, to give as BACKGROUND next time{unseen}.", file=sys.stderr
+        f"Background of {estimate.frames} frames in {path}, to give as BACKGROUND next time{unseen}.",
+        file=sys.stderr if arguments.json else None,
     )
     return path
 
