@@ -254,7 +254,7 @@ class ZooCLI(LightningCLI):
             print(f"{name:<{width}}  {value:.6g}")
         file, checkpoint = Path(self.record.log_dir) / "metrics.csv", self.config[self.subcommand].get("ckpt_path")
         following = {"validate": "zoo test --ckpt_path {}", "test": "zoo export {} --format safetensors"}
-        command = following[self.subcommand].format(checkpoint)
+        command = following[self.command].format(checkpoint)
         print(f"These are in {file}.{f' Next: {command}' if checkpoint else ''}")
 
     after_test = after_validate

@@ -72,7 +72,7 @@ class RunProgress(ProgressBar):
     def on_predict_start(self, trainer: Trainer, *_: Any) -> None:
         self.evaluation = self.begin("Prediction", sum(trainer.num_predict_batches))
 
-    def on_validation_batch_end(self, *_: Any) -> None:
+    def on_validation_batch_end(self, *_: Any, **__: Any) -> None:
         if self.bar is not None:
             self.bar.advance(self.evaluation)
 

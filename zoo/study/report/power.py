@@ -57,7 +57,7 @@ def power_data(report: Report) -> list[dict[str, Any]]:
         for row in rows:
             cell = row.cells[metric.name]
             found = cell.difference
-            entry = {
+            entry: dict[str, Any] = {
                 "metric": metric.name,
                 "row": row.name,
                 "verdict": cell.verdict,
