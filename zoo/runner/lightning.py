@@ -37,6 +37,7 @@ from zoo.measure.environment import environment
 from zoo.media.progress import shown, waiting
 from zoo.runner.arguments import expanded
 from zoo.runner.parser_errors import CommandLineError, raised_by_part, sentence
+from zoo.runner.progress import RunProgress
 from zoo.runner.values import MODE, imported
 from zoo.runner.wandb import begin_wandb, prepare_wandb
 from zoo.training.checks import check_monitors, check_schedule
