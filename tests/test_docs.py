@@ -127,7 +127,7 @@ OFFLINE = re.compile(
 def test_commands_run_offline(command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ZOO_OFFLINE", "1")
-    write_readme_files()
+    write_files()
     for name, angle in {"IMAGE": 0, "BACKGROUND": 90}.items():
         with Path(name).open("wb") as file:
             Image.linear_gradient("L").resize((64, 64)).rotate(angle).convert("RGB").save(file, "PNG")
