@@ -21,7 +21,7 @@ from skimage import data
 from skimage.transform import resize
 
 from benchmarks.real import band, read_alpha
-from zoo.commands.matte import DEFAULT_MODEL
+from zoo.hub import defaults
 from zoo.matting.cutout import estimate_foreground, unmix
 from zoo.matting.inference import load_matting
 from zoo.media.images import read_image, to_tensor, to_uint8
@@ -33,7 +33,7 @@ def main() -> None:
     """Measure and print the table."""
     parser = argparse.ArgumentParser("python -m benchmarks.foreground", description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--model", default=DEFAULT_MODEL)
+    parser.add_argument("--model", default=defaults.MATTING)
     arguments = parser.parse_args()
     matting = load_matting(arguments.model, device="cpu", cutout=None)
     errors: dict[str, list[list[float]]] = {}

@@ -11,8 +11,8 @@ Mattes are files that share the beginning of their name, in one folder:
 Faces are images beside files `*.xml` in the format of dlib: `image` with `file`, in it `box`, in it 68 `part` with `x`
 and `y`. Boxes without 68 points are passed over.
 
-Every model runs as the commands `zoo matte` and `zoo head` do without options. Nothing of the folders is kept besides
-the sheet.
+Every model runs as the commands `zoo matte` and `zoo head` do without options; one without captured background gets no
+`NAME_back.png`, and its guide alone is measured too. Nothing of the folders is kept besides the sheet.
 """
 
 import argparse
@@ -24,22 +24,24 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 from PIL import Image, ImageDraw
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from scipy import ndimage
 
-from zoo.commands.head import DEFAULT_MODEL as HEAD_MODEL
-from zoo.commands.matte import DEFAULT_MODEL as MATTING_MODEL
 from zoo.core.spec import build
 from zoo.heads.crop import widened
 from zoo.heads.detection import find_head_boxes
 from zoo.heads.inference import predict_head
 from zoo.heads.parts import Detector
+from zoo.hub import defaults
 from zoo.matting.inference import load_matting, matte_files
+from zoo.matting.parts import Guide
 from zoo.matting.results import MatteFiles
-from zoo.media.images import read_image, to_uint8
+from zoo.media.images import read_image, to_tensor, to_uint8
 from zoo.training.models import load
 from zoo.training.pictures import contact_sheet
 
@@ -90,8 +92,8 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--mattes", type=Path, metavar="FOLDER", help="photographs with backgrounds and references")
     parser.add_argument("--faces", type=Path, metavar="FOLDER", help="photographs with dlib's XML of 68 points")
-    parser.add_argument("--model", default=MATTING_MODEL, help=f"matting model (default: {MATTING_MODEL})")
-    parser.add_argument("--head", default=HEAD_MODEL, help=f"head model (default: {HEAD_MODEL})")
+    parser.add_argument("--model", default=defaults.MATTING, help=f"matting model (default: {defaults.MATTING})")
+    parser.add_argument("--head", default=defaults.HEADS, help=f"head model (default: {defaults.HEADS})")
     parser.add_argument("--detector", default="BlazeFace", help="a part of zoo.detectors (default: BlazeFace)")
     parser.add_argument("--sheet", type=Path, metavar="FILE", help="write the results as one image to look at")
     return parser
@@ -100,13 +102,18 @@ def make_parser() -> argparse.ArgumentParser:
 def measure_mattes(folder: Path, model: str) -> list[list[np.ndarray]]:
     """Print the errors of every matte; return a row of the sheet for each."""
     matting = load_matting(model, device="cpu")
-    table = Table("matte", "MAD", "in the band", "largest piece of background", "best threshold", box=box.SIMPLE)
+    network = matting.network
+    without_background = network is not None and not network.captured_background
+    other = "guide alone" if without_background else "best threshold"
+    table = Table("matte", "MAD", "in the band", "largest piece of background", f"{other}, MAD", box=box.SIMPLE)
     rows = []
     with tempfile.TemporaryDirectory() as scratch:
         for case in read_mattes(folder):
-            image, background = Path(scratch) / f"{case.name}.png", Path(scratch) / f"{case.name}_back.png"
+            image, background = Path(scratch) / f"{case.name}.png", None
             Image.fromarray(case.image).save(image)
-            Image.fromarray(case.background).save(background)
+            if not without_background:
+                background = Path(scratch) / f"{case.name}_back.png"
+                Image.fromarray(case.background).save(background)
             results = MatteFiles(str(Path(scratch) / "out"), ["alpha"])
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")
@@ -118,7 +125,7 @@ def measure_mattes(folder: Path, model: str) -> list[list[np.ndarray]]:
                 1000 * difference.mean(),
                 1000 * difference[band(expected)].mean(),
                 100 * largest_piece(found, expected),
-                1000 * best_threshold(case),
+                1000 * (guide_error(network.guide, case) if without_background else best_threshold(case)),
             ]
             table.add_row(case.name, *(f"{number:.3g}" for number in numbers))
             for warning in caught:
@@ -184,6 +191,16 @@ def best_threshold(case: Case) -> float:
     difference = reduced(np.abs(case.image.astype(np.float32) - case.background).max(axis=2) / 255)
     expected = reduced(case.reference)
     return min(float(np.abs((difference > step / 100) - expected).mean()) for step in range(1, 100))
+
+
+@torch.no_grad()
+def guide_error(guide: Guide, case: Case) -> float:
+    """Return the error of what the guide finds in the photograph, enlarged."""
+    found = guide(to_tensor(case.image)[None])
+    if found is None:
+        return float("nan")
+    alpha = F.interpolate(found, case.reference.shape, mode="bilinear")[0, 0].numpy()
+    return float(np.abs(reduced(alpha) - reduced(case.reference)).mean())
 
 
 def measure_faces(folder: Path, model: str, detector: str) -> list[list[np.ndarray]]:

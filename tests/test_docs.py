@@ -119,7 +119,7 @@ def test_training_commands_are_parsed(command, tmp_path: Path, monkeypatch: pyte
 
 OFFLINE = re.compile(
     r"zoo (list(?! filters)|show (?!ConvFilter|--slots)|pull --list|"
-    r"(head IMAGE -o heads|matte IMAGE BACKGROUND -o mattes)$)"
+    r"(head IMAGE -o heads|matte IMAGE( BACKGROUND)? -o mattes)$)"
 )
 """Commands that need nothing but the package, an image and a background."""
 

@@ -60,6 +60,13 @@ def test_a_matte_and_its_cut_out_have_the_size_of_the_image(ask: Any, pair: tupl
     assert red[0] > 200 > 60 > red[1]
 
 
+def test_without_a_background_a_person_is_found(ask: Any, tmp_path: Path) -> None:
+    image = client.handle_file(str(write_image(tmp_path / "astronaut.png", astronaut())))
+    _, alpha, *_ = ask(image, None, "", "#78ff9b", None, api_name="/matte")
+    found = read_image(alpha)
+    assert found[400, 220].min() > 200 > 50 > found[20, 20].max()
+
+
 def test_heads_have_pose_mesh_and_files(ask: Any, tmp_path: Path) -> None:
     image = client.handle_file(str(write_image(tmp_path / "astronaut.png", astronaut())))
     overlay, mesh, table, files = ask(image, HEADS, True, api_name="/heads")
@@ -73,7 +80,7 @@ def test_heads_have_pose_mesh_and_files(ask: Any, tmp_path: Path) -> None:
 
 def test_bad_input_is_one_sentence(ask: Any, pair: tuple[Path, Path], tmp_path: Path) -> None:
     image, place = (client.handle_file(str(path)) for path in pair)
-    with pytest.raises(Exception, match="a background is missing: give an image"):
+    with pytest.raises(Exception, match="this model needs the captured background: give"):
         ask(image, None, MATTING, "#78ff9b", None, api_name="/matte")
     with pytest.raises(Exception, match="have the same pixels, so that nobody is in front of it"):
         ask(place, place, MATTING, "#78ff9b", None, api_name="/matte")

@@ -13,6 +13,7 @@ from zoo_plugins.refiners import PatchRefiner
 import zoo
 from zoo.cli import main
 from zoo.core.errors import ZooError
+from zoo.hub.defaults import MATTING_WITHOUT_BACKGROUND
 from zoo.matting.fast import FastMatting
 from zoo.matting.inference import MattingWarning, load_matting, matte_files
 from zoo.matting.parts import Guide, MattingOutput, Refiner
@@ -216,7 +217,6 @@ def test_an_image_is_matted_without_background(guided: str, scene: None) -> None
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("me.png",), "no BACKGROUND was given, and the weights that come with the package need one: give an image"),
         (("me.png", "--model", "bgmv2_mobilenetv2-synthetic"), "this model needs the captured background: give BACKG"),
         (("me.png", "--guide", "absent.png"), "--guide absent.png does not exist; expected a grey image"),
         (("me.png", "--model", "{}", "--guide", "empty.png"), "marks no foreground: its brightest pixel is 1 of 255"),
@@ -233,6 +233,16 @@ def test_bad_input_ends_in_one_sentence(
     message = capsys.readouterr().err.strip().splitlines()[-1]
     assert words in message
     assert not Path("out").exists()
+
+
+def test_the_weights_of_the_package_find_a_person_without_background(
+    scene: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_image("me.png", data.astronaut()[::2, ::2])
+    assert matte("me.png") == 0
+    assert f"No background was given, so {MATTING_WITHOUT_BACKGROUND} is used." in capsys.readouterr().out
+    alpha = read_image("out/alpha/me.png", "L")
+    assert alpha[200, 110] > 200 > 50 > alpha[:20, :20].max()
 
 
 def test_what_the_model_does_not_take_is_said(guided: str, scene: None, capsys: pytest.CaptureFixture[str]) -> None:

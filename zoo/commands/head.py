@@ -8,11 +8,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from zoo.hub import defaults
 from zoo.runner.help import Parser, add_json, print_json
 from zoo.runner.model_arguments import add_model_arguments, load_model, model_name
-
-DEFAULT_MODEL = "dad3dnet_facemesh-synthetic"
-"""Loaded without `--model`: weights that come with the package, so that it works offline."""
 
 KINDS = ("overlay", "obj", "glb", "json", "landmarks")
 """As in `zoo.heads.results`, which is slow to import."""
@@ -52,7 +50,7 @@ def add_arguments(parser: Parser) -> None:
     )
     parser.add_rare("--smooth", action="store_true", help="smooth the heads of a video over time")
     parser.add_rare("--deinterlace", action="store_true", help="join the two fields of each frame of a video")
-    add_model_arguments(parser, DEFAULT_MODEL)
+    add_model_arguments(parser, defaults.HEADS)
     add_json(parser, "the files written")
 
 

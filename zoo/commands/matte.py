@@ -9,17 +9,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from zoo.hub import defaults
 from zoo.runner.help import Parser, add_json, print_json
 from zoo.runner.model_arguments import add_model_arguments, model_name
 
 if TYPE_CHECKING:
     from zoo.matting.results import MatteFiles
-
-DEFAULT_MODEL = "bgmv2_mobilenetv2-synthetic"
-"""Loaded without `--model`: weights that come with the package, so that it works offline."""
-
-DEFAULT_WITHOUT_BACKGROUND: str | None = None
-"""The same where no background is given; None as long as no such weights come with the package."""
 
 KINDS = ("alpha", "foreground", "rgba", "composite", "error", "refined")
 FORMATS = ("png", "png16", "exr")
@@ -120,7 +115,7 @@ def add_arguments(parser: Parser) -> None:
         help="compile the base network first, which takes about half a minute and then saves up to a tenth of every "
         "frame's time: for long videos",
     )
-    add_model_arguments(parser, DEFAULT_MODEL)
+    add_model_arguments(parser, defaults.MATTING)
     add_json(parser, "the files written")
 
 
@@ -187,16 +182,11 @@ def run(arguments: argparse.Namespace) -> int:
 def _model(arguments: argparse.Namespace) -> str:
     """Return the name of the model: without `--model`, the default for what was given."""
     if (arguments.model or arguments.checkpoint or arguments.background or arguments.from_clip) is None:
-        if DEFAULT_WITHOUT_BACKGROUND is None:
-            raise ValueError(
-                "no BACKGROUND was given, and the weights that come with the package need one: give an image of the "
-                "same place without the person, or --model with weights of a network without captured background."
-            )
         print(
-            f"No background was given, so {DEFAULT_WITHOUT_BACKGROUND} is used.",
+            f"No background was given, so {defaults.MATTING_WITHOUT_BACKGROUND} is used.",
             file=sys.stderr if arguments.json else None,
         )
-        return DEFAULT_WITHOUT_BACKGROUND
+        return defaults.MATTING_WITHOUT_BACKGROUND
     return model_name(arguments)
 
 

@@ -12,10 +12,9 @@ from zoo.core.errors import ZooError
 from zoo.demo.pieces import model_menu, shown_errors, upload
 from zoo.heads.inference import AlignmentModel, predict_heads
 from zoo.heads.results import KINDS, HeadFiles, HeadImage
+from zoo.hub import defaults
 from zoo.media.images import read_image, write_image
 from zoo.training.models import load
-
-MODEL = "dad3dnet_facemesh-synthetic"
 
 HEADER = ["head", "score", "pitch °", "yaw °", "roll °"]
 
@@ -28,7 +27,7 @@ def head_tab(folder: Path) -> None:
         image = upload("Image")
         overlay = gr.Image(label="Mesh, landmarks and pose")
     with gr.Row():
-        model = model_menu("heads", MODEL)
+        model = model_menu("heads", defaults.HEADS)
         wire = gr.Checkbox(label="Wire frame")
     portrait = str(write_image(folder / "astronaut.png", astronaut()))
     gr.Examples([[portrait]], [image], label="A portrait by NASA, in the public domain")

@@ -11,10 +11,11 @@ from zoo.core.errors import ZooError
 from zoo.hub.catalogue import all_entries
 
 
-def model_menu(task: str, default: str) -> gr.Dropdown:
-    """Return a choice of all weights of a task in the catalogues."""
+def model_menu(task: str, default: str | None = None) -> gr.Dropdown:
+    """Return a choice of all weights of a task in the catalogues; without a default, of none of them too."""
     names = sorted(name for name, (entry, *_) in all_entries().items() if entry.task == task and name == entry.name)
-    return gr.Dropdown(names, value=default, label="Model")
+    automatic = [] if default else [("by what is given", "")]
+    return gr.Dropdown([*automatic, *((name, name) for name in names)], value=default or "", label="Model")
 
 
 def upload(label: str, **settings: Any) -> gr.Image:
