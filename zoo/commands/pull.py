@@ -66,10 +66,10 @@ def run(arguments: argparse.Namespace) -> int:
     if entry is not None and entry.note:
         print(f"{entry.name}: {entry.note}", file=sys.stderr)
     if arguments.json:
-        print_json({"name": entry.name, "path": path})
+        print_json({"name": entry.name if entry else arguments.name, "path": path})
         return 0
     print(path)
-    if sys.stdout.isatty() and entry.task in NEXT:
+    if sys.stdout.isatty() and entry is not None and entry.task in NEXT:
         print(f"Next: {NEXT[entry.task]} --model {entry.name}", file=sys.stderr)
     return 0
 
