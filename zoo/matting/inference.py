@@ -13,6 +13,7 @@ from typing import Any, Literal, NoReturn
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.core.errors import ZooError
@@ -20,7 +21,7 @@ from zoo.matting.base_scale import trained_side
 from zoo.matting.cutout import UNMIXED, CutOut
 from zoo.matting.fast import FastMatting
 from zoo.matting.net import MattingNetwork
-from zoo.matting.parts import MattingOutput
+from zoo.matting.parts import Guide, MattingOutput
 from zoo.matting.results import MatteFiles
 from zoo.measure.device import choose_device, device_of
 from zoo.media.folders import find_images
@@ -39,6 +40,10 @@ STILL = 0.5
 """Pixels by which a camera may seem to move while it stands still."""
 SEARCHED_SECONDS = 5
 """How long the place of the background is searched at the beginning of a video."""
+PERSON = 0.1
+"""Value of a guide from which there may be foreground."""
+CELLS, REACH = 64, 5
+"""Cells along an image's longer side, and how many of them foreground may be away from the guide's."""
 MARKED = 0.25
 """Alpha, or value of a guide, that a pixel needs at least for a matte, or guide, that is not empty."""
 
@@ -82,6 +87,9 @@ class Matting:
         named = {} if hint is None else {"hint": self.upload(check_image(hint))}
         with torch.inference_mode():
             output = self.model(*images, **named)
+            network = self.network
+            if network is not None and network.guide.channels and not network.captured_background:
+                output = output._replace(alpha=output.alpha * near_guide(network.guide, source, named.get("hint")))
             return output if self.cutout is None else self.cutout(output, source, behind)
 
     @property
@@ -104,6 +112,27 @@ class Matting:
             own = background.copy()
             self._background = last = own, self.upload(own)
         return last[1]
+
+
+def near_guide(guide: Guide, source: Tensor, hint: Tensor | None = None) -> Tensor:
+    """Return where the foreground may be, (B, 1, H, W): 1 near the guide's foreground, 0 elsewhere, with a soft edge.
+
+    Without a captured background, what looks like a subject but is none may be far from the guide, such as a tree.
+
+    Args:
+        guide: of the network.
+        source: (B, 3, H, W) in [0, 1].
+        hint: (B, 1, H, W), for the guide.
+    """
+    weight = next(guide.buffers(), source)
+    found = guide(source.to(weight.dtype), None if hint is None else hint.to(weight.dtype))
+    height, width = source.shape[-2:]
+    if found is None:
+        return source.new_ones(len(source), 1, height, width)
+    cells = [max(1, round(CELLS * side / max(height, width))) for side in (height, width)]
+    known = (F.adaptive_max_pool2d(found, cells) > PERSON).to(source.dtype)
+    near = F.max_pool2d(known, 2 * REACH + 1, 1, REACH)
+    return F.interpolate(near, (height, width), mode="bilinear").to(source.dtype)
 
 
 def load_matting(
