@@ -7,7 +7,7 @@ import pytest
 import torch
 from skimage import data
 from torch import Tensor
-from zoo_plugins.guides import NoGuide, PersonGuide
+from zoo_plugins.guides import MaskGuide, NoGuide, PersonGuide
 from zoo_plugins.refiners import PatchRefiner
 
 import zoo
@@ -15,7 +15,7 @@ from zoo.cli import main
 from zoo.core.errors import ZooError
 from zoo.hub.defaults import MATTING_WITHOUT_BACKGROUND
 from zoo.matting.fast import FastMatting
-from zoo.matting.inference import MattingWarning, load_matting, matte_files
+from zoo.matting.inference import Matting, MattingWarning, load_matting, matte_files, near_guide
 from zoo.matting.parts import Guide, MattingOutput, Refiner
 from zoo.matting.results import MatteFiles
 from zoo.media.images import MediaError, read_image, write_image
@@ -212,6 +212,18 @@ def test_an_image_is_matted_without_background(guided: str, scene: None) -> None
     assert not np.array_equal(*results)
     assert matte("people", "--guide", "masks", "--model", guided) == 0
     assert np.array_equal(read_image("out/alpha/a.png", "L"), results[1])
+
+
+def test_what_is_far_from_the_guide_is_no_foreground() -> None:
+    hint = torch.zeros(1, 1, 128, 256)
+    hint[..., 40:80, 20:60] = 1
+    near = near_guide(MaskGuide(), torch.zeros(1, 3, 128, 256), hint)[0, 0]
+    assert near[30:90, 10:70].min() == 1
+    assert near[:, 100:].max() == 0
+    unknown = torch.full_like(hint, 0.5)
+    assert near_guide(MaskGuide(), torch.zeros(1, 3, 128, 256), unknown).min() == 1
+    model = Matting(made("MaskGuide", False).eval())
+    assert model(torch.rand(1, 3, 128, 256), hint=hint).alpha[..., 100:].max() == 0
 
 
 @pytest.mark.parametrize(
