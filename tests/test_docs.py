@@ -1,6 +1,5 @@
 """README and docs: every command exists with its options, every Python block runs, every link leads to a file."""
 
-import argparse
 import itertools
 import os
 import re
@@ -21,6 +20,7 @@ from zoo import cli
 from zoo.core.errors import ZooError
 from zoo.hub.catalogue import read_entry
 from zoo.runner.configs import shipped
+from zoo.runner.help import Parser
 
 ROOT = Path(__file__).parents[1]
 PAGES = [
@@ -92,7 +92,7 @@ def test_command_exists(page: str, line: str) -> None:
         configs = [after for before, after in itertools.pairwise(rest) if before == "--config"]
         assert all(config in FILES or shipped(config).is_file() for config in configs), configs
         return
-    parser = argparse.ArgumentParser(exit_on_error=False, allow_abbrev=False)
+    parser = Parser(exit_on_error=False, allow_abbrev=False)
     cli.command_module(name).add_arguments(parser)
     try:
         unknown = parser.parse_known_args(rest)[1]

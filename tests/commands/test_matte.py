@@ -1,7 +1,5 @@
 """`zoo matte`: its arguments reach the right place, and bad ones end in one sentence before a model is loaded."""
 
-import argparse
-
 import numpy as np
 import pytest
 import torch
@@ -13,6 +11,7 @@ from zoo.core.plugin_files import load_plugin
 from zoo.matting import fast, inference, results
 from zoo.matting.parts import MattingOutput
 from zoo.media.images import read_image
+from zoo.runner.help import Parser
 
 
 class Difference(nn.Module):
@@ -52,7 +51,7 @@ def loaded(monkeypatch):
 
 
 def run(*arguments):
-    parser = argparse.ArgumentParser()
+    parser = Parser()
     matte.add_arguments(parser)
     return matte.run(parser.parse_args([str(argument) for argument in arguments]))
 

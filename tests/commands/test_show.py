@@ -113,7 +113,7 @@ def test_the_keys_of_a_study_file_are_shown(command) -> None:
     keys = {field.name for field in fields(Study)} - derived | {"grid", "profiles", "design", "exclude"}
     shown = command("show", "study").out
     assert {line.split()[0] for line in shown.splitlines()[1:] if not line.startswith(" " * 4)} == keys
-    assert shown in command("study", "--help").out
+    assert "zoo show study" in command("study", "--help").out
 
 
 @pytest.mark.parametrize(

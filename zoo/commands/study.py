@@ -208,7 +208,7 @@ def _print_next(action: str, arguments: argparse.Namespace) -> None:
     """Print what one does next with the study."""
     profile = f" --profile {arguments.profile}" if arguments.profile else ""
     runs = "" if getattr(arguments, "runs", Path("studies")) == Path("studies") else f" --runs {arguments.runs}"
-    print(f"Next: zoo study {action} {arguments.file}{profile}{runs}")
+    print(f"Next: zoo study {action} {arguments.file}{profile}{runs}", file=sys.stderr)
 
 
 def _status(study: "Study", runs: Path, as_json: bool) -> int:
@@ -259,5 +259,5 @@ def _report(study: "Study", runs: Path, output: Path | None) -> int:
     if (uploaded := upload_report(report, files)) is not None:
         print(uploaded)
     if report.pictures:
-        print(f"Next: zoo gallery {runs / study.title}")
+        print(f"Next: zoo gallery {runs / study.title}", file=sys.stderr)
     return int(bool(report.missing))

@@ -108,14 +108,14 @@ class HeadNetwork(nn.Module):
         check_pyramid(self.fusion, pyramid, c2)
         heatmaps = self.landmark_branch.heatmaps(pyramid)
         count = self.landmark_branch.heatmap_count
-        check_optional(self.landmark_branch, "heatmaps", heatmaps, count > 0, (len(c2), count, *c2.shape[-2:]))
+        check_optional(self.landmark_branch, "heatmaps", heatmaps, count > 0, (c2.shape[0], count, *c2.shape[-2:]))
         merged = self.fusion.merge(c4, pyramid, heatmaps)
         check_output(self.fusion, merged, [c4.shape], f"from merge c4's shape, {tuple(c4.shape)}")
         last = self.backbone.last_stage(merged)
         check_features(self.backbone, image, [c2, c3, c4, last])
         landmarks = self.landmark_branch.points(last)
         check_optional(
-            self.landmark_branch, "points", landmarks, self.landmark_branch.gives_points, (len(c2), LANDMARKS, 2)
+            self.landmark_branch, "points", landmarks, self.landmark_branch.gives_points, (c2.shape[0], LANDMARKS, 2)
         )
         shape = SHAPE_LIMIT * self.shape_head(last).tanh()
         return HeadOutput(
@@ -142,7 +142,7 @@ def check_pyramid(fusion: Fusion, pyramid: Any, c2: Tensor) -> None:
     """Check the pyramid of a fusion: at least one feature, those of half the size after one another."""
     levels = len(pyramid) if isinstance(pyramid, list | tuple) else 1
     sides = [[-(-side // 2**level) for side in c2.shape[-2:]] for level in range(max(1, levels))]
-    shapes = [(len(c2), fusion.pyramid_channels, *each) for each in sides]
+    shapes = [(c2.shape[0], fusion.pyramid_channels, *each) for each in sides]
     check_output(fusion, pyramid, shapes, f"from pyramid features of {', '.join(map(str, shapes))}, finest first")
 
 

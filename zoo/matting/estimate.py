@@ -18,7 +18,7 @@ from torch import Tensor
 
 from zoo.core.spec import build
 from zoo.matting.alignment import align_background
-from zoo.matting.inference import PERSON, STILL
+from zoo.matting.inference import STILL
 from zoo.matting.parts import resize
 from zoo.media.images import MediaError, to_tensor, to_uint8
 from zoo.media.videos import VideoEndsEarly, read_frames, read_video_info
@@ -27,6 +27,8 @@ FRAMES = 24
 """Frames that a background is estimated from, fewer where they would take more than `MEMORY`."""
 MEMORY = 600e6
 """Bytes."""
+PERSON = 0.1
+"""Value of the person's mask from which a pixel is left out."""
 MARGIN = 10
 """Pixels of the mask, which has 256 a side, by which the person is enlarged, for what is carried and for shadows."""
 HIDDEN = 0.6

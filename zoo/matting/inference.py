@@ -40,9 +40,9 @@ STILL = 0.5
 """Pixels by which a camera may seem to move while it stands still."""
 SEARCHED_SECONDS = 5
 """How long the place of the background is searched at the beginning of a video."""
-PERSON = 0.1
+GUIDED = 0.3
 """Value of a guide from which there may be foreground."""
-CELLS, REACH = 64, 5
+CELLS, REACH = 64, 4
 """Cells along an image's longer side, and how many of them foreground may be away from the guide's."""
 MARKED = 0.25
 """Alpha, or value of a guide, that a pixel needs at least for a matte, or guide, that is not empty."""
@@ -130,7 +130,7 @@ def near_guide(guide: Guide, source: Tensor, hint: Tensor | None = None) -> Tens
     if found is None:
         return source.new_ones(len(source), 1, height, width)
     cells = [max(1, round(CELLS * side / max(height, width))) for side in (height, width)]
-    known = (F.adaptive_max_pool2d(found, cells) > PERSON).to(source.dtype)
+    known = (F.adaptive_max_pool2d(found, cells) > GUIDED).to(source.dtype)
     near = F.max_pool2d(known, 2 * REACH + 1, 1, REACH)
     return F.interpolate(near, (height, width), mode="bilinear").to(source.dtype)
 
