@@ -113,11 +113,11 @@ class HeadNetwork(nn.Module):
         check_output(self.fusion, merged, [c4.shape], f"from merge c4's shape, {tuple(c4.shape)}")
         last = self.backbone.last_stage(merged)
         check_features(self.backbone, image, [c2, c3, c4, last])
+        shape = SHAPE_LIMIT * self.shape_head(last).tanh()  # before the points: the order in which dropout draws
         landmarks = self.landmark_branch.points(last)
         check_optional(
             self.landmark_branch, "points", landmarks, self.landmark_branch.gives_points, (c2.shape[0], LANDMARKS, 2)
         )
-        shape = SHAPE_LIMIT * self.shape_head(last).tanh()
         return HeadOutput(
             heatmaps=heatmaps,
             landmarks=landmarks,
