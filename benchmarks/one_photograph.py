@@ -8,6 +8,7 @@ The photograph is scikit-image's portrait of an astronaut by NASA, in the public
 import argparse
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from skimage.data import astronaut
@@ -33,7 +34,8 @@ def main() -> None:
     output = load_matting(arguments.model, device="cpu")(photograph, None)
     colour = NewBackground("#4caf50").at(Fraction(0), output.alpha)
     alpha, composite = to_uint8(render(output, "alpha")), to_uint8(render(output, "composite", colour))
-    heads = predict_heads(zoo.load(defaults.HEADS), photograph)
+    network: Any = zoo.load(defaults.HEADS)
+    heads = predict_heads(network, photograph)
     drawn = HeadFiles(arguments.output.parent, ["overlay"]).overlay(photograph, heads)
     tiles = [photograph, np.repeat(alpha.reshape(*alpha.shape[:2], 1), 3, 2), composite, drawn]
     contact_sheet([tiles], ("photograph", "alpha", "on another colour", "head")).save(arguments.output, quality=88)

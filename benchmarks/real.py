@@ -103,15 +103,15 @@ def measure_mattes(folder: Path, model: str) -> list[list[np.ndarray]]:
     """Print the errors of every matte; return a row of the sheet for each."""
     matting = load_matting(model, device="cpu")
     network = matting.network
-    without_background = network is not None and not network.captured_background
-    other = "guide alone" if without_background else "best threshold"
+    guide = network.guide if network is not None and not network.captured_background else None
+    other = "best threshold" if guide is None else "guide alone"
     table = Table("matte", "MAD", "in the band", "largest piece of background", f"{other}, MAD", box=box.SIMPLE)
     rows = []
     with tempfile.TemporaryDirectory() as scratch:
         for case in read_mattes(folder):
             image, background = Path(scratch) / f"{case.name}.png", None
             Image.fromarray(case.image).save(image)
-            if not without_background:
+            if guide is None:
                 background = Path(scratch) / f"{case.name}_back.png"
                 Image.fromarray(case.background).save(background)
             results = MatteFiles(str(Path(scratch) / "out"), ["alpha"])
@@ -125,7 +125,7 @@ def measure_mattes(folder: Path, model: str) -> list[list[np.ndarray]]:
                 1000 * difference.mean(),
                 1000 * difference[band(expected)].mean(),
                 100 * largest_piece(found, expected),
-                1000 * (guide_error(network.guide, case) if without_background else best_threshold(case)),
+                1000 * (best_threshold(case) if guide is None else guide_error(guide, case)),
             ]
             table.add_row(case.name, *(f"{number:.3g}" for number in numbers))
             for warning in caught:
