@@ -15,7 +15,7 @@ from zoo.runner.help import add_json, print_json
 if TYPE_CHECKING:
     from zoo.hub.catalogue import Entry
 
-NEXT = {"matting": "zoo matte IMAGE BACKGROUND -o mattes", "heads": "zoo head IMAGE -o heads"}
+NEXT = {"matting": "zoo matte IMAGE [BACKGROUND] -o mattes", "heads": "zoo head IMAGE -o heads"}
 """What one does with the weights of a task."""
 
 
