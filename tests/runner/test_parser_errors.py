@@ -90,6 +90,13 @@ def test_a_wrong_word_gets_one_sentence(tiny, command, word: str, expected: str)
     assert not Path("runs").exists()
 
 
+@pytest.mark.parametrize("name", ["resnet50", "timm/resnet50.a1_in1k"])
+def test_a_name_of_timm_in_place_of_a_class_gets_the_option_that_takes_it(tiny, command, name: str) -> None:
+    complaint = command("fit", *tiny.options, f"--model.backbone={name}").complaint
+    assert f"no backbone named '{name}'" in complaint
+    assert complaint.endswith(f"TimmBackbone takes names of models: --model.backbone.name={name}.")
+
+
 WRONG_FILES = """
 model: {class_path: BackgroundMatting, init_args: {backbon: 3}}
     ->  BackgroundMatting has no argument 'backbon'; did you mean backbone? Known:

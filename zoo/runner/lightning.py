@@ -134,9 +134,10 @@ def wandb_finished() -> Iterator[None]:
 
 
 def quiet() -> None:
-    """Suppress Lightning's advertisements and a deprecation warning that it causes itself."""
+    """Suppress Lightning's advertisements and warnings that a user cannot act on."""
     warnings.filterwarnings("ignore", message=r".*LeafSpec.*deprecated")
     warnings.filterwarnings("ignore", message=r".*does not have many workers")
+    warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode")  # model.frozen asks for it
     logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(is_not_tip)
 
 

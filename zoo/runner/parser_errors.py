@@ -186,7 +186,11 @@ RULES: list[tuple[str, str | Callable[..., str]]] = [
     (r"argument (?:-\w/)?(--\w+): expected one argument", "{} needs a value."),
     (r"the following arguments are required: ([\w., ]+?)(?: - |$)", missing_arguments),
     (r"Expected an instantiatable class|Not a valid subclass of \w+ Subclass", missing_class),
-    (r"Expected a dot import path string: (\S+)|Import path (\S+) does not correspond to a subclass", unknown_class),
+    (
+        r"Expected a dot import path string: (\S+)|Import path (\S+) does not correspond to a subclass"
+        r"|Unexpected import path format: (\S+)",
+        unknown_class,
+    ),
     (
         r"Problem with given class_path '([\w.]+)': (?!Parser key|Does not)(.+?)\.?(?: - Expected| Given value|$)",
         "{place} got '{}', which cannot be used: {}.",
