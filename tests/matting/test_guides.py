@@ -264,12 +264,17 @@ def test_what_the_model_does_not_take_is_said(guided: str, scene: None, capsys: 
     assert "mask.png is not used: this model takes no guide." in capsys.readouterr().err
 
 
-def test_an_empty_matte_is_never_silent(scene: None) -> None:
+def test_an_empty_matte_is_never_silent(guided: str, scene: None, monkeypatch: pytest.MonkeyPatch) -> None:
     def empty(source: Tensor, background: Tensor) -> MattingOutput:
         return MattingOutput(*[source[:, :1] * 0.1] * 6)
 
     with pytest.warns(MattingWarning, match=r"the matte of me\.png is empty, since no foreground was found: check"):
         matte_files(empty, "me.png", "place.png", MatteFiles("out", ["alpha"]), align=False)
+
+    alone = load_matting(guided)
+    monkeypatch.setattr(Matting, "__call__", lambda self, source, *_: MattingOutput(*[source[:1, :1] * 0] * 6))
+    with pytest.warns(MattingWarning, match=r"is empty, since no foreground was found: mark the subject with --guide"):
+        matte_files(alone, "me.png", None, MatteFiles("out", ["alpha"]), guide="mask.png")
 
 
 def test_a_video_takes_a_video_of_masks_or_one_mask(guided: str, scene: None, monkeypatch: pytest.MonkeyPatch) -> None:

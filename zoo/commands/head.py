@@ -91,7 +91,10 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json({"output": arguments.output, "written": written})
         return 0
-    print(f"{len(written)} {'result' if len(written) == 1 else 'results'} in {arguments.output}")
+    hint = ""
+    if arguments.save is None and results.file is None:
+        hint = f" Next: see in {arguments.output / 'overlay'} how well the mesh sits; OBJ and GLB open in Blender."
+    print(f"{len(written)} {'result' if len(written) == 1 else 'results'} in {arguments.output}.{hint}")
     return 0
 
 

@@ -175,7 +175,10 @@ def run(arguments: argparse.Namespace) -> int:
         print_json({"output": arguments.output, "written": written})
         return 0
     results_text = "1 result" if len(written) == 1 else f"{len(written)} results"
-    print(f"{results_text} in {arguments.output}: {' '.join(results.save)}")
+    hint = ""
+    if arguments.save is None and arguments.new_background is None and results.file is None:
+        hint = " Next: --save rgba writes it with transparency, --new-background IMAGE before another place."
+    print(f"{results_text} in {arguments.output}: {' '.join(results.save)}.{hint}")
     return 0
 
 

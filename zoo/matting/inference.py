@@ -258,7 +258,7 @@ def matte_files(
     def compute(item: tuple[Path, list[Any]]) -> MattingOutput:
         output = model(*item[1])
         if output.alpha.max() < MARKED:
-            warn_of_empty(item[0].name)
+            warn_of_empty(item[0].name, background is not None)
         return output
 
     folder = results.folder if source.is_dir() else None
@@ -294,11 +294,16 @@ def usable_inputs(
     )
 
 
-def warn_of_empty(name: str) -> None:
+def warn_of_empty(name: str, with_background: bool) -> None:
     """Warn that no pixel of a matte is foreground."""
+    advice = (
+        "check that the background shows the same place without the subject, or mark the subject in a guide for a "
+        "model that takes one."
+        if with_background
+        else "mark the subject with --guide MASK, or give BACKGROUND, an image of the same place without it."
+    )
     warnings.warn(
-        f"the matte of {name} is empty, since no foreground was found: check that the background shows the same place "
-        "without the person, or mark the foreground in a guide for a model that takes one.",
+        f"the matte of {name} is empty, since no foreground was found: {advice}",
         MattingWarning,
         stacklevel=3,
     )
@@ -346,7 +351,7 @@ def _matte_video(
         read_frames(source, decoder, deinterlace), read, compute, writers, info.frame_count, source.name, progress
     )
     if not found:
-        warn_of_empty(source.name)
+        warn_of_empty(source.name, background is not None)
     return list(targets.values())
 
 

@@ -109,6 +109,6 @@ def save_prediction(results: MatteFiles, batch: MattingBatch, output: MattingOut
     """
     assert batch.name is not None
     if output.alpha.max() < MARKED:
-        warn_of_empty(batch.name[0])
+        warn_of_empty(batch.name[0], batch.background is not None)
     for kind, path in results.targets(batch.name[0]).items():
         results.write(kind, path, output)
