@@ -309,6 +309,51 @@ def test_a_mistake_in_training_is_one_sentence_and_its_traceback_is_in_the_run(t
     assert "return {}['rows']" in file.read_text()
 
 
+LOST_PARTS = """
+from zoo.matting.parts import MattingAugmentation, MattingDataset
+
+
+class LostChange(MattingAugmentation):
+    phase = "canvas"
+
+    def forward(self, batch, random):
+        return {}["rows"]
+
+
+class LostData(MattingDataset):
+    background_count = 5
+
+    def __init__(self, count: int = 8, size: int = 64) -> None:
+        pass
+
+    def __len__(self):
+        return 8
+
+    def matte(self, index):
+        return {}["rows"]
+
+    background = matte
+"""
+
+
+@pytest.mark.parametrize(
+    ("option", "part"),
+    [
+        ("--data.augmentations={lost: {class_path: LostChange}}", "LostChange"),
+        ("--data.train.squares.dataset=LostData", "LostData"),
+    ],
+)
+def test_a_mistake_in_a_worker_names_the_part_too(tiny, command, option: str, part: str) -> None:
+    Path("lost.py").write_text(LOST_PARTS)
+    outcome = command("fit", *tiny.options, "--plugin=lost.py", option, "--data.workers=1")
+    assert outcome.code == 1
+    file = Path("runs/tiny/version_0/error.txt")
+    assert outcome.complaint == (
+        f"zoo fit: KeyError: 'rows'. It was raised in {part} (lost.py). The traceback is in {file}."
+    )
+    assert 'return {}["rows"]' in file.read_text()
+
+
 @pytest.mark.parametrize(
     ("option", "complaint"),
     [

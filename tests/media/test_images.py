@@ -279,6 +279,18 @@ def test_wide_colours_without_a_profile_are_said_and_srgb_is_not(tmp_path, endin
     assert np.abs(read_image(with_colour_codes(tmp_path / f"a.{ending}", 1, 13)).astype(int) - 200).max() <= 3
 
 
+@pytest.mark.parametrize("transfer", [16, 18])
+def test_high_dynamic_range_of_heic_is_refused(tmp_path, transfer):
+    path = tmp_path / "a.heic"
+    content = zlib.decompress(base64.b85decode(HEIC))
+    position = content.index(b"colrnclx") + 8
+    path.write_bytes(content[:position] + struct.pack(">HH", 9, transfer) + content[position + 4 :])
+    assert colour_codes(path) == (9, transfer)
+    if find_spec("pi_heif") is not None:
+        with pytest.raises(MediaError, match=r"a\.heic is an image of high dynamic range"):
+            read_image(path)
+
+
 def test_codes_are_those_of_the_primary_image(tmp_path):
     """A gain map's result, in the same file, may be of high dynamic range."""
     path = with_colour_codes(tmp_path / "a.avif", 1, 16)

@@ -30,7 +30,7 @@ def explain(error: BaseException) -> str:
     # An error of a DataLoader worker carries the worker's traceback before its message.
     caught = re.match(r"Caught (\w+) in DataLoader worker", text)
     if caught:
-        text = text.rpartition(f"{caught[1]}: ")[2]
+        text = re.sub(r"\n(It was raised in)", r". \1", text.rpartition(f"{caught[1]}: ")[2])
     text = textwrap.shorten(text, 1000, placeholder=" …")
     return text if on_purpose(error) and text else f"{type(error).__name__}{f': {text}' * bool(text)}"
 

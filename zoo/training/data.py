@@ -1,11 +1,14 @@
 """Base class of all data modules: specs in checkpoints, resuming inside an epoch, augmentation in workers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from lightning.pytorch import LightningDataModule, Trainer
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, get_worker_info
 
+from zoo.core.errors import explain
+from zoo.core.promises import explain_with_part, raising_part
 from zoo.core.seeding import run_seed
 from zoo.core.spec import Part
 from zoo.training.sampling import EvaluationSampler, ResumableLoader, TrainingSampler
@@ -50,13 +53,18 @@ class DataModule(Part, LightningDataModule):
         if self.workers_augment:
             collate = Chain(collate, self.augmenter(epoch))
         return ResumableLoader(
-            samples, batch_size=batch_size, sampler=sampler, drop_last=True, collate_fn=collate, **self._reading()
+            Named(samples),
+            batch_size=batch_size,
+            sampler=sampler,
+            drop_last=True,
+            collate_fn=collate,
+            **self._reading(),
         )
 
     def evaluation_loader(self, samples: Dataset, batch_size: int, collate: Callable[[Any], Any]) -> DataLoader:
         """Return the loader of every sample once over all processes, in order."""
         sampler = EvaluationSampler(samples, self.trainer.global_rank, self.trainer.world_size)
-        return DataLoader(samples, batch_size=batch_size, sampler=sampler, collate_fn=collate, **self._reading())
+        return DataLoader(Named(samples), batch_size=batch_size, sampler=sampler, collate_fn=collate, **self._reading())
 
     def place(self, batches: Callable[[int], int]) -> tuple[int, int]:
         """Return the epoch to train and its number of finished batches, above 0 when resuming inside an epoch.
@@ -88,11 +96,37 @@ def unchanged(batch: Any) -> Any:
     return batch
 
 
+@contextmanager
+def naming_parts() -> Iterator[None]:
+    """In a worker, note in an error in which part it was raised: its text leaves the worker, the part does not."""
+    try:
+        yield
+    except Exception as error:
+        if get_worker_info() is not None and explain_with_part(error) != explain(error):
+            error.add_note(f"It was raised in {raising_part(error)}.")
+        raise
+
+
+class Named(Dataset):
+    """Samples whose errors name their part, see `naming_parts`."""
+
+    def __init__(self, samples: Dataset) -> None:
+        self.samples = samples
+
+    def __len__(self) -> int:
+        return len(self.samples)  # type: ignore[arg-type]
+
+    def __getitem__(self, key: Any) -> Any:
+        with naming_parts():
+            return self.samples[key]
+
+
 class Chain:
-    """Composition of two functions, picklable for workers."""
+    """Composition of two functions, picklable for workers; errors name their part, see `naming_parts`."""
 
     def __init__(self, first: Callable[[Any], Any], second: Callable[[Any], Any]) -> None:
         self.first, self.second = first, second
 
     def __call__(self, value: Any) -> Any:
-        return self.second(self.first(value))
+        with naming_parts():
+            return self.second(self.first(value))
