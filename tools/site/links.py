@@ -1,4 +1,7 @@
-"""A hook of MkDocs: links that lead out of `docs/` lead to the page that the site has of that file."""
+"""A hook of MkDocs: links that lead out of `docs/` lead to the page that the site has of that file.
+
+A fence's word `notest`, which says that our tests do not run the block, would hide the fence from MkDocs: it is removed.
+"""
 
 import re
 
@@ -12,7 +15,8 @@ PAGES = {
 
 
 def on_page_markdown(markdown: str, **_: object) -> str:
-    """Return the page with those links replaced; a link to a folder of the repository becomes its name."""
+    """Return the page with links and fences replaced; a link to a folder of the repository becomes its name."""
+    markdown = re.sub(r"^(```\w+) notest$", r"\1", markdown, flags=re.MULTILINE)
     for file, page in PAGES.items():
         anchor = "" if page == "start.md" else r"\1"  # of the README no section is on the site
         markdown = re.sub(rf"\]\({re.escape(file)}(#[\w-]+)?\)", rf"]({page}{anchor})", markdown)
