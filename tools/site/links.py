@@ -1,6 +1,6 @@
 """A hook of MkDocs: links that lead out of `docs/` lead to the page that the site has of that file.
 
-A fence's word `notest`, which says that our tests do not run the block, would hide the fence from MkDocs: it is removed.
+A fence's word `notest` (our tests do not run the block) would hide the fence from MkDocs, so it is removed.
 """
 
 import re
