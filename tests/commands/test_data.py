@@ -179,6 +179,17 @@ def test_cutouts_beside_backgrounds(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert (type(dataset).__name__, len(dataset), dataset.background_count) == ("CutoutFolder", 2, 1)
 
 
+def test_photographs_beside_cutouts_are_their_backgrounds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_image(tmp_path / "mine/cutouts/a.png", np.dstack([np.full((8, 8, 3), 90, np.uint8), HALF]))
+    (tmp_path / "mine/photos").mkdir()
+    Image.new("RGB", (8, 8)).save(tmp_path / "mine/photos/b.jpg")
+    assert zoo_data("check", tmp_path / "mine") == 0
+    out = capsys.readouterr().out
+    assert "Next: save these lines as data.yaml, then zoo fit --config matting/synthetic_joint --model.checkpoint=" in out
+    dataset = build(config(out)["train"]["cutouts"]["dataset"])
+    assert (type(dataset).__name__, len(dataset), dataset.background_count) == ("CutoutFolder", 1, 1)
+
+
 @pytest.mark.parametrize("kind", ["cutouts", "pairs"])
 def test_premultiplied_colours_are_found_and_read_straight(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str
@@ -317,7 +328,7 @@ def test_the_working_directory(
 def test_missing_folder_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert zoo_data("check", tmp_path / "nowhere") == 1
     error = capsys.readouterr().err
-    assert "nowhere is not a folder; expected one with mattes in it: check the path." in error
+    assert "nowhere is not a folder; expected one with mattes or heads in it: check the path." in error
     assert error.count("\n") == 1
 
 

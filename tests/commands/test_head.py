@@ -100,6 +100,7 @@ def test_chosen_kinds(command: Callable[..., Any], picture: Path, tmp_path: Path
         (["{me}", "--box", "1,2,3"], "'1,2,3' is no box; expected four numbers x,y,width,height"),
         (["{me}", "--model", "matting.ckpt"], "matting.ckpt holds a Linear; expected a model of 3D heads"),
         (["{me}", "--save", "mesh"], "invalid choice: 'mesh'"),
+        (["{me}", "-o", "head.gltf"], "head.gltf ends in .gltf, which is not written; expected .glb .json .obj .png"),
     ],
 )
 def test_bad_arguments_are_one_sentence_and_write_nothing(
@@ -110,6 +111,14 @@ def test_bad_arguments_are_one_sentence_and_write_nothing(
     assert outcome.code != 0
     assert words in outcome.complaint
     assert not (tmp_path / "out").exists()
+
+
+def test_json_is_all_that_is_printed(
+    command: Callable[..., Any], picture: Path, tmp_path: Path, loaded: list[str]
+) -> None:
+    outcome = command("head", picture, "-o", tmp_path / "out", *OPTIONS, "--save", "obj", "--json")
+    assert json.loads(outcome.out)["written"] == [str(tmp_path / "out" / "obj" / "me.obj")]
+    assert "me.png: the head was in the box that was given" in outcome.err
 
 
 def test_a_picture_without_a_head_fails(

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from zoo.core.errors import ZooError
 from zoo.core.registry import get_slot
 from zoo.core.slot import nearest
+from zoo.hub import defaults
 from zoo.runner.help import Parser, add_json, print_json
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def _synth(arguments: argparse.Namespace) -> int:
                 dataset.build(head_model)
         write_heads(out, datasets, counts)
         print(f"Wrote heads of {name}, head model '{head_model.name}', to {out}: {written}.")
-        _print_data(_heads_config(out, list(counts)))
+        _print_data(_heads_config(out, list(counts)), "--config heads/quickstart")
     else:
         write_mattes(out, datasets, counts)
         print(f"Wrote mattes of {name} to {out}: {written}.")
@@ -270,17 +271,17 @@ def _print_config(layouts: "list[Layout]") -> None:
     """Print the data section of a config."""
     if not layouts:
         return
-    _print_data(_config(layouts))
+    _print_data(_config(layouts), f"--config matting/synthetic_joint --model.checkpoint={defaults.MATTING}")
     if any(layout.backgrounds is None for layout in layouts):
         print("PATH/TO/BACKGROUNDS is a folder of pictures of places, without the people or things to cut out.")
 
 
-def _print_data(config: dict[str, Any]) -> None:
+def _print_data(config: dict[str, Any], base: str = "--config heads/dad3dnet") -> None:
     import yaml
 
     print("In a config:\n")
     print(yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
-    print("Next: save these lines as data.yaml, then zoo fit --config FILE --config data.yaml")
+    print(f"Next: save these lines as data.yaml, then zoo fit {base} --config data.yaml")
 
 
 def _heads_config(root: Path, splits: list[str]) -> dict[str, Any]:

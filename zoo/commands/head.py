@@ -5,6 +5,8 @@ as `DIR/json/NAME.jsonl` with a line per frame. For one image or video, `-o out.
 """
 
 import argparse
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
         results = HeadFiles(arguments.output, arguments.save, arguments.wire, arguments.posed, name)
         model = load_head_model(arguments)
     detector = get_slot("detectors").get(arguments.detector)()
-    with one_line_warnings():
+    with one_line_warnings(), redirect_stdout(sys.stderr if arguments.json else sys.stdout):
         written = head_files(
             model,
             arguments.source,

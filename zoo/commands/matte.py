@@ -1,4 +1,4 @@
-"""Cut people out of an image, a folder of images or a video, with an image of the empty background or with a guide.
+"""Cut people out of an image, a folder of images or a video: alone, with an image of the empty background, or a guide.
 
 Results are saved as `DIR/alpha/NAME.png` and so on, one folder per kind; for a video as `DIR/alpha/NAME.mp4`. For one
 image or video, `-o out.png` writes one file.
@@ -115,7 +115,9 @@ def add_arguments(parser: Parser) -> None:
         help="compile the base network first, which takes about half a minute and then saves up to a tenth of every "
         "frame's time: for long videos",
     )
-    add_model_arguments(parser, defaults.MATTING)
+    add_model_arguments(
+        parser, defaults.MATTING, f"without BACKGROUND {defaults.MATTING_WITHOUT_BACKGROUND}; both come"
+    )
     add_json(parser, "the files written")
 
 

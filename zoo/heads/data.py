@@ -139,7 +139,8 @@ class HeadData(DataModule):
     def test_dataloader(self) -> list[DataLoader]:
         if not self.test:
             raise ValueError(
-                "there is no test set: add one under data.test, for example --data.test.mine.dataset=DADHeads."
+                "there is no test set: add one under data.test, for example --data.test.mine.dataset="
+                "'{class_path: DADHeads, init_args: {root: FOLDER, split: test}}'."
             )
         return [self._evaluation_loader(test_set) for test_set in self.test.values()]
 

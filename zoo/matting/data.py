@@ -161,7 +161,8 @@ class MattingData(DataModule):
     def test_dataloader(self) -> list[DataLoader]:
         if not self.test:
             raise ValueError(
-                "there is no test set: add one under data.test, for example --data.test.mine.dataset=MatteFolder."
+                "there is no test set: add one under data.test, for example --data.test.mine.dataset="
+                "'{class_path: MatteFolder, init_args: {root: FOLDER, backgrounds: FOLDER}}'."
             )
         return [self._evaluation_loader(settings) for settings in self.test.values()]
 

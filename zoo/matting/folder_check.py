@@ -108,7 +108,7 @@ def find_layouts(folder: Path) -> Findings:
         [('MatteFolder', 'train')]
     """
     if not folder.is_dir():
-        raise MediaError(f"{folder} is not a folder; expected one with mattes in it: check the path.")
+        raise MediaError(f"{folder} is not a folder; expected one with mattes or heads in it: check the path.")
     findings = Findings([], [], [])
     named = folder.resolve()  # `.` has no name
     if _named(named, BACKGROUNDS):
@@ -120,6 +120,8 @@ def find_layouts(folder: Path) -> Findings:
         return findings
     _search_pairs(folder, findings)
     if not findings.layouts and not findings.problems:
+        if not findings.backgrounds:
+            findings.backgrounds.extend(_photographs(folder))
         _search_cutouts(folder, findings)
     if not findings.layouts and not findings.problems:
         findings.problems.append(
@@ -213,7 +215,7 @@ def _search_pairs(folder: Path, findings: Findings) -> None:
 
 def _search_cutouts(folder: Path, findings: Findings) -> None:
     """Add the cut-outs at and below this folder; descend into a folder that also holds splits or backgrounds."""
-    children = [child for child in _subfolders(folder) if not _named(child, BACKGROUNDS)]
+    children = [child for child in _subfolders(folder) if child not in findings.backgrounds]
     has_splits = any(_named(child, SPLITS) for child in children)
     if not has_splits and not any(background.is_relative_to(folder) for background in findings.backgrounds):
         if split_files(folder, EXTENSIONS)[0]:
@@ -227,6 +229,15 @@ def _search_cutouts(folder: Path, findings: Findings) -> None:
         )
     for child in children:
         _search_cutouts(child, findings)
+
+
+def _photographs(folder: Path) -> list[Path]:
+    """Return the subfolders of JPEG files only, which have no alpha, where other subfolders hold other images."""
+    endings = {
+        child: {path.suffix.lower() for path in split_files(child, EXTENSIONS)[0]} for child in _subfolders(folder)
+    }
+    photographs = [child for child, found in endings.items() if found and found <= {".jpg", ".jpeg"}]
+    return photographs if len(photographs) < sum(map(bool, endings.values())) else []
 
 
 def _with_backgrounds(layout: Layout, top: Path, backgrounds: list[Path]) -> Layout:

@@ -563,5 +563,5 @@ def _one(path: Path | None, what: str) -> Path | None:
 def _refuse_sizes(source: Path, background: Path, size: tuple[int, ...], background_size: tuple[int, ...]) -> NoReturn:
     raise MediaError(
         f"{background} is {background_size[1]}×{background_size[0]} pixels, {source} is {size[1]}×{size[0]}; expected "
-        "one size: take both with the same camera and settings; --align auto also takes another size where it can."
+        "one size, since no alignment was found that fits: take both with the same camera and settings."
     )

@@ -20,6 +20,9 @@ from zoo.media.pipeline import BackgroundWriter, prefetch
 from zoo.media.progress import tracked
 from zoo.media.videos import Frame, VideoEndsEarly, is_video
 
+MESHES = (".gltf", ".ply", ".stl", ".fbx", ".dae")
+"""Endings of meshes that are not written: such an output is a mistake, no folder."""
+
 Item = TypeVar("Item")
 Output = TypeVar("Output")
 
@@ -61,10 +64,12 @@ class ResultFiles:
         self.file = self.folder if ending and kinds and not self.folder.is_dir() else None
         if self.file and save is None:
             self.save = kinds[:1]
-        if not kinds and (ending in EXTENSIONS or is_video(self.folder)):
-            written = sorted({*self.endings.values(), *self.video_endings.values()} - {""})
+        if not kinds and (ending in (*EXTENSIONS, *MESHES) or is_video(self.folder)):
+            still, moving = ({*endings.values()} - {""} for endings in (self.endings, self.video_endings))
+            videos = f" of an image, {' '.join(sorted(moving - still))} of a video" if moving - still else ""
             raise ZooError(
-                f"{self.folder} ends in {ending}, which is not written; expected {' '.join(written)}, or a folder."
+                f"{self.folder} ends in {ending}, which is not written; expected {' '.join(sorted(still))}{videos}, or "
+                "a folder."
             )
         place = self.folder.parent if self.file else self.folder
         existing = next(path for path in (place, *place.parents) if path.exists())

@@ -137,6 +137,7 @@ def quiet() -> None:
     """Suppress Lightning's advertisements and warnings that a user cannot act on."""
     warnings.filterwarnings("ignore", message=r".*LeafSpec.*deprecated")
     warnings.filterwarnings("ignore", message=r".*does not have many workers")
+    warnings.filterwarnings("ignore", message=r"Total length of `list` across ranks is zero")  # no validation
     warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode")  # model.frozen asks for it
     logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(is_not_tip)
 
@@ -244,7 +245,9 @@ class ZooCLI(LightningCLI):
         folder = Path(self.record.log_dir)
         files = [file for name in ("best", "last") if (file := folder / "checkpoints" / f"{name}.ckpt").is_file()]
         if files and self.trainer.is_global_zero:
-            print(f"The run is in {folder}. Next: zoo test --ckpt_path {files[0]}")
+            tests = getattr(self.datamodule, "test", True)
+            command = "zoo test --ckpt_path {}" if tests else "zoo export {} --format safetensors"
+            print(f"The run is in {folder}. Next: {command.format(files[0])}")
 
     def after_validate(self) -> None:
         """Print the metrics with their whole names, and where they are."""
@@ -257,7 +260,8 @@ class ZooCLI(LightningCLI):
         file, checkpoint = Path(self.record.log_dir) / "metrics.csv", self.config[self.subcommand].get("ckpt_path")
         following = {"validate": "zoo test --ckpt_path {}", "test": "zoo export {} --format safetensors"}
         command = following[self.command].format(checkpoint)
-        print(f"These are in {file}.{f' Next: {command}' if checkpoint else ''}")
+        exported = self.command == "test" and is_safetensors(checkpoint or "")
+        print(f"These are in {file}.{f' Next: {command}' if checkpoint and not exported else ''}")
 
     after_test = after_validate
 

@@ -4,17 +4,20 @@ import argparse
 from typing import Any
 
 
-def add_model_arguments(parser: argparse.ArgumentParser, default: str | None = None) -> None:
+def add_model_arguments(
+    parser: argparse.ArgumentParser, default: str | None = None, others: str = "which comes"
+) -> None:
     """Add `--model`, `--checkpoint` and `--device` to a parser.
 
     Args:
         default: catalogue name of the default model; None if the user must choose one.
+        others: what help says of the default before "with the package".
     """
     parser.add_argument(
         "--model",
         metavar="CKPT_OR_NAME",
         help="a checkpoint, such as runs/.../last.ckpt, or a name from `zoo pull --list`"
-        + (f" (default: {default}, which comes with the package)" if default else ""),
+        + (f" (default: {default}, {others} with the package)" if default else ""),
     )
     parser.add_argument(
         "--checkpoint",

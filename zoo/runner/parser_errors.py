@@ -24,6 +24,7 @@ TOP_KEYS = ["trainer", "model", "data", "name", "runs", "seed_everything", "ckpt
 TOP_KEYS += ["verbose", "return_predictions", "config"]
 GENERAL_OPTIONS = ("--config", "--name", "--runs", "--seed_everything", "--model", "--data", "--ckpt_path", "--plugin")
 TYPE_NAMES = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text", "NoneType": "null"}
+TYPE_NAMES["dict"] = "values by name, such as {NAME: VALUE}"
 TYPE_PATTERN = r"Expected an? (<class '[\w.]+'>|[\w.]+\[.*?\])"
 
 

@@ -62,6 +62,11 @@ def update_optimizer(checkpoint: dict[str, Any], entry: Mapping[str, Any], modul
     if not changed:
         return
     rank_zero_info(f"Resuming with other settings than before: {', '.join(f'model.{name}' for name in changed)}.")
+    if "learning_rates" in changed and module.schedule == "cosine":
+        rank_zero_info(
+            "The schedule is cosine: the learning rates continue on the curve, below those given. "
+            "--model.schedule=constant takes them as they are."
+        )
     if "frozen" in changed or not shares_state(before.get("optimizer"), now.get("optimizer")):
         rank_zero_info("The state of the optimizer, such as its averages of gradients, starts fresh.")
         checkpoint["optimizer_states"], checkpoint["lr_schedulers"] = [], []

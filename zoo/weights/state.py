@@ -80,5 +80,5 @@ def mismatch_error(path: str, problems: list[str]) -> ZooError:
     more = f" and {len(problems) - 4} more" if len(problems) > 4 else ""
     return ZooError(
         f"{path} does not fit this model: {'; '.join(problems[:4])}{more}. Choose the model and the parts that it "
-        "was made with."
+        f"was made with, which zoo show {path} lists."
     )
