@@ -185,7 +185,7 @@ def test_photographs_beside_cutouts_are_their_backgrounds(tmp_path: Path, capsys
     Image.new("RGB", (8, 8)).save(tmp_path / "mine/photos/b.jpg")
     assert zoo_data("check", tmp_path / "mine") == 0
     out = capsys.readouterr().out
-    assert "Next: save these lines as data.yaml, then zoo fit --config matting/synthetic_joint --model.checkpoint=" in out
+    assert "Next: save these lines as data.yaml, then zoo fit --config matting/synthetic_joint --model." in out
     dataset = build(config(out)["train"]["cutouts"]["dataset"])
     assert (type(dataset).__name__, len(dataset), dataset.background_count) == ("CutoutFolder", 1, 1)
 

@@ -277,6 +277,14 @@ def test_an_empty_matte_is_never_silent(guided: str, scene: None, monkeypatch: p
         matte_files(alone, "me.png", None, MatteFiles("out", ["alpha"]), guide="mask.png")
 
 
+def test_a_guide_that_is_not_followed_is_reported(guided: str, scene: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    alone, mask = load_matting(guided), read_image("mask.png", "L") > 127
+    kept = torch.from_numpy(mask & (np.arange(mask.shape[1]) % 3 == 0)).float()[None, None]
+    monkeypatch.setattr(Matting, "__call__", lambda *_: MattingOutput(*[kept] * 6))
+    with pytest.warns(MattingWarning, match=r"the matte of me\.png keeps 3\d% of what the guide marks"):
+        matte_files(alone, "me.png", None, MatteFiles("out", ["alpha"]), guide="mask.png")
+
+
 def test_a_video_takes_a_video_of_masks_or_one_mask(guided: str, scene: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PL_GLOBAL_SEED", "0")
     av = pytest.importorskip("av")

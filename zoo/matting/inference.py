@@ -42,6 +42,8 @@ SEARCHED_SECONDS = 5
 """How long the place of the background is searched at the beginning of a video."""
 GUIDED = 0.3
 """Value of a guide from which there may be foreground."""
+GUIDED_SURELY = 0.9
+"""Value of a guide from which its author means foreground."""
 CELLS, REACH = 64, 4
 """Cells along an image's longer side, and how many of them foreground may be away from the guide's."""
 MARKED = 0.25
@@ -259,6 +261,8 @@ def matte_files(
         output = model(*item[1])
         if output.alpha.max() < MARKED:
             warn_of_empty(item[0].name, background is not None)
+        elif item[1][2] is not None:
+            check_followed(item[0].name, output.alpha, item[1][2])
         return output
 
     folder = results.folder if source.is_dir() else None
@@ -307,6 +311,18 @@ def warn_of_empty(name: str, with_background: bool) -> None:
         MattingWarning,
         stacklevel=3,
     )
+
+
+def check_followed(name: str, alpha: Tensor, guide: Tensor) -> None:
+    """Warn where most of what a user's guide (B, 1, H, W) marks has come out as background."""
+    kept = float(alpha[guide > GUIDED_SURELY].mean())
+    if kept < 0.5:
+        warnings.warn(
+            f"the matte of {name} keeps {kept:.0%} of what the guide marks: the model takes the rest for background; "
+            "try a guide with a tighter outline, or weights that also take BACKGROUND, an image of the empty place.",
+            MattingWarning,
+            stacklevel=3,
+        )
 
 
 def _matte_video(
