@@ -105,7 +105,7 @@ def test_a_file_of_weights_is_not_for_the_default_model(pair, tmp_path, loaded):
         ),
         (
             ["{me}", "{empty}", "-o", "new.jpg"],
-            r"ends in \.jpg, not written; expected \.png of an image, \.mov \.mp4 of",
+            r"not written; expected \.png of an image, \.mov \.mp4 of",
         ),
     ],
 )
