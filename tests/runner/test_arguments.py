@@ -54,6 +54,12 @@ def test_training_settings_are_taken_from_a_checkpoint_to_resume_only(fitted: Pa
         assert "precision" in settings(ready)[0]["trainer"]
 
 
+def test_a_run_with_published_weights_has_their_name() -> None:
+    for weights in ("bgmv2_mobilenetv2-synthetic", "dad3dnet_facemesh-synthetic"):
+        with expanded("test", ["--ckpt_path", weights]) as ready:
+            assert settings(ready)[0]["name"] == weights
+
+
 def test_temporary_files_are_gone_afterwards(fitted: Path, tiny) -> None:
     with expanded("fit", ["--model=bgmv2_resnet50"]) as ready:
         path = Path(ready[1])

@@ -22,6 +22,7 @@ from zoo.runner.overrides import Source, as_source, as_words, class_at, replace_
 from zoo.runner.parser_errors import CommandLineError
 from zoo.runner.values import imported, read_value
 from zoo.training.models import named_spec
+from zoo.weights.published import is_safetensors
 from zoo.weights.reading import configuration, readable
 
 
@@ -69,6 +70,8 @@ def sources_of(command: str, option: str, value: str | None) -> Iterator[Source]
         path = Path(weights_file(value))
         path = readable(path) if command == "fit" else path
         settings = configuration(str(path), command)
+        if is_safetensors(path):  # not the name of the run that they were trained in
+            settings["name"] = entry.name if entry is not None else path.stem
         if command == "fit":
             run = run_settings(path)
             settings = run | settings | {"trainer": run.get("trainer", {}) | settings["trainer"]}
