@@ -12,6 +12,7 @@ import pytest
 import yaml
 from PIL import Image
 
+from zoo.cli import main
 from zoo.commands import data
 from zoo.core.spec import build
 from zoo.media.images import write_image
@@ -188,6 +189,30 @@ def test_photographs_beside_cutouts_are_their_backgrounds(tmp_path: Path, capsys
     assert "Next: save these lines as data.yaml, then zoo fit --config matting/synthetic_joint --model." in out
     dataset = build(config(out)["train"]["cutouts"]["dataset"])
     assert (type(dataset).__name__, len(dataset), dataset.background_count) == ("CutoutFolder", 1, 1)
+
+
+def test_photographs_and_their_alphas_are_a_test_set(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    draw = np.random.default_rng(0)
+    for kind in ("original", "mask", "bgr"):
+        write_image(tmp_path / "real" / kind / "a.png", draw.integers(0, 255, (48, 64, 3), np.uint8))
+    write_image(tmp_path / "real/mask/a.png", draw.integers(0, 255, (48, 64), np.uint8))
+    assert zoo_data("check", "real") == 0
+    out = capsys.readouterr().out
+    assert "real: 1 photograph in order (original/ and mask/)" in out
+    assert "zoo test --ckpt_path bgmv2_mobilenetv2-synthetic --config data.yaml" in out
+    Path("data.yaml").write_text(yaml.safe_dump({"data": config(out)}))
+    for weights in ("bgmv2_mobilenetv2-synthetic", "bgmv2_guided_mobilenetv2-synthetic"):
+        assert main(["test", "--ckpt_path", weights, "--config", "data.yaml"]) == 0
+        out = capsys.readouterr().out
+        assert "test/real/mad" in out
+        assert "foreground_mse" not in out
+        assert "nan" not in out
+    Path("data.yaml").write_text(Path("data.yaml").read_text().replace("backgrounds:", "#"))
+    assert main(["test", "--ckpt_path", "bgmv2_mobilenetv2-synthetic", "--config", "data.yaml"]) == 1
+    assert "data.test.real has photographs without captured backgrounds" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("kind", ["cutouts", "pairs"])

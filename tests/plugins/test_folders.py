@@ -1,4 +1,4 @@
-"""MatteFolder and CutoutFolder on real, tiny files."""
+"""MatteFolder, CutoutFolder and PhotographFolder on real, tiny files."""
 
 import pickle
 from pathlib import Path
@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from zoo_plugins.datasets.folders import CutoutFolder, MatteFolder
+from zoo_plugins.datasets.folders import CutoutFolder, MatteFolder, PhotographFolder
 
 from zoo.core.spec import build
-from zoo.matting.data import TrainingSamples
+from zoo.matting.data import EvaluationSamples, EvaluationSet, TrainingSamples, TrainingStage
 from zoo.media.images import MediaError, write_image
 from zoo.training.sampling import SampleKey
 
@@ -191,3 +191,34 @@ def test_fingerprints_tell_what_was_read(root: Path, backgrounds: Path, cutouts:
         after = [dataset.fingerprint(index) for index in range(2)]
         assert after[0] == before[0]
         assert after[1] != before[1]
+
+
+@pytest.fixture
+def photographs(tmp_path: Path) -> Path:
+    for number, name in enumerate(("a", "b")):
+        for kind, channels in (("image", 3), ("alpha", 1), ("empty", 3)):
+            write_image(tmp_path / f"real/{kind}/{name}.png", picture(number + 10 * channels + len(kind), channels))
+    return tmp_path / "real"
+
+
+def test_photographs_are_measured_as_they_are(photographs: Path) -> None:
+    sample = EvaluationSamples(EvaluationSet(PhotographFolder(str(photographs), backgrounds="empty")))[1]
+    for image, kind in ((sample.source, "image"), (sample.background, "empty")):
+        pixels = torch.from_numpy(np.array(Image.open(photographs / kind / "b.png"))).permute(2, 0, 1)
+        assert torch.equal(image, pixels / 255)
+    assert sample.foreground.isnan().all()
+    alone = EvaluationSamples(EvaluationSet(PhotographFolder(str(photographs))))[0]
+    assert not alone.background.any()
+
+
+def test_photographs_are_no_training_data_and_have_one_background(photographs: Path) -> None:
+    dataset = PhotographFolder(str(photographs), backgrounds="empty")
+    with pytest.raises(ValueError, match="holds finished photographs, which cannot be put on other backgrounds"):
+        TrainingStage(dataset, canvas=8)
+    with pytest.raises(ValueError, match="backgrounds_each=2: expected 1 with PhotographFolder"):
+        EvaluationSet(dataset, backgrounds_each=2)
+    (photographs / "empty/b.png").unlink()
+    with pytest.raises(MediaError, match="b"):
+        PhotographFolder(str(photographs), backgrounds="empty")
+    with pytest.raises(MediaError, match="expected the photographs in it: check the path, or name the subfolder with"):
+        PhotographFolder(str(photographs), photographs="pictures")

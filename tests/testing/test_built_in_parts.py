@@ -15,7 +15,7 @@ from zoo_plugins.augmentations.guides import AlphaGuide, GuideBlur, GuideGrowth,
 from zoo_plugins.augmentations.heads import HeadAffine, HeadColour, HeadFlip, HeadOcclusion
 from zoo_plugins.backbones import TimmBackbone
 from zoo_plugins.contexts import ASPP, NoContext
-from zoo_plugins.datasets.folders import CutoutFolder, MatteFolder
+from zoo_plugins.datasets.folders import CutoutFolder, MatteFolder, PhotographFolder
 from zoo_plugins.datasets.synthetic import SyntheticMattes
 from zoo_plugins.datasets.synthetic_heads import SyntheticHeads
 from zoo_plugins.detectors import BlazeFace, FrontalCascade
@@ -276,6 +276,8 @@ class TestMattingDatasets(Each, MattingDatasetContract):
     parts = {
         "MatteFolder": lambda folder: MatteFolder(str(folder), str(folder / "bgr")),
         "CutoutFolder": lambda folder: CutoutFolder(str(folder / "cut"), str(folder / "bgr")),
+        "PhotographFolder": lambda folder: PhotographFolder(str(folder), "fgr", "pha"),
+        "PhotographFolder with backgrounds": lambda folder: PhotographFolder(str(folder), "fgr", "pha", "bgr"),
         "SyntheticMattes": lambda folder: SyntheticMattes(
             count=3, backgrounds=2, size=32, detail=0.1, cache=str(folder / "cache")
         ),

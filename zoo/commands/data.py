@@ -241,7 +241,13 @@ def _print_report(report: "Report") -> None:
     from zoo.matting.folders import counted, dimensions, listed
 
     reader = report.layout.reader if report.layout else None
-    item = {None: "background", "CutoutFolder": "RGBA cut-out", "VideoMattes": "clip", "MatteFolder": "matte"}[reader]
+    item = {
+        None: "background",
+        "CutoutFolder": "RGBA cut-out",
+        "VideoMattes": "clip",
+        "MatteFolder": "matte",
+        "PhotographFolder": "photograph",
+    }[reader]
     frames = f" with {counted(report.frames, 'frame')}" if reader == "VideoMattes" else ""
     layout = report.layout
     folders = f" ({layout.foregrounds}/ and {layout.alphas}/)" if layout and layout.foregrounds else ""
@@ -271,17 +277,27 @@ def _print_config(layouts: "list[Layout]") -> None:
     """Print the data section of a config."""
     if not layouts:
         return
+    if all(layout.reader == "PhotographFolder" for layout in layouts):
+        backgrounds = all(layout.backgrounds for layout in layouts)
+        weights = defaults.MATTING if backgrounds else defaults.MATTING_WITHOUT_BACKGROUND
+        _print_yaml(_config(layouts))
+        print(f"Next: save these lines as data.yaml, then zoo test --ckpt_path {weights} --config data.yaml")
+        return
     _print_data(_config(layouts), f"--config matting/synthetic_joint --model.checkpoint={defaults.MATTING}")
-    if any(layout.backgrounds is None for layout in layouts):
+    if any(layout.backgrounds is None and layout.reader != "PhotographFolder" for layout in layouts):
         print("PATH/TO/BACKGROUNDS is a folder of pictures of places, without the people or things to cut out.")
 
 
 def _print_data(config: dict[str, Any], base: str = "--config heads/dad3dnet") -> None:
+    _print_yaml(config)
+    print(f"Next: save these lines as data.yaml, then zoo fit {base} --config data.yaml")
+
+
+def _print_yaml(config: dict[str, Any]) -> None:
     import yaml
 
     print("In a config:\n")
     print(yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
-    print(f"Next: save these lines as data.yaml, then zoo fit {base} --config data.yaml")
 
 
 def _heads_config(root: Path, splits: list[str]) -> dict[str, Any]:
@@ -302,10 +318,11 @@ def _config(layouts: "list[Layout]") -> dict[str, Any]:
     for layout in layouts:
         split = layout.root.resolve().name.lower()
         entry = {"dataset": layout.spec}
+        finished = layout.reader == "PhotographFolder"
         if split in VALIDATION and not parts["validation"]:
             parts["validation"] = entry
         else:
-            chosen = parts["test" if split in (*VALIDATION, "test") else "train"]
+            chosen = parts["test" if finished or split in (*VALIDATION, "test") else "train"]
             chosen[_unused_name(layout, chosen)] = entry
     return {"data": {name: part for name, part in parts.items() if part}}
 

@@ -58,6 +58,11 @@ class TrainingStage:
     def __post_init__(self) -> None:
         if self.keep < 0:
             raise ValueError(f"a training stage has keep={self.keep}: expected 0 or a number of cut-outs.")
+        if getattr(self.dataset, "finished", False):
+            raise ValueError(
+                f"{type(self.dataset).__name__} holds finished photographs, which cannot be put on other backgrounds: "
+                "use it in validation or test, and train with cut-outs."
+            )
         if self.canvas % PATCH and self.crop is None:
             # The network would pad to whole patches, and the coarse losses would compare with an unpadded target.
             raise ValueError(f"a training stage has canvas={self.canvas}: expected a multiple of {PATCH}, or a crop.")
@@ -88,6 +93,13 @@ class EvaluationSet:
     disturbance: Perturbation = field(default_factory=Perturbation)
     batch_size: int = 1
     hint: dict[str, Augmentation] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if getattr(self.dataset, "finished", False) and self.backgrounds_each != 1:
+            raise ValueError(
+                f"backgrounds_each={self.backgrounds_each}: expected 1 with {type(self.dataset).__name__}, whose "
+                "photographs have one background each."
+            )
 
 
 class MattingData(DataModule):
@@ -245,7 +257,8 @@ class TrainingSamples(Dataset):
 
 
 class EvaluationSamples(Dataset):
-    """Cut-outs on fixed backgrounds, captured with a fixed perturbation; the run's seed plays no part.
+    """Cut-outs on fixed backgrounds, captured with a fixed perturbation, or finished photographs as they are; the run's
+    seed plays no part.
 
     Example:
         >>> from zoo.core.registry import find_class
@@ -263,21 +276,23 @@ class EvaluationSamples(Dataset):
     def __getitem__(self, index: int) -> MattingBatch:
         dataset, canvas = self.settings.dataset, self.settings.canvas
         matte = dataset.matte(index // self.settings.backgrounds_each)
-        background = dataset.background(index % dataset.background_count)
         foreground, alpha = matte.foreground, matte.alpha
+        if dataset.finished and not dataset.background_count:
+            background = torch.zeros_like(foreground)
+        else:
+            background = dataset.background(index % dataset.background_count)
         if canvas is None:
             background = cover(background, alpha.shape[-2], alpha.shape[-1])
         else:
             background = fit_canvas(background, canvas, "cover")
             foreground, alpha = fit_canvas(foreground, canvas, "inside"), fit_canvas(alpha, canvas, "inside")
         foreground, alpha, background = to_float(foreground), to_float(alpha), to_float(background)
-        batch = MattingBatch(
-            source=composite(foreground, alpha, background),
-            background=perturb(background, self.settings.disturbance, derive_seed("disturbance", index)),
-            alpha=alpha,
-            foreground=foreground,
-            name=[matte.name],
-        )
+        if dataset.finished:
+            source, foreground = foreground, torch.full_like(foreground, torch.nan)
+        else:
+            source = composite(foreground, alpha, background)
+            background = perturb(background, self.settings.disturbance, derive_seed("disturbance", index))
+        batch = MattingBatch(source, background, alpha, foreground, name=[matte.name])
         return batch._replace(hint=self._hint(batch, index)) if self.settings.hint else batch
 
     def _hint(self, sample: MattingBatch, index: int) -> Tensor:

@@ -22,14 +22,15 @@ from zoo.media.frame_index import FrameReader, find_videos
 from zoo.media.images import EXTENSIONS, MediaError, Mode, read_image
 
 FOREGROUNDS = ("fgr", "fg", "foreground", "foregrounds")
-"""Names of folders of foregrounds, the usual name first; upper and lower case alike. So for the next three."""
-ALPHAS = ("pha", "alpha", "alphas", "matte", "mattes")
+"""Names of folders of foregrounds, the usual name first; upper and lower case alike. So for the next four."""
+ALPHAS = ("pha", "alpha", "alphas", "matte", "mattes", "mask", "masks")
+PHOTOGRAPHS = ("image", "images", "photographs", "photos", "original", "original_image")
 BACKGROUNDS = ("bgr", "bg", "background", "backgrounds")
 SPLITS = ("train", "training", "validation", "valid", "val", "test")
 
 COMPRESSED_GREY = 8  # largest mean difference of the channels of a compressed grey video, of 255
 
-Reader = Literal["MatteFolder", "VideoMattes", "CutoutFolder"]
+Reader = Literal["MatteFolder", "VideoMattes", "CutoutFolder", "PhotographFolder"]
 
 
 class Layout(NamedTuple):
@@ -45,6 +46,12 @@ class Layout(NamedTuple):
     @property
     def spec(self) -> dict[str, Any]:
         """Spec of the dataset, without the arguments that have their default value."""
+        if self.reader == "PhotographFolder":
+            folders = {"photographs": self.foregrounds, "alphas": self.alphas}
+            defaults = {"photographs": PHOTOGRAPHS[0], "alphas": ALPHAS[1]}
+            named = {key: folder for key, folder in folders.items() if folder != defaults[key]}
+            behind = {"backgrounds": str(self.backgrounds.resolve())} if self.backgrounds else {}
+            return {"class_path": self.reader, "init_args": {"root": str(self.root)} | named | behind}
         arguments: dict[str, Any] = {
             "root": str(self.root),
             "backgrounds": str(self.backgrounds or "PATH/TO/BACKGROUNDS"),
@@ -160,6 +167,8 @@ def list_files(root: Path, layout: Layout | None) -> Report:
                 f"{right / name} has no foreground; expected {left / name} {ending}"
                 for name in pairing.without_foreground
             ]
+            if layout.reader == "PhotographFolder":
+                inspect_pair = _inspect_photograph
             report.tasks = [partial(inspect_pair, pair) for pair in pairing.pairs]
     except MediaError as error:
         report.problems.append(str(error))
@@ -201,6 +210,9 @@ def _search_pairs(folder: Path, findings: Findings) -> None:
     if left and right:
         clips = split_files(left, videos.EXTENSIONS)[0] and not split_files(left, EXTENSIONS)[0]
         findings.layouts.append(Layout("VideoMattes" if clips else "MatteFolder", folder, left.name, right.name))
+    elif right and (whole := _first_named(children, PHOTOGRAPHS)):
+        findings.layouts.append(Layout("PhotographFolder", folder, whole.name, right.name))
+        left = whole
     elif present := left or right:
         missing = "alphas (pha)" if left else "foregrounds (fgr)"
         findings.problems.append(
@@ -281,6 +293,10 @@ def _inspect_images(name: str, files: Sequence[tuple[Path, Mode]], pair: Pair | 
 
 def _inspect_pair(pair: Pair) -> Inspection:
     return _inspect_images(pair.name, [(pair.foreground, "RGB"), (pair.alpha, "L")], pair)
+
+
+def _inspect_photograph(pair: Pair) -> Inspection:
+    return _inspect_pair(pair)._replace(premultiplied=None)
 
 
 def _inspect_clip(pair: Pair) -> Inspection:

@@ -70,13 +70,16 @@ def pair_by_name(
     return Pairing(pairs, sorted(left.keys() - right.keys()), sorted(right.keys() - left.keys()), sorted(repeated))
 
 
-def find_pairs(root: Path, foregrounds: str, alphas: str, find: Callable[[Path], list[Path]]) -> list[Pair]:
+def find_pairs(
+    root: Path, foregrounds: str, alphas: str, find: Callable[[Path], list[Path]], argument: str = "foregrounds"
+) -> list[Pair]:
     """Return the pairs of a dataset, sorted by name.
 
     Args:
         root: the dataset's folder.
         foregrounds, alphas: the two subfolders' names (absolute paths work too).
         find: lists the files of a folder and raises MediaError where there are none: `find_images`, `find_videos`.
+        argument: the dataset's own name for `foregrounds`.
 
     Raises:
         MediaError: a folder is missing or empty, or the names do not match; up to three of them are listed.
@@ -95,11 +98,11 @@ def find_pairs(root: Path, foregrounds: str, alphas: str, find: Callable[[Path],
         raise MediaError(
             f"{root} is not a folder; expected one with {foregrounds}/ and {alphas}/ in it: check the path."
         )
-    for folder, argument in ((left, "foregrounds"), (right, "alphas")):
+    for folder, name in ((left, argument), (right, "alphas")):
         if not folder.is_dir():
             raise MediaError(
-                f"{folder} is not a folder; expected the {argument} in it: "
-                f"check the path, or name the subfolder with the argument {argument}."
+                f"{folder} is not a folder; expected the {name} in it: "
+                f"check the path, or name the subfolder with the argument {name}."
             )
     pairing = pair_by_name(left, right, find(left), find(right))
     problem = mismatch(pairing, left, right)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torchmetrics import MetricCollection
 from torchvision.transforms.functional import center_crop
 
+from zoo.core.errors import ZooError
 from zoo.core.parts import Backbone, LossTerm
 from zoo.core.spec import build
 from zoo.matting.base_scale import fitting_scale, trained_side
@@ -201,10 +202,10 @@ class BackgroundMatting(TrainingModule):
     def validation_step(self, batch: MattingBatch, batch_idx: int) -> None:
         output = self.compute(batch)
         update(self.validation_metrics, batch, output)
-        if self.losses:
+        if self.losses and known_foreground(batch) is not None:
             total, _ = self.loss(output, batch)
             self.log("validation/loss", total, batch_size=len(batch.alpha), sync_dist=True)
-        self.log_dict(self.validation_metrics)
+        self.log_dict(measured_of(self.validation_metrics, batch))
         self._add_to_sheet(batch, output)
 
     def on_validation_epoch_end(self) -> None:
@@ -213,7 +214,27 @@ class BackgroundMatting(TrainingModule):
             log_sheet(self._sheet, directory, self.trainer.loggers, f"epoch_{self.current_epoch:04d}", self.global_step)
         self._sheet.clear()
 
+    def on_validation_start(self) -> None:
+        if (validation := getattr(getattr(self.trainer, "datamodule", None), "validation", None)) is not None:
+            self._check_backgrounds({"data.validation": validation})
+
+    def _check_backgrounds(self, sets: Mapping[str, Any]) -> None:
+        """Raise ZooError for a set of photographs without their backgrounds, where the network needs them."""
+        for name, settings in sets.items():
+            dataset: Any = getattr(settings, "dataset", None)
+            if (
+                self.network.captured_background
+                and getattr(dataset, "finished", False)
+                and not dataset.background_count
+            ):
+                raise ZooError(
+                    f"{name} has photographs without captured backgrounds, which this network needs: give "
+                    f"--{name}.dataset.backgrounds=FOLDER, or weights without (captured_background: false)."
+                )
+
     def on_test_start(self) -> None:
+        sets = getattr(getattr(self.trainer, "datamodule", None), "test", {})
+        self._check_backgrounds({f"data.test.{name}": settings for name, settings in sets.items()})
         names = list(getattr(getattr(self.trainer, "datamodule", None), "test", {})) or ["data"]
         template = matting_metrics(self.metrics, similarity=self.similarity)
         self.test_metrics = nn.ModuleDict({name: template.clone(prefix=f"test/{name}/") for name in names}).to(
@@ -225,7 +246,7 @@ class BackgroundMatting(TrainingModule):
         assert isinstance(metrics, MetricCollection)
         output = self.compute(batch)
         measured = measure_samples(metrics, batch, output)
-        self.log_dict(metrics, add_dataloader_idx=False)
+        self.log_dict(measured_of(metrics, batch), add_dataloader_idx=False)
         return {"samples": measured, "output": output}
 
     def test_tiles(
@@ -280,7 +301,8 @@ def measure_samples(metrics: MetricCollection, batch: MattingBatch, output: Matt
     measured = []
     for index in range(len(batch.alpha)):
         one, result = one_sample(batch, index), one_sample(output, index)
-        values = metrics(result.alpha, one.alpha, result.foreground, one.foreground, one.trimap)
+        known = known_foreground(one)
+        values = metrics(result.alpha, one.alpha, None if known is None else result.foreground, known, one.trimap)
         measured.append({name.rpartition("/")[2]: value.item() for name, value in values.items()})
     return measured
 
@@ -288,4 +310,16 @@ def measure_samples(metrics: MetricCollection, batch: MattingBatch, output: Matt
 @torch.no_grad()
 def update(metrics: MetricCollection, batch: MattingBatch, output: MattingOutput) -> None:
     """Add a batch to the metrics."""
-    metrics.update(output.alpha, batch.alpha, output.foreground, batch.foreground, batch.trimap)
+    known = known_foreground(batch)
+    metrics.update(output.alpha, batch.alpha, None if known is None else output.foreground, known, batch.trimap)
+
+
+def measured_of(metrics: MetricCollection, batch: MattingBatch) -> dict[str, Any]:
+    """Return the metrics that a set like this batch is measured by: without a true foreground none is of it."""
+    known = known_foreground(batch) is not None
+    return {name: metric for name, metric in metrics.items() if known or not name.endswith("/foreground_mse")}
+
+
+def known_foreground(batch: MattingBatch) -> Tensor | None:
+    """Return the true foreground of a batch, None where it is not known."""
+    return None if batch.foreground.isnan().any() else batch.foreground

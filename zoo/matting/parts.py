@@ -78,7 +78,8 @@ class MattingBatch(NamedTuple):
     alpha: Tensor
     """(B, 1, H, W)."""
     foreground: Tensor
-    """(B, 3, H, W) straight, not premultiplied; only meaningful where alpha > 0."""
+    """(B, 3, H, W) straight, not premultiplied; only meaningful where alpha > 0. NaN where it is not known, in
+    validation and test."""
     trimap: Tensor | None = None
     """(B, 1, H, W): 0 background, 0.5 unknown, 1 foreground."""
     name: list[str] | None = None
@@ -120,6 +121,9 @@ class MattingDataset(SampleSource):
         'grey'
     """
 
+    finished: bool = False
+    """Whether the mattes' foregrounds are finished photographs, which are measured as they are: their own foreground is
+    not known, background number i is what was captured for matte number i, and there may be none."""
     background_side: int | None = None
     """Pixels that the shorter side of a background needs, where that is known, as in training: a dataset may return
     smaller backgrounds then, if it reads them faster."""

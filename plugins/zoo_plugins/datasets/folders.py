@@ -1,4 +1,4 @@
-"""Datasets in folders of images: foregrounds with alphas, or RGBA cut-outs, and a folder of backgrounds.
+"""Datasets in folders of images: foregrounds with alphas, RGBA cut-outs, or finished photographs with alphas.
 
 The constructors list the files and compare their names; a file is opened when its matte is asked for.
 """
@@ -117,3 +117,56 @@ class CutoutFolder(BackgroundFolder):
 
     def fingerprint(self, index: int) -> str:
         return fingerprint(self._files[index]) + "\npremultiplied" * self._premultiplied
+
+
+class PhotographFolder(MattingDataset):
+    """Finished photographs with their true alphas, for validation and test: the layout of AIM-500 or P3M-500.
+
+    Nothing is composited: the photograph is what the network sees. Its own foreground is not known, so the foreground
+    is not measured.
+
+    Args:
+        root: the folder that holds the others.
+        photographs: the photographs' folder in `root` (an absolute path works too).
+        alphas: the alphas' folder in `root`, with the same names.
+        backgrounds: the captured backgrounds' folder in `root`, with the same names; null for networks that need none.
+
+    Raises:
+        MediaError: a folder is missing or empty, or the names do not match.
+
+    Example:
+        >>> import numpy as np, tempfile
+        >>> from zoo.media.images import write_image
+        >>> root = Path(tempfile.mkdtemp())
+        >>> for kind in ("image", "alpha"):
+        ...     _ = write_image(root / kind / "a.png", np.zeros((2, 3), np.uint8))
+        >>> PhotographFolder(str(root)).background_count
+        0
+    """
+
+    finished = True
+
+    def __init__(
+        self, root: str, photographs: str = "image", alphas: str = "alpha", backgrounds: str | None = None
+    ) -> None:
+        self._pairs = find_pairs(Path(root), photographs, alphas, find_images, "photographs")
+        self._behind = None
+        if backgrounds is not None:
+            self._behind = find_pairs(Path(root), backgrounds, alphas, find_images, "backgrounds")
+
+    def __len__(self) -> int:
+        return len(self._pairs)
+
+    def matte(self, index: int) -> Matte:
+        pair = self._pairs[index]
+        photograph, alpha = read_pair(pair, False)
+        return Matte(to_tensor(photograph, scale=False), to_tensor(alpha, scale=False), pair.name)
+
+    @property
+    def background_count(self) -> int:
+        return len(self._behind or ())
+
+    def background(self, index: int) -> Tensor:
+        if self._behind is None:
+            raise MediaError("these photographs have no backgrounds; expected the argument backgrounds.")
+        return to_tensor(read_image(self._behind[index].foreground, "RGB"), scale=False)
