@@ -212,6 +212,8 @@ for words in (
     ["show", "ConvFilter"],
     ["fit", "--config", "denoise.yaml", "--model.filter.width=16"],
     ["validate", "--ckpt_path", "runs/denoise/version_0/checkpoints/last.ckpt"],
+    ["test", "--ckpt_path", "runs/denoise/version_0/checkpoints/last.ckpt"],
+    ["study", "plan", "width.yaml"],
 ):
     assert zoo.cli.main(words) == 0, words
 """
@@ -221,7 +223,7 @@ for words in (
 @pytest.mark.slow
 def test_the_task_of_the_contributing_guide_works(tmp_path: Path) -> None:
     for block in BLOCKS:
-        name = re.match(r"# (zoo_denoise/\w+\.py|pyproject\.toml|denoise\.yaml)\n", block.text)
+        name = re.match(r"# (zoo_denoise/\w+\.py|pyproject\.toml|denoise\.yaml|width\.yaml)\n", block.text)
         if name:
             file = tmp_path / name[1]
             file.parent.mkdir(exist_ok=True)
@@ -246,6 +248,8 @@ def test_the_task_of_the_contributing_guide_works(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "ConvFilter             zoo-denoise 0.1.0" in done.stdout
     assert "validation/mse" in done.stdout
+    assert "test/images/mse" in done.stdout
+    assert "9 runs" in done.stdout + done.stderr
 
 
 def anchors(page: Path) -> set[str]:

@@ -122,7 +122,7 @@ def test_import_writes_a_study_that_can_be_planned(plan: Callable, command: Call
         (
             "class_path: TopK",
             "class_path: TopKay",
-            "the map own.map.yaml: row 'five': model.selector: no patch selector named 'TopKay'",
+            "become with own.map.yaml: row 'five': model.selector: no patch selector named 'TopKay'",
         ),
         ("patches: 5", "patchs: 5", "row 'five': TopK has no argument 'patchs'"),
         ("base: tiny.yaml", "base: tyni.yaml", "tyni.yaml"),

@@ -346,7 +346,7 @@ def test_a_plugin_that_is_gone_is_named_with_who_provided_it(last: Path, tiny, t
     path = changed(last, tmp_path, other_selector)
     with pytest.raises(
         ZooError,
-        match=r"was made with 'Stripes' of stripes-selector 2\.3: no plugin named 'Stripes' is registered here",
+        match=r"was made with 'Stripes' of stripes-selector 2\.3: it is not installed; pip install stripes-selector",
     ):
         zoo.load(path)
     assert "stripes-selector 2.3" in command("test", "--ckpt_path", path, "--plugin", tiny.plugin).complaint

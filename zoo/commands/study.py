@@ -7,6 +7,8 @@ makes a study of published ablation plans. `execute DIR` carries out one run, as
 """
 
 import argparse
+import json
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -125,7 +127,10 @@ def _import(arguments: argparse.Namespace) -> int:
         raise ZooError(f"{arguments.output} exists already: pass --force to replace it, or another name with -o.")
     study_map = read_map(arguments.map)
     imported = import_plans(read_plans(arguments.plans), study_map)
-    with about(f"the map {study_map.path.name}"):
+    if arguments.plugins and "plugins" not in study_map.study:
+        files = [os.path.relpath(file, arguments.output.parent) for file in arguments.plugins]
+        imported.text += f"\nplugins: {json.dumps(files)}\n"
+    with about(f"the study that the plans become with {study_map.path.name}"):
         study = imported.study(arguments.output, arguments.profile)
         study = replace(study, plugins=(*study.plugins, *(Path(file).resolve() for file in arguments.plugins)))
         plan = make_plan(study) if arguments.profile else resolve_plan(study)

@@ -100,7 +100,7 @@ class Slot:
         if len(claims) > 1:
             owners = " and ".join(claim.origin for claim in claims)
             raise PluginError(
-                f"the {self.word} '{name}' is provided by {owners}: uninstall one of them, none is preferred."
+                f"the {self.word} '{name}' is provided by {owners}: uninstall one or drop its file, none is preferred."
             )
         return claims[0]
 

@@ -259,9 +259,10 @@ class ErrorMap(Part, nn.Module):
 
 
 class PatchSelector(Part, nn.Module):
-    """Scores patches; `select` is the rule that turns scores and `patches` into refined patches.
+    """Scores patches. Those with a score above 0 are refined, of each image at most the `patches` highest: `select`.
 
-    `uses_error` is True where the score depends on the error map.
+    `patches` is an attribute of this name; None sets no limit. `uses_error` is True where the score depends on the
+    error map.
 
     Example:
         >>> class Squared(PatchSelector):

@@ -27,6 +27,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.plugins import CheckpointIO
 from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
+from lightning.pytorch.utilities.model_helpers import is_overridden
 
 from zoo.core.errors import ZooError
 from zoo.core.files import write_json, write_text, writing
@@ -245,9 +246,12 @@ class ZooCLI(LightningCLI):
         folder = Path(self.record.log_dir)
         files = [file for name in ("best", "last") if (file := folder / "checkpoints" / f"{name}.ckpt").is_file()]
         if files and self.trainer.is_global_zero:
-            tests = getattr(self.datamodule, "test", True)
-            command = "zoo test --ckpt_path {}" if tests else "zoo export {} --format safetensors"
-            print(f"The run is in {folder}. Next: {command.format(files[0])}")
+            print(f"The run is in {folder}. Next: {self.following('fit').format(files[0])}")
+
+    def following(self, command: str) -> str:
+        """Return the command that follows another one, with {} for the checkpoint."""
+        tests = is_overridden("test_step", self.model) and getattr(self.datamodule, "test", True)
+        return "zoo test --ckpt_path {}" if command != "test" and tests else "zoo export {} --format safetensors"
 
     def after_validate(self) -> None:
         """Print the metrics with their whole names, and where they are."""
@@ -258,8 +262,7 @@ class ZooCLI(LightningCLI):
         for name, value in sorted(values.items()):
             print(f"{name:<{width}}  {value:.6g}")
         file, checkpoint = Path(self.record.log_dir) / "metrics.csv", self.config[self.subcommand].get("ckpt_path")
-        following = {"validate": "zoo test --ckpt_path {}", "test": "zoo export {} --format safetensors"}
-        command = following[self.command].format(checkpoint)
+        command = self.following(self.command).format(checkpoint)
         exported = self.command == "test" and is_safetensors(checkpoint or "")
         print(f"These are in {file}.{f' Next: {command}' if checkpoint and not exported else ''}")
 

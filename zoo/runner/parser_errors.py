@@ -134,7 +134,8 @@ def unknown_class(message: ParserMessage, path: str) -> str:
         # A name of a library's model is an argument of the class that knows the library.
         takers = [each for each, cls in slot.load_all().items() if "name" in type_hints(getattr(cls, "__init__", None))]
         by_name = f" {takers[0]} takes names of models: --{place}.name={name}." if takers else ""
-        return f"{place}: no {word} named '{name}'{nearest(name, known)}{by_name}"
+        own = "" if by_name or place == "model" else " A part in a file of yours needs --plugin FILE."
+        return f"{place}: no {word} named '{name}'{nearest(name, known)}{by_name}{own}"
     return f"{place}: the {word} '{name}' cannot be used here."
 
 

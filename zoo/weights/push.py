@@ -124,6 +124,8 @@ def section(card: Mapping[str, Any], repository: str | None = None, several: boo
         "training data": card.get("training_data", "not stated"),
         "made with": ", ".join(f"{package} {version}" for package, version in card.get("versions", {}).items()),
     }
+    others = sorted({origin for origin in card.get("plugins", {}).values() if not origin.startswith("ablation-zoo ")})
+    facts |= {"needs parts of": ", ".join(others)} if others else {}
     facts |= {key: f"{value:g}" for key, value in card.get("metrics", {}).items()}
     for key, value in facts.items():
         yield f"| {key} | {' '.join(str(value).split()).replace('|', '/')} |"

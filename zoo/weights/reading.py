@@ -18,7 +18,7 @@ from torch import Tensor
 
 from zoo.core.errors import ZooError
 from zoo.core.nested import class_names
-from zoo.core.registry import find_class
+from zoo.core.registry import find_class, slots
 from zoo.core.slot import PluginError
 from zoo.core.spec import Spec, build, current_arguments, is_spec
 from zoo.weights import published
@@ -271,7 +271,11 @@ def check_plugins(entry: Mapping[str, Any], specs: list[Any], path: str) -> None
         try:
             find_class(name)
         except PluginError as error:
-            problems.append(f"'{name}' of {entry['plugins'].get(name, 'unknown origin')}: {error}")
+            origin, reason = str(entry["plugins"].get(name, "unknown origin")), str(error)
+            known = any(name in slot.plugins() for slot in slots().values())
+            if re.fullmatch(r"[\w.-]+ [\w.!+-]+", origin) and not known:
+                reason = f"it is not installed; pip install {origin.split()[0]}, or give --plugin FILE."
+            problems.append(f"'{name}' of {origin}: {reason}")
     if problems:
         raise ZooError(f"{path} was made with {' And with '.join(problems)}")
     for text in texts_for_parts(specs, None):

@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from lightning.pytorch.utilities.model_helpers import is_overridden
+
 from zoo.core.errors import ZooError
 from zoo.core.promises import raising_part
 from zoo.core.registry import get_slot
@@ -281,6 +283,8 @@ def check_metrics(row: Row, names: Iterable[str], module: TrainingModule, data: 
             measured = module.metric_names(data)
         except NotImplementedError as error:
             raise ValueError(str(error)) from error
+        if not is_overridden("test_step", module):
+            raise ValueError(f"{type(module).__name__} cannot be studied: it does not implement test_step.")
     for name in names:
         if row.evaluate_only and name.startswith("validation/"):
             raise ZooError(f"row '{row.name}' needs no training, so it has no {name}: compare test sets.")
