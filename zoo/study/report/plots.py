@@ -182,8 +182,10 @@ def effect_plot(report: Report) -> str | None:
 
 
 def learning_curves(report: Report) -> str | None:
-    """Plot logged metrics by epoch: thin lines for seeds, a thick one for the mean. None without any."""
+    """Plot logged metrics by epoch: thin lines for seeds, a thick one for the mean. None where no run has two."""
     rows = [row for row in report.rows if any(run.curve for run in row.runs.values())]
+    if all(len(run.curve) < 2 for row in rows for run in row.runs.values()):
+        return None
     logged = {name for row in rows for run in row.runs.values() for epoch in run.curve for name in epoch}
     measured = [f"validation/{metric.name.rpartition('/')[2]}" for metric in report.study.metrics]
     names = [name for name in dict.fromkeys(["train/loss", "validation/loss", *measured]) if name in logged]
