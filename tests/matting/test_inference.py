@@ -228,7 +228,7 @@ def test_missing_backgrounds_are_named_before_anything_is_computed(tmp_path):
 def test_another_size_is_named_before_anything_is_computed(tmp_path, pair):
     small = save(tmp_path / "small.png", PLACE[:40, :60])
     for source in (pair[0], pair[0].parent):
-        with pytest.raises(MediaError, match=r"small.png is 60×40 pixels.*is 70×54.*--align") as error:
+        with pytest.raises(MediaError, match=r"small.png is 60×40 pixels.*is 70×54.*could not be aligned") as error:
             matte_files(never, source, small, MatteFiles(tmp_path / "out"))
         assert "\n" not in str(error.value)
     assert not (tmp_path / "out").exists()

@@ -151,6 +151,5 @@ def test_as_a_wheel_it_is_installed_used_and_removed(tiny, environment) -> None:
     pip("uninstall", "-q", "-y", "zoo-example-parts")
     (said,), errors = zoo(test)
     assert said.endswith("ended with 1\n")
-    assert " of zoo-example-parts 0.1.0: no plugin named '" in errors
-    assert "Install the distribution that provides it" in errors
+    assert " of zoo-example-parts 0.1.0: it is not installed; pip install zoo-example-parts" in errors
     assert "Traceback" not in errors

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -499,7 +499,12 @@ def fitting_background(
                 stacklevel=3,
             )
     if source.shape != background.shape:
-        _refuse_sizes(source_path, background_path, source.shape[:2], background.shape[:2])
+        (height, width), (other_height, other_width) = source.shape[:2], background.shape[:2]
+        hint = "--align auto also takes another size where it can" if align is False else "they could not be aligned"
+        raise MediaError(
+            f"{background_path} is {other_width}×{other_height} pixels, {source_path} is {width}×{height}; expected "
+            f"one size: take both with the same camera and settings; {hint}."
+        )
     chroma = [float(np.ptp(to_uint8(image), axis=2).mean()) for image in (source, background)]
     if min(chroma) < 1 and max(chroma) > 8:
         names = [source_path.name, background_path.name]
@@ -574,10 +579,3 @@ def _one(path: Path | None, what: str) -> Path | None:
             f"{what}s goes with a folder of sources)."
         )
     return path
-
-
-def _refuse_sizes(source: Path, background: Path, size: tuple[int, ...], background_size: tuple[int, ...]) -> NoReturn:
-    raise MediaError(
-        f"{background} is {background_size[1]}×{background_size[0]} pixels, {source} is {size[1]}×{size[0]}; expected "
-        "one size, since no alignment was found that fits: take both with the same camera and settings."
-    )
