@@ -283,7 +283,9 @@ def _print_config(layouts: "list[Layout]") -> None:
         _print_yaml(_config(layouts))
         print(f"Next: save these lines as data.yaml, then zoo test --ckpt_path {weights} --config data.yaml")
         return
-    _print_data(_config(layouts), f"--config matting/synthetic_joint --model.checkpoint={defaults.MATTING}")
+    rates, own = "--model.learning_rates.refiner=3e-4", _config(layouts)
+    alone = "" if "validation" in own["data"] else " --data.validation=null"
+    _print_data(own, f"--config matting/synthetic_joint --model.checkpoint={defaults.MATTING} {rates}{alone}")
     if any(layout.backgrounds is None and layout.reader != "PhotographFolder" for layout in layouts):
         print("PATH/TO/BACKGROUNDS is a folder of pictures of places, without the people or things to cut out.")
 

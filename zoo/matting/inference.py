@@ -319,7 +319,7 @@ def check_followed(name: str, alpha: Tensor, guide: Tensor) -> None:
     if kept < 0.5:
         warnings.warn(
             f"the matte of {name} keeps {kept:.0%} of what the guide marks: the model takes the rest for background; "
-            "try a guide with a tighter outline, or weights that also take BACKGROUND, an image of the empty place.",
+            "these weights know people best; give BACKGROUND, an image of the empty place, in place of the guide.",
             MattingWarning,
             stacklevel=3,
         )
