@@ -50,6 +50,7 @@ WRONG = """
 --model.selector.patches=1.5  ->  model.selector.patches got '1.5', expected a whole number.
 --model.foreground=both  ->  model.foreground got 'both', expected residual or direct.
 --model.losses.alpha.at=half  ->  model.losses.alpha.at got 'half', expected full or coarse.
+--model.learning_rates=1e-4  ->  model.learning_rates got '1e-4', expected values by name, such as {NAME: VALUE}.
 --model.learning_rates.refiner=fast  ->  model.learning_rates.refiner got 'fast', expected a number.
 --data.train.squares.canvas=large  ->  data.train.squares.canvas got 'large', expected a whole number.
 --data.validation.canvas=large  ->  data.validation.canvas got 'large', expected a whole number or null.

@@ -23,8 +23,14 @@ EXAMPLE = "a configuration, for example --config matting/quickstart"
 TOP_KEYS = ["trainer", "model", "data", "name", "runs", "seed_everything", "ckpt_path", "weights_only"]
 TOP_KEYS += ["verbose", "return_predictions", "config"]
 GENERAL_OPTIONS = ("--config", "--name", "--runs", "--seed_everything", "--model", "--data", "--ckpt_path", "--plugin")
-TYPE_NAMES = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text", "NoneType": "null"}
-TYPE_NAMES["dict"] = "values by name, such as {NAME: VALUE}"
+TYPE_NAMES = {
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "str": "text",
+    "dict": "values by name, such as {NAME: VALUE}",
+    "NoneType": "null",
+}
 TYPE_PATTERN = r"Expected an? (<class '[\w.]+'>|[\w.]+\[.*?\])"
 
 
