@@ -213,7 +213,8 @@ def _check_heads(root: Path, splits: list[str]) -> tuple[list[str], dict[str, An
         total += sorted(problems)
     settings = _heads_config(root, [{"val": "validation"}.get(split, split) for split in annotated])
     if annotated:
-        _print_data(settings)
+        _print_data(settings, "--config FILE")
+        print("FILE is heads/dad3dnet for meshes of FLAME, heads/quickstart for those of OpenHead.")
     return total, settings
 
 
@@ -290,7 +291,7 @@ def _print_config(layouts: "list[Layout]") -> None:
         print("PATH/TO/BACKGROUNDS is a folder of pictures of places, without the people or things to cut out.")
 
 
-def _print_data(config: dict[str, Any], base: str = "--config heads/dad3dnet") -> None:
+def _print_data(config: dict[str, Any], base: str) -> None:
     _print_yaml(config)
     print(f"Next: save these lines as data.yaml, then zoo fit {base} --config data.yaml")
 

@@ -115,9 +115,7 @@ def add_arguments(parser: Parser) -> None:
         help="compile the base network first, which takes about half a minute and then saves up to a tenth of every "
         "frame's time: for long videos",
     )
-    add_model_arguments(
-        parser, defaults.MATTING, f"without BACKGROUND {defaults.MATTING_WITHOUT_BACKGROUND}; both come"
-    )
+    add_model_arguments(parser, defaults.MATTING, f", without BACKGROUND {defaults.MATTING_WITHOUT_BACKGROUND}")
     add_json(parser, "the files written")
 
 

@@ -314,10 +314,14 @@ def update(metrics: MetricCollection, batch: MattingBatch, output: MattingOutput
     metrics.update(output.alpha, batch.alpha, None if known is None else output.foreground, known, batch.trimap)
 
 
+OF_FOREGROUND = ("/foreground_mse", "/composite_psnr", "/composite_ssim")
+"""Endings of the names of metrics that need a true foreground."""
+
+
 def measured_of(metrics: MetricCollection, batch: MattingBatch) -> dict[str, Any]:
     """Return the metrics that a set like this batch is measured by: without a true foreground none is of it."""
     known = known_foreground(batch) is not None
-    return {name: metric for name, metric in metrics.items() if known or not name.endswith("/foreground_mse")}
+    return {name: metric for name, metric in metrics.items() if known or not name.endswith(OF_FOREGROUND)}
 
 
 def known_foreground(batch: MattingBatch) -> Tensor | None:

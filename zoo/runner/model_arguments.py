@@ -4,20 +4,18 @@ import argparse
 from typing import Any
 
 
-def add_model_arguments(
-    parser: argparse.ArgumentParser, default: str | None = None, others: str = "which comes"
-) -> None:
+def add_model_arguments(parser: argparse.ArgumentParser, default: str | None = None, otherwise: str = "") -> None:
     """Add `--model`, `--checkpoint` and `--device` to a parser.
 
     Args:
         default: catalogue name of the default model; None if the user must choose one.
-        others: what help says of the default before "with the package".
+        otherwise: what help says of another default, such as ", without BACKGROUND NAME".
     """
     parser.add_argument(
         "--model",
         metavar="CKPT_OR_NAME",
         help="a checkpoint, such as runs/.../last.ckpt, or a name from `zoo pull --list`"
-        + (f" (default: {default}, {others} with the package)" if default else ""),
+        + (f" (default: {default}{otherwise}; bundled with the package)" if default else ""),
     )
     parser.add_argument(
         "--checkpoint",
