@@ -3,20 +3,15 @@
 import json
 import re
 from collections.abc import Iterable
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import mkdocs_gen_files
-from PIL import Image
-from skimage.data import astronaut
 
 import zoo
 from zoo.commands.show import describe_slot
 from zoo.core.registry import get_slot
 from zoo.core.registry import slots as all_slots
-from zoo.heads.inference import predict_heads
-from zoo.heads.results import HeadFiles
 from zoo.hub.catalogue import Entry, all_entries
 from zoo.study.plan.cost import measure
 
@@ -27,6 +22,26 @@ RESULTS = ROOT / "configs" / "studies" / "results"
 TIMES = ROOT / "benchmarks" / "matting-intel-xeon-2-threads.json"
 TIMED = {"bgmv2_mobilenetv2": "MobileNetV2", "bgmv2_resnet50": "ResNet-50"}
 """Recorded times, and the names that they have there for models of the registry."""
+
+PORTRAIT = "A portrait, its alpha, the astronaut on another colour, and the mesh of her head"
+PICTURES = {
+    "bgmv2_mobilenetv2-synthetic": (
+        (
+            "Four photographs, each with a painted background, alpha, and the subject on another colour",
+            "real_photographs.jpg",
+        ),
+        ("the three largest errors of 48 synthetic test images", "worst_bgmv2.jpg"),
+    ),
+    "bgmv2_guided_mobilenetv2-synthetic": (
+        (PORTRAIT, "one_photograph.jpg"),
+        ("the three largest errors of 48 synthetic persons", "worst_bgmv2_guided.jpg"),
+    ),
+    "dad3dnet_facemesh-synthetic": (
+        (PORTRAIT, "one_photograph.jpg"),
+        ("the three largest errors of 64 rendered test heads", "worst_dad3dnet.jpg"),
+    ),
+}
+"""Captions and files of bundled weights, which `python -m benchmarks.pictures` makes: photographs, and failures."""
 
 SIZES = {"matting": {"HD (1920×1080)": (1080, 1920)}, "heads": {}}
 """Images whose multiply-adds are counted, by task; heads are counted at the size of their crops."""
@@ -71,8 +86,8 @@ def models() -> None:
 
 
 def model_page(entry: Entry) -> str:
-    """Return what there is to say about weights: picture, parts, cost, metrics, licences, and the card or limits."""
-    parts = [f"# {entry.name}", f"```console\nzoo pull {entry.name}\n```", entry.note or "", picture(entry)]
+    """Return what there is to say about weights: pictures, parts, cost, metrics, licences, and the card or limits."""
+    parts = [f"# {entry.name}", f"```console\nzoo pull {entry.name}\n```", entry.note or "", pictures(entry)]
     model = spec(entry)
     if model is not None:
         names = {
@@ -102,21 +117,12 @@ def model_page(entry: Entry) -> str:
     return "\n\n".join(parts)
 
 
-def picture(entry: Entry) -> str:
-    """Return the picture of bundled weights, made by them on photographs that they were not trained with."""
-    if not (WEIGHTS / f"{entry.name}.md").is_file():
+def pictures(entry: Entry) -> str:
+    """Return the pictures of bundled weights: on photographs that they were not trained with, and where they fail."""
+    if entry.name not in PICTURES:
         return "There is no picture: these weights are downloaded, and the site is built without a network."
-    if entry.task == "matting":
-        caption = "Four photographs, each with a painted background, alpha, and the subject on another colour"
-        return f"![{caption}](../pictures/real_photographs.jpg)"
-    model: Any = zoo.load(entry.name)
-    image = astronaut()
-    overlay = HeadFiles(ROOT).overlay(image, predict_heads(model, image))
-    content = BytesIO()
-    Image.fromarray(overlay[:300, 60:360]).save(content, "JPEG", quality=85)
-    with mkdocs_gen_files.open(f"models/{entry.name}.jpg", "wb") as file:
-        file.write(content.getvalue())
-    return f"![The mesh, landmarks and axes of a head on NASA's portrait of Eileen Collins]({entry.name}.jpg)"
+    (caption, shown), (failures, worst) = PICTURES[entry.name]
+    return f"![{caption}](../pictures/{shown})\n\nWhere they fail, {failures}:\n\n![{failures}](../pictures/{worst})"
 
 
 def cost(entry: Entry, model: dict[str, Any]) -> list[str]:
