@@ -6,6 +6,8 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+import timm
+from safetensors.torch import save_file
 
 from zoo.core.errors import ZooError
 from zoo.runner.configs import CONFIGS
@@ -36,16 +38,31 @@ def one_parser() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="module")
+def encoders(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of the encoders that `bgmv2_starts` begins with, with random weights."""
+    folder = tmp_path_factory.mktemp("encoders")
+    for file, name in (("movenet", "mobilenetv2_100"), ("lite0", "tf_efficientnet_lite0")):
+        save_file(timm.create_model(name).state_dict(), folder / f"{file}.safetensors")
+    return folder
+
+
 @pytest.fixture
-def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A folder with names of the published matting data in it, as the working directory."""
+def with_encoders(encoders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The encoders lie in the working directory."""
+    (tmp_path / "encoders").symlink_to(encoders)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def published(tmp_path: Path, with_encoders: None) -> None:
+    """A folder with names of the published matting data in it, and the encoders, as the working directory."""
     for folder, files in FOLDERS.items():
         for split in ("train", "test"):
             for file in files:
                 path = tmp_path / folder / split / file
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.touch()
-    monkeypatch.chdir(tmp_path)
 
 
 @pytest.mark.parametrize("profile", [None, *PROFILES])
@@ -73,7 +90,7 @@ def test_published_numbers_stand_beside_published_data_only(name: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", STUDIES)
-def test_cpu_profile_can_be_planned(name: str) -> None:
+def test_cpu_profile_can_be_planned(name: str, with_encoders: None) -> None:
     plan = make_plan(replace(one_of_each_kind(read_study(name, "cpu")), sizes={}))
     assert {row.data["synthetic"] for row in plan.rows} == {"all"}
     check_first_stages(plan)
@@ -99,7 +116,7 @@ def test_full_profile_names_what_is_missing(name: str, tmp_path: Path, monkeypat
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in STUDIES if "plans" not in name])  # those run whole in .ci/run
-def test_smoke_profile_runs_a_row_of_every_kind(name: str, tmp_path: Path) -> None:
+def test_smoke_profile_runs_a_row_of_every_kind(name: str, tmp_path: Path, with_encoders: None) -> None:
     study = without_smaller_kinds(one_of_each_kind(read_study(name, "smoke")))
     outcome = run_study(make_plan(study), tmp_path, make_engine("Local", []))
     assert outcome.complete, [read_result(directory) for directory in outcome.failed]

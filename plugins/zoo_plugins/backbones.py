@@ -34,14 +34,14 @@ class TimmBackbone(Backbone):
             the Hugging Face hub, `timm/resnet50.a1_in1k`.
         output_stride: the stride of the deepest features, 8, 16 or 32. Models that know no dilation have 32; they serve
             a network that asks for features at 16 as well, since deeper stages are left out.
-        pretrained: download timm's weights (ImageNet, as a rule). A first convolution for other than 3 channels gets
-            them repeated and rescaled.
+        pretrained: download timm's weights (ImageNet, as a rule). Of more than 3 input channels they see the first 3,
+            and kernels of the others begin at 0.
         stride_in_first_conv: for ResNets of bottleneck blocks: a stage strides in its first 1×1 convolution, as in the
             paper and in DAD-3DNet, instead of its first 3×3 (timm, torchvision). No weight changes its shape.
         activation: in place of the model's own, by timm's name for it: `relu` makes `mobilenetv1_100` the MobileNet of
             DAD-3DNet, which timm has with `relu6`.
-        checkpoint: a file of the whole timm model's weights to start from, such as `tools/encoders.py` writes. A first
-            convolution for other than 3 channels gets them as with `pretrained`. Specs and checkpoints do not keep it.
+        checkpoint: a file of the whole timm model's weights to start from, such as `tools/encoders.py` writes; input
+            channels are as with `pretrained`. Specs and checkpoints do not keep it.
 
     Example:
         >>> backbone = TimmBackbone("test_resnet", output_stride=32)
@@ -93,6 +93,8 @@ class TimmBackbone(Backbone):
             pretrained_cfg_overlay={"file": self.checkpoint} if self.checkpoint is not None else None,
             **self._options(self.output_stride),
         )
+        if (self.pretrained or self.checkpoint is not None) and in_channels > 3:
+            see_first_image(model, in_channels)
         if self.stride_in_first_conv:
             move_strides(model, self.name)
         self.model = model
@@ -213,6 +215,18 @@ def check_download(name: str) -> None:
             "--model.backbone.pretrained=false to train without them, with --model.backbone.checkpoint=FILE "
             "to take them from a file."
         ) from error
+
+
+@torch.no_grad()
+def see_first_image(model: nn.Module, in_channels: int) -> None:
+    """Let pretrained kernels of the first convolution see the first 3 channels alone, those of others begin at 0.
+
+    timm repeats the kernels and scales them by 3 / in_channels. Of an image and its background they then see the
+    average, a person through whom the wall shows, which no pretraining has seen.
+    """
+    first = next(kernel for kernel in model.parameters() if kernel.ndim == 4 and kernel.shape[1] == in_channels)
+    first[:, :3] *= in_channels / 3
+    first[:, 3:] = 0
 
 
 @cache

@@ -48,10 +48,25 @@ def test_starts_from_a_file_and_does_not_keep_it_in_a_spec(tmp_path: Path) -> No
     save_file(model.state_dict(), path)
     backbone = TimmBackbone("test_efficientnet", checkpoint=path)
     backbone.build(in_channels=6, strides=STRIDES)
-    half = model.conv_stem.weight / 2  # the official converter: both images at half strength
-    assert torch.equal(backbone.model.conv_stem.weight, torch.cat([half, half], dim=1))
+    image, background = backbone.model.conv_stem.weight.split(3, dim=1)
+    assert torch.equal(image, model.conv_stem.weight)
+    assert not background.any()
     assert torch.equal(backbone.model.blocks[1][0].conv_exp.weight, model.blocks[1][0].conv_exp.weight)
     assert "checkpoint" not in without_downloads(backbone.spec)["init_args"]
+
+
+@pytest.mark.parametrize("in_channels", [3, 4, 7])
+def test_what_it_saw_in_pretraining_it_sees_at_the_start(in_channels: int, tmp_path: Path) -> None:
+    model = timm.create_model("test_resnet").eval()
+    path = str(tmp_path / "encoder.safetensors")
+    save_file(model.state_dict(), path)
+    alone, with_others = (TimmBackbone("test_resnet", output_stride=32, checkpoint=path) for _ in range(2))
+    alone.build(3, (4, 8, 16, 32))
+    with_others.build(in_channels, (4, 8, 16, 32))
+    inputs = torch.rand(1, in_channels, 64, 64)
+    with torch.no_grad():
+        for expected, got in zip(alone.eval()(inputs[:, :3]), with_others.eval()(inputs), strict=True):
+            torch.testing.assert_close(got, expected)
 
 
 def test_a_file_of_another_architecture_is_refused(tmp_path: Path) -> None:

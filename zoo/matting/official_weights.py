@@ -34,9 +34,8 @@ def to_network(state: Mapping[str, Tensor], own: Collection[str] = ()) -> dict[s
 
     Names in `own`, the network's, are never changed: a backbone of another kind may use names like official ones.
 
-    From DeepLabV3 come backbone and ASPP. Its first convolution, made for one image, is repeated for source and
-    background at half strength, as timm does with pretrained weights (the official training leaves that layer
-    untrained).
+    From DeepLabV3 come backbone and ASPP. Its first convolution was made for one image: `fit_inputs` adds the inputs
+    that it lacks, at 0 (the official training leaves that layer untrained).
 
     Example:
         >>> import torch
@@ -82,18 +81,13 @@ def fit_inputs(state: Mapping[str, Tensor], own: Mapping[str, Tensor], channels:
 
 
 def from_deeplab(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return DeepLabV3's backbone and ASPP under official names, with six input channels."""
+    """Return DeepLabV3's backbone and ASPP under official names; `fit_inputs` makes room for the background."""
     renamed = {}
     for key, value in state.items():
         name = key.replace("classifier.classifier.0.", "aspp.")
         name = re.sub(r"^backbone\.(low|high)_level_features\.", "backbone.features.", name)
         if name.startswith(("backbone.", "aspp.")):
             renamed[name] = value
-    for first in ("backbone.conv1.weight", "backbone.features.0.0.weight"):
-        if first in renamed and renamed[first].shape[1] == 3:
-            from timm.models import adapt_input_conv  # loaded here, since most weights are official ones
-
-            renamed[first] = adapt_input_conv(6, renamed[first])
     return renamed
 
 
