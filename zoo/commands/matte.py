@@ -36,8 +36,8 @@ def add_arguments(parser: Parser) -> None:
         "--background",
         dest="from_clip",
         choices=("estimate",),
-        help="estimate: make BACKGROUND from a video in which the person moves before a still camera, and keep it as a "
-        "PNG file with the results",
+        help="estimate: make BACKGROUND from a video in which the person moves before a camera that stands still or "
+        "turns slowly, and keep it as a PNG file with the results",
     )
     parser.add_argument(
         "--guide",

@@ -62,14 +62,14 @@ def align_background(source: np.ndarray, background: np.ndarray, unless_below: f
         'the background was not aligned and is used as it is: only 0 matching points were found, 20 are needed.'
     """
     images, (source, background) = (source, background), (to_uint8(source), to_uint8(background))
-    corners = _matching_corners(source, background)
+    corners = matching_corners(source, background)
     if len(corners) < MIN_INLIERS:
         return _unchanged(images[1], f"only {len(corners)} matching points were found, {MIN_INLIERS} are needed")
-    homography, agree = _fit_homography(corners, tolerance=1.5 * max(1.0, max(background.shape) / ALIGNMENT_SIDE))
+    homography, agree = fit_homography(corners, tolerance=1.5 * max(1.0, max(background.shape) / ALIGNMENT_SIDE))
     if homography is None or agree.sum() < MIN_INLIERS:
         reason = f"only {agree.sum()} of {len(corners)} matching points agree, {MIN_INLIERS} are needed"
         return _unchanged(images[1], reason)
-    if not _is_plausible(homography, source.shape, background.shape):
+    if not is_plausible(homography, source.shape, background.shape):
         return _unchanged(images[1], "what fits is no small movement of the camera")
     size = source.shape[:2]
     scale = np.array(size[::-1]) / background.shape[1::-1]
@@ -125,19 +125,27 @@ def _unchanged(background: np.ndarray, reason: str, moved: float | None = None) 
     return Aligned(background, f"the background was not aligned and is used as it is: {reason}.", moved)
 
 
-def _matching_corners(source: np.ndarray, background: np.ndarray) -> np.ndarray:
-    """Return (N, 2, 2): N corners, in the source and in the background, x and y in pixels of the full images."""
+def matching_corners(source: np.ndarray, background: np.ndarray, same_scale: bool = False) -> np.ndarray:
+    """Return (N, 2, 2): N corners, in the source and in the background, x and y in pixels of the full images.
+
+    Both are reduced to one size before corners are found, or, with `same_scale`, by one factor: then the background may
+    show more than the source.
+    """
     scale = min(1.0, ALIGNMENT_SIDE / max(source.shape))
-    size = (round(source.shape[0] * scale), round(source.shape[1] * scale))
     corners, descriptors = [], []
     for image in (source, background):
+        height, width = (image if same_scale else source).shape[:2]
+        size = (round(height * scale), round(width * scale))
+        count = round(CORNERS * max(1.0, height * width / (source.shape[0] * source.shape[1])))
         # one scale suffices for a camera that hardly moved, and locates corners to a fraction of a pixel
-        detector = ORB(n_keypoints=CORNERS, fast_threshold=0.03, n_scales=1)
+        detector = ORB(n_keypoints=count, fast_threshold=0.03, n_scales=1)
         try:
             detector.detect_and_extract(rgb2gray(_reduced(image, size)))
         except RuntimeError:  # raised without any corner
             return np.empty((0, 2, 2))
         assert detector.keypoints is not None
+        if not len(detector.keypoints):  # all lie at the border
+            return np.empty((0, 2, 2))
         stretch = np.array(image.shape[1::-1]) / size[::-1]
         corners.append((detector.keypoints[:, ::-1] + 0.5) * stretch - 0.5)
         descriptors.append(detector.descriptors)
@@ -145,7 +153,7 @@ def _matching_corners(source: np.ndarray, background: np.ndarray) -> np.ndarray:
     return np.stack([corners[0][pairs[:, 0]], corners[1][pairs[:, 1]]], axis=1)
 
 
-def _fit_homography(corners: np.ndarray, tolerance: float) -> tuple[ProjectiveTransform | None, np.ndarray]:
+def fit_homography(corners: np.ndarray, tolerance: float) -> tuple[ProjectiveTransform | None, np.ndarray]:
     """Return the homography from source to background with which the most corners agree, and which do, (N,) bool."""
     homography, inliers = ransac(
         (corners[:, 0], corners[:, 1]),
@@ -158,7 +166,7 @@ def _fit_homography(corners: np.ndarray, tolerance: float) -> tuple[ProjectiveTr
     return (None, np.zeros(len(corners), bool)) if inliers is None else (homography, inliers)
 
 
-def _is_plausible(homography: ProjectiveTransform, source: tuple[int, ...], background: tuple[int, ...]) -> bool:
+def is_plausible(homography: ProjectiveTransform, source: tuple[int, ...], background: tuple[int, ...]) -> bool:
     """Return whether no corner of the source moves far and the image is not flipped, relative to the sizes."""
     unit = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], float)
     moved = homography(unit * (source[1], source[0])) / (background[1], background[0])

@@ -6,10 +6,11 @@
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -30,14 +31,15 @@ from zoo.media.run import Job, name_in, named_images, process_images, process_vi
 from zoo.media.videos import Frame, VideoEndsEarly, is_video, read_frames, read_video_info
 from zoo.training.models import create_model, load
 
+if TYPE_CHECKING:
+    from zoo.matting.moving_camera import MovingCamera
+
 Align = bool | Literal["auto"]
 MattingModel = Callable[..., MattingOutput]
 
 PRECISIONS = {"32": torch.float32, "bf16": torch.bfloat16, "16": torch.float16}
 
 
-STILL = 0.5
-"""Pixels by which a camera may seem to move while it stands still."""
 SEARCHED_SECONDS = 5
 """How long the place of the background is searched at the beginning of a video."""
 GUIDED = 0.3
@@ -211,7 +213,7 @@ def matte_files(
         results: what is saved, and where.
         align: whether the background is warped onto the source first, which also allows another size: `auto` where the
             camera moved by half a pixel or more, which is said once. A video is aligned once, to its first frame that
-            shows the place.
+            shows the place, or frame by frame where its camera moves in the first seconds.
         progress: show a progress bar.
         decoder, deinterlace: of a video, see `read_frames`.
         guide: for a model with a guide, a grey mask, white where the foreground is. For a folder also a folder of
@@ -340,25 +342,24 @@ def _matte_video(
     masks = guide if guide is None or is_video(guide) else _one(guide, "guide")
     inputs = [source, _one(background, "background"), masks]
     refuse_overwriting(targets.values(), [path for path in inputs if path])
-    fitting = None
-    if background is not None:
-        empty = read_photograph(background)
-        shown = _reference_frame(read_frames(source, decoder), empty)
-        fitting = model.upload(fitting_background(shown, empty, source, background, align))
+    behind = None if background is None else video_background(source, background, align, decoder)
+    camera = None if isinstance(behind, np.ndarray) else behind
+    fitting = model.upload(behind) if isinstance(behind, np.ndarray) else None
     hints = frame_guides(masks)
     found = False
 
-    def read(frame: Frame) -> tuple[Tensor, Tensor | None]:
+    def read(frame: Frame) -> tuple[Tensor, Tensor | None, Tensor | None]:
         hint = next(hints, None)
         if masks is not None:
             if hint is None:
                 raise MediaError(f"{masks} ends before {source} does; expected a frame for each frame.")
             check_guide_size(masks, hint, source, frame.pixels)
-        return model.upload(frame.pixels), None if hint is None else model.upload(hint)
+        seen = fitting if camera is None else model.upload(camera.seen_in(frame.pixels))
+        return model.upload(frame.pixels), seen, None if hint is None else model.upload(hint)
 
-    def compute(images: tuple[Tensor, Tensor | None]) -> MattingOutput:
+    def compute(images: tuple[Tensor, Tensor | None, Tensor | None]) -> MattingOutput:
         nonlocal found
-        output = model(images[0], fitting, images[1])
+        output = model(*images)
         found = found or bool(output.alpha.max() >= MARKED)
         return output
 
@@ -369,6 +370,47 @@ def _matte_video(
     if not found:
         warn_of_empty(source.name, background is not None)
     return list(targets.values())
+
+
+def video_background(source: Path, background: Path, align: Align, decoder: str | None) -> "np.ndarray | MovingCamera":
+    """Return the background of a video: one for all frames, or aligned with every frame where the camera moves.
+
+    A panorama, as `--background estimate` writes it of a camera that turned, is always aligned with every frame.
+
+    Raises:
+        MediaError: the sizes differ, and no frame at the beginning shows a part of the background.
+    """
+    from zoo.matting.moving_camera import MovingCamera, camera_moves, view_of  # scikit-image is loaded for images only
+
+    empty = read_photograph(background)
+    first = beginning(read_frames(source, decoder)) if align is not False else []
+    if first and empty.shape != first[0].shape and all(np.greater_equal(empty.shape, first[0].shape)):
+        view = next((view for frame in first if (view := view_of(frame, empty)) is not None), None)
+        if view is not None:
+            return MovingCamera(empty, view)
+    shown = _reference_frame(read_frames(source, decoder), empty)
+    fitting = fitting_background(shown, empty, source, background, align)
+    if not first or not camera_moves(first):
+        return fitting
+    warnings.warn(
+        f"the camera of {source.name} moves, so the background is aligned with every frame, which takes time "
+        "(--align off leaves it).",
+        MediaWarning,
+        stacklevel=4,
+    )
+    return MovingCamera(fitting)
+
+
+def beginning(frames: Iterator[Frame]) -> list[np.ndarray]:
+    """Return a frame a second of the first seconds of a video."""
+    found: list[np.ndarray] = []
+    with suppress(VideoEndsEarly):  # reported when the frames are matted
+        for frame in frames:
+            if frame.seconds >= len(found):
+                found.append(frame.pixels)
+            if frame.seconds > SEARCHED_SECONDS:
+                break
+    return found
 
 
 def frame_guides(guide: Path | None) -> Iterator[np.ndarray]:
@@ -485,6 +527,7 @@ def fitting_background(
         MediaError: the sizes differ.
     """
     from zoo.matting.alignment import align_background, is_same_place  # scikit-image is loaded for images only
+    from zoo.matting.moving_camera import STILL
 
     failure = None
     if align is not False:
