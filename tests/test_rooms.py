@@ -61,18 +61,18 @@ def room(module: str) -> str:
     return module.split(".")[1]
 
 
-def is_above(one: str, other: str) -> bool:
-    """Return whether a room is above another."""
+def is_later(one: str, other: str) -> bool:
+    """Return whether a room comes after another in the order."""
     return ORDER.index(one) > ORDER.index(other)
 
 
 def against_the_order() -> Iterator[str]:
-    """Yield every import that points up, into another task, or from `zoo` to `zoo_plugins`."""
+    """Yield every import of a later room, of another task, or of `zoo_plugins` by `zoo`."""
     for module in MODULES:
         if module.startswith("zoo."):
             for other in GRAPH[module]:
                 inside = other.startswith("zoo.")
-                if not inside or is_above(room(other), room(module)) or {room(other), room(module)} == TASKS:
+                if not inside or is_later(room(other), room(module)) or {room(other), room(module)} == TASKS:
                     yield f"{module} imports {other}"
 
 

@@ -121,12 +121,14 @@ class BiFPNFusion(Fusion):
 class GatedBiFPN(BiFPNFusion):
     """BiFPN, and c4 multiplied by a gate computed from c4, heatmaps and p5 (DAD-3DNet's released code).
 
+    c2, c3 and c4 are the backbone's features at strides 4, 8 and 16, p5 is the pyramid's map at stride 16.
+
     Args:
         channels: of the pyramid.
         layers: of the BiFPN.
-        batch_norm_momentum: weight of one batch in BatchNorm's running statistics. After n steps, (1 − momentum)ⁿ of
-            the initial values remain, so a short training needs a larger value. The official 0.9997, which in
-            TensorFlow's convention means 3e-4, keeps the last batch alone.
+        batch_norm_momentum: weight of one batch in BatchNorm's running statistics, as in PyTorch. After n steps,
+            (1 − momentum)ⁿ of the initial values remain, so a short training needs a larger value. The official code
+            passes 0.9997, which means 3e-4 in TensorFlow and in PyTorch keeps the last batch alone.
 
     Raises:
         ValueError: an argument out of range.

@@ -15,6 +15,7 @@ from zoo.core.seeding import derive_seed
 from zoo.heads.asset import HeadAsset
 from zoo.heads.flame import FLAME_JOINTS, FLAME_OFFSET, FLAME_PARENTS
 from zoo.heads.transfer import nearest_on_surface
+from zoo_plugins.synthetic.heads.regions import ramp
 
 VERTICES, RIM = 5023, 68
 """FLAME's number of vertices, and those around the one hole, which make FLAME's 9,976 triangles."""
@@ -196,9 +197,9 @@ def _ring(size: int, outline: np.ndarray) -> np.ndarray:
 def _add_features(vertices: np.ndarray) -> np.ndarray:
     """Raise nose, eyes, lips and ears from the plain head (V, 3)."""
     x, y, z = vertices.T
-    in_front = _ramp(z, 0.0, 0.05)
+    in_front = ramp(z, 0.0, 0.05)
     rise = sum(bump.rise * _gaussian((np.abs(x) - bump.x) / bump.width, (y - bump.y) / bump.height) for bump in BUMPS)
-    ear = 0.014 * _gaussian((y - EAR[1]) / 0.018, (z - EAR[2]) / 0.010) * _ramp(np.abs(x), 0.03, 0.06)
+    ear = 0.014 * _gaussian((y - EAR[1]) / 0.018, (z - EAR[2]) / 0.010) * ramp(np.abs(x), 0.03, 0.06)
     return np.stack([x + np.sign(x) * ear, y, z + in_front * rise], axis=1)
 
 
@@ -224,9 +225,9 @@ def _skinning_weights(vertices: np.ndarray) -> np.ndarray:
     x, y, z = vertices.T
     plane = HINGE[1] + (MOUTH[1] - HINGE[1]) * np.clip(z / MOUTH[2], 0, 1.1)
     softness = 0.0015 + 0.01 * np.clip(np.abs(x) / 0.03, 0, 1) ** 2
-    jaw = _ramp(plane - y, -softness, softness) * _ramp(z, -0.005, 0.03) * _ramp(y, -0.130, -0.112)
-    eyes = [_gaussian((side * x - EYE[0]) / 0.008, (y - EYE[1]) / 0.006) * _ramp(z, 0.06, 0.08) for side in (1, -1)]
-    root = _ramp(-y, 0.125, 0.150)
+    jaw = ramp(plane - y, -softness, softness) * ramp(z, -0.005, 0.03) * ramp(y, -0.130, -0.112)
+    eyes = [_gaussian((side * x - EYE[0]) / 0.008, (y - EYE[1]) / 0.006) * ramp(z, 0.06, 0.08) for side in (1, -1)]
+    root = ramp(-y, 0.125, 0.150)
     weights = np.stack([root, np.zeros_like(x), jaw, *eyes], axis=1)
     weights[:, 1] = 1 - weights.sum(1).clip(max=1)
     return (weights / weights.sum(1, keepdims=True)).astype(np.float32)
@@ -239,7 +240,7 @@ def _joint_regressor(vertices: np.ndarray) -> np.ndarray:
         _gaussian((y + 0.150) / 0.003, 0),
         _gaussian((y + 0.128) / 0.004, 0),
         _gaussian((np.abs(x) - HINGE[0]) / 0.01, (y - HINGE[1]) / 0.01) * _gaussian((z - HINGE[2]) / 0.01, 0),
-        *(_gaussian((side * x - EYE[0]) / 0.01, (y - EYE[1]) / 0.01) * _ramp(z, 0.0, 0.05) for side in (1, -1)),
+        *(_gaussian((side * x - EYE[0]) / 0.01, (y - EYE[1]) / 0.01) * ramp(z, 0.0, 0.05) for side in (1, -1)),
     ]
     rows = np.stack(near)
     return (rows / rows.sum(1, keepdims=True)).astype(np.float32)
@@ -328,9 +329,3 @@ class _SmoothFields:
 def _gaussian(first: np.ndarray, second: np.ndarray | float) -> np.ndarray:
     """Return a Gaussian of two coordinates in standard deviations, 1 at the top."""
     return np.exp(-(first**2 + second**2) / 2)
-
-
-def _ramp(values: np.ndarray, low: np.ndarray | float, high: np.ndarray | float) -> np.ndarray:
-    """Return 0 below `low`, 1 above `high`, smooth between."""
-    fraction = np.clip((values - low) / (high - low), 0, 1)
-    return fraction**2 * (3 - 2 * fraction)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from zoo.commands import doctor
+from zoo.measure.machine import installed
 
 TRIED = doctor.tried
 
@@ -31,7 +32,7 @@ def test_versions_and_devices_are_shown(command) -> None:
 
 
 def test_a_missing_package_is_said_to_be_missing() -> None:
-    assert doctor.installed("a-package-that-is-not-there") == "not installed"
+    assert installed("a-package-that-is-not-there") == "not installed"
 
 
 def test_an_ambiguous_name_is_a_problem(command, install, selector_source) -> None:

@@ -12,7 +12,7 @@ from zoo_plugins.augmentations.geometry import HorizontalFlip, RandomAffine
 
 from zoo.core.parts import Augmentation
 from zoo.core.seeding import RandomStream
-from zoo.matting.compose import apply_augmentations, augment_together, composite, fit_canvas, random_crop
+from zoo.matting.compose import apply_augmentations, augment_together, composite, fit_canvas
 from zoo.matting.parts import MattingBatch
 
 
@@ -34,6 +34,11 @@ def make_batch(seeds: list[int], size: int = 16) -> MattingBatch:
     generator = torch.Generator().manual_seed(0)
     pictures = [torch.rand(len(seeds), channels, size, size, generator=generator) for channels in (3, 1, 3)]
     return MattingBatch(pictures[0], pictures[0], pictures[1], pictures[2], seed=torch.tensor(seeds))
+
+
+def cropped_to(batch: MattingBatch, sides: tuple[int, ...]) -> MattingBatch:
+    """The batch without augmentations, cropped to a random size."""
+    return apply_augmentations(batch, {}, crop=sides)
 
 
 def test_composite_by_hand() -> None:
@@ -89,7 +94,7 @@ def test_bytes_shrink_as_floats_do() -> None:
 
 
 def test_crops_are_multiples_of_four_within_the_range_and_sides_are_independent() -> None:
-    sizes = [random_crop(make_batch([seed], size=8), (12, 36)).alpha.shape[2:] for seed in range(300)]
+    sizes = [cropped_to(make_batch([seed], size=8), (12, 36)).alpha.shape[2:] for seed in range(300)]
     heights, widths = ({size[axis] for size in sizes} for axis in (0, 1))
     assert heights == widths == {12, 16, 20, 24, 28, 32}
     assert len(set(sizes)) == 36
@@ -97,12 +102,12 @@ def test_crops_are_multiples_of_four_within_the_range_and_sides_are_independent(
 
 def test_one_crop_for_the_batch_drawn_by_its_first_sample() -> None:
     alone, batch = make_batch([7]), make_batch([7, 8, 9])
-    cropped = random_crop(batch, (8, 16))
-    assert cropped.alpha.shape[2:] == random_crop(alone, (8, 16)).alpha.shape[2:]
+    cropped = cropped_to(batch, (8, 16))
+    assert cropped.alpha.shape[2:] == cropped_to(alone, (8, 16)).alpha.shape[2:]
     assert (
         cropped.source.shape == cropped.background.shape == cropped.foreground.shape == (3, 3, *cropped.alpha.shape[2:])
     )
-    assert all(torch.equal(a, b) for a, b in zip(cropped[:4], random_crop(batch, (8, 16))[:4], strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(cropped[:4], cropped_to(batch, (8, 16))[:4], strict=True))
 
 
 def test_the_crop_resizes_to_cover_and_keeps_the_middle() -> None:
@@ -110,9 +115,9 @@ def test_the_crop_resizes_to_cover_and_keeps_the_middle() -> None:
     picture = ramp.expand(1, 1, 64, 64)
     batch = make_batch([0], size=64)._replace(alpha=picture)
     seed = next(
-        s for s in range(99) if random_crop(batch._replace(seed=torch.tensor([s])), (16, 64)).alpha.shape[2] == 60
+        s for s in range(99) if cropped_to(batch._replace(seed=torch.tensor([s])), (16, 64)).alpha.shape[2] == 60
     )
-    alpha = random_crop(batch._replace(seed=torch.tensor([seed])), (16, 64)).alpha
+    alpha = cropped_to(batch._replace(seed=torch.tensor([seed])), (16, 64)).alpha
     height, width = alpha.shape[2:]
     assert width < height
     covered = (torch.arange(60) + 0.5) / 60 * 2 - 1
@@ -123,7 +128,7 @@ def test_the_crop_resizes_to_cover_and_keeps_the_middle() -> None:
 @pytest.mark.parametrize("sides", [(3, 8), (16, 16), (8,), (32, 16)])
 def test_an_empty_range_of_crops_is_refused(sides: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="expected two whole numbers"):
-        random_crop(make_batch([1]), sides)
+        cropped_to(make_batch([1]), sides)
 
 
 # Order of the steps

@@ -17,8 +17,9 @@ from zoo.core.errors import ZooError
 from zoo.core.parts import LossTerm
 from zoo.matting.data import EvaluationSet, MattingData
 from zoo.matting.metrics import matting_metrics
-from zoo.matting.module import BackgroundMatting, first_samples, measure_samples
+from zoo.matting.module import BackgroundMatting, measure_samples
 from zoo.matting.parts import MattingBatch, MattingOutput
+from zoo.training.data import samples_of
 
 SMALL = {"class_path": "TimmBackbone", "init_args": {"name": "test_efficientnet"}}
 RATES = {"backbone": 1e-4, "aspp": 5e-4, "decoder": 5e-4}
@@ -290,7 +291,7 @@ def test_calling_the_module_gives_the_networks_output() -> None:
 
 def test_the_first_samples_of_a_batch_take_their_names_along() -> None:
     batch = samples(3)._replace(name=["a", "b", "c"])
-    first = first_samples(batch, 2)
+    first = samples_of(batch, slice(2))
     assert first.name == ["a", "b"]
     assert first.trimap is None
     assert torch.equal(first.source, batch.source[:2])

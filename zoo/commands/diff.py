@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from zoo.runner.help import add_json, print_json
-from zoo.study.differences import ABSENT, Difference, differences, unequal
+from zoo.study.setting_differences import ABSENT, Difference, differences, unequal
 
 if TYPE_CHECKING:
     from zoo.study.recorded import Recorded

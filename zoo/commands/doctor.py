@@ -8,7 +8,7 @@ import platform
 import sys
 import tomllib
 from collections.abc import Iterator
-from importlib.metadata import Distribution, PackageNotFoundError, distributions, version
+from importlib.metadata import Distribution, distributions
 from pathlib import Path
 from queue import Empty, Queue
 from subprocess import DEVNULL, PIPE, Popen
@@ -51,6 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print versions, devices and problems; return 1 when there are problems."""
     from zoo.hub.catalogue import ambiguous_names
+    from zoo.measure.machine import installed
     from zoo.media.progress import waiting
 
     python, packages = f"{platform.python_version()} on {platform.platform()}", [*PACKAGES, *EXTRAS]
@@ -82,14 +83,6 @@ def run(arguments: argparse.Namespace) -> int:
     count = f"{len(problems) or 'no'} problem{'' if len(problems) == 1 else 's'}"
     print(f"{total} plugins in {len(slots())} slots, {count}")
     return 1 if problems else 0
-
-
-def installed(package: str) -> str:
-    """Return the version of a package, or that it is not installed."""
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed"
 
 
 def devices() -> list[str]:

@@ -160,7 +160,9 @@ def read_provenance(predictions: Path) -> dict[str, Any] | None:
 
 
 def provenance(model: Any, name: str) -> dict[str, Any]:
-    """Return what determines the predictions (weights, head model, versions), and the model's name."""
+    """Return what predictions depend on, for their folder's record: a hash of the weights, head model, versions,
+    commit and device, with the model's `name`.
+    """
     import torch
 
     from zoo.measure.device import device_of

@@ -143,7 +143,7 @@ def row(entry: "Entry") -> tuple[str, str, str, str, str, str]:
 
 def local_state(entry: "Entry") -> tuple[int | None, str]:
     """Return the size of an entry's file, None if unknown, and whether it is on this machine; do not read the file."""
-    from zoo.hub.pins import expected_content
+    from zoo.hub.checksums import expected_content
     from zoo.hub.pull import cached_file, usable_without_pull
 
     try:

@@ -194,7 +194,7 @@ def _run(study: "Study", arguments: argparse.Namespace) -> int:
 
 
 def _plan(plan: "Plan", arguments: argparse.Namespace) -> int:
-    from zoo.study.report.tables import plan_data, show_plan
+    from zoo.study.plan.tables import plan_data, show_plan
 
     seconds = None
     if arguments.measure:

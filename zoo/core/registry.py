@@ -41,7 +41,7 @@ def snapshot() -> dict[str, tuple[dict, dict, dict]]:
 
 
 def restore(before: dict[str, tuple[dict, dict, dict]]) -> bool:
-    """Forget the plugins that were imported or registered since a `snapshot`; return whether there were any."""
+    """Forget the plugins imported or registered since a `snapshot`; return whether there were any; for tests."""
     changed = any(
         slot.loaded != before[name][1] or slot.from_files != before[name][2] for name, slot in slots().items()
     )

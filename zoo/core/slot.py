@@ -29,7 +29,7 @@ class UnfitError(ZooError):
 
 @dataclass(frozen=True)
 class Plugin:
-    """One name in a slot, with its origin and import target."""
+    """One name in a slot; `target` is `module:Class`, `file` the plugin file, None for an installed plugin."""
 
     slot: str
     name: str

@@ -23,7 +23,7 @@ from zoo.heads.official_weights import to_network
 from zoo.heads.parts import Fusion, HeadBatch, HeadLoss, HeadOutput, LandmarkBranch
 from zoo.heads.pictures import log_sheet, result_tiles
 from zoo.heads.rotation import matrix_from_6d
-from zoo.training.data import DataModule
+from zoo.training.data import DataModule, samples_of
 from zoo.training.module import OptimizerFactory, Schedule, TrainingModule
 
 SHEET_SAMPLES = 6
@@ -183,7 +183,7 @@ class HeadAlignment(TrainingModule):
             self.log("validation/loss", total, batch_size=len(batch.image), sync_dist=True)
         missing = SHEET_SAMPLES - sum(len(stored.image) for stored, _ in self._sheet)
         if missing > 0:
-            self._sheet.append((first_samples(batch, missing), first_samples(output, missing)))
+            self._sheet.append((samples_of(batch, slice(missing)), samples_of(output, slice(missing))))
 
     def on_validation_epoch_end(self) -> None:
         self.log_dict(self.validation_metrics.compute(), prog_bar=False)
@@ -207,7 +207,7 @@ class HeadAlignment(TrainingModule):
         return {"samples": metrics.latest, "output": output}
 
     def test_tiles(self, batch: HeadBatch, output: HeadOutput, count: int, side: int) -> list[dict[str, np.ndarray]]:
-        return result_tiles(first_samples(batch, count), first_samples(output, count), self.head_model, side)
+        return result_tiles(samples_of(batch, slice(count)), samples_of(output, slice(count)), self.head_model, side)
 
     def on_test_epoch_end(self) -> None:
         directory = self.trainer.log_dir  # read in every process, since it is broadcast
@@ -231,8 +231,3 @@ class HeadAlignment(TrainingModule):
                     f"{type(branch).__name__} does not give: set --model.losses.{name}.weight=0 or choose another "
                     "landmark branch."
                 )
-
-
-def first_samples(record: Any, count: int) -> Any:
-    """Return the first samples of a batch, or of the output for it."""
-    return type(record)._make(None if value is None else value[:count] for value in record)

@@ -14,10 +14,10 @@ from pathlib import Path
 from zoo.core.errors import ZooError
 from zoo.core.files import replacing
 from zoo.core.slot import nearest
-from zoo.hub import pins
+from zoo.hub import checksums
 from zoo.hub.catalogue import Entry, all_entries, find_entry, is_known
+from zoo.hub.checksums import weights_directory
 from zoo.hub.download import Report, WrongSizeError, version_file
-from zoo.hub.pins import weights_directory
 from zoo.hub.sources import fetch, from_repository, local_path
 
 
@@ -72,7 +72,7 @@ def pull(
         with locked(entry.name):
             if use_cache and (path := cached(entry)) is not None:
                 return path  # another process was faster
-            expected = pins.expected_content(entry, ignore_pin=accept_change)
+            expected = checksums.expected_content(entry, ignore_pin=accept_change)
             return download_to_cache(entry, expected) if file is None else copy_to_cache(entry, expected, Path(file))
     except OSError as error:
         raise ZooError(
@@ -132,22 +132,25 @@ def check_local(entry: Entry, path: Path, accept_change: bool) -> Path:
     if not path.is_file():
         raise ZooError(f"{entry.name} should lie at {path}, but there is no such file.")
     check_content(
-        entry, pins.file_content(path), pins.expected_content(entry, accept_change), f"{path} is not {entry.name}"
+        entry,
+        checksums.file_content(path),
+        checksums.expected_content(entry, accept_change),
+        f"{path} is not {entry.name}",
     )
     return path
 
 
 def cached_file(entry: Entry) -> Path:
     """Return the path of the file of an entry in the cache."""
-    return weights_directory() / pins.folder_name(entry.name) / entry.source.file_name
+    return weights_directory() / checksums.folder_name(entry.name) / entry.source.file_name
 
 
 def cached(entry: Entry) -> Path | None:
     """Return the file of an entry if it has been pulled already; ZooError if it was changed since."""
-    path, expected = cached_file(entry), pins.expected_content(entry)
+    path, expected = cached_file(entry), checksums.expected_content(entry)
     if not path.is_file() or expected.sha256 is None:  # without a checksum the file cannot be trusted
         return None
-    if problem := pins.content_difference(pins.file_content(path), expected):
+    if problem := checksums.content_difference(checksums.file_content(path), expected):
         raise ZooError(
             f"{path} was altered since it was pulled: it has {problem}; `zoo pull --remove {entry.name}`, then pull it "
             "again."
@@ -155,7 +158,7 @@ def cached(entry: Entry) -> Path | None:
     return path
 
 
-def download_to_cache(entry: Entry, expected: pins.Content) -> Path:
+def download_to_cache(entry: Entry, expected: checksums.Content) -> Path:
     """Download the file of an entry into the cache and return its path; keep nothing where it is not as expected."""
     path = cached_file(entry)
     partial = path.with_name(f"{path.name}.part")
@@ -164,9 +167,9 @@ def download_to_cache(entry: Entry, expected: pins.Content) -> Path:
     try:
         with progress(entry) as report:
             fetch(entry.source, partial, expected.size, report)
-        found = pins.file_content(partial)
+        found = checksums.file_content(partial)
     except WrongSizeError as error:
-        found = pins.Content(error.size, None, "found")
+        found = checksums.Content(error.size, None, "found")
     try:
         check_content(entry, found, expected, f"{entry.source.address} is not what it should be and was not kept")
     except ZooError:
@@ -177,23 +180,23 @@ def download_to_cache(entry: Entry, expected: pins.Content) -> Path:
     return path
 
 
-def copy_to_cache(entry: Entry, expected: pins.Content, file: Path) -> Path:
+def copy_to_cache(entry: Entry, expected: checksums.Content, file: Path) -> Path:
     """Copy a file from elsewhere into the cache and return its path; keep nothing where it is not as expected."""
     if not file.is_file():
         raise ZooError(f"--from {file}: there is no such file.")
     path = cached_file(entry)
     with replacing(path) as temporary:
         shutil.copyfile(file, temporary)
-        check_content(entry, pins.file_content(temporary), expected, f"{file} is not {entry.name}")
+        check_content(entry, checksums.file_content(temporary), expected, f"{file} is not {entry.name}")
     return path
 
 
-def check_content(entry: Entry, found: pins.Content, expected: pins.Content, complaint: str) -> None:
+def check_content(entry: Entry, found: checksums.Content, expected: checksums.Content, complaint: str) -> None:
     """Raise ZooError, beginning with the complaint, for unexpected content; pin content whose checksum is unknown."""
-    if problem := pins.content_difference(found, expected):
+    if problem := checksums.content_difference(found, expected):
         raise ZooError(f"{complaint}: it has {problem}. {advice(entry)}")
     if expected.sha256 is None:
-        pins.pin(entry, found)
+        checksums.pin(entry, found)
         say(
             f"{entry.name}: no checksum is published for this file; pinned what came, {found.size:,} bytes with sha256 "
             f"{found.sha256}: from now on nothing else is taken for it."
@@ -218,9 +221,9 @@ def remove(name: str) -> Path:
     Raises:
         ZooError: nothing is pulled under the name, or it is being pulled now.
     """
-    folder = weights_directory() / pins.folder_name(name)
+    folder = weights_directory() / checksums.folder_name(name)
     if not is_pulled(folder) and is_known(name):
-        folder = weights_directory() / pins.folder_name(find_entry(name).name)
+        folder = weights_directory() / checksums.folder_name(find_entry(name).name)
     if not is_pulled(folder):
         raise ZooError(f"nothing is pulled under the name {name}{nearest(name, [path.name for path in pulled()])}")
     with locked(folder.name, wait=False):
@@ -245,7 +248,7 @@ def locked(name: str, wait: bool = True) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
     weights_directory().mkdir(parents=True, exist_ok=True)
-    lock = FileLock(weights_directory() / f"{pins.folder_name(name)}.lock")
+    lock = FileLock(weights_directory() / f"{checksums.folder_name(name)}.lock")
     try:
         lock.acquire(timeout=0)
     except Timeout:

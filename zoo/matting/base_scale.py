@@ -29,9 +29,9 @@ def fitting_scale(network: MattingNetwork, height: int, width: int, trained_side
 
 
 def trained_side(record: Mapping[str, Any]) -> float | None:
-    """Return the side in pixels of what the base network saw in training, or None when the record does not say.
+    """Return the side in pixels of the base network's input in training, or None when the record does not say.
 
-    The last stage of the curriculum counts, and the middle of its range of crops.
+    That is `base_scale` times the middle of the last stage's range of crops, or times its canvas without crops.
 
     Args:
         record: of a checkpoint.

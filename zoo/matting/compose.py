@@ -18,6 +18,7 @@ from torchvision.transforms import functional as tv
 from zoo.core.parts import Augmentation
 from zoo.core.seeding import RandomStream
 from zoo.matting.parts import MattingBatch, resize
+from zoo.training.data import samples_of
 
 PHASES = ("canvas", "scene", "captured")
 IMAGES = ("source", "background", "alpha", "foreground")
@@ -65,28 +66,6 @@ def fit_canvas(image: Tensor, size: int, how: Literal["inside", "cover"]) -> Ten
     return tv.center_crop(image, [size, size])
 
 
-def random_crop(batch: MattingBatch, sides: Sequence[int], multiple: int = 4) -> MattingBatch:
-    """Resize the batch so that it just covers a random size, and cut that size from the middle (official behaviour).
-
-    Height and width are sampled independently, once for the batch, from the random stream of its first sample.
-
-    Args:
-        batch: of any size; `seed` is required. A trimap is dropped: it no longer fits.
-        sides: lowest and highest side; the highest is excluded.
-        multiple: both sides are rounded down to a multiple of this.
-
-    Raises:
-        ValueError: the range is empty, or holds a side that would be rounded down to nothing.
-
-    Example:
-        >>> image, alpha = torch.rand(1, 3, 64, 64), torch.rand(1, 1, 64, 64)
-        >>> batch = MattingBatch(image, image, alpha, image, seed=torch.tensor([7]))
-        >>> random_crop(batch, (32, 33)).source.shape
-        torch.Size([1, 3, 32, 32])
-    """
-    return _cropped(batch, *_random_size(_seeds(batch), sides, multiple))
-
-
 @torch.no_grad()
 def apply_augmentations(
     batch: MattingBatch, augmentations: Mapping[str, Augmentation], crop: Sequence[int] | None = None, multiple: int = 4
@@ -101,8 +80,10 @@ def apply_augmentations(
         batch: foreground, alpha, background and seed are read, floats or bytes; `source` is made here and a trimap is
             dropped.
         augmentations: the steps by name, each with a `phase` as in `MattingAugmentation`.
-        crop: lowest and highest side for `random_crop`; None leaves the canvas as it is.
-        multiple: see `random_crop`.
+        crop: lowest and highest side, the highest excluded, of a size that the batch is resized to just cover and cut
+            to from the middle (official behaviour); None leaves the canvas as it is. Height and width are sampled
+            independently, once for the batch, from the random stream of its first sample.
+        multiple: both sides are rounded down to a multiple of this.
 
     Raises:
         ValueError: the batch has no seeds, a step has an unknown phase, or the crop sides are no range.
@@ -124,7 +105,7 @@ def apply_augmentations(
             return augment_together(batch, seeds, augmentations, size)
         images: dict[str, Any] = {}
         for index, seed in enumerate(seeds):
-            sample = augment_together(_one_sample(batch, index), [seed], augmentations, size)
+            sample = augment_together(samples_of(batch, slice(index, index + 1)), [seed], augmentations, size)
             for name in (*IMAGES, "hint"):
                 image = getattr(sample, name)
                 if image is None:
@@ -197,12 +178,6 @@ def _empty_batch(image: Tensor, count: int) -> Tensor:
     return torch.tensor([], dtype=image.dtype).set_(room, 0, (count, *image.shape[1:]))  # type: ignore[call-overload]
 
 
-def _one_sample(batch: MattingBatch, index: int) -> MattingBatch:
-    """Return a batch of one sample."""
-    fields = {name: value[index : index + 1] for name, value in batch._asdict().items() if value is not None}
-    return batch._replace(**fields)
-
-
 def _seeds(batch: MattingBatch) -> list[int]:
     """Return the samples' seeds as numbers, in one transfer from an accelerator."""
     if batch.seed is None:
@@ -211,7 +186,7 @@ def _seeds(batch: MattingBatch) -> list[int]:
 
 
 def _random_size(seeds: Sequence[int], sides: Sequence[int], multiple: int) -> tuple[int, int]:
-    """Return height and width of the batch's crop, see `random_crop`."""
+    """Return height and width of the batch's crop, see `apply_augmentations`."""
     if len(sides) != 2 or not multiple <= sides[0] < sides[1]:
         raise ValueError(
             f"crop sides {list(sides)}: expected two whole numbers, low and high, with {multiple} <= low < high."

@@ -1,7 +1,7 @@
 """The LightningModule of background matting: the network with its losses, metrics and pictures."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -24,11 +24,9 @@ from zoo.matting.pictures import log_sheet, result_tiles
 from zoo.matting.prediction import save_prediction
 from zoo.media.images import cover
 from zoo.media.run import left_out
-from zoo.training.data import DataModule
+from zoo.training.data import DataModule, samples_of
 from zoo.training.hooks import largest_difference
 from zoo.training.module import OptimizerFactory, Schedule, TrainingModule
-
-Record = TypeVar("Record", MattingBatch, MattingOutput)
 
 SHEET_SAMPLES = 6
 """Number of validation samples in a contact sheet."""
@@ -252,7 +250,7 @@ class BackgroundMatting(TrainingModule):
     def test_tiles(
         self, batch: MattingBatch, output: MattingOutput, count: int, side: int
     ) -> list[dict[str, np.ndarray]]:
-        return result_tiles(first_samples(batch, count), first_samples(output, count), side)
+        return result_tiles(samples_of(batch, slice(count)), samples_of(output, slice(count)), side)
 
     # Prediction
 
@@ -282,17 +280,7 @@ class BackgroundMatting(TrainingModule):
     def _add_to_sheet(self, batch: MattingBatch, output: MattingOutput) -> None:
         room = SHEET_SAMPLES - sum(len(record.alpha) for record, _ in self._sheet)
         if room > 0:
-            self._sheet.append((first_samples(batch, room), first_samples(output, room)))
-
-
-def first_samples(record: Record, count: int) -> Record:
-    """Return the first samples of a batch, or of its output."""
-    return type(record)._make(None if value is None else value[:count] for value in record)
-
-
-def one_sample(record: Record, index: int) -> Record:
-    """Return the sample at `index` of a batch, or of a network's output, as a batch of one."""
-    return type(record)._make(None if value is None else value[index : index + 1] for value in record)
+            self._sheet.append((samples_of(batch, slice(room)), samples_of(output, slice(room))))
 
 
 @torch.no_grad()
@@ -300,7 +288,7 @@ def measure_samples(metrics: MetricCollection, batch: MattingBatch, output: Matt
     """Add a batch to the metrics, and return the values of each sample alone, by the metric's own name."""
     measured = []
     for index in range(len(batch.alpha)):
-        one, result = one_sample(batch, index), one_sample(output, index)
+        one, result = (samples_of(record, slice(index, index + 1)) for record in (batch, output))
         known = known_foreground(one)
         values = metrics(result.alpha, one.alpha, None if known is None else result.foreground, known, one.trimap)
         measured.append({name.rpartition("/")[2]: value.item() for name, value in values.items()})

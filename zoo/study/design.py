@@ -29,7 +29,12 @@ ALL, NONE = "all components", "no components"
 
 
 def combinations(names: list[str], design: Any, where: str) -> list[tuple[str, ...]]:
-    """Return the combinations of a design, each by the components that are taken out.
+    """Return the rows of a design, each as the names of the components that it leaves out.
+
+    Args:
+        names: of the components.
+        design: `factorial`, `leave-one-out`, `add-one-in`, `ladder` or `{"fraction": ROWS}`.
+        where: what an error message calls the study.
 
     Raises:
         ZooError: no such design, or too many components or too few rows for it.

@@ -33,8 +33,8 @@ from zoo.core.plain_yaml import read_yaml
 from zoo.core.slot import nearest
 from zoo.runner.configs import CONFIGS
 from zoo.study.design import ALL, DESIGNS, NONE, check_overlap, combinations, row_name
-from zoo.study.differences import Difference
 from zoo.study.record import digest, folder_name, measuring
+from zoo.study.setting_differences import Difference
 
 NOISE_FLOOR = "A/A"
 """The row that is the baseline with other seeds: the difference between the two is noise."""

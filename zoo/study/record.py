@@ -31,7 +31,7 @@ from filelock import FileLock, Timeout
 
 from zoo.core.errors import ZooError
 from zoo.core.registry import find_plugin
-from zoo.study.differences import flat
+from zoo.study.setting_differences import flat
 
 JOB, CONFIG, FITTED, SAMPLES, RESULT = "job.json", "config.yaml", "fitted.json", "samples.csv", "result.json"
 
@@ -297,7 +297,10 @@ def read_result(directory: Path) -> Run | None:
 
 
 def all_runs(study: Path) -> Iterator[Path]:
-    """Yield every run's directory below a study's; those that were moved aside are left out."""
+    """Yield the folder `ROW/seed_N` of every run in a study's folder.
+
+    Folders that were moved aside have a dot in their names and are left out.
+    """
     for file in sorted(study.glob(f"*/seed_*/{JOB}")):
         if "." not in file.parent.name:
             yield file.parent

@@ -43,7 +43,7 @@ class AugmentationContract(PartContract):
         with torch.no_grad():
             return step(batch, RandomStream(batch.seed, "contract"))
 
-    def test_pictures_of_any_size_keep_size_and_range(self) -> None:
+    def test_images_of_any_size_keep_size_and_range(self) -> None:
         step = self.prepare()
         for size in self.sizes:
             for seeds in ([1], [1, 2, 3]):

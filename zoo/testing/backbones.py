@@ -33,7 +33,7 @@ class BackboneContract(NetworkPartContract):
     def compute(self, part: Backbone, inputs: Inputs) -> Inputs:
         return tuple(part(*inputs))
 
-    def test_features_of_pictures_of_any_size(self) -> None:
+    def test_features_of_images_of_any_size(self) -> None:
         part = self.prepare()
         assert list(part.strides) == list(self.strides), (
             f"{self.name()}.strides are those that were asked for, {list(self.strides)}; got {part.strides}."

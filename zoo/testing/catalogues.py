@@ -8,7 +8,7 @@ from zoo.core.registry import get_slot
 from zoo.core.slot import PluginError
 from zoo.core.spec import is_spec
 from zoo.hub.catalogue import Entry, all_entries
-from zoo.hub.pins import content_difference, expected_content, file_content
+from zoo.hub.checksums import content_difference, expected_content, file_content
 from zoo.hub.sources import local_path
 from zoo.training.models import named_spec
 

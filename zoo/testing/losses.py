@@ -72,7 +72,7 @@ class LossContract(PartContract):
         got = self.value(term, *hidden)
         check_equal([expected], [got], f"{self.name()} reads only {sorted(term.reads)} and {sorted(term.targets)}")
 
-    def test_a_finite_scalar_for_pictures_of_any_size(self) -> None:
+    def test_a_finite_scalar_for_images_of_any_size(self) -> None:
         term = self.prepare()
         for size in self.sizes:
             for count in (1, 2):

@@ -113,7 +113,7 @@ class ErrorMapContract(NetworkPartContract):
         >>> from zoo_plugins.error_maps import AlphaUncertainty
         >>> class TestAlphaUncertainty(ErrorMapContract):
         ...     def make(self): return AlphaUncertainty()
-        >>> TestAlphaUncertainty().test_a_map_for_pictures_of_any_size()
+        >>> TestAlphaUncertainty().test_a_map_for_images_of_any_size()
     """
 
     slot = "error_maps"
@@ -130,7 +130,7 @@ class ErrorMapContract(NetworkPartContract):
         *coarse, source, background, target = inputs
         return (part(Coarse(*coarse), source, background, target if part.needs_target else None),)
 
-    def test_a_map_for_pictures_of_any_size(self) -> None:
+    def test_a_map_for_images_of_any_size(self) -> None:
         part = self.prepare()
         for size in self.sizes:
             (error,) = self.evaluate(part, self.seeded_inputs(2, size))
@@ -235,7 +235,7 @@ class RefinerContract(NetworkPartContract):
         >>> from zoo_plugins.refiners import PatchRefiner
         >>> class TestPatchRefiner(RefinerContract):
         ...     def make(self): return PatchRefiner()
-        >>> TestPatchRefiner().test_results_for_pictures_of_any_size()
+        >>> TestPatchRefiner().test_results_for_images_of_any_size()
     """
 
     slot = "refiners"
@@ -255,7 +255,7 @@ class RefinerContract(NetworkPartContract):
         *coarse, source, background, score = inputs
         return part(source, background, Coarse(*coarse), score, patches)
 
-    def test_results_for_pictures_of_any_size(self) -> None:
+    def test_results_for_images_of_any_size(self) -> None:
         part = self.prepare()
         for height, width in self.sizes if part.refines else (*self.sizes, (18, 23)):
             for training in (False, True):

@@ -91,6 +91,17 @@ class DataModule(Part, LightningDataModule):
         return {"num_workers": self.workers, "pin_memory": accelerated, "persistent_workers": self.workers > 0}
 
 
+def samples_of(record: Any, chosen: slice) -> Any:
+    """Return these samples of a batch, or of a network's output for it: a record of the same type.
+
+    Example:
+        >>> from zoo.matting.parts import MattingBatch
+        >>> samples_of(MattingBatch("abc", "def", "ghi", "jkl"), slice(1, 2)).alpha
+        'h'
+    """
+    return type(record)._make(None if value is None else value[chosen] for value in record)
+
+
 def unchanged(batch: Any) -> Any:
     """Return the batch itself."""
     return batch

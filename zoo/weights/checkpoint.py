@@ -2,6 +2,7 @@
 
 The entry is plain data: the run's name, the specs of the module and of its data, the seed, the trainer's settings that
 change results, versions, the origin of each plugin, and the module's `identity`. `TrainingModule` adds it on saving.
+The rest of the file (weights, optimizer, loops) is Lightning's.
 """
 
 import re

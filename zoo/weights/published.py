@@ -28,7 +28,7 @@ HEADER_LIMIT = 16 * 2**20
 """Bytes that a header may have; the largest of ours has a hundredth of them."""
 
 CARD_KEYS = ("licence", "training_data", "metrics", "text")
-"""Keys of a card; unknown ones are left out."""
+"""Keys of a card."""
 
 
 def is_safetensors(path: str | Path) -> bool:

@@ -19,11 +19,11 @@ from zoo.core.registry import get_slot
 from zoo.core.slot import nearest
 from zoo.core.spec import build
 from zoo.media.progress import tracked, waiting
-from zoo.study.differences import differences, flat, unequal, unnamed
 from zoo.study.file import NOISE_FLOOR, FirstStage, Row, Study
 from zoo.study.plan.cost import Cost, measure
 from zoo.study.plan.resolve import Resolver, changed
 from zoo.study.record import Run, run_id, settings_hash
+from zoo.study.setting_differences import differences, flat, unequal, unnamed
 from zoo.training.data import DataModule
 from zoo.training.module import TrainingModule
 
@@ -239,8 +239,13 @@ def each_once(
     make: Callable[[dict[str, Any]], Made],
     subjects: Mapping[str, str],
 ) -> dict[str, Made]:
-    """Return what `make` returns for each row's settings, called once for equal values of a key; errors begin with the
-    subject of the row.
+    """Return what `make` makes of each row's settings; rows with equal `settings[key]` share one result.
+
+    Args:
+        settings: by row.
+        key: `model` or `data`.
+        make: called with one row's settings.
+        subjects: what an error message calls each row.
     """
     known: dict[str, Made] = {}
     result = {}

@@ -24,7 +24,7 @@ from zoo.runner.arguments import expanded
 from zoo.runner.lightning import STRICT, CommandLineError, ZooCLI, ZooParser, check_registered, plain
 from zoo.runner.overrides import with_import_paths
 from zoo.runner.parser_errors import sentence
-from zoo.study.differences import is_part
+from zoo.study.setting_differences import is_part
 
 COMMAND = "fit"
 

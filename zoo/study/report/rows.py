@@ -14,12 +14,12 @@ import numpy as np
 
 from zoo.core.errors import ZooError
 from zoo.core.plain_yaml import from_yaml
-from zoo.study.differences import unequal
 from zoo.study.file import NOISE_FLOOR, Row, Study
 from zoo.study.record import CONFIG, SAMPLES, Run, all_runs, read_job, read_result, read_run
 from zoo.study.report.statistics import Difference, mean_and_deviation
 from zoo.study.run.samples import read_samples
 from zoo.study.run.timing import Speed, read_speed
+from zoo.study.setting_differences import unequal
 
 SIGNIFICANT = 0.05
 """Corrected p-values below it are marked."""

@@ -114,7 +114,11 @@ def outcome_of(plan: Plan, folder: Path) -> Outcome:
 
 
 def with_rounds(study: Study, folder: Path) -> Study:
-    """Return the study with as many seeds of each row as it was run with until they were decided.
+    """Return the study with as many seeds of each row as `--until-decided` gave it.
+
+    Args:
+        study: as its file says; returned unchanged where no row was given more.
+        folder: of its runs, with `rounds.json`.
 
     Raises:
         ZooError: rounds.json is damaged.

@@ -93,7 +93,9 @@ def find_regions(head_model: HeadModel) -> Regions:
     return Regions(points, faces, landmarks, weights, hairline, hollows, rim)
 
 
-def ramp(values: NDArray[np.floating], low: float, high: float) -> NDArray[np.floating]:
+def ramp(
+    values: NDArray[np.floating], low: NDArray[np.floating] | float, high: NDArray[np.floating] | float
+) -> NDArray[np.floating]:
     """Return 0 below `low`, 1 above `high`, smooth between."""
     fraction = ((values - low) / (high - low)).clip(0, 1)
     return fraction * fraction * (3 - 2 * fraction)

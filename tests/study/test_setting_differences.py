@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from zoo.study.differences import differences, unnamed
+from zoo.study.setting_differences import differences, unnamed
 
 
 def settings(selector: dict[str, Any], epochs: int = 2, **more: Any) -> dict[str, Any]:
