@@ -33,15 +33,15 @@ from zoo_plugins.synthetic.drawing import photographs
 import zoo
 from zoo.heads.data import EvaluationCrops, HeadEvaluationSet, as_float
 from zoo.heads.data import collate as collate_heads
+from zoo.heads.head_files import HeadFiles
 from zoo.heads.inference import predict_heads
 from zoo.heads.pictures import result_tiles
-from zoo.heads.results import HeadFiles
 from zoo.hub import defaults
 from zoo.matting.compose import composite
 from zoo.matting.data import EvaluationSamples, EvaluationSet, collate
 from zoo.matting.inference import load_matting
+from zoo.matting.matte_files import NewBackground, render
 from zoo.matting.pictures import NEW_BACKGROUND, as_bytes
-from zoo.matting.results import NewBackground, render
 from zoo.media.images import read_image, to_uint8
 from zoo.training.pictures import contact_sheet
 

@@ -39,8 +39,8 @@ from zoo.heads.inference import predict_head
 from zoo.heads.parts import Detector
 from zoo.hub import defaults
 from zoo.matting.inference import load_matting, matte_files
+from zoo.matting.matte_files import MatteFiles
 from zoo.matting.parts import Guide
-from zoo.matting.results import MatteFiles
 from zoo.media.images import read_image, to_tensor, to_uint8
 from zoo.training.models import load
 from zoo.training.pictures import contact_sheet

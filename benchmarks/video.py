@@ -16,8 +16,8 @@ from benchmarks.cases import Case
 from benchmarks.matting import SETTINGS, matting_network, pictures, smaller
 from zoo.matting.fast import FastMatting
 from zoo.matting.inference import Matting, matte_files
+from zoo.matting.matte_files import MatteFiles
 from zoo.matting.parts import MattingOutput
-from zoo.matting.results import MatteFiles
 from zoo.measure.timing import time_interleaved
 from zoo.media.images import read_image, to_tensor, to_uint8, write_image
 from zoo.media.videos import Frame, VideoWriter, import_av, read_frames, read_video_info

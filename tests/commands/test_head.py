@@ -12,7 +12,7 @@ from PIL import Image
 from torch import nn
 
 from zoo.commands import head
-from zoo.heads import results
+from zoo.heads import head_files
 from zoo.heads.mesh import HeadModel, HeadParams
 from zoo.heads.parts import HeadOutput
 from zoo.heads.rotation import FRONTAL, matrix_to_6d
@@ -143,7 +143,7 @@ def test_a_submission_says_how_to_give_a_model(command: Callable[..., Any], benc
 
 
 def test_the_command_knows_all_kinds() -> None:
-    assert head.KINDS == results.KINDS
+    assert head.KINDS == head_files.KINDS
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from torch import nn
 
 from zoo.commands import matte
 from zoo.core.plugin_files import load_plugin
-from zoo.matting import fast, inference, results
+from zoo.matting import fast, inference
 from zoo.matting.parts import MattingOutput
 from zoo.media.images import read_image
 from zoo.runner.help import Parser
@@ -203,8 +203,8 @@ def test_an_unknown_kind_lists_the_known_ones(pair, tmp_path, capsys):
 
 
 def test_the_command_knows_all_kinds():
-    assert matte.KINDS == results.KINDS
-    assert matte.FORMATS == results.FORMATS
+    assert matte.KINDS == matte_files.KINDS
+    assert matte.FORMATS == matte_files.FORMATS
 
 
 def test_a_real_checkpoint_with_its_plugin_at_another_base_scale(pair, tmp_path, fitted, shared_tiny):

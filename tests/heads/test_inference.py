@@ -14,6 +14,7 @@ from skimage.data import astronaut
 from torch import nn
 
 from zoo.heads.dad_format import Item
+from zoo.heads.head_files import KINDS, HeadFiles, rounded
 from zoo.heads.inference import (
     NoHeadError,
     head_files,
@@ -24,7 +25,6 @@ from zoo.heads.inference import (
 from zoo.heads.mesh import HeadModel, HeadParams
 from zoo.heads.mesh_files import for_viewers
 from zoo.heads.parts import HeadOutput
-from zoo.heads.results import KINDS, HeadFiles, rounded
 from zoo.heads.rotation import matrix_from_euler, matrix_to_6d
 from zoo.media.images import MediaError, MediaWarning, read_image
 from zoo.media.videos import VideoEndsEarly, read_frames

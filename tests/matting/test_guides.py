@@ -16,8 +16,8 @@ from zoo.core.errors import ZooError
 from zoo.hub.defaults import MATTING_WITHOUT_BACKGROUND
 from zoo.matting.fast import FastMatting
 from zoo.matting.inference import Matting, MattingWarning, load_matting, matte_files, near_guide
+from zoo.matting.matte_files import MatteFiles
 from zoo.matting.parts import Guide, MattingOutput, Refiner
-from zoo.matting.results import MatteFiles
 from zoo.media.images import MediaError, read_image, write_image
 from zoo.training.module import TrainingModule
 from zoo.weights.checkpoint import describe

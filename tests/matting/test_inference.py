@@ -18,8 +18,8 @@ from zoo.matting.inference import (
     load_matting,
     matte_files,
 )
+from zoo.matting.matte_files import KINDS, MatteFiles, render
 from zoo.matting.parts import MattingOutput
-from zoo.matting.results import KINDS, MatteFiles, render
 from zoo.media.images import MediaError, read_image
 
 SIZE = (54, 70)  # no multiples of 4

@@ -15,7 +15,7 @@ from zoo.runner.help import Parser, add_json, print_json
 from zoo.runner.model_arguments import add_model_arguments, load_model, model_name
 
 KINDS = ("overlay", "obj", "glb", "json", "landmarks")
-"""As in `zoo.heads.results`, which is slow to import."""
+"""As in `zoo.heads.head_files`, which is slow to import."""
 
 
 def add_arguments(parser: Parser) -> None:
@@ -72,8 +72,8 @@ def run(arguments: argparse.Namespace) -> int:
     name = model_name(arguments)
     with waiting("Loading the model"):
         from zoo.core.registry import get_slot
+        from zoo.heads.head_files import HeadFiles
         from zoo.heads.inference import head_files
-        from zoo.heads.results import HeadFiles
         from zoo.media.run import one_line_warnings
 
         results = HeadFiles(arguments.output, arguments.save, arguments.wire, arguments.posed, name)

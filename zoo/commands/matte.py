@@ -14,11 +14,11 @@ from zoo.runner.help import Parser, add_json, print_json
 from zoo.runner.model_arguments import add_model_arguments, model_name
 
 if TYPE_CHECKING:
-    from zoo.matting.results import MatteFiles
+    from zoo.matting.matte_files import MatteFiles
 
 KINDS = ("alpha", "foreground", "rgba", "composite", "error", "refined")
 FORMATS = ("png", "png16", "exr")
-"""Both as in `zoo.matting.results`, which is slow to import."""
+"""Both as in `zoo.matting.matte_files`, which is slow to import."""
 
 
 def add_arguments(parser: Parser) -> None:
@@ -141,7 +141,7 @@ def run(arguments: argparse.Namespace) -> int:
     with waiting("Loading the model"):
         from zoo.matting.cutout import CutOut, screen_colour
         from zoo.matting.inference import load_matting, matte_files
-        from zoo.matting.results import MatteFiles
+        from zoo.matting.matte_files import MatteFiles
         from zoo.media.run import one_line_warnings
 
         results = MatteFiles(

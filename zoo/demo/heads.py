@@ -10,8 +10,8 @@ from skimage.data import astronaut
 
 from zoo.core.errors import ZooError
 from zoo.demo.pieces import model_menu, shown_errors, upload
+from zoo.heads.head_files import KINDS, HeadFiles, HeadImage
 from zoo.heads.inference import AlignmentModel, predict_heads
-from zoo.heads.results import KINDS, HeadFiles, HeadImage
 from zoo.hub import defaults
 from zoo.media.images import read_image, write_image
 from zoo.training.models import load

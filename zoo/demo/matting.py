@@ -12,7 +12,7 @@ from zoo.core.errors import ZooError
 from zoo.demo.pieces import model_menu, shown_errors, upload
 from zoo.hub import defaults
 from zoo.matting.inference import Matting, load_matting, matte_files, read_with_background, usable_inputs
-from zoo.matting.results import MatteFiles
+from zoo.matting.matte_files import MatteFiles
 from zoo.media.images import read_photograph, to_uint8, write_image
 from zoo.media.videos import read_video_info
 from zoo.training.models import load

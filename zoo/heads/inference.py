@@ -19,11 +19,11 @@ from zoo.core.errors import ZooError
 from zoo.heads.crop import Box, check_box, place_crop, widened
 from zoo.heads.dad_format import Item
 from zoo.heads.detection import FoundBox, find_head_boxes, overlap
+from zoo.heads.head_files import HeadFiles, HeadImage, HeadResult, is_doubtful
 from zoo.heads.mesh import HeadModel, HeadParams
 from zoo.heads.metrics.points import seven_points
 from zoo.heads.parts import Detector, HeadOutput
 from zoo.heads.pictures import to_array
-from zoo.heads.results import HeadFiles, HeadImage, HeadResult, is_doubtful
 from zoo.heads.rotation import matrix_from_6d, matrix_to_euler
 from zoo.heads.smoothing import HeadSmoother
 from zoo.heads.submission import SubmissionItem

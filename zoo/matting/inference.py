@@ -21,9 +21,9 @@ from zoo.core.errors import ZooError
 from zoo.matting.base_scale import trained_side
 from zoo.matting.cutout import UNMIXED, CutOut
 from zoo.matting.fast import FastMatting
+from zoo.matting.matte_files import MatteFiles
 from zoo.matting.net import MattingNetwork
 from zoo.matting.parts import Guide, MattingOutput
-from zoo.matting.results import MatteFiles
 from zoo.measure.device import choose_device, device_of
 from zoo.media.folders import find_images
 from zoo.media.images import MediaError, MediaWarning, check_image, read_image, read_photograph, to_tensor, to_uint8
@@ -402,11 +402,11 @@ def video_background(source: Path, background: Path, align: Align, decoder: str 
 
 
 def beginning(frames: Iterator[Frame]) -> list[np.ndarray]:
-    """Return a frame a second of the first seconds of a video."""
+    """Return the first frame of a video and one every two seconds after it, for some seconds."""
     found: list[np.ndarray] = []
     with suppress(VideoEndsEarly):  # reported when the frames are matted
         for frame in frames:
-            if frame.seconds >= len(found):
+            if frame.seconds >= 2 * len(found):
                 found.append(frame.pixels)
             if frame.seconds > SEARCHED_SECONDS:
                 break

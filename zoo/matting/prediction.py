@@ -11,8 +11,8 @@ import torch
 from torch.utils.data import Dataset
 
 from zoo.matting.inference import MARKED, match_images, read_inputs, warn_of_empty
+from zoo.matting.matte_files import MatteFiles
 from zoo.matting.parts import MattingBatch, MattingOutput
-from zoo.matting.results import MatteFiles
 from zoo.media.images import MediaError, to_tensor
 from zoo.media.run import attempt, naming, refuse_overwriting
 

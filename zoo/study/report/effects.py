@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from zoo.core.seeding import derive_seed
 from zoo.study.file import Study
-from zoo.study.report.comparison import common_values
 from zoo.study.report.rows import ReportedRow
 from zoo.study.report.statistics import Difference, holm, paired_difference
+from zoo.study.report.verdicts import common_values
 
 Kind = Literal["main effect", "interaction", "Shapley value", "whole effect"]
 

@@ -14,12 +14,12 @@ from zoo.core.errors import ZooError
 from zoo.media.progress import waiting
 from zoo.study.file import NOISE_FLOOR, Study
 from zoo.study.record import Run
-from zoo.study.report.comparison import compare
 from zoo.study.report.effects import Effect, estimate_effects
 from zoo.study.report.pictures import ROWS, PicturedSample, gather_pictures
 from zoo.study.report.rows import SIGNIFICANT, VERDICTS, Missing, ReportedRow, gather_rows
 from zoo.study.report.statistics import ENOUGH_SEEDS
 from zoo.study.report.truths import Truth, hold_against
+from zoo.study.report.verdicts import compare
 
 
 @dataclass(frozen=True)

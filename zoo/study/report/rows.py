@@ -1,4 +1,4 @@
-"""The rows of a report, gathered from the runs' directories; `zoo.study.report.comparison` compares them.
+"""The rows of a report, gathered from the runs' directories; `zoo.study.report.verdicts` compares them.
 
 The study file only says which runs belong to a row and how to label it. A run that failed or is missing lowers its
 row's count of seeds and is listed: it is never averaged away, and never a 0.

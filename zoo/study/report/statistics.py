@@ -1,7 +1,7 @@
 """Intervals and p-values of the difference between two rows.
 
 Two rows are compared pair by pair: the same index in the list of seeds, the same image. The differences of one metric
-form a matrix, (seeds, images), which `zoo.study.report.comparison` gathers. The question is how far their mean would
+form a matrix, (seeds, images), which `zoo.study.report.verdicts` gathers. The question is how far their mean would
 move with other seeds and other images.
 """
 

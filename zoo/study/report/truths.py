@@ -3,9 +3,9 @@
 from typing import Literal, NamedTuple
 
 from zoo.study.file import SPEED, Expected, Study
-from zoo.study.report.comparison import looks, paired, verdict_on
 from zoo.study.report.rows import ReportedRow, Verdict
 from zoo.study.report.statistics import Difference, holm
+from zoo.study.report.verdicts import looks, paired, verdict_on
 
 
 class Truth(NamedTuple):

@@ -1,4 +1,4 @@
-"""The comparison of each row with the baseline, pair by pair: the same index of the seed, the same image.
+"""The verdict on each row: its comparison with the baseline, pair by pair (same index of the seed, same image).
 
 Each row and metric has one verdict: *equivalent* where two one-sided tests place the difference within the study's
 margin, otherwise *better* or *worse* where it is significant after correction, otherwise *undecided*.
