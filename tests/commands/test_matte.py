@@ -8,7 +8,7 @@ from torch import nn
 
 from zoo.commands import matte
 from zoo.core.plugin_files import load_plugin
-from zoo.matting import fast, inference
+from zoo.matting import fast, inference, matte_files
 from zoo.matting.parts import MattingOutput
 from zoo.media.images import read_image
 from zoo.runner.help import Parser
