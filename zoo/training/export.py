@@ -134,7 +134,7 @@ def check_request(module: TrainingModule, form: str, size: tuple[int, int], dyna
 
 
 def chosen(module: TrainingModule, example: Images) -> Images:
-    """Return the inputs of an example, in the order of the network's arguments, that an exported file takes."""
+    """Return those inputs that an exported file takes; `example` has all, in the order of the network's arguments."""
     named = dict(zip(signature(module.network.forward).parameters, example, strict=False))
     return tuple(named[name] for name in module.input_names())
 

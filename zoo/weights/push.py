@@ -30,7 +30,7 @@ HUB_LICENCES = re.compile(r"apache-2\.0|mit|bsd-[23]-clause|[al]?gpl-3\.0|mpl-2\
 
 
 def check_name(name: str) -> str:
-    """Return the name of a model; ZooError when it cannot name a file."""
+    """Return the name of a model; ZooError unless it has letters, digits, `.`, `_` and `-` only."""
     if not NAME.fullmatch(name):
         raise ZooError(
             f"'{name}' is no name for a model: expected letters, digits, '.', '_' and '-', such as "

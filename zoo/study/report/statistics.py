@@ -145,7 +145,7 @@ def standard_error(differences: NDArray[np.float64]) -> tuple[NDArray[np.float64
 
 
 def resampled(seeds: int, pictures: int) -> Over:
-    """Return the axes that are long enough to be resampled; a single image has no spread."""
+    """Return what is resampled: seeds from `ENOUGH_SEEDS` on, images (`pictures`) from two on."""
     if pictures > 1:
         return "seeds and pictures" if seeds >= ENOUGH_SEEDS else "pictures only"
     return "seeds only" if seeds >= ENOUGH_SEEDS else "nothing"

@@ -87,7 +87,7 @@ PICTURES, COUNT, SIDE = "pictures", 3, 256
 
 
 class Sample(NamedTuple):
-    """One sample of a test set."""
+    """Which sample: the name of its test set, and its number there."""
 
     set: str
     number: int

@@ -95,7 +95,14 @@ def about_age(study: Study, root: Path) -> list[str]:
 
 
 def prepare(run: Run, retry_failed: bool, force: bool) -> bool:
-    """Write job.json and config.yaml of a run; returns False where its result is there and counts."""
+    """Prepare a run's folder: write job.json and config.yaml; return False where nothing is to be done.
+
+    Nothing is done again for a run that is done, or has failed and is not to be retried. Old results that do not count
+    any more are moved aside.
+
+    Raises:
+        ZooError: another process runs it.
+    """
     found = state(run.directory, run.id)
     if found == "running":
         raise ZooError(f"{run.directory} is being run by another process; wait for it, or end it.")
