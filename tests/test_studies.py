@@ -105,8 +105,7 @@ def test_full_profile_can_be_planned(name: str, published: None) -> None:
 
 
 @pytest.mark.parametrize("name", STUDIES)
-def test_full_profile_names_what_is_missing(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_full_profile_names_what_is_missing(name: str, with_encoders: None) -> None:
     missing = "data/backgrounds/train" if "bgmv2" in name else "DAD-3DHeadsDataset/train"
     study = read_study(name, "full")
     with pytest.raises(ZooError, match=missing) as caught:
