@@ -118,6 +118,19 @@ class TestAgain:
         assert "4 runs, 4 finished already, 0 to do" in outcome.out
         assert {path: path.stat().st_mtime_ns for path in small.runs.rglob("result.json")} == before
 
+    def test_the_same_settings_in_other_words_are_reported_without_another_run(self, small, command) -> None:
+        before = results(small.runs)
+        text = small.file.read_text()
+        other = text.replace("model.selector.patches: 5", "model.selector: {class_path: TopK, init_args: {patches: 5}}")
+        assert other != text
+        small.file.write_text(other)
+        outcome = command("study", "run", *small.options)
+        assert outcome.code == 0, outcome.err
+        assert "0 to do" in outcome.out
+        assert results(small.runs) == before
+        assert command("study", "report", *small.options).code == 0
+        assert "says something else" not in (small.runs / "small" / "report.md").read_text()
+
     def test_only_what_is_missing_is_made_and_comes_out_the_same(self, small, finished, command) -> None:
         shutil.rmtree(small.run("at_random"))
         (small.run("five") / "result.json").unlink()

@@ -111,6 +111,9 @@ def prepare(run: Run, retry_failed: bool, force: bool) -> bool:
     elif force and found != "missing":
         move_aside(run.directory, "it is run again")
     elif found == "done" or (found == "failed" and not retry_failed):
+        job = read_job(run.directory)
+        if job.written != run.written:  # the file says the same in other words, and `report` resolves no settings
+            write_json(run.directory / JOB, replace(job, written=run.written).job_data())
         return False
     elif found == "failed":
         (run.directory / RESULT).unlink()
