@@ -428,7 +428,7 @@ def run_id(settings: Mapping[str, Any], seed: int, needs: str | None = None) -> 
         "data": data_files(parts),
         "versions": {plugin.distribution: plugin.version for plugin in plugins if not plugin.file}
         | {"ablation-zoo": version("ablation-zoo")},
-        "plugin files": {plugin.name: listing(Path(plugin.file)) for plugin in plugins if plugin.file},
+        "plugin files": {plugin.name: content_hash(Path(plugin.file)) for plugin in plugins if plugin.file},
     }
     return digest(json.dumps(content))  # not sorted: the order of stages and augmentations counts
 
@@ -470,7 +470,7 @@ def data_files(settings: Any) -> dict[str, str]:
     A `cache` is left out, since it fills as it is used.
     """
     named = (text for text in texts(settings) if "/" in text and Path(text).exists())
-    return {text: listing(Path(text)) for text in named}
+    return {text: content_hash(Path(text)) for text in named}
 
 
 def texts(settings: Any) -> Iterator[str]:
@@ -485,7 +485,7 @@ def texts(settings: Any) -> Iterator[str]:
 
 
 @cache
-def listing(path: Path) -> str:
+def content_hash(path: Path) -> str:
     """Return a hash of a file's content, since all weights of one network have one size; of a folder, of the names and
     sizes of all files in it.
     """
