@@ -33,9 +33,9 @@ class Dashes(PatchSelector):
 @pytest.fixture(autouse=True)
 def fresh() -> Iterator[None]:
     """No test sees another's hashes."""
-    record.listing.cache_clear()
+    record.content_hash.cache_clear()
     yield
-    record.listing.cache_clear()
+    record.content_hash.cache_clear()
 
 
 def test_the_content_of_a_plugin_file_counts(tmp_path: Path) -> None:
@@ -45,7 +45,7 @@ def test_the_content_of_a_plugin_file_counts(tmp_path: Path) -> None:
     settings = {"model": {"class_path": "Dashes", "init_args": {}}, "data": {}}
     before = run_id(settings, 0)
     file.write_text(PART.replace("error / 2", "error / 3"))
-    record.listing.cache_clear()
+    record.content_hash.cache_clear()
     assert run_id(settings, 0) != before
 
 
@@ -83,7 +83,7 @@ def test_the_weights_that_a_model_starts_from_count(tmp_path: Path) -> None:
     settings = {"model": {"class_path": "TopK", "init_args": {"checkpoint": str(weights)}}, "data": {}}
     before = run_id(settings, 0)
     weights.write_bytes(b"2")
-    record.listing.cache_clear()
+    record.content_hash.cache_clear()
     assert run_id(settings, 0) != before
 
 
@@ -94,7 +94,7 @@ def test_files_that_the_data_names_count_but_not_a_cache(tmp_path: Path) -> None
     before = data_files(settings)
     assert list(before) == [str(tmp_path / "pictures")]
     (tmp_path / "pictures" / "b.png").write_bytes(b"1")
-    record.listing.cache_clear()
+    record.content_hash.cache_clear()
     assert data_files(settings) != before
 
 

@@ -159,13 +159,13 @@ class TestAgain:
     def test_status_and_report_see_that_the_code_of_a_plugin_changed(self, small, command, shared_tiny) -> None:
         before = shared_tiny.plugin.read_text()
         shared_tiny.plugin.write_text(before + "\n# Other code.\n")
-        record.listing.cache_clear()
+        record.content_hash.cache_clear()
         try:
             outcome = command("study", "status", *small.options)
             report = command("study", "report", *small.options)
         finally:
             shared_tiny.plugin.write_text(before)
-            record.listing.cache_clear()
+            record.content_hash.cache_clear()
         assert "4 stale" in outcome.out
         sentence = (
             "`zoo study run` repeats the stale runs of by error, at random, five, A/A: their settings, data, plugin"
