@@ -20,3 +20,8 @@ def test_every_fence_has_one_word(page: Path) -> None:
     """With a second word, the site shows a block as text."""
     fences = re.findall(r"^ *```.*", on_page_markdown(page.read_text(encoding="utf-8")), re.MULTILINE)
     assert [fence for fence in fences if not re.fullmatch(r" *```\w*", fence)] == []
+
+
+def test_pictures_of_generated_pages_stay() -> None:
+    picture = "![the three largest errors](../pictures/worst_bgmv2.jpg)"
+    assert on_page_markdown(picture) == picture

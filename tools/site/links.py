@@ -15,9 +15,12 @@ PAGES = {
 
 
 def on_page_markdown(markdown: str, **_: object) -> str:
-    """Return the page with links and fences replaced; a link to a folder of the repository becomes its name."""
+    """Return the page with links and fences replaced; a link to a folder of the repository becomes its name.
+
+    Pages of models lie in a folder of the site, whose pictures are in `../pictures`.
+    """
     markdown = re.sub(r"^(```\w+) notest$", r"\1", markdown, flags=re.MULTILINE)
     for file, page in PAGES.items():
         anchor = "" if page == "start.md" else r"\1"  # of the README no section is on the site
         markdown = re.sub(rf"\]\({re.escape(file)}(#[\w-]+)?\)", rf"]({page}{anchor})", markdown)
-    return re.sub(r"\[([^\]]*)\]\(\.\./[^)]*\)", r"\1", markdown)
+    return re.sub(r"\[([^\]]*)\]\(\.\./(?!pictures/)[^)]*\)", r"\1", markdown)
