@@ -15,8 +15,9 @@ from zoo_plugins.guides import PersonGuide
 from zoo.cli import main
 from zoo.matting.compose import to_float
 from zoo.matting.estimate import background_of, canvas, estimate_background, painted, person_mask
+from zoo.matting.inference import video_background
 from zoo.matting.moving_camera import MovingCamera, view_of
-from zoo.media.images import MediaError, read_image
+from zoo.media.images import MediaError, MediaWarning, read_image
 
 HEIGHT, WIDTH, SIDE = 160, 240, 110
 
@@ -41,12 +42,19 @@ def person() -> tuple[np.ndarray, np.ndarray]:
     return np.asarray(colours, np.float32), np.asarray(alpha, np.float32)[..., None] / 255
 
 
+def shifts(count: int, shake: int) -> list[tuple[int, int]]:
+    """How far down and right a hand moves the camera in each frame; in the middle one not at all."""
+    rng = np.random.default_rng(0)
+    moved = [(int(down), int(right)) for down, right in rng.integers(-shake, shake + 1, (count, 2))]
+    moved[count // 2] = (0, 0)
+    return moved
+
+
 def rendered(place: np.ndarray, person: tuple[np.ndarray, np.ndarray], walk: int, shake: int = 0) -> list[np.ndarray]:
     """Frames in which the person walks to the right by this many pixels, and the camera moves by up to `shake`."""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(1)
     frames = []
-    for number in range(9):
-        down, right = rng.integers(-shake, shake + 1, 2) if shake and number != 4 else (0, 0)
+    for number, (down, right) in enumerate(shifts(9, shake)):
         frame = place[8 + down : 8 + down + HEIGHT, 8 + right : 8 + right + WIDTH].astype(np.float32)
         left = round(walk * number / 8)
         behind = frame[-SIDE:, left : left + SIDE]
@@ -110,6 +118,25 @@ def test_a_camera_that_turns_gives_a_panorama(street: np.ndarray, person: tuple[
         error = np.abs(seen.astype(float) - street[:, left : left + WIDTH])
         assert np.median(error) <= 4  # a half pixel of a rough wall
     assert hidden.mean() < 0.1
+
+
+def test_a_video_is_aligned_once_or_frame_by_frame_as_its_camera_moves(
+    place: np.ndarray, street: np.ndarray, person: tuple[np.ndarray, np.ndarray], tmp_path: Path
+) -> None:
+    still = write_clip(tmp_path / "still.mp4", rendered(place, person, walk=60))
+    held = write_clip(tmp_path / "held.mp4", rendered(place, person, walk=60, shake=4) * 2)  # longer than two seconds
+    turned = write_clip(tmp_path / "turned.mp4", turning(street, person))
+    Image.fromarray(place[8:-8, 8:-8]).save(tmp_path / "place.png")
+    Image.fromarray(street).save(tmp_path / "street.png")
+    assert isinstance(video_background(still, tmp_path / "place.png", "auto", None), np.ndarray)
+    with pytest.warns(MediaWarning, match=r"the camera of held\.mp4 moves, so the background is aligned with"):
+        camera = video_background(held, tmp_path / "place.png", "auto", None)
+    assert isinstance(camera, MovingCamera)
+    for frame, (down, right) in zip(rendered(place, person, walk=60, shake=4), shifts(9, 4), strict=True):
+        shown = place[8 + down : 8 + down + HEIGHT, 8 + right : 8 + right + WIDTH]
+        assert np.median(np.abs(camera.seen_in(frame).astype(float) - shown)) <= 4
+    assert isinstance(video_background(turned, tmp_path / "street.png", "auto", None), MovingCamera)
+    assert isinstance(video_background(held, tmp_path / "place.png", False, None), np.ndarray)
 
 
 def test_a_camera_that_turns_too_far_is_refused() -> None:

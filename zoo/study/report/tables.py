@@ -11,6 +11,7 @@ from rich.table import Table as ScreenTable
 from zoo.core.errors import ZooError
 from zoo.study.file import Metric, Robustness, Study
 from zoo.study.plan.planner import Plan
+from zoo.study.plan.tables import NONE
 from zoo.study.record import (
     duration,
     number,
@@ -24,9 +25,6 @@ from zoo.study.report.rows import Cell, ReportedRow
 from zoo.study.report.statistics import Difference, Over
 from zoo.study.run.start import about_stale
 from zoo.study.run.timing import Speed
-
-NONE = "—"
-"""The text of a cell without a value."""
 
 ARROWS = {"lower": "↓", "higher": "↑"}
 
