@@ -227,12 +227,12 @@ class Study:
         return tuple(max(self.seeds) + 1 + index for index in range(len(self.seeds)))
 
     def seeds_of(self, name: str) -> tuple[int, ...]:
-        """Return the seeds of a row; those beyond the file's list are not the A/A baseline's either."""
+        """Return the seeds of a row; no other row's are the A/A baseline's, also beyond the file's list."""
+        listed, first = self.seeds, max(self.other_seeds) + 1
         if name == NOISE_FLOOR:
-            return self.other_seeds[: self.counts.get(self.baseline)]
-        first = max(self.seeds) + 1 + len(self.seeds)
-        count = self.counts.get(name, len(self.seeds))
-        return (*self.seeds, *range(first, first + count - len(self.seeds)))[:count]
+            listed, first = self.other_seeds, first + max(0, self.most_seeds - len(self.seeds))
+        count = self.counts.get(name, len(listed))
+        return (*listed, *range(first, first + count - len(listed)))[:count]
 
     def row(self, name: str) -> Row:
         """Return the row of this name."""

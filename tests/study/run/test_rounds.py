@@ -80,6 +80,26 @@ def test_it_stops_by_itself_spends_seeds_where_rows_are_undecided_and_resumes(
         run_until_decided(plan, tmp_path / "none", Makes(), 50.0, 2)
 
 
+def test_the_baseline_with_other_seeds_gets_more_of_them_too(
+    written, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(SHIFT, "A/A", 0.4)  # noisy, as training for too short a time is
+    monkeypatch.setattr(rounds, "training_seconds", lambda plan: {"one": 10.0})
+    plan = make_plan(read_study(str(written("sizes: {square: [64, 64]}", "margins: {test/one/sad: 2 %}"))))
+    run_until_decided(plan, tmp_path, Makes(), 1000.0, 6)
+    study = with_rounds(plan.study, tmp_path / "small")
+    assert study.counts["A/A"] == study.counts["by error"] == 6
+    others = {seed for row in study.rows for seed in study.seeds_of(row.name)}
+    assert len(set(study.seeds_of("A/A")) - others) == 6
+
+    monkeypatch.setitem(SHIFT, "A/A", 0.0)
+    run_until_decided(plan, tmp_path / "calm", Makes(), 1000.0, 6)
+    study = with_rounds(plan.study, tmp_path / "calm" / "small")
+    report = make_report(study, tmp_path / "calm")
+    assert report.rows[-1].cells["test/one/sad"].verdict == "equivalent"
+    assert study.counts["A/A"] < study.counts["by error"]
+
+
 def test_a_budget_ends_it_between_two_rounds(
     plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

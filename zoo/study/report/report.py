@@ -214,7 +214,9 @@ def about_columns(study: Study, rows: list[ReportedRow]) -> list[str]:
             "and of two speeds one is better where their quartiles do not overlap."
         )
     if study.noise_floor:
-        said.append(f"{NOISE_FLOOR} is the baseline with other seeds: its difference is noise, and is not corrected.")
+        said.append(
+            f"{NOISE_FLOOR} is the baseline with other seeds: its difference is noise, and is not corrected over rows."
+        )
     if study.test_data_differs:
         said.append("The study declares that test data differ: rows are compared by the means of whole runs only.")
     if any(metric.name in row.published for row in rows for metric in study.metrics):

@@ -61,12 +61,15 @@ def looks(study: Study, difference: Difference) -> float:
 def decide(row: ReportedRow, study: Study) -> None:
     """Fill in the verdicts of a row; those of the A/A baseline, one check, are corrected over its metrics."""
     found = {metric.name: cell.difference for metric in study.metrics if (cell := row.cells[metric.name]).difference}
-    p_values = {name: difference.p for name, difference in found.items() if difference and difference.p is not None}
+    p_values = {
+        name: min(1.0, difference.p * looks(study, difference))
+        for name, difference in found.items()
+        if difference and difference.p is not None
+    }
     corrected = holm(p_values) if row.name == NOISE_FLOOR else {name: row.cells[name].corrected for name in p_values}
     for metric in study.metrics:
         if difference := found.get(metric.name):
-            factor = 1.0 if row.name == NOISE_FLOOR else looks(study, difference)
-            verdict = verdict_on(difference, corrected.get(metric.name), metric.direction, factor)
+            verdict = verdict_on(difference, corrected.get(metric.name), metric.direction, looks(study, difference))
             row.cells[metric.name] = replace(row.cells[metric.name], verdict=verdict)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from zoo.core.errors import ZooError
 from zoo.core.files import write_json
-from zoo.study.file import Study
+from zoo.study.file import NOISE_FLOOR, Study
 from zoo.study.parts import Engine
 from zoo.study.plan.planner import Plan
 from zoo.study.record import ROUNDS, all_runs, duration, read_run, state
@@ -68,7 +68,7 @@ def run_until_decided(
             f"got --max-seeds {max_seeds}, but the study was begun with {study.most_seeds}, which its levels of "
             "significance follow from: keep it, or begin in another --runs."
         )
-    counts = dict(study.counts) or {row.name: 1 for row in plan.rows}
+    counts = dict(study.counts) or dict.fromkeys(names_of(study), 1)
     while True:
         study = replace(study, counts=counts, most_seeds=max_seeds)
         plan = replace(plan, study=study)
@@ -113,6 +113,11 @@ def outcome_of(plan: Plan, folder: Path) -> Outcome:
     return Outcome([path for path, found in states.items() if found == "failed"], [])
 
 
+def names_of(study: Study) -> list[str]:
+    """Return the names of the rows that get seeds, the A/A baseline's last."""
+    return [*(row.name for row in study.rows), *([NOISE_FLOOR] if study.noise_floor else [])]
+
+
 def with_rounds(study: Study, folder: Path) -> Study:
     """Return the study with as many seeds of each row as `--until-decided` gave it.
 
@@ -129,7 +134,7 @@ def with_rounds(study: Study, folder: Path) -> Study:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
         counts = {str(name): int(count) for name, count in content["seeds"].items()}
-        counts = {row.name: counts.get(row.name, 1) for row in study.rows}
+        counts = {name: counts.get(name, 1) for name in names_of(study)}
         return replace(study, counts=counts, most_seeds=int(content["max_seeds"]))
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise ZooError(f"{file} is damaged: delete it, and `zoo study run` begins its rounds again.") from error
