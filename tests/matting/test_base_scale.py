@@ -15,29 +15,60 @@ def model():
     ).eval()
 
 
+def seen(network, height: int, width: int, side: float) -> tuple[int, int]:
+    """Return height and width at which the base network sees an image."""
+    with torch.no_grad():
+        image = torch.zeros(1, 3, height, width)
+        return tuple(network.prepare(image, fitting_scale(network, height, width, side)).reduced.shape[-2:])
+
+
 @pytest.mark.parametrize(
     ("height", "width", "side", "expected"),
     [
-        (1080, 1920, 384, 1 / 4),
-        (2160, 3840, 384, 1 / 8),
-        (1080, 1920, 64, 1 / 16),
-        (128, 128, 64, 1 / 2),
-        (64, 64, 512, 1 / 2),
+        (1080, 1920, 384, (272, 480)),
+        (2160, 3840, 384, (272, 480)),
+        (1080, 1920, 64, (64, 128)),
+        (128, 128, 64, (64, 64)),
+        (64, 64, 512, (32, 32)),
+        (440, 680, 256, (208, 336)),
+        (427, 640, 100, (112, 160)),
+        (9, 1000, 384, (6, 496)),
     ],
-    ids=["HD as in the paper", "4K as in the paper", "trained small", "as trained", "smaller than trained"],
+    ids=[
+        "HD, about a quarter as in the paper",
+        "4K, about an eighth as in the paper",
+        "trained small",
+        "as trained",
+        "smaller than trained",
+        "never more than half",
+        "sides that are no multiples",
+        "a strip",
+    ],
 )
-def test_the_picture_is_brought_to_the_trained_size(model, height, width, side, expected) -> None:
-    assert fitting_scale(model.network, height, width, side) == expected
+def test_the_picture_is_brought_to_the_trained_size_in_whole_steps(model, height, width, side, expected) -> None:
+    assert seen(model.network, height, width, side) == expected
+
+
+def test_sides_are_multiples_of_sixteen_whatever_the_picture(model) -> None:
+    for height, width in [(479, 853), (1001, 333), (33, 65), (720, 1279)]:
+        assert [side % 16 for side in seen(model.network, height, width, 200)] == [0, 0]
 
 
 def test_a_narrow_picture_is_never_reduced_to_nothing(model) -> None:
-    scale = fitting_scale(model.network, 4, 4000, 8)
-    assert 4 * scale >= 1
+    assert seen(model.network, 4, 4000, 8)[0] >= 1
 
 
 def test_without_a_refiner_the_whole_picture_may_be_seen() -> None:
     base = zoo.create_model("bgmv2_mobilenetv2", refiner="NoRefiner", base_scale=1.0)
-    assert fitting_scale(base.network, 500, 500, 512) == 1
+    assert seen(base.network, 512, 512, 512) == (512, 512)
+    assert seen(base.network, 500, 500, 512) == (496, 496)
+
+
+def test_sides_of_their_own_scale_are_checked_like_one(model) -> None:
+    with pytest.raises(ValueError, match="base_scale=0.75 with PatchRefiner: refinement starts from half size"):
+        model.network.set_base_scale((0.5, 0.75))
+    with pytest.raises(ValueError, match="base_scale=0: expected a number in"):
+        model.network.set_base_scale((0, 0.5))
 
 
 def test_every_picture_gets_its_own_scale(model) -> None:

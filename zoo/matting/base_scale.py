@@ -9,23 +9,40 @@ from collections.abc import Mapping
 from typing import Any
 
 from zoo.matting.net import MattingNetwork
+from zoo.matting.parts import PATCH
+
+SIDE_STEP = 16
+"""Pixels: the backbone halves its input four times. Where a side cannot be halved, its features do not lie where the
+decoder takes them to lie: the bundled weights err less at 480×272 than at 480×270."""
 
 
-def fitting_scale(network: MattingNetwork, height: int, width: int, trained_side: float) -> float:
-    """Return the power of 1/2 that brings an image's area nearest to the square that the base network was trained on.
+def fitting_scale(network: MattingNetwork, height: int, width: int, trained_side: float) -> tuple[float, float]:
+    """Return the scales, vertical and horizontal, at which the base network sees an image of this size.
 
-    It is never more than the network allows, and leaves at least one pixel.
+    They are about the power of 1/2 that brings its area nearest to the square that the base network was trained on, and
+    make the sides of its input multiples of `SIDE_STEP`. They are never more than the network allows, and leave at
+    least one pixel.
 
     Example:
         >>> import zoo
         >>> network = zoo.create_model("bgmv2_mobilenetv2").network
-        >>> fitting_scale(network, 1080, 1920, trained_side=384)
-        0.25
+        >>> vertical, horizontal = fitting_scale(network, 1080, 1920, trained_side=384)
+        >>> int(1080 * vertical), int(1920 * horizontal)
+        (272, 480)
     """
+    if network.refiner.refines:
+        height, width = (side + -side % PATCH for side in (height, width))
     halvings = round(math.log2(math.sqrt(height * width) / trained_side))
     largest = 1 if network.refiner.refines else 0
-    smallest = max(largest, math.floor(math.log2(min(height, width))))
-    return 2.0 ** -min(max(halvings, largest), smallest)
+    scale = 2.0 ** -max(halvings, largest)
+    return side_scale(height, scale, 2.0**-largest), side_scale(width, scale, 2.0**-largest)
+
+
+def side_scale(side: int, scale: float, largest: float) -> float:
+    """Return the scale of one side: near `scale`, and at most `largest`."""
+    steps = min(round(side * scale / SIDE_STEP), int(side * largest) // SIDE_STEP)
+    # Sides are rounded down, so half a pixel more is asked for. A side of less than one step is only halved.
+    return min((steps * SIDE_STEP + 0.5) / side, largest) if steps else min(max(scale, 1 / side), largest)
 
 
 def trained_side(record: Mapping[str, Any]) -> float | None:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.matting.base_scale import fitting_scale
-from zoo.matting.net import MattingNetwork, Prepared, check_combination
+from zoo.matting.net import BaseScale, MattingNetwork, Prepared, check_combination
 from zoo.matting.parts import PATCH, Coarse, MattingOutput
 from zoo.training.fusing import fuse_batchnorm
 
@@ -51,7 +51,7 @@ class FastMatting(nn.Module):
         network: MattingNetwork,
         foreground: bool = True,
         compiled: bool = False,
-        base_scale: float | None = None,
+        base_scale: BaseScale | None = None,
         trained_side: float | None = None,
     ) -> None:
         super().__init__()
@@ -64,7 +64,7 @@ class FastMatting(nn.Module):
         if compiled:
             self.network.base = compiled_base(self.network)  # type: ignore[method-assign, assignment]
         self.foreground, self.base_scale, self.trained_side = foreground, base_scale, trained_side
-        self._cached: tuple[Tensor, tuple[int, float, torch.dtype], Prepared] | None = None
+        self._cached: tuple[Tensor, tuple[int, BaseScale, torch.dtype], Prepared] | None = None
         self.eval()
 
     @property
@@ -91,7 +91,7 @@ class FastMatting(nn.Module):
         prepared = None if background is None else self._prepare_background(background, scale)
         return self.network.matte(self._prepare(source, scale), prepared, foreground=self.foreground, hint=hint)
 
-    def scale_for(self, height: int, width: int) -> float:
+    def scale_for(self, height: int, width: int) -> BaseScale:
         """Return the base scale for images of this size."""
         if self.base_scale is None and self.trained_side is not None:
             return fitting_scale(self.network, height, width, self.trained_side)
@@ -111,7 +111,7 @@ class FastMatting(nn.Module):
         score = whole.new_ones(1, 1, 4, 4)
         self.network.refiner(whole, behind[0], coarse, score, 1)
 
-    def _prepare_background(self, background: Tensor, scale: float) -> Prepared:
+    def _prepare_background(self, background: Tensor, scale: BaseScale) -> Prepared:
         if background.is_inference():  # such tensors do not count their changes
             return self._prepare(background, scale)
         state, cached = (background._version, scale, self.dtype), self._cached
@@ -119,7 +119,7 @@ class FastMatting(nn.Module):
             self._cached = cached = background, state, self._prepare(background, scale)
         return cached[2]
 
-    def _prepare(self, image: Tensor, scale: float) -> Prepared:
+    def _prepare(self, image: Tensor, scale: BaseScale) -> Prepared:
         # Highlights above white, of an EXR, are none that a network was trained on.
         prepared = self.network.prepare(image.to(self.dtype).clamp(max=1), scale)
         # Channels last, as the weights: concatenating features of two memory formats would copy the largest of them.

@@ -143,8 +143,8 @@ class BackgroundMatting(TrainingModule):
 
     def fit_size(self, size: tuple[int, int] | None) -> tuple[int, int]:
         side = trained_side(self.record) if self.record is not None else None
-        if size is None and side is not None:
-            whole = round(side / self.network.base_scale)
+        if size is None and side is not None and self.record is not None:
+            whole = round(side / self.record["model"]["init_args"]["base_scale"])
             size = (whole, whole)
         height, width = super().fit_size(size)
         if side is not None:

@@ -23,6 +23,8 @@ from zoo.matting.parts import PATCH, Coarse, Context, ErrorMap, Guide, MattingOu
 
 STRIDES = (2, 4, 8, 16)
 ForegroundKind = Literal["residual", "direct"]
+BaseScale = float | tuple[float, float]
+"""Size of the base network's input relative to the image; two numbers are for height and width."""
 
 
 class Prepared(NamedTuple):
@@ -89,7 +91,7 @@ class MattingNetwork(nn.Module):
             raise ValueError(f"decoder_width={decoder_width}: expected a multiple of 16, such as 64 or 256.")
         check_combination(error_map, selector, refiner, foreground, base_scale)
         self.foreground = foreground
-        self.base_scale = base_scale
+        self.base_scale: BaseScale = base_scale
         self.captured_background = captured_background
         if not captured_background:
             if error_map.needs_background:
@@ -115,7 +117,7 @@ class MattingNetwork(nn.Module):
         self.refiner = refiner
         self._clamp_reported = False
 
-    def set_base_scale(self, base_scale: float) -> None:
+    def set_base_scale(self, base_scale: BaseScale) -> None:
         """Change the size of the base network's input: no weight depends on it.
 
         Raises:
@@ -171,7 +173,7 @@ class MattingNetwork(nn.Module):
         check_images(source, background, target, hint)
         return background
 
-    def prepare(self, image: Tensor, base_scale: float | None = None) -> Prepared:
+    def prepare(self, image: Tensor, base_scale: BaseScale | None = None) -> Prepared:
         """Compute everything that depends on one image alone; a fixed background needs this once.
 
         Args:
@@ -244,15 +246,17 @@ class MattingNetwork(nn.Module):
         check_output(self.guide, guide, [(source.whole.shape[0], 1, None, None)], "a mask (B, 1, h, w)")
         return resize(guide.detach().to(source.reduced.dtype), (source.reduced.shape[-2], source.reduced.shape[-1]))
 
-    def _reduce(self, image: Tensor, base_scale: float) -> Tensor:
-        if base_scale == 1:
+    def _reduce(self, image: Tensor, base_scale: BaseScale) -> Tensor:
+        vertical, horizontal = both(base_scale)
+        if vertical == horizontal == 1:
             return image
         height, width = image.shape[-2:]
-        size = (torch.sym_int(height * base_scale), torch.sym_int(width * base_scale))  # rounds down
+        size = (torch.sym_int(height * vertical), torch.sym_int(width * horizontal))  # rounds down
         if min(size) < 1:
+            least = min(vertical, horizontal)
             raise ValueError(
-                f"the image is {width}×{height} pixels, too small for base_scale={base_scale:g}: nothing is left "
-                f"of it; give at least {math.ceil(1 / base_scale)} pixels a side or a larger base_scale."
+                f"the image is {width}×{height} pixels, too small for base_scale={least:g}: nothing is left "
+                f"of it; give at least {math.ceil(1 / least)} pixels a side or a larger base_scale."
             )
         return resize(image, size)
 
@@ -393,17 +397,23 @@ def check_images(
         )
 
 
+def both(base_scale: BaseScale) -> tuple[float, float]:
+    """Return the scales of height and width."""
+    return base_scale if isinstance(base_scale, tuple) else (base_scale, base_scale)
+
+
 def check_combination(
-    error_map: ErrorMap, selector: PatchSelector, refiner: Refiner, foreground: str, base_scale: float
+    error_map: ErrorMap, selector: PatchSelector, refiner: Refiner, foreground: str, base_scale: BaseScale
 ) -> None:
     """Raise ValueError for parts that do not go together."""
     if foreground not in get_args(ForegroundKind):
         raise ValueError(f"foreground={foreground!r}: expected 'residual' or 'direct'.")
-    if not 0 < base_scale <= 1:
-        raise ValueError(f"base_scale={base_scale:g}: expected a number in (0, 1], such as 0.25.")
-    if refiner.refines and base_scale > 0.5:
+    smallest, largest = min(both(base_scale)), max(both(base_scale))
+    if not 0 < smallest <= largest <= 1:
+        raise ValueError(f"base_scale={smallest:g}: expected a number in (0, 1], such as 0.25.")
+    if refiner.refines and largest > 0.5:
         raise ValueError(
-            f"base_scale={base_scale:g} with {type(refiner).__name__}: refinement starts from half size, so expected "
+            f"base_scale={largest:g} with {type(refiner).__name__}: refinement starts from half size, so expected "
             "at most 0.5; choose 0.5, 0.25 or 0.125, or NoRefiner."
         )
     if refiner.refines and selector.uses_error and not error_map.informative:
