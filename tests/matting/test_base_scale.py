@@ -65,7 +65,7 @@ def test_without_a_refiner_the_whole_picture_may_be_seen() -> None:
 
 
 def test_sides_of_their_own_scale_are_checked_like_one(model) -> None:
-    with pytest.raises(ValueError, match="base_scale=0.75 with PatchRefiner: refinement starts from half size"):
+    with pytest.raises(ValueError, match=r"base_scale=0\.75 with PatchRefiner: refinement starts from half size"):
         model.network.set_base_scale((0.5, 0.75))
     with pytest.raises(ValueError, match="base_scale=0: expected a number in"):
         model.network.set_base_scale((0, 0.5))
