@@ -69,6 +69,8 @@ def test_sides_of_their_own_scale_are_checked_like_one(model) -> None:
         model.network.set_base_scale((0.5, 0.75))
     with pytest.raises(ValueError, match="base_scale=0: expected a number in"):
         model.network.set_base_scale((0, 0.5))
+    with pytest.raises(ValueError, match=r"base_scale=1\.5: expected a number in"):
+        model.network.set_base_scale((0.5, 1.5))
 
 
 def test_every_picture_gets_its_own_scale(model) -> None:

@@ -41,7 +41,7 @@ def fitting_scale(network: MattingNetwork, height: int, width: int, trained_side
 def side_scale(side: int, scale: float, largest: float) -> float:
     """Return the scale of one side: near `scale`, and at most `largest`."""
     steps = min(round(side * scale / SIDE_STEP), int(side * largest) // SIDE_STEP)
-    # Sides are rounded down, so half a pixel more is asked for. A side of less than one step is only halved.
+    # Sides are rounded down, so half a pixel more is asked for. A side too short for one step keeps `scale`.
     return min((steps * SIDE_STEP + 0.5) / side, largest) if steps else min(max(scale, 1 / side), largest)
 
 

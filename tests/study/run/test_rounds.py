@@ -91,6 +91,11 @@ def test_the_baseline_with_other_seeds_gets_more_of_them_too(
     assert study.counts["A/A"] == study.counts["by error"] == 6
     others = {seed for row in study.rows for seed in study.seeds_of(row.name)}
     assert len(set(study.seeds_of("A/A")) - others) == 6
+    file = tmp_path / "small" / "rounds.json"
+    content = json.loads(file.read_text())
+    del content["seeds"]["A/A"]  # as version 0.2.0 wrote it
+    file.write_text(json.dumps(content))
+    assert with_rounds(plan.study, tmp_path / "small").counts["A/A"] == len(plan.study.seeds)
 
     monkeypatch.setitem(SHIFT, "A/A", 0.0)
     run_until_decided(plan, tmp_path / "calm", Makes(), 1000.0, 6)

@@ -134,6 +134,8 @@ def with_rounds(study: Study, folder: Path) -> Study:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
         counts = {str(name): int(count) for name, count in content["seeds"].items()}
+        if study.baseline in counts:  # older files do not name the A/A baseline, which had the baseline's number
+            counts.setdefault(NOISE_FLOOR, min(counts[study.baseline], len(study.seeds)))
         counts = {name: counts.get(name, 1) for name in names_of(study)}
         return replace(study, counts=counts, most_seeds=int(content["max_seeds"]))
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
