@@ -410,7 +410,9 @@ def check_combination(
         raise ValueError(f"foreground={foreground!r}: expected 'residual' or 'direct'.")
     smallest, largest = min(both(base_scale)), max(both(base_scale))
     if not 0 < smallest <= largest <= 1:
-        raise ValueError(f"base_scale={largest if largest > 1 else smallest:g}: expected a number in (0, 1], such as 0.25.")
+        raise ValueError(
+            f"base_scale={largest if largest > 1 else smallest:g}: expected a number in (0, 1], such as 0.25."
+        )
     if refiner.refines and largest > 0.5:
         raise ValueError(
             f"base_scale={largest:g} with {type(refiner).__name__}: refinement starts from half size, so expected "
