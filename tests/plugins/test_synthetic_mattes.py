@@ -87,6 +87,16 @@ def test_seed_and_split_change_everything(dataset: SyntheticMattes, tmp_path: Pa
     assert not torch.equal(dataset.background(0), other.background(0))
 
 
+def test_patches_and_clutter_have_caches_of_their_own(dataset: SyntheticMattes, tmp_path: Path) -> None:
+    same = {"count": 6, "size": SIZE, "backgrounds": 4, "cache": str(tmp_path)}
+    before = digest(dataset)
+    other = SyntheticMattes(**same, patches=1.0, clutter=1.0)
+    assert not torch.equal(other.matte(0).foreground, dataset.matte(0).foreground)
+    assert torch.equal(other.matte(0).alpha, dataset.matte(0).alpha)
+    assert not torch.equal(other.background(0), dataset.background(0))
+    assert digest(SyntheticMattes(**same)) == before
+
+
 def test_more_mattes_leave_the_first_as_they_are(dataset: SyntheticMattes, tmp_path: Path) -> None:
     more = SyntheticMattes(count=60, size=SIZE, backgrounds=40, cache=str(tmp_path / "more"))
     assert torch.equal(dataset.matte(5).foreground, more.matte(5).foreground)
@@ -128,6 +138,8 @@ def test_the_dataset_can_be_pickled_and_rebuilt_from_its_spec(dataset: Synthetic
         ({"backgrounds": 0}, "backgrounds is 0"),
         ({"size": 8}, "size is 8"),
         ({"people": 1.5}, "people is 1.5"),
+        ({"patches": -0.1}, "patches is -0.1"),
+        ({"clutter": 2}, "clutter is 2"),
         ({"detail": 0.0}, "detail is 0"),
         ({"frames": 0}, "frames is 0"),
     ],

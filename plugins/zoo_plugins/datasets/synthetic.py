@@ -15,6 +15,7 @@ from zoo_plugins.synthetic import check_arguments, check_index
 from zoo_plugins.synthetic.drawing.backgrounds import generate_background
 from zoo_plugins.synthetic.drawing.layers import Image8
 from zoo_plugins.synthetic.drawing.photographs import Photographs, attribution, files_in
+from zoo_plugins.synthetic.mattes.clutter import add_clutter
 from zoo_plugins.synthetic.mattes.matte import MatteOptions, generate_matte
 
 PHOTOGRAPHS_VERSION = 2  # the same for what a folder of photographs changes
@@ -36,6 +37,9 @@ class SyntheticMattes(MattingDataset):
         people: fraction of persons among the subjects, in [0, 1]; the others are things.
         detail: how many strands of hair and other thin parts: 1 is usual, 0.1 coarse.
         frames: so many consecutive cut-outs are frames of one clip; 1 gives stills.
+        patches: fraction of the subjects that carry badges, prints, straps and reflections, in [0, 1]: edges inside a
+            subject that are not its outline. In a clip they change from frame to frame.
+        clutter: fraction of the backgrounds in which a thing stands, in [0, 1].
         photographs: a folder of JPEG or PNG photographs for backgrounds and cloth, such as
             `tools/training_photographs.py` writes; most backgrounds are then photographs instead of rooms.
         cache: the folder of the cache; None is `$ZOO_CACHE/synthetic`, or the platform's cache folder.
@@ -63,26 +67,35 @@ class SyntheticMattes(MattingDataset):
         people: float = 0.75,
         detail: float = 1.0,
         frames: int = 1,
+        patches: float = 0.0,
+        clutter: float = 0.0,
         photographs: str | None = None,
         cache: str | None = None,
     ) -> None:
         check_arguments(split, count=(count, 1), backgrounds=(backgrounds, 1), size=(size, 32), frames=(frames, 1))
-        if not 0 <= people <= 1:
-            raise ValueError(f"people is {people}: it is a fraction, choose a number from 0 to 1.")
+        for name, fraction in {"people": people, "patches": patches, "clutter": clutter}.items():
+            if not 0 <= fraction <= 1:
+                raise ValueError(f"{name} is {fraction}: it is a fraction, choose a number from 0 to 1.")
         if detail <= 0:
             raise ValueError(f"detail is {detail}: it must be above 0.")
         self.split = split
         self.count = count
         self.size = size
         self.seed = seed
-        self.options = MatteOptions(size, people, detail, frames)
+        self.options = MatteOptions(size, people, detail, frames, patches)
+        self.clutter = clutter
         self._background_count = backgrounds
         self.photographs = Photographs(split, photographs)
         key: dict[str, object] = {"version": VERSION, "split": split, "seed": seed}
         if photographs is not None:
             key["photographs"] = [PHOTOGRAPHS_VERSION, *(Path(path).name for path in files_in(photographs))]
-        self._mattes = ArrayCache(cache, f"mattes-{split}-{size}", {**key, **asdict(self.options)})
-        self._backgrounds = ArrayCache(cache, f"backgrounds-{split}-{size}", {**key, "size": size})
+        mattes: dict[str, object] = {**key, **asdict(self.options)}
+        rooms: dict[str, object] = {**key, "size": size, "clutter": clutter}
+        for settings, name in ((mattes, "patches"), (rooms, "clutter")):
+            if not settings[name]:
+                del settings[name]  # so that the caches of earlier versions are still found
+        self._mattes = ArrayCache(cache, f"mattes-{split}-{size}", mattes)
+        self._backgrounds = ArrayCache(cache, f"backgrounds-{split}-{size}", rooms)
 
     @property
     def notice(self) -> list[str]:
@@ -110,9 +123,11 @@ class SyntheticMattes(MattingDataset):
     def background(self, index: int) -> Tensor:
         """Return background number `index`: uint8, (3, size, size)."""
         check_index(index, self._background_count, "backgrounds")
-        return self._cached(
-            self._backgrounds, index, 3, lambda: generate_background(self.seed, self.photographs, index, self.size)
-        )
+        return self._cached(self._backgrounds, index, 3, lambda: self._generate_background(index))
+
+    def _generate_background(self, index: int) -> Image8:
+        background = generate_background(self.seed, self.photographs, index, self.size)
+        return add_clutter(background, self.seed, self.photographs, index, self.clutter)
 
     def _cached(self, cache: ArrayCache, index: int, channels: int, generate: Callable[[], Image8]) -> Tensor:
         """Return the image (C, H, W) from the cache, or generate and cache it."""

@@ -14,6 +14,7 @@ from zoo_plugins.synthetic.drawing.canvas import SAMPLES, Canvas, Light, View
 from zoo_plugins.synthetic.drawing.curves import ellipse, limb
 from zoo_plugins.synthetic.drawing.layers import defocus, extrapolate, motion_blur, over, to_straight
 from zoo_plugins.synthetic.drawing.photographs import ATTRIBUTION, HELD_OUT, PHOTOGRAPHS, Photographs, _read, folder
+from zoo_plugins.synthetic.mattes.clutter import add_clutter
 from zoo_plugins.synthetic.mattes.matte import MatteOptions, generate_matte
 
 from zoo.core.files import cache_directory
@@ -218,7 +219,33 @@ def test_people_is_the_share_of_persons(monkeypatch: pytest.MonkeyPatch) -> None
     assert 0.7 < drawn.count("person") / len(drawn) < 0.9
 
 
+def test_patches_change_colours_inside_a_subject_and_never_its_alpha() -> None:
+    for index in range(5, 11):
+        plain = generate_matte(0, Photographs("train"), index, MatteOptions(64))
+        patched = generate_matte(0, Photographs("train"), index, MatteOptions(64, patches=1.0))
+        assert np.array_equal(plain[..., 3], patched[..., 3])
+        opaque = plain[..., 3] > 229
+        changed = (plain[..., :3] != patched[..., :3]).any(axis=2)
+        assert opaque.mean() < 0.1 or 0.001 < changed[opaque].mean() < 0.95  # gauze is nowhere opaque
+
+
+def test_patches_is_the_share_of_subjects_that_carry_some() -> None:
+    def carries(index: int, share: float) -> bool:
+        matte = generate_matte(0, Photographs("train"), index, MatteOptions(32, detail=0.1, patches=share))
+        return not np.array_equal(matte, generate_matte(0, Photographs("train"), index, MatteOptions(32, detail=0.1)))
+
+    assert 8 < sum(carries(index, 0.5) for index in range(30)) < 22
+
+
 # Backgrounds and photographs.
+
+
+def test_clutter_is_the_share_of_backgrounds_in_which_things_stand() -> None:
+    room = np.full((48, 48, 3), 128, np.uint8)
+    cluttered = [add_clutter(room, 0, Photographs("train"), index, 0.5) for index in range(30)]
+    assert 8 < sum(not np.array_equal(image, room) for image in cluttered) < 22
+    assert any((image == 128).all(axis=2).mean() > 0.2 for image in cluttered if not np.array_equal(image, room))
+    assert np.array_equal(add_clutter(room, 0, Photographs("train"), 0, 0.0), room)
 
 
 def test_backgrounds_differ_and_repeat() -> None:

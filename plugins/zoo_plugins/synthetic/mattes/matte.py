@@ -14,6 +14,7 @@ from zoo.core.seeding import derive_seed
 from zoo_plugins.synthetic.drawing.canvas import Light, View
 from zoo_plugins.synthetic.drawing.layers import Image8, Layer, defocus, motion_blur, over, to_straight
 from zoo_plugins.synthetic.drawing.photographs import Photographs
+from zoo_plugins.synthetic.mattes.patches import add_patches
 from zoo_plugins.synthetic.mattes.people import render_person
 from zoo_plugins.synthetic.mattes.things import render_thing
 
@@ -31,6 +32,7 @@ class MatteOptions:
     people: float = 0.75  # fraction of persons among the subjects; the others are things
     detail: float = 1.0  # number of strands of hair and other thin things, 1 is usual, 0.1 is coarse
     frames: int = 1  # so many consecutive mattes are frames of one clip
+    patches: float = 0.0  # fraction of subjects with badges, prints, straps and reflections on them
 
 
 def generate_matte(seed: int, photographs: Photographs, index: int, options: MatteOptions) -> Image8:
@@ -42,6 +44,8 @@ def generate_matte(seed: int, photographs: Photographs, index: int, options: Mat
     layer = _compose(subject, placement, photographs, frame, options)
     if photographs.folder is not None:
         layer = _photographed(subject, layer, photographs)
+    if options.patches and subject.random() < options.patches:
+        layer = add_patches(subject, layer, photographs)
     return to_straight(_blur(placement, layer))
 
 
