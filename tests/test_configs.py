@@ -18,6 +18,7 @@ from zoo.training.module import TrainingModule
 
 MATTING = sorted((CONFIGS / "matting").glob("*.yaml"))
 HEADS = sorted((CONFIGS / "heads").glob("*.yaml"))
+INPUTS = sorted(path.stem for path in (CONFIGS / "inputs").glob("*.yaml"))
 
 SMALL_MATTES = {"class_path": "SyntheticMattes", "init_args": {"count": 4, "backgrounds": 2, "size": 64}}
 SMALL_BACKBONE = {"name": "test_resnet", "pretrained": False}
@@ -62,8 +63,9 @@ def test_matting_configuration_runs(
     assert (run / "pictures" / f"epoch_{stages - 1:04d}.png").is_file()
 
 
+@pytest.mark.parametrize("inputs", INPUTS)
 def test_a_guide_may_stand_in_for_the_background(
-    command: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    inputs: str, command: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     few = {"canvas": 64, "dataset": SMALL_MATTES}
@@ -71,7 +73,7 @@ def test_a_guide_may_stand_in_for_the_background(
     trainer = {"max_epochs": 1, "limit_train_batches": 1, "accelerator": "cpu"}
     model = {"backbone": {"name": SMALL_BACKBONE["name"]}}
     Path("small.yaml").write_text(yaml.safe_dump({"data": data, "trainer": trainer, "model": model}))
-    names = ("matting/quickstart", "inputs/guide_alone", "small.yaml")
+    names = ("matting/quickstart", f"inputs/{inputs}", "small.yaml")
     outcome = command("fit", *(word for name in names for word in ("--config", name)))
     assert outcome.code == 0, outcome.err
     network = zoo.load("runs/matting-quickstart/version_0/checkpoints/last.ckpt").network

@@ -204,7 +204,7 @@ def test_photographs_and_their_alphas_are_a_test_set(
     assert "real: 1 photograph in order (original/ and mask/)" in out
     assert "zoo test --ckpt_path bgmv2_mobilenetv2-synthetic --config data.yaml" in out
     Path("data.yaml").write_text(yaml.safe_dump({"data": config(out)}))
-    for weights in ("bgmv2_mobilenetv2-synthetic", "bgmv2_guided_mobilenetv2-synthetic"):
+    for weights in ("bgmv2_mobilenetv2-synthetic", "bgmv2_guided_lite0-synthetic"):
         assert main(["test", "--ckpt_path", weights, "--config", "data.yaml"]) == 0
         out = capsys.readouterr().out
         assert "test/real/mad" in out

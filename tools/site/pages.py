@@ -32,7 +32,7 @@ PICTURES = {
         ),
         ("the three largest errors of 48 synthetic test images", "worst_bgmv2.jpg"),
     ),
-    "bgmv2_guided_mobilenetv2-synthetic": (
+    "bgmv2_guided_lite0-synthetic": (
         (PORTRAIT, "one_photograph.jpg"),
         ("the three largest errors of 48 synthetic persons", "worst_bgmv2_guided.jpg"),
     ),

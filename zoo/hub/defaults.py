@@ -2,6 +2,6 @@
 
 MATTING = "bgmv2_mobilenetv2-synthetic"
 
-MATTING_WITHOUT_BACKGROUND = "bgmv2_guided_mobilenetv2-synthetic"
+MATTING_WITHOUT_BACKGROUND = "bgmv2_guided_lite0-synthetic"
 
 HEADS = "dad3dnet_facemesh-synthetic"
