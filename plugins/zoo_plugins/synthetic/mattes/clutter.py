@@ -13,7 +13,15 @@ DETAIL = 0.5  # of the things, which are behind a subject and small
 
 
 def add_clutter(background: Image8, seed: int, photographs: Photographs, index: int, fraction: float) -> Image8:
-    """Return background number `index` (size, size, 3), in this fraction of cases with one to three things in it."""
+    """Put one to three things into a fraction of the backgrounds of a split, and leave the others as they are.
+
+    Args:
+        background: number `index` of the split, (size, size, 3).
+        seed: of the dataset.
+        photographs: of the split; things may show pieces of them.
+        index: which background this is.
+        fraction: of the backgrounds that get things.
+    """
     rng = np.random.default_rng(derive_seed(seed, photographs.split, "clutter", index))
     if rng.random() >= fraction:
         return background

@@ -19,7 +19,7 @@ SIDES = (0.02, 0.16)  # half a patch's longer side, as a fraction of the image's
 
 
 def add_patches(rng: Generator, layer: Layer, photographs: Photographs) -> Layer:
-    """Draw patches where the layer (size, size, 4) is opaque; its alpha stays as it is."""
+    """Draw one to six patches around opaque pixels of a layer (size, size, 4); its alpha stays as it is."""
     inside = np.argwhere(layer[..., 3] > 0.9)
     if not len(inside):
         return layer
@@ -74,7 +74,7 @@ def _draw_letters(rng: Generator, canvas: Canvas) -> None:
 
 
 def _outline(rng: Generator) -> Points:
-    """Return a disc, an ellipse or a rectangle of any ratio, turned a little; its longer half is 1."""
+    """Return a disc or an ellipse, or a rectangle that is turned a little; half of the longer side is 1."""
     narrow = rng.choice([1.0, rng.uniform(0.3, 1.0)])
     if rng.random() < 0.5:
         return ellipse((0, 0), (1, narrow))
