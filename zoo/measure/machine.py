@@ -1,4 +1,4 @@
-"""Processor, threads and package versions of this machine; nothing that identifies its owner."""
+"""Processor, threads and package versions of this machine, and what is slow on it; nothing that names its owner."""
 
 import os
 import platform
@@ -44,6 +44,20 @@ def processor() -> str:
     lines = information.read_text(encoding="utf-8").splitlines() if information.is_file() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return (names or [platform.processor() or platform.machine()])[0]
+
+
+def emulates_bfloat16(device: torch.device) -> bool:
+    """Return whether a device is a processor that computes in bfloat16 by conversion, more slowly than in float32.
+
+    Such are x86 processors without AVX-512: oneDNN has no convolutions in bfloat16 for them.
+
+    Example:
+        >>> emulates_bfloat16(torch.device("cuda"))
+        False
+    """
+    capability = torch.backends.cpu.get_cpu_capability()
+    x86 = platform.machine().lower() in {"x86_64", "amd64"}
+    return device.type == "cpu" and x86 and not capability.startswith("AVX512")
 
 
 def installed(package: str) -> str:

@@ -35,6 +35,7 @@ from zoo.core.nested import class_names
 from zoo.core.plain_yaml import from_yaml, to_yaml
 from zoo.core.registry import find_class, load_plugins, slots
 from zoo.measure.environment import environment
+from zoo.measure.machine import emulates_bfloat16
 from zoo.media.progress import shown, waiting
 from zoo.runner.arguments import expanded
 from zoo.runner.parser_errors import CommandLineError, raised_by_part, sentence
@@ -303,9 +304,12 @@ class ZooCLI(LightningCLI):
         if self.subcommand == "fit" and is_safetensors(self.config.fit.get("ckpt_path") or ""):
             print("A published file has no state of a training: this one begins at its first step, with its weights.")
         try:
-            return super().instantiate_trainer(logger=[self.record, *others], callbacks=callbacks, **kwargs)
+            trainer = super().instantiate_trainer(logger=[self.record, *others], callbacks=callbacks, **kwargs)
         except ValueError as error:  # a setting of --trainer that only Lightning can judge
             raise CommandLineError(str(error)) from error
+        if trainer.precision.startswith("bf16") and emulates_bfloat16(trainer.strategy.root_device):
+            print("This processor has no arithmetic in bfloat16: --trainer.precision=32-true is several times as fast.")
+        return trainer
 
 
 def check_unfinished(path: str, trainer: Namespace) -> None:

@@ -236,7 +236,10 @@ class TrainingModule(StudyHooks, ExportHooks, Part, LightningModule):
     # Checkpoints
 
     def warm_start(self, path: str) -> None:
-        """Load the weights of a file or catalogue name; a part that has none at all there starts fresh, with a message.
+        """Load the weights of a file or catalogue name.
+
+        A part that has none at all there starts fresh, and those of a part that has none here are left out, both with a
+        message.
 
         Raises:
             ZooError: any other mismatch.
@@ -244,9 +247,11 @@ class TrainingModule(StudyHooks, ExportHooks, Part, LightningModule):
         path = weights_file(path)
         read = read_torchscript if is_torchscript(path) else read_weights
         state = self.convert_state_dict(read(path))
-        fresh = load_parts(self.network, state, path)
+        fresh, left_out = load_parts(self.network, state, path)
         if fresh:
             rank_zero_info(f"{Path(path).name} has no weights for {', '.join(fresh)}: starting fresh there.")
+        if left_out:
+            rank_zero_info(f"{Path(path).name} has weights for {', '.join(left_out)}, which have none here: left out.")
 
     def convert_state_dict(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return weights under the network's own names; a task overrides this to convert official weights."""
