@@ -196,13 +196,13 @@ def test_the_first_stage_goes_on_from_the_joint_network(tmp_path: Path, caplog: 
     path = saved(joint, tmp_path)
     with caplog.at_level("INFO"):
         base = made(**STAGE_ONE, checkpoint=path)
-    assert "stage1.ckpt has weights for refiner, which have none here: left out." in caplog.text
+    assert "stage1.ckpt has weights for refiner, unused here: ignoring them." in caplog.text
     state = joint.network.state_dict()
     for key, value in base.network.state_dict().items():
         assert torch.equal(state[key], value), key
 
 
-def test_a_warm_start_that_would_drop_weights_of_a_part_is_an_error(tmp_path: Path) -> None:
+def test_a_warm_start_that_would_drop_single_weights_is_an_error(tmp_path: Path) -> None:
     extra = {"network.refiner.conv9.weight": torch.zeros(1), "network.critic.bias": torch.zeros(1)}
     torch.save({"state_dict": made().state_dict() | extra}, tmp_path / "more.ckpt")
     with pytest.raises(ZooError, match=r"fit this model: unexpected refiner\.conv9\.weight; unexpected critic"):

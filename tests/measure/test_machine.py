@@ -1,4 +1,4 @@
-"""What is known of the machine's processor."""
+"""Properties of the machine's processor."""
 
 import pytest
 import torch
@@ -16,3 +16,4 @@ def test_old_x86_processors_emulate_bfloat16(
     monkeypatch.setattr("platform.machine", lambda: machine)
     monkeypatch.setattr("torch.backends.cpu.get_cpu_capability", lambda: capability)
     assert emulates_bfloat16(torch.device("cpu")) is emulates
+    assert not emulates_bfloat16(torch.device("cuda"))

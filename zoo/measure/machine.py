@@ -1,4 +1,4 @@
-"""Processor, threads and package versions of this machine, and what is slow on it; nothing that names its owner."""
+"""Processor, threads and package versions of this machine, and whether it emulates bfloat16; nothing of its owner."""
 
 import os
 import platform
@@ -47,9 +47,10 @@ def processor() -> str:
 
 
 def emulates_bfloat16(device: torch.device) -> bool:
-    """Return whether a device is a processor that computes in bfloat16 by conversion, more slowly than in float32.
+    """Return whether a device is an x86 processor without AVX-512.
 
-    Such are x86 processors without AVX-512: oneDNN has no convolutions in bfloat16 for them.
+    Nearly all of these emulate bfloat16, more slowly than they compute in float32. With one of them (AMD EPYC, AVX2) a
+    3×3 convolution took twelve times as long.
 
     Example:
         >>> emulates_bfloat16(torch.device("cuda"))

@@ -308,7 +308,7 @@ class ZooCLI(LightningCLI):
         except ValueError as error:  # a setting of --trainer that only Lightning can judge
             raise CommandLineError(str(error)) from error
         if trainer.precision.startswith("bf16") and emulates_bfloat16(trainer.strategy.root_device):
-            print("This processor has no arithmetic in bfloat16: --trainer.precision=32-true is several times as fast.")
+            print("This processor has no AVX-512 and emulates bfloat16: --trainer.precision=32-true is faster.")
         return trainer
 
 

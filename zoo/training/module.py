@@ -238,8 +238,8 @@ class TrainingModule(StudyHooks, ExportHooks, Part, LightningModule):
     def warm_start(self, path: str) -> None:
         """Load the weights of a file or catalogue name.
 
-        A part that has none at all there starts fresh, and those of a part that has none here are left out, both with a
-        message.
+        A part without any weights in the file starts fresh. Weights of a part that has none in this network are
+        ignored. Both are reported.
 
         Raises:
             ZooError: any other mismatch.
@@ -247,11 +247,11 @@ class TrainingModule(StudyHooks, ExportHooks, Part, LightningModule):
         path = weights_file(path)
         read = read_torchscript if is_torchscript(path) else read_weights
         state = self.convert_state_dict(read(path))
-        fresh, left_out = load_parts(self.network, state, path)
+        fresh, ignored = load_parts(self.network, state, path)
         if fresh:
             rank_zero_info(f"{Path(path).name} has no weights for {', '.join(fresh)}: starting fresh there.")
-        if left_out:
-            rank_zero_info(f"{Path(path).name} has weights for {', '.join(left_out)}, which have none here: left out.")
+        if ignored:
+            rank_zero_info(f"{Path(path).name} has weights for {', '.join(ignored)}, unused here: ignoring them.")
 
     def convert_state_dict(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return weights under the network's own names; a task overrides this to convert official weights."""

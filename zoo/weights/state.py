@@ -45,27 +45,27 @@ def check_fit(module: nn.Module, state: Mapping[str, Tensor], path: str) -> None
 
 
 def load_parts(network: nn.Module, state: Mapping[str, Tensor], path: str) -> tuple[list[str], list[str]]:
-    """Load a network's weights, except for children that have some on one side only.
+    """Load a network's weights, except for children that have weights only in the network or only in `state`.
 
     Returns:
-        Names of the children without any in `state`, which keep their own, and of those that have none in the network,
-        such as a `NoRefiner`.
+        Names of the children that keep their initial weights, since `state` has none for them, and names of the
+        children whose weights in `state` are ignored, since they have none in the network, such as `NoRefiner`.
 
     Raises:
         ZooError: any other mismatch, or nothing fits.
     """
     children = {name: bool(child.state_dict()) for name, child in network.named_children()}
-    given = {key.partition(".")[0] for key in state if "." in key}
-    fresh = [name for name, has_weights in children.items() if has_weights and name not in given]
-    left_out = [name for name, has_weights in children.items() if not has_weights and name in given]
-    state = {key: value for key, value in state.items() if key.partition(".")[0] not in left_out}
+    prefixes = {key.partition(".")[0] for key in state if "." in key}
+    fresh = [name for name, has_weights in children.items() if has_weights and name not in prefixes]
+    ignored = [name for name, has_weights in children.items() if not has_weights and name in prefixes]
+    state = {key: value for key, value in state.items() if key.partition(".")[0] not in ignored}
     problems = [
         problem for problem in mismatches(network, state) if problem.split(".")[0].removeprefix("missing ") not in fresh
     ]
     if problems or len(fresh) == sum(children.values()):
         raise mismatch_error(path, problems or ["none of its weights belongs to this network"])
     network.load_state_dict(state, strict=False)
-    return fresh, left_out
+    return fresh, ignored
 
 
 def mismatches(module: nn.Module, state: Mapping[str, Tensor]) -> Iterator[str]:
